@@ -1,0 +1,84 @@
+/*
+ * The user table, users.db: a Berkeley DB Btree with page checksums, opened without an
+ * environment. Readers take no lock and see the old table or the new one, whole. Writers
+ * hold PATH.lock, change a copy and rename it into place.
+ *
+ * A table that is missing, damaged, not root's or writable by others is an error, never an
+ * empty table. Absence of a key is believed only where a neighbouring key proves that the
+ * page was read (a page of zeros has none): so damage is never "no such user". libdb can
+ * still spin or crash on a damaged page: callers bound the time and catch the signals.
+ */
+#ifndef BRIM_USERS_H
+#define BRIM_USERS_H
+
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "reason.h"
+#include "record.h"
+
+struct users;
+
+/* Opens the table for reading. NULL with the reason. */
+struct users *users_open(const char *path, struct reason *why);
+void users_close(struct users **u);
+
+/* The open table's file, to be compared with what the path names now. */
+const struct stat *users_stat(const struct users *u);
+
+/* Finds KEY (folded, as address_key makes it): 1 with the record, 0 if there is none in a
+ * sound table, -1 with the reason. */
+int users_get(struct users *u, const char *key, struct record *r, struct reason *why);
+
+/* 1 if the table has at least one mailbox, alias or domain, 0 if not, -1. */
+int users_has_records(struct users *u, struct reason *why);
+
+/* Calls EACH for every record in key order, from the first key above AFTER ("" for all),
+ * until it returns non-zero, which is returned; 0 at the end, -1 with the reason. */
+int users_each(struct users *u, const char *after,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why);
+
+/* Reads every page of the table, so that damage shows: 0, -1. */
+int users_read_through(struct users *u, struct reason *why);
+
+/* --- writing: brimadm alone ----------------------------------------------------- */
+
+struct users_edit;
+
+/* Waits for the lock, and copies the table (or makes an empty one where there is none and
+ * CREATE is set). WAITING is called once if another writer has the lock; it may be NULL. */
+struct users_edit *users_edit_begin(const char *path, int create, void (*waiting)(void),
+	struct reason *why);
+
+/* As users_get, in the copy. */
+int users_edit_get(struct users_edit *e, const char *key, struct record *r,
+	struct reason *why);
+
+/* The key of the mailbox whose mail= is this path, inside it or around it: 1 with KEY
+ * (ADDRESS_MAX + 1 bytes), 0, -1. */
+int users_edit_path_owner(struct users_edit *e, const char *path, char *key,
+	struct reason *why);
+
+/* Puts the record in the place of any of the same key; keeps the index of paths. */
+int users_edit_put(struct users_edit *e, const struct record *r, struct reason *why);
+
+/* Removes the record: 1, 0 if there was none, -1. */
+int users_edit_remove(struct users_edit *e, const char *key, struct reason *why);
+
+/* As users_each, in the copy. */
+int users_edit_each(struct users_edit *e, const char *after,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why);
+
+/* Removes every record. */
+int users_edit_empty(struct users_edit *e, struct reason *why);
+
+/* Reads the copy through, gives it MODE and GROUP (-1: as it is), syncs it, renames it into place, syncs
+ * the directory, lets go of the lock, frees E. NEW_TABLE (may be NULL) gets the new file's
+ * stat. On failure the old table is still in place. */
+int users_edit_commit(struct users_edit **e, mode_t mode, gid_t group,
+	struct stat *new_table, struct reason *why);
+
+/* Throws the copy away. */
+void users_edit_abort(struct users_edit **e);
+
+#endif

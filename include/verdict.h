@@ -1,0 +1,63 @@
+/*
+ * Every outcome that a delivery, a check or a look-up can have, with all that is said
+ * about it: exit status, enhanced status code (RFC 3463), reply at SMTP time, word on the
+ * socket. The only such list in the program; whether a verdict is soft (the MTA tries
+ * again) or hard (it bounces) is a property of this table and of nothing else.
+ *
+ * Postfix obeys the printed code where other MTAs obey the exit status, so both always
+ * agree; 75 is the only status that every MTA takes for "try again".
+ */
+#ifndef BRIM_VERDICT_H
+#define BRIM_VERDICT_H
+
+#include <stddef.h>
+
+enum verdict {
+	VERDICT_DELIVERED,
+	VERDICT_NO_SUCH_USER,
+	VERDICT_MOVED,	       /* the new address is in the text */
+	VERDICT_DISABLED,      /* for good */
+	VERDICT_SUSPENDED,     /* for now */
+	VERDICT_FULL_FOR_NOW,  /* the MTA keeps the message and tries again */
+	VERDICT_FULL,	       /* the MTA bounces it */
+	VERDICT_TOO_LARGE,     /* larger than this mailbox may ever take */
+	VERDICT_REFUSED,       /* by policy */
+	VERDICT_NO_DISK,       /* the file system is full, not the mailbox */
+	VERDICT_TROUBLE,       /* ours; what is unknown is this */
+	VERDICT_MISCONFIGURED, /* ours, and an administrator must mend it */
+	VERDICTS
+};
+
+#define VERDICT_LINE_MAX 400 /* bytes, line break included */
+
+/* A verdict with the words that go with it. */
+struct outcome {
+	enum verdict verdict;
+	char text[VERDICT_LINE_MAX];
+};
+
+/* "full-for-now": the word of the socket protocol and of the log. */
+const char *verdict_name(enum verdict v);
+
+/* Finds the verdict of that name: 0, or -1 if there is none. */
+int verdict_parse(const char *name, enum verdict *v);
+
+/* The exit status of lda: one of 0, 67, 69, 75, 77. */
+int verdict_exit_status(enum verdict v);
+
+/* "5.2.2", the enhanced status code; "2.0.0" for VERDICT_DELIVERED. */
+const char *verdict_code(enum verdict v);
+
+/* "552 5.2.2", the reply at SMTP time; "DUNNO" for VERDICT_DELIVERED. */
+const char *verdict_smtp(enum verdict v);
+
+/* Sets verdict and text. A NULL format takes the verdict's own text; what is not
+ * printable ASCII becomes '?', what is too long is cut, so any address may be quoted. */
+void outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Writes "X.Y.Z text\n" and returns its length, at most VERDICT_LINE_MAX; the line of
+ * VERDICT_DELIVERED is empty (length 0), since an MTA may take any output for a fault. */
+size_t outcome_line(const struct outcome *o, char line[VERDICT_LINE_MAX + 1]);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * The way to a mailbox. A link on it is followed if root owns it and it stands in a
+ * directory that root owns and nobody else may write to (homes on other disks); any other
+ * link is refused, and inside a mailbox none is followed. One walker for lda and scanner.
+ */
+#ifndef BRIM_WALK_H
+#define BRIM_WALK_H
+
+#include "reason.h"
+
+/* Opens the directory PATH (absolute) for reading: a descriptor, or -1 with errno (ENOENT
+ * where it is missing, ELOOP where a link was refused) and the reason. */
+int walk_open(const char *path, struct reason *why);
+
+/* Opens the directory that holds PATH's last part, which is copied to NAME (NAME_MAX + 1
+ * bytes; the part may be missing). */
+int walk_open_parent(const char *path, char *name, struct reason *why);
+
+/* Opens the directory NAME in DIR, following no link. */
+int walk_open_in(int dir, const char *name, struct reason *why);
+
+#endif
