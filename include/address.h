@@ -21,14 +21,15 @@ struct address {
 	char local[ADDRESS_MAX + 1];  /* with the extension */
 	char user[ADDRESS_MAX + 1];   /* local part without the extension */
 	char domain[ADDRESS_MAX + 1]; /* empty for a bare local */
-	const char *extension;	      /* in local, behind the delimiter; NULL without one */
+	const char *extension; /* in local, behind the delimiter; NULL without one */
 };
 
 /* Takes the address apart; DELIMITERS are the bytes of recipient_delimiter. */
-int address_parse(struct address *a, const char *text, const char *delimiters,
-	struct reason *why);
+int address_parse(
+	struct address *a, const char *text, const char *delimiters, struct reason *why);
 
-/* Folds a key of the table (local@domain, local, @domain) into KEY, ADDRESS_MAX + 1 bytes. */
+/* Folds a key of the table (local@domain, local, @domain) into KEY, ADDRESS_MAX + 1
+ * bytes. */
 int address_key(char *key, const char *text, struct reason *why);
 
 #endif

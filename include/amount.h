@@ -16,7 +16,8 @@
 int amount_count(const char *text, uint64_t *n, struct reason *why);
 
 /* A size with a unit: 0, or digits with an optional fraction and B, K, M, G, T or P. A
- * bare number other than 0 is refused, since bytes and kilobytes are taken for each other. */
+ * bare number other than 0 is refused, since bytes and kilobytes are taken for each
+ * other. */
 int amount_size(const char *text, uint64_t *bytes, struct reason *why);
 
 /* A time with a unit, s, m, h, d or w, in seconds; 0 needs none. At most ten years. */

@@ -12,7 +12,7 @@
 
 #include "reason.h"
 
-#define CONF_FILE "/etc/brim/brim.conf"
+#define CONF_FILE  "/etc/brim/brim.conf"
 #define CONF_DEFER UINT64_MAX /* over_quota: never give up */
 
 struct conf {
@@ -27,11 +27,12 @@ struct conf {
 	char *quota_ignore;
 	char *log;
 	uint64_t users_mode;
-	uint64_t over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
+	uint64_t
+		over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
 	uint64_t quota;
 	uint64_t message_size_limit;
 	uint64_t quotad_down_delivers; /* 1 where quotad_down = deliver */
-	uint64_t deadline;	       /* seconds, as all times here */
+	uint64_t deadline;             /* seconds, as all times here */
 	uint64_t quotad_timeout;
 	uint64_t recheck_above; /* per cent */
 	uint64_t recount_every;

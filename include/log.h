@@ -1,7 +1,7 @@
 /*
- * Log lines for syslog (facility mail) or standard error. A line is one event: words, then
- * name=value. It never blocks: with a full or missing /dev/log the line is dropped, since
- * mail must not wait for a log (syslog(3) would).
+ * Log lines for syslog (facility mail) or standard error. A line is one event: words,
+ * then name=value. It never blocks: with a full or missing /dev/log the line is dropped,
+ * since mail must not wait for a log (syslog(3) would).
  */
 #ifndef BRIM_LOG_H
 #define BRIM_LOG_H
@@ -16,8 +16,8 @@ void log_open_stderr(const char *ident);
 void log_line(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)   log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_LEVEL_INFO, __VA_ARGS__)
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * From a recipient's address to its mailbox: the order of look-ups, aliases, the domain's
- * catch-all, defaults, and what the record alone decides (moved, disabled, too large). lda
- * and quotad both ask here, so that the same question gets the same answer.
+ * catch-all, defaults, and what the record alone decides (moved, disabled, too large).
+ * lda and quotad both ask here, so that the same question gets the same answer.
  */
 #ifndef BRIM_MAILBOX_H
 #define BRIM_MAILBOX_H
@@ -16,27 +16,33 @@
 
 #define MAILBOX_ALIASES_MAX 10
 
-enum mailbox_state { MAILBOX_ENABLED, MAILBOX_DISABLED, MAILBOX_SUSPENDED, MAILBOX_MOVED };
+enum mailbox_state {
+	MAILBOX_ENABLED,
+	MAILBOX_DISABLED,
+	MAILBOX_SUSPENDED,
+	MAILBOX_MOVED
+};
 
 struct mailbox {
-	char key[ADDRESS_MAX + 1]; /* the mailbox's name in the table, on the socket, in logs */
+	char key[ADDRESS_MAX +
+		 1]; /* the mailbox's name in the table, on the socket, in logs */
 	uid_t uid;
 	gid_t gid;
-	char *path;	   /* mail=; ends in '/' for a Maildir */
-	uint64_t quota;	   /* bytes; 0 is no limit, as below */
+	char *path;        /* mail=; ends in '/' for a Maildir */
+	uint64_t quota;    /* bytes; 0 is no limit, as below */
 	uint64_t messages; /* limit of messages */
 	uint64_t over_quota;
 	enum mailbox_state state;
 	char *moved_to; /* NULL but for MAILBOX_MOVED with a known address */
 };
 
-/* Finds the recipient's mailbox. 0 with *m filled (mailbox_clear frees it), or -1 with the
- * outcome: no such user, or our trouble. ADDRESS_TEXT is as the MTA gave it. */
+/* Finds the recipient's mailbox. 0 with *m filled (mailbox_clear frees it), or -1 with
+ * the outcome: no such user, or our trouble. ADDRESS_TEXT is as the MTA gave it. */
 int mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	const char *address_text, struct outcome *o);
 
-/* Fills a mailbox from its record, with the defaults of its domain (record or NULL) and of
- * the settings; -1 with the reason where the record makes no sense. */
+/* Fills a mailbox from its record, with the defaults of its domain (record or NULL) and
+ * of the settings; -1 with the reason where the record makes no sense. */
 int mailbox_from_record(struct mailbox *m, const struct record *r,
 	const struct record *domain, const struct conf *c, struct reason *why);
 
@@ -44,14 +50,15 @@ void mailbox_clear(struct mailbox *m);
 
 /* What the record alone says to a message of so many bytes (0: not known yet): 0, or -1
  * with the outcome. */
-int mailbox_policy(const struct mailbox *m, const struct conf *c, uint64_t bytes,
-	struct outcome *o);
+int mailbox_policy(
+	const struct mailbox *m, const struct conf *c, uint64_t bytes, struct outcome *o);
 
 /* Checks a record that an administrator gives before it goes into the table: its fields'
  * names and values. Does not look at other records. */
 int mailbox_check_record(const struct record *r, struct reason *why);
 
-/* Whether the domain is one of this host's (the setting local_domains, or the host's name). */
+/* Whether the domain is one of this host's (the setting local_domains, or the host's
+ * name). */
 int mailbox_domain_is_local(const struct conf *c, const char *domain);
 
 #endif

@@ -15,8 +15,8 @@
  * host name was to be had. */
 int maildir_make_name(char name[MAILDIR_NAME_SIZE], uint64_t bytes);
 
-/* The size that the name tells: 1 with *bytes, or 0 where it tells none (",S=" is followed
- * by digits, and they by ',', ':' or the end). */
+/* The size that the name tells: 1 with *bytes, or 0 where it tells none (",S=" is
+ * followed by digits, and they by ',', ':' or the end). */
 int maildir_size(const char *name, uint64_t *bytes);
 
 /* Length of the part before ':', by which a message is counted once. */

@@ -1,7 +1,8 @@
 /*
- * A connection to quotad: lines out, answers in, each within a time. The other end must be
- * root or daemon_user, or it is not believed. Nothing is trusted about an answer but its
- * form: a line too long, a NUL, a word out of place is an error like a closed connection.
+ * A connection to quotad: lines out, answers in, each within a time. The other end must
+ * be root or daemon_user, or it is not believed. Nothing is trusted about an answer but
+ * its form: a line too long, a NUL, a word out of place is an error like a closed
+ * connection.
  */
 #ifndef BRIM_QUOTA_CLIENT_H
 #define BRIM_QUOTA_CLIENT_H
@@ -23,7 +24,8 @@ struct quota_client {
 enum quota_kind {
 	QUOTA_OK,   /* done; fields in the record */
 	QUOTA_NO,   /* the mailbox can't take it; the outcome says why */
-	QUOTA_ERR,  /* the request or the daemon is at fault; the outcome's text says why */
+	QUOTA_ERR,  /* the request or the daemon is at fault; the outcome's text says why
+		     */
 	QUOTA_MORE, /* a "* " line; others follow */
 };
 

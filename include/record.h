@@ -1,7 +1,8 @@
 /*
  * The one text form of Brim: a key (or a word), then name=value fields, with one space
  * between. A byte outside '!' to '~', and '%', is written %XX, so a record is always one
- * line of printable ASCII. The user table, its dump, the socket and the usage store use it.
+ * line of printable ASCII. The user table, its dump, the socket and the usage store use
+ * it.
  *
  * A record owns its strings. Keys and values are held decoded; no value holds a NUL.
  */
@@ -37,8 +38,10 @@ void record_clear(struct record *r);
 /* The value of the field, or NULL. */
 const char *record_get(const struct record *r, const char *name);
 
-/* The field's value as a number: 0 and FALLBACK where it is absent, -1 where it is none. */
-int record_number(const struct record *r, const char *name, uint64_t fallback, uint64_t *n);
+/* The field's value as a number: 0 and FALLBACK where it is absent, -1 where it is none.
+ */
+int record_number(
+	const struct record *r, const char *name, uint64_t fallback, uint64_t *n);
 
 /* Sets, replaces or (value NULL) removes a field; -1 if a name or value can't be kept:
  * names are a-z, 0-9 and '_'. */

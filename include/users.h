@@ -3,10 +3,11 @@
  * environment. Readers take no lock and see the old table or the new one, whole. Writers
  * hold PATH.lock, change a copy and rename it into place.
  *
- * A table that is missing, damaged, not root's or writable by others is an error, never an
- * empty table. Absence of a key is believed only where a neighbouring key proves that the
- * page was read (a page of zeros has none): so damage is never "no such user". libdb can
- * still spin or crash on a damaged page: callers bound the time and catch the signals.
+ * A table that is missing, damaged, not root's or writable by others is an error, never
+ * an empty table. Absence of a key is believed only where a neighbouring key proves that
+ * the page was read (a page of zeros has none): so damage is never "no such user". libdb
+ * can still spin or crash on a damaged page: callers bound the time and catch the
+ * signals.
  */
 #ifndef BRIM_USERS_H
 #define BRIM_USERS_H
@@ -46,18 +47,19 @@ int users_read_through(struct users *u, struct reason *why);
 struct users_edit;
 
 /* Waits for the lock, and copies the table (or makes an empty one where there is none and
- * CREATE is set). WAITING is called once if another writer has the lock; it may be NULL. */
-struct users_edit *users_edit_begin(const char *path, int create, void (*waiting)(void),
-	struct reason *why);
+ * CREATE is set). WAITING is called once if another writer has the lock; it may be NULL.
+ */
+struct users_edit *users_edit_begin(
+	const char *path, int create, void (*waiting)(void), struct reason *why);
 
 /* As users_get, in the copy. */
-int users_edit_get(struct users_edit *e, const char *key, struct record *r,
-	struct reason *why);
+int users_edit_get(
+	struct users_edit *e, const char *key, struct record *r, struct reason *why);
 
 /* The key of the mailbox whose mail= is this path, inside it or around it: 1 with KEY
  * (ADDRESS_MAX + 1 bytes), 0, -1. */
-int users_edit_path_owner(struct users_edit *e, const char *path, char *key,
-	struct reason *why);
+int users_edit_path_owner(
+	struct users_edit *e, const char *path, char *key, struct reason *why);
 
 /* Puts the record in the place of any of the same key; keeps the index of paths. */
 int users_edit_put(struct users_edit *e, const struct record *r, struct reason *why);
@@ -72,9 +74,9 @@ int users_edit_each(struct users_edit *e, const char *after,
 /* Removes every record. */
 int users_edit_empty(struct users_edit *e, struct reason *why);
 
-/* Reads the copy through, gives it MODE and GROUP (-1: as it is), syncs it, renames it into place, syncs
- * the directory, lets go of the lock, frees E. NEW_TABLE (may be NULL) gets the new file's
- * stat. On failure the old table is still in place. */
+/* Reads the copy through, gives it MODE and GROUP (-1: as it is), syncs it, renames it
+ * into place, syncs the directory, lets go of the lock, frees E. NEW_TABLE (may be NULL)
+ * gets the new file's stat. On failure the old table is still in place. */
 int users_edit_commit(struct users_edit **e, mode_t mode, gid_t group,
 	struct stat *new_table, struct reason *why);
 

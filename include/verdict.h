@@ -15,11 +15,11 @@
 enum verdict {
 	VERDICT_DELIVERED,
 	VERDICT_NO_SUCH_USER,
-	VERDICT_MOVED,	       /* the new address is in the text */
+	VERDICT_MOVED,         /* the new address is in the text */
 	VERDICT_DISABLED,      /* for good */
 	VERDICT_SUSPENDED,     /* for now */
 	VERDICT_FULL_FOR_NOW,  /* the MTA keeps the message and tries again */
-	VERDICT_FULL,	       /* the MTA bounces it */
+	VERDICT_FULL,          /* the MTA bounces it */
 	VERDICT_TOO_LARGE,     /* larger than this mailbox may ever take */
 	VERDICT_REFUSED,       /* by policy */
 	VERDICT_NO_DISK,       /* the file system is full, not the mailbox */

@@ -1,0 +1,87 @@
+# make            lda, quotad, brimadm and brimq in build/bin
+# make deps       what building and testing need, from Debian's packages
+# make demo       real mail through a private Postfix, as root
+# make test       every test, as root         make bench   speed and memory, as root
+# make lint       clang-tidy, cppcheck, layout, who may include what
+# make install    honours DESTDIR and PREFIX
+#
+# CC=clang picks the compiler; SAN=1 builds with ASan and UBSan, COV=1 for coverage,
+# each in a folder of its own.
+
+CC      = gcc
+PREFIX  = /usr/local
+BINDIR  = $(PREFIX)/bin
+SBINDIR = $(PREFIX)/sbin
+LIBEXEC = $(PREFIX)/lib/brim
+MANDIR  = $(PREFIX)/share/man
+
+ifdef SAN
+B = build/san
+VARIANT = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+LDA_LINK = -pie
+else ifdef COV
+B = build/cov
+VARIANT = --coverage -fprofile-update=atomic -O0 -DBRIM_COVERAGE
+LDA_LINK = -static
+else
+B = build
+VARIANT = -O2 -D_FORTIFY_SOURCE=2
+LDA_LINK = -static-pie
+endif
+
+WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
+	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wold-style-definition -Wredundant-decls
+HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+CFLAGS_ALL = -std=gnu11 -g -D_GNU_SOURCE -Iinclude -MMD -MP $(WARN) $(HARDEN) $(VARIANT) $(CFLAGS)
+LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
+
+LIB     := $(patsubst %.c,$B/%.o,$(wildcard lib/*.c))
+LDA     := $(patsubst %.c,$B/%.o,$(wildcard lda/*.c))
+QUOTAD  := $(patsubst %.c,$B/%.o,$(wildcard quotad/*.c))
+BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/tool.c)
+BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c)
+PROGRAMS = $(addprefix $B/bin/,lda quotad brimadm brimq)
+
+all: $(PROGRAMS)
+
+$B/libbrim.a: $(LIB)
+	@rm -f $@
+	ar rcs $@ $^
+
+$B/bin/lda: $(LDA) $B/libbrim.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lcap -lpthread
+
+$B/bin/quotad: $(QUOTAD) $B/libbrim.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -levent_core -lpthread
+
+$B/bin/brimadm: $(BRIMADM) $B/libbrim.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -ljansson
+
+$B/bin/brimq: $(BRIMQ) $B/libbrim.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih -ljansson
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+install: all
+	install -d $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
+		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 755 $B/bin/lda $(DESTDIR)$(LIBEXEC)/lda
+	install -m 755 $B/bin/quotad $B/bin/brimadm $(DESTDIR)$(SBINDIR)
+	install -m 755 $B/bin/brimq $(DESTDIR)$(BINDIR)
+	for page in man/*.[158]; do \
+		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
+
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+
+include tests/tests.mk
+
+.PHONY: all install clean

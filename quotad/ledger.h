@@ -1,0 +1,166 @@
+/*
+ * The ledger: how much of each mailbox is used and promised, and who may add to it. It
+ * knows no socket, no database and no file system: it is told what happened, calls its
+ * neighbours through a table, and holds the rules that tests/model checks.
+ *
+ * A ticket is room promised to a delivery under the name that its file will have. It is
+ * charged until it ends by COMMIT, by CANCEL, or, as an orphan (its connection is gone), by
+ * an exact count. A refusal rests on an exact count of the files; what can't be known is
+ * "try again", never "full for good". Sums never wrap and never pass below zero.
+ *
+ * Times are milliseconds of one clock that never goes back.
+ */
+#ifndef QUOTAD_LEDGER_H
+#define QUOTAD_LEDGER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "verdict.h"
+
+struct ledger;
+struct account; /* one mailbox */
+struct ticket;
+
+/* A connection: its number grows with each, so that earlier and later can be told. The
+ * session owns it, zeroed but for the number. */
+struct ledger_connection {
+	uint64_t number;
+	uint64_t tickets; /* how many are open on it */
+	struct ticket *first;
+};
+
+/* What the table says of the mailbox at the moment of the request; 0 is no limit. */
+struct ledger_limits {
+	uint64_t bytes;
+	uint64_t messages;
+	uint64_t over_quota; /* seconds until full is hard; CONF_DEFER: never */
+};
+
+enum ledger_kind { LEDGER_CHECK, LEDGER_RESERVE, LEDGER_GET, LEDGER_RECOUNT };
+
+/* A question. Copied by ledger_ask, the name too. */
+struct ledger_request {
+	enum ledger_kind kind;
+	struct account *account;
+	struct ledger_connection *connection;
+	struct ledger_limits limits;
+	uint64_t bytes;	  /* CHECK, RESERVE */
+	const char *name; /* RESERVE */
+	void *cookie;	  /* comes back with the answer */
+};
+
+struct ledger_answer {
+	enum verdict verdict; /* DELIVERED is yes; FULL, FULL_FOR_NOW, TROUBLE */
+	const char *text;     /* why not; NULL for the verdict's own words */
+	uint64_t ticket;      /* RESERVE */
+	uint64_t was;	      /* RECOUNT: used before it */
+};
+
+/* A mailbox's numbers as they are shown and kept. */
+struct ledger_numbers {
+	uint64_t used, messages;
+	uint64_t reserved, tickets; /* bytes and number of all tickets, orphans too */
+	uint64_t stamp;		    /* of the directories at the last exact count */
+	int known;		    /* an exact count of this boot stands behind them */
+	uint64_t full_for;	    /* seconds since the first refusal for room; 0: not full */
+	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
+};
+
+/* What a count of a mailbox found. */
+struct ledger_count {
+	int exact;
+	int failed; /* the mailbox can't be read; nothing else is set but text */
+	uint64_t bytes, messages;
+	uint64_t stamp;
+	const char *const *seen; /* names of ledger_count_names that it saw */
+	size_t seen_count;
+	const char *text; /* why it failed */
+};
+
+/* The neighbours. Those that return int: 0, or -1 where nothing must be promised. */
+struct ledger_calls {
+	void (*answer)(void *arg, void *cookie, const struct ledger_answer *answer);
+	/* Begin to count or to probe; ends in ledger_counted or ledger_probed, always later. */
+	void (*count)(void *arg, struct account *a, int thorough);
+	void (*probe)(void *arg, struct account *a);
+	/* The store. */
+	int (*save_account)(void *arg, struct account *a);
+	int (*save_ticket)(void *arg, struct account *a, const char *name, uint64_t bytes);
+	void (*remove_ticket)(void *arg, struct account *a, const char *name);
+	/* An exact count differed from the number (for the log and STATS). */
+	void (*corrected)(void *arg, struct account *a, uint64_t was, uint64_t now);
+};
+
+struct ledger_rules {
+	uint64_t deadline_ms;	   /* an lda has ended so long after its connection did */
+	uint64_t answer_ms;	   /* a question waits no longer */
+	uint64_t recheck_per_cent; /* above it the mailbox is looked at before a yes */
+};
+
+struct ledger_totals {
+	uint64_t accounts, tickets, orphans, waiting;
+	uint64_t granted, refused, later, committed, cancelled;
+	uint64_t counts, inexact_counts, probes, corrected;
+};
+
+/* NOW is the clock at the start. */
+struct ledger *ledger_new(const struct ledger_calls *calls, void *arg,
+	const struct ledger_rules *rules, uint64_t now);
+void ledger_free(struct ledger **l);
+/* New rules (the larger of both deadlines holds for orphans that are there already). */
+void ledger_set_rules(struct ledger *l, const struct ledger_rules *rules);
+
+/* The account of that name, made if there is none; NULL without memory. */
+struct account *ledger_account(struct ledger *l, const char *name);
+/* The account, or NULL if nothing is known of it. */
+struct account *ledger_find(struct ledger *l, const char *name);
+const char *ledger_name(const struct account *a);
+void ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_numbers *n);
+const struct ledger_totals *ledger_totals(const struct ledger *l);
+
+/* --- at the start, from the store ------------------------------------------------- */
+
+void ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n);
+/* A ticket of an earlier daemon. ENDED: its lda can't be alive (another boot). */
+int ledger_load_ticket(struct ledger *l, struct account *a, const char *name,
+	uint64_t bytes, int ended);
+/* Tickets may be unknown (a lost store): no promise before the deadline has passed. */
+void ledger_hold(struct ledger *l);
+
+/* --- what happens ----------------------------------------------------------------- */
+
+/* Sets the clock and does what is due; returns the milliseconds until more is due (at most
+ * 1000). */
+uint64_t ledger_tick(struct ledger *l, uint64_t now);
+
+/* Answers through calls->answer, at once or later, exactly once unless forgotten. */
+void ledger_ask(struct ledger *l, const struct ledger_request *r);
+/* Nobody waits for the answers to this connection any more. */
+void ledger_forget(struct ledger *l, const struct ledger_connection *c);
+
+/* The message is there: 0 with the account, -1 if the connection has no such ticket. */
+int ledger_commit(struct ledger *l, struct ledger_connection *c, uint64_t ticket,
+	struct account **a);
+int ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t ticket);
+
+/* The connection is gone. BY_CLIENT: it ended there (EOF), so its lda has ended or has
+ * given the connection up for a later one; otherwise the daemon closed it. */
+void ledger_disconnected(struct ledger *l, struct ledger_connection *c, int by_client);
+
+/* The names that a count must look for, asked after its last read: calls NAME for each. */
+void ledger_count_names(struct ledger *l, struct account *a,
+	void (*name)(void *arg, const char *name), void *arg);
+void ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c);
+/* FAILED: the mailbox can't be looked at; then STAMP means nothing. */
+void ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed);
+
+/* A count that nobody waits for (the slow round). */
+void ledger_recount(struct ledger *l, struct account *a, int thorough);
+
+/* Refusals wait until all input that was pending has been read: 1 if any does. */
+int ledger_wants_settling(const struct ledger *l);
+/* All input that was pending at the last call has been read since. */
+void ledger_settle(struct ledger *l);
+
+#endif
