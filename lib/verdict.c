@@ -1,0 +1,113 @@
+/* The table of verdicts, and the line that tells one to an MTA. */
+#include "verdict.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+/*
+ * Measured on Postfix 3.7, Exim 4.96, OpenSMTPD 6.8 and sendmail 8.17: 75 alone is "try
+ * again" on all of them. 70, 71, 73, 74 and 78 bounce on at least one, so a full disk or
+ * a wrong setting must never leave as what sysexits.h would call it.
+ */
+static const struct row {
+	const char *name;
+	int exit_status;
+	const char *code;
+	const char *smtp;
+	const char *text;
+} rows[VERDICTS] = {
+	[VERDICT_DELIVERED] = {"delivered", EX_OK, "2.0.0", "DUNNO", "delivered"},
+	[VERDICT_NO_SUCH_USER] = {"no-such-user", EX_NOUSER, "5.1.1", "550 5.1.1",
+		"no such user here"},
+	[VERDICT_MOVED] = {"moved", EX_UNAVAILABLE, "5.1.6", "551 5.1.6",
+		"the mailbox has moved"},
+	[VERDICT_DISABLED] = {"disabled", EX_UNAVAILABLE, "5.2.1", "550 5.2.1",
+		"the mailbox is disabled"},
+	[VERDICT_SUSPENDED] = {"suspended", EX_TEMPFAIL, "4.2.1", "450 4.2.1",
+		"the mailbox takes no mail at the moment"},
+	[VERDICT_FULL_FOR_NOW] = {"full-for-now", EX_TEMPFAIL, "4.2.2", "452 4.2.2",
+		"the mailbox is full"},
+	[VERDICT_FULL] = {"full", EX_UNAVAILABLE, "5.2.2", "552 5.2.2",
+		"the mailbox is full"},
+	[VERDICT_TOO_LARGE] = {"too-large", EX_UNAVAILABLE, "5.2.3", "552 5.2.3",
+		"the message is larger than this mailbox may take"},
+	[VERDICT_REFUSED] = {"refused", EX_NOPERM, "5.7.1", "554 5.7.1",
+		"refused by the policy of this mailbox"},
+	[VERDICT_NO_DISK] = {"no-disk", EX_TEMPFAIL, "4.3.1", "452 4.3.1",
+		"no room on the mail server's disk"},
+	[VERDICT_TROUBLE] = {"trouble", EX_TEMPFAIL, "4.3.0", "451 4.3.0",
+		"trouble on the mail server"},
+	[VERDICT_MISCONFIGURED] = {"misconfigured", EX_TEMPFAIL, "4.3.5", "451 4.3.5",
+		"the mail server is not set up right"},
+};
+
+const char *
+verdict_name(enum verdict v)
+{
+	return rows[v].name;
+}
+
+int
+verdict_parse(const char *name, enum verdict *v)
+{
+	for (int i = 0; i < VERDICTS; i++)
+		if (strcmp(rows[i].name, name) == 0) {
+			*v = (enum verdict)i;
+			return 0;
+		}
+	return -1;
+}
+
+int
+verdict_exit_status(enum verdict v)
+{
+	return rows[v].exit_status;
+}
+
+const char *
+verdict_code(enum verdict v)
+{
+	return rows[v].code;
+}
+
+const char *
+verdict_smtp(enum verdict v)
+{
+	return rows[v].smtp;
+}
+
+void
+outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
+{
+	va_list args;
+
+	o->verdict = v;
+	va_start(args, format);
+	if (format)
+		vsnprintf(o->text, sizeof o->text, format, args);
+	else
+		snprintf(o->text, sizeof o->text, "%s", rows[v].text);
+	va_end(args);
+	for (char *c = o->text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
+size_t
+outcome_line(const struct outcome *o, char line[VERDICT_LINE_MAX + 1])
+{
+	const char *text = o->text[0] ? o->text : rows[o->verdict].text;
+	int n;
+
+	line[0] = '\0';
+	if (o->verdict == VERDICT_DELIVERED)
+		return 0;
+	n = snprintf(line, VERDICT_LINE_MAX, "%s %s", verdict_code(o->verdict), text);
+	if (n >= VERDICT_LINE_MAX)
+		n = VERDICT_LINE_MAX - 1;
+	line[n] = '\n';
+	line[n + 1] = '\0';
+	return (size_t)n + 1;
+}
