@@ -119,6 +119,13 @@ const char *ledger_name(const struct account *a);
 void ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_numbers *n);
 const struct ledger_totals *ledger_totals(const struct ledger *l);
 
+/* Calls EACH for every account, and for every ticket of an account: for a store that is
+ * written afresh. Nothing may be changed meanwhile. */
+void ledger_each(
+	struct ledger *l, void (*each)(void *arg, struct account *a), void *arg);
+void ledger_each_ticket(struct account *a,
+	void (*each)(void *arg, const char *name, uint64_t bytes), void *arg);
+
 /* --- at the start, from the store ------------------------------------------------- */
 
 void ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n);
