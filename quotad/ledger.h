@@ -4,9 +4,9 @@
  * neighbours through a table, and holds the rules that tests/model checks.
  *
  * A ticket is room promised to a delivery under the name that its file will have. It is
- * charged until it ends by COMMIT, by CANCEL, or, as an orphan (its connection is gone), by
- * an exact count. A refusal rests on an exact count of the files; what can't be known is
- * "try again", never "full for good". Sums never wrap and never pass below zero.
+ * charged until it ends by COMMIT, by CANCEL, or, as an orphan (its connection is gone),
+ * by an exact count. A refusal rests on an exact count of the files; what can't be known
+ * is "try again", never "full for good". Sums never wrap and never pass below zero.
  *
  * Times are milliseconds of one clock that never goes back.
  */
@@ -27,7 +27,8 @@ struct ticket;
 struct ledger_connection {
 	uint64_t number;
 	uint64_t tickets; /* how many are open on it */
-	struct ticket *first;
+	uint64_t waiting; /* questions not answered yet */
+	struct ticket *first, *last;
 };
 
 /* What the table says of the mailbox at the moment of the request; 0 is no limit. */
@@ -45,25 +46,25 @@ struct ledger_request {
 	struct account *account;
 	struct ledger_connection *connection;
 	struct ledger_limits limits;
-	uint64_t bytes;	  /* CHECK, RESERVE */
+	uint64_t bytes;   /* CHECK, RESERVE */
 	const char *name; /* RESERVE */
-	void *cookie;	  /* comes back with the answer */
+	void *cookie;     /* comes back with the answer */
 };
 
 struct ledger_answer {
 	enum verdict verdict; /* DELIVERED is yes; FULL, FULL_FOR_NOW, TROUBLE */
 	const char *text;     /* why not; NULL for the verdict's own words */
 	uint64_t ticket;      /* RESERVE */
-	uint64_t was;	      /* RECOUNT: used before it */
+	uint64_t was;         /* RECOUNT: used before it */
 };
 
 /* A mailbox's numbers as they are shown and kept. */
 struct ledger_numbers {
 	uint64_t used, messages;
 	uint64_t reserved, tickets; /* bytes and number of all tickets, orphans too */
-	uint64_t stamp;		    /* of the directories at the last exact count */
-	int known;		    /* an exact count of this boot stands behind them */
-	uint64_t full_for;	    /* seconds since the first refusal for room; 0: not full */
+	uint64_t stamp;             /* of the directories at the last exact count */
+	int known;                  /* an exact count of this boot stands behind them */
+	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
 };
 
@@ -81,20 +82,22 @@ struct ledger_count {
 /* The neighbours. Those that return int: 0, or -1 where nothing must be promised. */
 struct ledger_calls {
 	void (*answer)(void *arg, void *cookie, const struct ledger_answer *answer);
-	/* Begin to count or to probe; ends in ledger_counted or ledger_probed, always later. */
+	/* Begin to count or to probe; ends in ledger_counted or ledger_probed, always
+	 * later. */
 	void (*count)(void *arg, struct account *a, int thorough);
 	void (*probe)(void *arg, struct account *a);
 	/* The store. */
 	int (*save_account)(void *arg, struct account *a);
-	int (*save_ticket)(void *arg, struct account *a, const char *name, uint64_t bytes);
+	int (*save_ticket)(
+		void *arg, struct account *a, const char *name, uint64_t bytes);
 	void (*remove_ticket)(void *arg, struct account *a, const char *name);
 	/* An exact count differed from the number (for the log and STATS). */
 	void (*corrected)(void *arg, struct account *a, uint64_t was, uint64_t now);
 };
 
 struct ledger_rules {
-	uint64_t deadline_ms;	   /* an lda has ended so long after its connection did */
-	uint64_t answer_ms;	   /* a question waits no longer */
+	uint64_t deadline_ms;      /* an lda has ended so long after its connection did */
+	uint64_t answer_ms;        /* a question waits no longer */
 	uint64_t recheck_per_cent; /* above it the mailbox is looked at before a yes */
 };
 
@@ -116,13 +119,13 @@ struct account *ledger_account(struct ledger *l, const char *name);
 /* The account, or NULL if nothing is known of it. */
 struct account *ledger_find(struct ledger *l, const char *name);
 const char *ledger_name(const struct account *a);
-void ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_numbers *n);
+void ledger_numbers(
+	const struct ledger *l, const struct account *a, struct ledger_numbers *n);
 const struct ledger_totals *ledger_totals(const struct ledger *l);
 
 /* Calls EACH for every account, and for every ticket of an account: for a store that is
  * written afresh. Nothing may be changed meanwhile. */
-void ledger_each(
-	struct ledger *l, void (*each)(void *arg, struct account *a), void *arg);
+void ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg);
 void ledger_each_ticket(struct account *a,
 	void (*each)(void *arg, const char *name, uint64_t bytes), void *arg);
 
@@ -130,15 +133,15 @@ void ledger_each_ticket(struct account *a,
 
 void ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n);
 /* A ticket of an earlier daemon. ENDED: its lda can't be alive (another boot). */
-int ledger_load_ticket(struct ledger *l, struct account *a, const char *name,
-	uint64_t bytes, int ended);
+int ledger_load_ticket(
+	struct ledger *l, struct account *a, const char *name, uint64_t bytes, int ended);
 /* Tickets may be unknown (a lost store): no promise before the deadline has passed. */
 void ledger_hold(struct ledger *l);
 
 /* --- what happens ----------------------------------------------------------------- */
 
-/* Sets the clock and does what is due; returns the milliseconds until more is due (at most
- * 1000). */
+/* Sets the clock and does what is due; returns the milliseconds until more is due (at
+ * most 1000). */
 uint64_t ledger_tick(struct ledger *l, uint64_t now);
 
 /* Answers through calls->answer, at once or later, exactly once unless forgotten. */
@@ -155,7 +158,8 @@ int ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t ticket
  * given the connection up for a later one; otherwise the daemon closed it. */
 void ledger_disconnected(struct ledger *l, struct ledger_connection *c, int by_client);
 
-/* The names that a count must look for, asked after its last read: calls NAME for each. */
+/* The names that a count must look for, asked after its last read: calls NAME for each.
+ */
 void ledger_count_names(struct ledger *l, struct account *a,
 	void (*name)(void *arg, const char *name), void *arg);
 void ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c);
@@ -167,7 +171,8 @@ void ledger_recount(struct ledger *l, struct account *a, int thorough);
 
 /* Refusals wait until all input that was pending has been read: 1 if any does. */
 int ledger_wants_settling(const struct ledger *l);
-/* All input that was pending at the last call has been read since. */
+/* To be called at the end of every pass of the event loop while it does: all input that
+ * was pending at the last call has been read since. */
 void ledger_settle(struct ledger *l);
 
 #endif
