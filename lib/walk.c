@@ -1,0 +1,235 @@
+/*
+ * Paths to mailboxes, walked so that no user can lead the walk astray. The kernel does it
+ * in one call where there is no link on the way, which is the common case; only a path
+ * with a link in it is walked part by part.
+ */
+#include "walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LINKS_MAX 20 /* more on one way are a loop */
+
+static int
+open_without_links(int dir, const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+}
+
+/* The way that is left: a string of its own, and how far it has been walked. */
+struct way {
+	char *text;
+	char *next;
+	int dir;   /* where the walk stands; -1 before it begins */
+	int links; /* followed so far */
+};
+
+static void
+step_to(struct way *w, int dir)
+{
+	if (w->dir >= 0)
+		close(w->dir);
+	w->dir = dir;
+}
+
+/* Cuts the next part off the way; NULL at its end. */
+static char *
+next_part(struct way *w)
+{
+	char *part;
+
+	while (*w->next == '/')
+		w->next++;
+	part = w->next;
+	if (*part == '\0')
+		return NULL;
+	w->next += strcspn(part, "/");
+	if (*w->next)
+		*w->next++ = '\0';
+	return part;
+}
+
+/* Root's link in a directory that nobody but root can change. */
+static int
+may_follow(int dir, const struct stat *link)
+{
+	struct stat st;
+
+	if (fstat(dir, &st))
+		return -1;
+	if (link->st_uid == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	errno = ELOOP;
+	return -1;
+}
+
+static char *
+read_link(int dir, const char *name)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dir, name, target, sizeof target);
+
+	if (n < 0)
+		return NULL;
+	if (n == (ssize_t)sizeof target) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	return strndup(target, (size_t)n);
+}
+
+/* Puts the link's target in front of what is left of the way. */
+static int
+follow(struct way *w, const char *name)
+{
+	char *target = read_link(w->dir, name), *longer;
+	int root;
+
+	if (!target)
+		return -1;
+	if (asprintf(&longer, "%s/%s", target, w->next) < 0)
+		longer = NULL;
+	root = longer && target[0] == '/' ? open_without_links(AT_FDCWD, "/") : -2;
+	free(target);
+	if (!longer || root == -1) {
+		free(longer);
+		return -1;
+	}
+	free(w->text);
+	w->text = w->next = longer;
+	if (root >= 0)
+		step_to(w, root);
+	return 0;
+}
+
+static int
+take_link(struct way *w, const char *part)
+{
+	struct stat st;
+
+	if (fstatat(w->dir, part, &st, AT_SYMLINK_NOFOLLOW))
+		return -1;
+	if (!S_ISLNK(st.st_mode)) {
+		errno = ENOTDIR;
+		return -1;
+	}
+	if (++w->links > LINKS_MAX) {
+		errno = ELOOP;
+		return -1;
+	}
+	return may_follow(w->dir, &st) ? -1 : follow(w, part);
+}
+
+static int
+take_part(struct way *w, const char *part)
+{
+	/* The way needs the right to search alone, so no O_RDONLY here. */
+	int dir = openat(w->dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir >= 0) {
+		step_to(w, dir);
+		return 0;
+	}
+	return errno == ENOTDIR || errno == ELOOP ? take_link(w, part) : -1;
+}
+
+static int
+walk_by_parts(const char *path)
+{
+	struct way w = {.text = strdup(path), .dir = -1};
+	char *part;
+	int result = -1;
+
+	w.next = w.text;
+	if (w.text)
+		w.dir = open_without_links(AT_FDCWD, "/");
+	if (w.dir >= 0)
+		result = 0;
+	while (result == 0 && (part = next_part(&w)))
+		result = take_part(&w, part);
+	if (result == 0)
+		result = open_without_links(w.dir, ".");
+	step_to(&w, -1);
+	free(w.text);
+	return result;
+}
+
+int
+walk_open(const char *path, struct reason *why)
+{
+	int dir;
+
+	if (path[0] != '/') {
+		errno = EINVAL;
+		return reason_set(why, "%.200s is not an absolute path", path);
+	}
+	dir = open_without_links(AT_FDCWD, path);
+	if (dir < 0 && errno == ELOOP)
+		dir = walk_by_parts(path);
+	if (dir >= 0)
+		return dir;
+	if (errno == ELOOP)
+		return reason_set(why, "a link on the way to %.200s is not root's", path);
+	return reason_errno(why, "the directory %.200s can't be opened", path);
+}
+
+/* Where the last part of the path begins and how long it is, slashes behind it aside. */
+static size_t
+find_last(const char *path, size_t *start)
+{
+	size_t end = strlen(path);
+
+	while (end && path[end - 1] == '/')
+		end--;
+	for (*start = end; *start && path[*start - 1] != '/';)
+		--*start;
+	return end - *start;
+}
+
+int
+walk_open_parent(const char *path, char *name, struct reason *why)
+{
+	size_t start, length = find_last(path, &start);
+	char *parent;
+	int dir;
+
+	if (length == 0 || length > NAME_MAX || start == 0 ||
+		strspn(path + start, ".") == length) {
+		errno = EINVAL;
+		return reason_set(why, "%.200s names no directory to be made", path);
+	}
+	parent = strndup(path, start);
+	if (!parent)
+		return reason_errno(why, "%.200s", path);
+	*stpncpy(name, path + start, length) = '\0';
+	dir = walk_open(parent, why);
+	free(parent);
+	return dir;
+}
+
+int
+walk_open_in(int dir, const char *name, struct reason *why)
+{
+	int fd = -1;
+
+	if (strchr(name, '/') || strcmp(name, "..") == 0)
+		errno = EINVAL;
+	else
+		fd = open_without_links(dir, name);
+	if (fd < 0)
+		return reason_errno(why, "the directory %.200s can't be opened", name);
+	return fd;
+}
