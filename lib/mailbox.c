@@ -1,0 +1,598 @@
+/* Mailboxes: one table of fields; the look-up; what a record alone says to a message. */
+#include "mailbox.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "amount.h"
+
+#define UID_NOBODY 65534 /* what the kernel shows for ids that it can't map */
+
+#define IN_MAILBOX (1u << MAILBOX_KIND_MAILBOX)
+#define IN_ALIAS   (1u << MAILBOX_KIND_ALIAS)
+#define IN_DOMAIN  (1u << MAILBOX_KIND_DOMAIN)
+
+static const struct mailbox_field fields[] = {
+	{"uid", MAILBOX_FIELD_ID, IN_MAILBOX, "Numeric user id that owns the mailbox."},
+	{"gid", MAILBOX_FIELD_ID, IN_MAILBOX, "Numeric group id of its files."},
+	{"mail", MAILBOX_FIELD_PATH, IN_MAILBOX,
+		"Absolute path of the Maildir, with / at its end."},
+	{"quota", MAILBOX_FIELD_SIZE, IN_MAILBOX | IN_DOMAIN,
+		"Limit of bytes; 0 is no limit."},
+	{"messages", MAILBOX_FIELD_COUNT, IN_MAILBOX | IN_DOMAIN,
+		"Limit of messages; 0 is no limit."},
+	{"over_quota", MAILBOX_FIELD_OVER_QUOTA, IN_MAILBOX | IN_DOMAIN,
+		"When full: defer, bounce, or a time such as 3d."},
+	{"state", MAILBOX_FIELD_STATE, IN_MAILBOX,
+		"enabled, disabled, suspended or moved."},
+	{"moved_to", MAILBOX_FIELD_ADDRESS, IN_MAILBOX,
+		"The new address of a mailbox that has moved."},
+	{"alias", MAILBOX_FIELD_ADDRESSES, IN_ALIAS,
+		"The address, or addresses with commas between, that mail goes to."},
+	{"catchall", MAILBOX_FIELD_ADDRESS, IN_DOMAIN,
+		"Where mail for unknown addresses of the domain goes."},
+};
+
+static const struct state {
+	const char *name;
+	enum mailbox_state state;
+} states[] = {
+	{"enabled", MAILBOX_ENABLED},
+	{"disabled", MAILBOX_DISABLED},
+	{"suspended", MAILBOX_SUSPENDED},
+	{"moved", MAILBOX_MOVED},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+const struct mailbox_field *
+mailbox_field(const char *name)
+{
+	for (size_t i = 0; i < COUNT(fields); i++)
+		if (strcmp(fields[i].name, name) == 0)
+			return &fields[i];
+	return NULL;
+}
+
+const struct mailbox_field *
+mailbox_field_at(size_t i)
+{
+	return i < COUNT(fields) ? &fields[i] : NULL;
+}
+
+enum mailbox_kind
+mailbox_kind_of(const struct record *r)
+{
+	if (r->key[0] == '@')
+		return MAILBOX_KIND_DOMAIN;
+	return record_get(r, "alias") ? MAILBOX_KIND_ALIAS : MAILBOX_KIND_MAILBOX;
+}
+
+/* --- values --------------------------------------------------------------------- */
+
+static int
+check_id(const char *value, struct reason *why)
+{
+	uint64_t id;
+
+	if (amount_count(value, &id, why))
+		return -1;
+	if (id == 0)
+		return reason_set(why, "0 is root's, who gets no mail from Brim");
+	if (id == UID_NOBODY || id >= UINT32_MAX)
+		return reason_set(why, "%.20s is nobody's", value);
+	return 0;
+}
+
+static int
+check_path(const char *value, struct reason *why)
+{
+	size_t length = strlen(value);
+
+	if (value[0] != '/')
+		return reason_set(why, "\"%.100s\" is not an absolute path", value);
+	if (length >= PATH_MAX - NAME_MAX)
+		return reason_set(why, "the path is too long");
+	if (strstr(value, "//") || strstr(value, "/../") || strstr(value, "/./"))
+		return reason_set(
+			why, "\"%.100s\" has an empty, . or .. part in it", value);
+	if (length < 3 || value[length - 1] != '/')
+		return reason_set(why,
+			"\"%.100s\" does not end in /: only Maildirs are delivered to",
+			value);
+	return 0;
+}
+
+static int
+check_count(const char *value, struct reason *why)
+{
+	uint64_t n;
+
+	return amount_count(value, &n, why);
+}
+
+static int
+check_over_quota(const char *value, struct reason *why)
+{
+	uint64_t seconds;
+
+	return conf_over_quota(value, &seconds, why);
+}
+
+static int
+read_state(const char *value, enum mailbox_state *state, struct reason *why)
+{
+	for (size_t i = 0; i < COUNT(states); i++)
+		if (strcmp(states[i].name, value) == 0) {
+			*state = states[i].state;
+			return 0;
+		}
+	return reason_set(why,
+		"\"%.40s\" is not a state: enabled, disabled, suspended or moved", value);
+}
+
+static int
+check_state(const char *value, struct reason *why)
+{
+	enum mailbox_state state;
+
+	return read_state(value, &state, why);
+}
+
+static int
+check_address(const char *value, struct reason *why)
+{
+	struct address a;
+
+	if (strchr(value, ','))
+		return reason_set(why, "\"%.100s\" is more than one address", value);
+	return address_parse(&a, value, "", why);
+}
+
+static int
+check_addresses(const char *value, struct reason *why)
+{
+	char one[ADDRESS_MAX + 2];
+	struct address a;
+
+	for (const char *p = value;; p++) {
+		size_t length = strcspn(p, ",");
+
+		memcpy(one, p, length < sizeof one ? length : sizeof one - 1);
+		one[length < sizeof one ? length : sizeof one - 1] = '\0';
+		if (address_parse(&a, one, "", why))
+			return -1;
+		p += length;
+		if (*p == '\0')
+			return 0;
+	}
+}
+
+static int (*const checks[])(const char *value, struct reason *why) = {
+	[MAILBOX_FIELD_ID] = check_id,
+	[MAILBOX_FIELD_PATH] = check_path,
+	[MAILBOX_FIELD_SIZE] = check_count,
+	[MAILBOX_FIELD_COUNT] = check_count,
+	[MAILBOX_FIELD_OVER_QUOTA] = check_over_quota,
+	[MAILBOX_FIELD_STATE] = check_state,
+	[MAILBOX_FIELD_ADDRESS] = check_address,
+	[MAILBOX_FIELD_ADDRESSES] = check_addresses,
+};
+
+/* --- records -------------------------------------------------------------------- */
+
+static int
+check_field(const struct record *r, const struct record_field *f, struct reason *why)
+{
+	static const char *const kinds[] = {[MAILBOX_KIND_MAILBOX] = "a mailbox",
+		[MAILBOX_KIND_ALIAS] = "an alias",
+		[MAILBOX_KIND_DOMAIN] = "a domain"};
+	const struct mailbox_field *known = mailbox_field(f->name);
+	enum mailbox_kind kind = mailbox_kind_of(r);
+	struct reason fault;
+
+	if (!known)
+		return 0;
+	if (!(known->kinds & 1u << kind))
+		return reason_set(
+			why, "%.100s: %s has no field %s", r->key, kinds[kind], f->name);
+	if (checks[known->type](f->value, &fault))
+		return reason_set(why, "%.100s: %s: %.180s", r->key, f->name, fault.text);
+	return 0;
+}
+
+int
+mailbox_check_record(const struct record *r, struct reason *why)
+{
+	static const char *const needed[] = {"uid", "gid", "mail"};
+	const char *state = record_get(r, "state");
+
+	for (size_t i = 0; i < r->count; i++)
+		if (check_field(r, &r->fields[i], why))
+			return -1;
+	if (mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
+		return 0;
+	for (size_t i = 0; i < COUNT(needed); i++)
+		if (!record_get(r, needed[i]))
+			return reason_set(
+				why, "%.100s: a mailbox needs %s=...", r->key, needed[i]);
+	if (state && strcmp(state, "moved") == 0 && !record_get(r, "moved_to"))
+		return reason_set(why, "%.100s: state=moved needs moved_to=...", r->key);
+	return 0;
+}
+
+/* The record that sets the field: the mailbox's, its domain's, or none. */
+static const struct record *
+setter(const struct record *r, const struct record *domain, const char *name)
+{
+	if (record_get(r, name))
+		return r;
+	return domain && record_get(domain, name) ? domain : NULL;
+}
+
+static int
+fill_limit(const struct record *r, const struct record *domain, const char *name,
+	uint64_t fallback, uint64_t *n, struct reason *why)
+{
+	const struct record *from = setter(r, domain, name);
+
+	*n = fallback;
+	if (from && record_number(from, name, 0, n))
+		return reason_set(
+			why, "the record of %.100s: %s is not a number", from->key, name);
+	return 0;
+}
+
+static int
+fill_limits(struct mailbox *m, const struct record *r, const struct record *domain,
+	const struct conf *c, struct reason *why)
+{
+	const struct record *from = setter(r, domain, "over_quota");
+
+	m->over_quota = c->over_quota;
+	if (from && conf_over_quota(record_get(from, "over_quota"), &m->over_quota, NULL))
+		return reason_set(why, "the record of %.100s: over_quota makes no sense",
+			from->key);
+	return fill_limit(r, domain, "quota", c->quota, &m->quota, why) ||
+			       fill_limit(r, domain, "messages", 0, &m->messages, why)
+		       ? -1
+		       : 0;
+}
+
+static int
+fill_state(struct mailbox *m, const struct record *r, struct reason *why)
+{
+	const char *state = record_get(r, "state"), *to = record_get(r, "moved_to");
+
+	m->state = MAILBOX_ENABLED;
+	if (state && read_state(state, &m->state, why))
+		return -1;
+	if (m->state != MAILBOX_MOVED || !to)
+		return 0;
+	m->moved_to = strdup(to);
+	return m->moved_to ? 0 : reason_set(why, "no memory");
+}
+
+static int
+fill_owner(struct mailbox *m, const struct record *r, const struct conf *c,
+	struct reason *why)
+{
+	uint64_t uid, gid;
+
+	if (record_number(r, "uid", 0, &uid) || record_number(r, "gid", 0, &gid))
+		return reason_set(
+			why, "the record of %.100s: uid or gid is no number", r->key);
+	if (uid < c->min_uid || uid >= UINT32_MAX || uid == UID_NOBODY)
+		return reason_set(why, "the record of %.100s: uid %llu (min_uid is %llu)",
+			r->key, (unsigned long long)uid, (unsigned long long)c->min_uid);
+	if (gid == 0 || gid >= UINT32_MAX || gid == UID_NOBODY)
+		return reason_set(why, "the record of %.100s: gid %llu", r->key,
+			(unsigned long long)gid);
+	m->uid = (uid_t)uid;
+	m->gid = (gid_t)gid;
+	return 0;
+}
+
+static int
+fill_path(struct mailbox *m, const struct record *r, struct reason *why)
+{
+	const char *path = record_get(r, "mail");
+	struct reason fault;
+
+	if (!path)
+		return reason_set(why, "the record of %.100s has no mail=", r->key);
+	if (check_path(path, &fault))
+		return reason_set(
+			why, "the record of %.100s: mail: %.180s", r->key, fault.text);
+	m->path = strdup(path);
+	return m->path ? 0 : reason_set(why, "no memory");
+}
+
+int
+mailbox_from_record(struct mailbox *m, const struct record *r,
+	const struct record *domain, const struct conf *c, struct reason *why)
+{
+	size_t length = strlen(r->key);
+
+	memset(m, 0, sizeof *m);
+	if (length > ADDRESS_MAX)
+		return reason_set(why, "the key %.60s... is too long", r->key);
+	memcpy(m->key, r->key, length + 1);
+	if (fill_owner(m, r, c, why) == 0 && fill_path(m, r, why) == 0 &&
+		fill_limits(m, r, domain, c, why) == 0 && fill_state(m, r, why) == 0)
+		return 0;
+	mailbox_clear(m);
+	return -1;
+}
+
+void
+mailbox_clear(struct mailbox *m)
+{
+	free(m->path);
+	free(m->moved_to);
+	memset(m, 0, sizeof *m);
+}
+
+/* --- the look-up ---------------------------------------------------------------- */
+
+int
+mailbox_domain_is_local(const struct conf *c, const char *domain)
+{
+	char host[HOST_NAME_MAX + 1];
+
+	if (c->local_domains[0])
+		return conf_list_has(c->local_domains, domain);
+	if (gethostname(host, sizeof host))
+		return 0;
+	host[sizeof host - 1] = '\0';
+	return conf_list_has(host, domain);
+}
+
+static int
+misconfigured(struct outcome *o, const struct reason *why)
+{
+	outcome_set(o, VERDICT_MISCONFIGURED, "%s", why->text);
+	return -1;
+}
+
+/* The keys under which the address may stand, the first one that does wins. A local part
+ * with an '@' of its own (it was quoted) is no bare name: it could be another key. */
+static size_t
+list_keys(const struct conf *c, const struct address *a, const char *keys[4])
+{
+	size_t n = 0;
+
+	if (a->domain[0]) {
+		keys[n++] = a->text;
+		if (a->extension)
+			keys[n++] = a->base;
+		if (strchr(a->local, '@') || !mailbox_domain_is_local(c, a->domain))
+			return n;
+	}
+	keys[n++] = a->local;
+	if (a->extension)
+		keys[n++] = a->user;
+	return n;
+}
+
+static int
+find_record(struct users *u, const struct conf *c, const struct address *a,
+	struct record *r, struct reason *why)
+{
+	const char *keys[4];
+	size_t n = list_keys(c, a, keys);
+	int found = 0;
+
+	for (size_t i = 0; i < n && found == 0; i++)
+		found = users_get(u, keys[i], r, why);
+	return found;
+}
+
+/* The record of the domain, which may be any text: 1, 0, -1. */
+static int
+find_domain(struct users *u, const char *domain, struct record *r, struct reason *why)
+{
+	char text[ADDRESS_MAX + 1] = "@", key[ADDRESS_MAX + 1];
+	size_t length = strlen(domain);
+
+	memset(r, 0, sizeof *r);
+	if (length == 0 || length >= ADDRESS_MAX)
+		return 0;
+	memcpy(text + 1, domain, length + 1);
+	return address_key(key, text, NULL) ? 0 : users_get(u, key, r, why);
+}
+
+/* Nobody has this address. That there is no such user is said only where the table is in
+ * use and the domain ours; all else may be a mistake of the administrator's. */
+static int
+nobody(struct users *u, int ours, const char *domain, struct outcome *o)
+{
+	struct reason why;
+	int some = users_has_records(u, &why);
+
+	if (some < 0)
+		return misconfigured(o, &why);
+	if (!some)
+		outcome_set(o, VERDICT_MISCONFIGURED, "the user table is empty");
+	else if (!ours)
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table knows no domain %.100s", domain);
+	else
+		outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
+	return -1;
+}
+
+/* What address_parse refuses can't be in the table. */
+static int
+refuse_malformed(struct users *u, const struct conf *c, const char *text,
+	const struct reason *why, struct outcome *o)
+{
+	const char *at = strrchr(text, '@'), *domain = at ? at + 1 : "";
+	struct record r;
+	struct reason fault;
+	int ours;
+
+	if (text[0] == '\0' || (at && !domain[0]))
+		return misconfigured(o, why);
+	ours = find_domain(u, domain, &r, &fault);
+	record_clear(&r);
+	if (ours < 0)
+		return misconfigured(o, &fault);
+	return nobody(u, ours || !at || mailbox_domain_is_local(c, domain), domain, o);
+}
+
+/* One step along an alias or a catch-all: R becomes what TARGET leads to. */
+static int
+follow(struct users *u, const struct conf *c, struct record *r, const char *target,
+	struct reason *why)
+{
+	struct address a;
+	struct reason fault;
+	struct record next;
+	int found;
+
+	if (strchr(target, ','))
+		return reason_set(why,
+			"%.100s has several targets: the MTA must expand it "
+			"(virtual_alias_maps)",
+			r->key);
+	if (address_parse(&a, target, c->recipient_delimiter, &fault))
+		return reason_set(
+			why, "the target of %.100s: %.150s", r->key, fault.text);
+	found = find_record(u, c, &a, &next, why);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return reason_set(why,
+			"%.100s leads to %.100s, which is not in the table", r->key,
+			a.text);
+	record_clear(r);
+	*r = next;
+	return 0;
+}
+
+static int
+follow_all(struct users *u, const struct conf *c, struct record *r, struct reason *why)
+{
+	for (int i = 0; i < MAILBOX_ALIASES_MAX; i++) {
+		const char *target = record_get(r, "alias");
+
+		if (!target)
+			return 0;
+		if (follow(u, c, r, target, why))
+			return -1;
+	}
+	if (!record_get(r, "alias"))
+		return 0;
+	return reason_set(why, "more than %d aliases, or a loop, at %.100s",
+		MAILBOX_ALIASES_MAX, r->key);
+}
+
+/* The catch-all of the domain: 0 with its record, or -1 with the outcome. */
+static int
+catch_all(struct users *u, const struct conf *c, const struct address *a,
+	struct record *r, struct outcome *o)
+{
+	struct reason why;
+	int owned = find_domain(u, a->domain, r, &why);
+	const char *target = owned > 0 ? record_get(r, "catchall") : NULL;
+
+	if (owned < 0)
+		return misconfigured(o, &why);
+	if (target)
+		return follow(u, c, r, target, &why) ? misconfigured(o, &why) : 0;
+	return nobody(u, owned || !a->domain[0] || mailbox_domain_is_local(c, a->domain),
+		a->domain, o);
+}
+
+/* Fills the mailbox, and looks for its domain's defaults only where they matter. */
+static int
+fill(struct mailbox *m, struct users *u, const struct conf *c, const struct record *r,
+	struct reason *why)
+{
+	const char *at = strrchr(r->key, '@');
+	struct record domain = {0};
+	int result = 0;
+
+	if (at && !(record_get(r, "quota") && record_get(r, "messages") &&
+			  record_get(r, "over_quota")))
+		result = find_domain(u, at + 1, &domain, why);
+	if (result >= 0)
+		result = mailbox_from_record(m, r, result ? &domain : NULL, c, why);
+	record_clear(&domain);
+	return result;
+}
+
+int
+mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
+	const char *address_text, struct outcome *o)
+{
+	struct address a;
+	struct record r;
+	struct reason why;
+	int found, result = -1;
+
+	memset(m, 0, sizeof *m);
+	if (address_parse(&a, address_text, c->recipient_delimiter, &why))
+		return refuse_malformed(u, c, address_text, &why, o);
+	found = find_record(u, c, &a, &r, &why);
+	if (found < 0)
+		return misconfigured(o, &why);
+	if (found == 0 && catch_all(u, c, &a, &r, o))
+		goto out;
+	if (follow_all(u, c, &r, &why) || fill(m, u, c, &r, &why))
+		misconfigured(o, &why);
+	else
+		result = 0;
+out:
+	record_clear(&r);
+	return result;
+}
+
+/* --- policy --------------------------------------------------------------------- */
+
+static int
+refuse_size(struct outcome *o, uint64_t limit, const char *what)
+{
+	char size[AMOUNT_SIZE];
+
+	outcome_set(o, VERDICT_TOO_LARGE, "Message is larger than %s, the %s",
+		amount_show(limit, size), what);
+	return -1;
+}
+
+static int
+refuse_moved(const struct mailbox *m, struct outcome *o)
+{
+	if (m->moved_to)
+		outcome_set(o, VERDICT_MOVED, "Mailbox has moved, new address: %s",
+			m->moved_to);
+	else
+		outcome_set(o, VERDICT_DISABLED, "Mailbox has moved");
+	return -1;
+}
+
+int
+mailbox_policy(
+	const struct mailbox *m, const struct conf *c, uint64_t bytes, struct outcome *o)
+{
+	switch (m->state) {
+	case MAILBOX_ENABLED:
+		break;
+	case MAILBOX_DISABLED:
+		outcome_set(o, VERDICT_DISABLED, "Mailbox is disabled");
+		return -1;
+	case MAILBOX_SUSPENDED:
+		outcome_set(o, VERDICT_SUSPENDED, "Mailbox is suspended for now");
+		return -1;
+	case MAILBOX_MOVED:
+		return refuse_moved(m, o);
+	}
+	if (c->message_size_limit && bytes > c->message_size_limit)
+		return refuse_size(o, c->message_size_limit, "limit of this server");
+	if (m->quota && bytes > m->quota)
+		return refuse_size(o, m->quota, "whole quota of this mailbox");
+	return 0;
+}

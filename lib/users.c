@@ -1,0 +1,430 @@
+/*
+ * Reading the user table. The file is checked (owner, mode, size against its first page)
+ * before libdb sees it, and libdb gets the open descriptor as /proc/self/fd/N, since it
+ * opens a file by name more than once and a replacement in between must not be seen.
+ *
+ * It keeps no environment: DB_CONFIG and $DB_HOME mean nothing to it, and its messages
+ * end in a reason, never on standard error.
+ */
+#include "users.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "users_db.h"
+
+/* Pages kept; more costs a fresh process its page faults. */
+#define READER_CACHE (1 << 20)
+
+const char users_key_first[1] = "\001";
+const char users_key_records[1] = "\003";
+const char users_key_last[ADDRESS_MAX + 1] = {[0 ... ADDRESS_MAX] = '\377'};
+
+/* The first page, as far as it is looked at here (libdb's dbinc/db_page.h). */
+struct meta {
+	uint8_t lsn[8];
+	uint32_t number, magic, version, page_size;
+	uint8_t encryption, type, flags, unused;
+	uint32_t free, last_page;
+};
+
+#define META_BTREE    0x053162
+#define META_CHECKSUM 0x01
+
+static int
+check_owner(const struct stat *st, const char *name, struct reason *why)
+{
+	if (!S_ISREG(st->st_mode))
+		return reason_set(why, "%s: not a regular file", name);
+	if (st->st_uid != 0)
+		return reason_set(why, "%s: belongs to uid %u, must be root's", name,
+			(unsigned)st->st_uid);
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return reason_set(why, "%s: others than root may write to it (mode %04o)",
+			name, (unsigned)st->st_mode & 07777);
+	return 0;
+}
+
+int
+users_db_open_file(
+	int dir, const char *path, const char *name, struct stat *st, struct reason *why)
+{
+	int fd = openat(
+		dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0 && errno == ELOOP)
+		return reason_set(why, "%s: a symbolic link, must be a file", name);
+	if (fd < 0)
+		return reason_errno(why, "%s", name);
+	if (fstat(fd, st))
+		reason_errno(why, "%s: stat", name);
+	else if (check_owner(st, name, why) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int
+users_db_check_meta(const struct users *u, struct reason *why)
+{
+	struct meta m;
+	ssize_t n = pread(u->fd, &m, sizeof m, 0);
+
+	if (n < 0)
+		return reason_errno(why, "%s: read", u->path);
+	if (n == 0)
+		return reason_set(why, "%s: damaged: the file is empty", u->path);
+	if (n != sizeof m || m.magic != META_BTREE || m.page_size != USERS_PAGE_SIZE ||
+		!(m.flags & META_CHECKSUM))
+		return reason_set(why, "%s: damaged, or not a table of Brim", u->path);
+	if ((uint64_t)u->stat.st_size != ((uint64_t)m.last_page + 1) * USERS_PAGE_SIZE)
+		return reason_set(why,
+			"%s: damaged: %lld bytes long, its first page says %llu", u->path,
+			(long long)u->stat.st_size,
+			((unsigned long long)m.last_page + 1) * USERS_PAGE_SIZE);
+	return 0;
+}
+
+int
+users_db_fail(struct users *u, int error, const char *doing, struct reason *why)
+{
+	reason_set(why, "%s: %s: %s", u->path, doing,
+		u->message[0] ? u->message : db_strerror(error));
+	u->message[0] = '\0';
+	return -1;
+}
+
+static void
+keep_message(const DB_ENV *env, const char *prefix, const char *message)
+{
+	struct users *u = env->app_private;
+
+	(void)prefix;
+	if (u->message[0] == '\0')
+		snprintf(u->message, sizeof u->message, "%s", message);
+}
+
+static void
+drop_message(const DB_ENV *env, const char *message)
+{
+	(void)env;
+	(void)message;
+}
+
+/* Settings before the open; each is a plain assignment in libdb but for the cache. */
+static int
+prepare(struct users *u, u_int32_t flags, u_int32_t cache)
+{
+	DB_ENV *env = u->db->get_env(u->db);
+	int error;
+
+	env->app_private = u;
+	u->db->set_errcall(u->db, keep_message);
+	u->db->set_msgcall(u->db, drop_message);
+	error = u->db->set_cachesize(u->db, 0, cache, 1);
+	/* these spare a look for a directory that is never used, and for the number of
+	 * processors */
+	if (!error)
+		error = env->set_tmp_dir(env, "/nonexistent");
+	if (!error)
+		error = env->mutex_set_tas_spins(env, 1);
+	if (!error && !(flags & DB_RDONLY))
+		error = u->db->set_pagesize(u->db, USERS_PAGE_SIZE);
+	if (!error && !(flags & DB_RDONLY))
+		error = u->db->set_flags(u->db, DB_CHKSUM);
+	return error;
+}
+
+int
+users_db_attach(struct users *u, u_int32_t flags, u_int32_t cache, struct reason *why)
+{
+	char file[40];
+	int error = db_create(&u->db, NULL, 0);
+
+	if (error) {
+		u->db = NULL;
+		return users_db_fail(u, error, "open", why);
+	}
+	snprintf(file, sizeof file, "/proc/self/fd/%d", u->fd);
+	error = prepare(u, flags, cache);
+	if (!error)
+		error = u->db->open(u->db, NULL, file, NULL, DB_BTREE, flags, 0);
+	if (!error)
+		error = u->db->cursor(u->db, NULL, &u->cursor, 0);
+	if (error) {
+		users_db_fail(u, error, "open", why);
+		users_db_detach(u, NULL);
+		return -1;
+	}
+	u->message[0] = '\0';
+	return 0;
+}
+
+int
+users_db_detach(struct users *u, struct reason *why)
+{
+	int error = 0, result;
+
+	if (u->cursor)
+		error = u->cursor->close(u->cursor);
+	u->cursor = NULL;
+	if (u->db) {
+		result = u->db->close(u->db, 0);
+		error = error ? error : result;
+	}
+	u->db = NULL;
+	return error ? users_db_fail(u, error, "close", why) : 0;
+}
+
+struct users *
+users_open(const char *path, struct reason *why)
+{
+	struct users *u = calloc(1, sizeof *u);
+
+	if (u)
+		u->fd = -1;
+	if (!u || !(u->path = strdup(path))) {
+		reason_set(why, "%s: no memory", path);
+		users_close(&u);
+		return NULL;
+	}
+	u->fd = users_db_open_file(AT_FDCWD, path, path, &u->stat, why);
+	if (u->fd < 0 || users_db_check_meta(u, why) ||
+		users_db_attach(u, DB_RDONLY, READER_CACHE, why))
+		users_close(&u);
+	return u;
+}
+
+void
+users_close(struct users **u)
+{
+	if (!*u)
+		return;
+	users_db_detach(*u, NULL);
+	if ((*u)->fd >= 0)
+		close((*u)->fd);
+	free((*u)->path);
+	free(*u);
+	*u = NULL;
+}
+
+const struct stat *
+users_stat(const struct users *u)
+{
+	return &u->stat;
+}
+
+static int
+compare(const DBT *a, const void *b, size_t size)
+{
+	int order = memcmp(a->data, b, a->size < size ? a->size : size);
+
+	return order ? order : (a->size > size) - (a->size < size);
+}
+
+static int
+damaged(const struct users *u, const char *what, struct reason *why)
+{
+	return reason_set(why, "%s: damaged: %s", u->path, what);
+}
+
+int
+users_db_seek(struct users *u, const void *key, size_t size, DBT *found, DBT *value,
+	struct reason *why)
+{
+	int error, order;
+
+	*found = (DBT){.data = (void *)(uintptr_t)key, .size = (u_int32_t)size};
+	*value = (DBT){0};
+	error = u->cursor->get(u->cursor, found, value, DB_SET_RANGE);
+	if (error == DB_NOTFOUND)
+		return damaged(u, "its last key is not to be found", why);
+	if (error)
+		return users_db_fail(u, error, "look-up", why);
+	order = compare(found, key, size);
+	if (order < 0)
+		return damaged(u, "a key stands out of order", why);
+	return order == 0;
+}
+
+/* The record of a key and value as they stand in the table. */
+static int
+take_record(const struct users *u, const DBT *key, const DBT *value, struct record *r,
+	struct reason *why)
+{
+	struct reason fault;
+	char name[ADDRESS_MAX + 1];
+
+	if (key->size > ADDRESS_MAX || memchr(key->data, '\0', key->size))
+		return damaged(u, "a key is too long, or has a NUL in it", why);
+	memcpy(name, key->data, key->size);
+	name[key->size] = '\0';
+	if (record_parse(r, value->data, value->size, 0, &fault))
+		return reason_set(why, "%s: damaged: the record of %.100s: %.100s",
+			u->path, name, fault.text);
+	if (record_set_key(r, name) == 0)
+		return 0;
+	record_clear(r);
+	return reason_set(why, "%s: no memory", u->path);
+}
+
+int
+users_get(struct users *u, const char *key, struct record *r, struct reason *why)
+{
+	DBT found, value;
+	int hit = users_db_seek(u, key, strlen(key), &found, &value, why);
+
+	memset(r, 0, sizeof *r);
+	if (hit <= 0)
+		return hit;
+	return take_record(u, &found, &value, r, why) ? -1 : 1;
+}
+
+static int
+is_last(const DBT *key)
+{
+	return compare(key, users_key_last, sizeof users_key_last) == 0;
+}
+
+int
+users_has_records(struct users *u, struct reason *why)
+{
+	DBT found, value;
+
+	if (users_db_seek(u, users_key_records, sizeof users_key_records, &found, &value,
+		    why) < 0)
+		return -1;
+	return !is_last(&found);
+}
+
+/* Moves the cursor to the first record above AFTER. */
+static int
+place(DBC *cursor, const char *after, DBT *key, DBT *value)
+{
+	size_t size = strlen(after);
+	int error;
+
+	*key = size ? (DBT){.data = (void *)(uintptr_t)after, .size = (u_int32_t)size}
+		    : (DBT){.data = (void *)(uintptr_t)users_key_records,
+			      .size = sizeof users_key_records};
+	error = cursor->get(cursor, key, value, DB_SET_RANGE);
+	if (!error && size && compare(key, after, size) == 0)
+		error = cursor->get(cursor, key, value, DB_NEXT);
+	return error;
+}
+
+static int
+visit(const struct users *u, const DBT *key, const DBT *value,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
+{
+	struct record r;
+	int result;
+
+	if (take_record(u, key, value, &r, why))
+		return -1;
+	result = each(arg, &r);
+	record_clear(&r);
+	return result;
+}
+
+int
+users_each(struct users *u, const char *after,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
+{
+	DBT key = {0}, value = {0};
+	DBC *cursor;
+	int result = 0, error = u->db->cursor(u->db, NULL, &cursor, 0);
+
+	if (error)
+		return users_db_fail(u, error, "read", why);
+	error = place(cursor, after, &key, &value);
+	while (!error && !is_last(&key)) {
+		result = visit(u, &key, &value, each, arg, why);
+		if (result)
+			break;
+		error = cursor->get(cursor, &key, &value, DB_NEXT);
+	}
+	cursor->close(cursor);
+	if (error == DB_NOTFOUND)
+		return damaged(u, "its last key is missing", why);
+	return error ? users_db_fail(u, error, "read", why) : result;
+}
+
+int
+users_db_check_pages(struct users *u, struct reason *why)
+{
+	DB_MPOOLFILE *pool = u->db->get_mpf(u->db);
+	db_pgno_t pages = (db_pgno_t)(u->stat.st_size / USERS_PAGE_SIZE);
+
+	for (db_pgno_t n = 0; n < pages; n++) {
+		uint32_t number;
+		void *page;
+		int error = pool->get(pool, &n, NULL, 0, &page);
+
+		if (error)
+			return users_db_fail(u, error, "read", why);
+		memcpy(&number, (char *)page + offsetof(struct meta, number),
+			sizeof number);
+		error = pool->put(pool, page, DB_PRIORITY_UNCHANGED, 0);
+		if (error)
+			return users_db_fail(u, error, "read", why);
+		if (number != n)
+			return reason_set(why, "%s: damaged: page %u is not itself",
+				u->path, (unsigned)n);
+	}
+	return 0;
+}
+
+/* One key of the walk, which must be above the one before; that one is kept. */
+static int
+check_step(const struct users *u, const DBT *key, const DBT *value, DBT *before,
+	struct reason *why)
+{
+	unsigned char first = key->size ? *(unsigned char *)key->data : 0;
+	struct record r;
+	void *grown;
+
+	if (before->data && compare(before, key->data, key->size) >= 0)
+		return damaged(u, "a key stands out of order", why);
+	if (first >= ' ' && !is_last(key)) {
+		if (take_record(u, key, value, &r, why))
+			return -1;
+		record_clear(&r);
+	}
+	grown = realloc(before->data, key->size + 1);
+	if (!grown)
+		return reason_set(why, "%s: no memory", u->path);
+	before->data = memcpy(grown, key->data, key->size);
+	before->size = key->size;
+	return 0;
+}
+
+static int
+check_order(struct users *u, struct reason *why)
+{
+	DBT key = {0}, value = {0}, before = {0};
+	int result = 0, error = u->cursor->get(u->cursor, &key, &value, DB_FIRST);
+
+	if (!error && compare(&key, users_key_first, sizeof users_key_first))
+		result = damaged(u, "its first key is missing", why);
+	while (!error && !result) {
+		result = check_step(u, &key, &value, &before, why);
+		error = result ? 0 : u->cursor->get(u->cursor, &key, &value, DB_NEXT);
+	}
+	if (error && error != DB_NOTFOUND)
+		result = users_db_fail(u, error, "read", why);
+	else if (!result && !is_last(&before))
+		result = damaged(u, "its last key is missing", why);
+	free(before.data);
+	return result;
+}
+
+int
+users_read_through(struct users *u, struct reason *why)
+{
+	return users_db_check_pages(u, why) || check_order(u, why) ? -1 : 0;
+}

@@ -1,0 +1,59 @@
+/*
+ * What reader and writer of the user table share: the file through libdb's eyes.
+ *
+ * Keys in the Btree, in order: FIRST (the form's version), one \001PATH for each mail=
+ * (its value: the mailbox's key), the records, LAST. So every key that may be asked for
+ * has a neighbour on each side.
+ */
+#ifndef BRIM_USERS_DB_H
+#define BRIM_USERS_DB_H
+
+#include <db.h>
+
+#include "address.h"
+#include "users.h"
+
+#define USERS_PAGE_SIZE 4096
+
+struct users {
+	int fd;
+	struct stat stat;
+	char *path;
+	DB *db; /* NULL: not open in libdb */
+	DBC *cursor;
+	char message[REASON_SIZE / 2]; /* libdb's own words for the last error */
+};
+
+extern const char users_key_first[1];
+extern const char users_key_records[1]; /* above the paths, below every record */
+extern const char users_key_last[ADDRESS_MAX + 1];
+
+/* Opens PATH (in DIR, or AT_FDCWD), and refuses what is not root's, not regular or
+ * writable by others. NAME is for reasons. */
+int users_db_open_file(
+	int dir, const char *path, const char *name, struct stat *st, struct reason *why);
+
+/* Opens u->fd in libdb; FLAGS are DB_RDONLY, DB_CREATE or 0. */
+int users_db_attach(
+	struct users *u, u_int32_t flags, u_int32_t cache, struct reason *why);
+
+/* Looks at the first page, which tells what is no table of ours and what is cut off. */
+int users_db_check_meta(const struct users *u, struct reason *why);
+
+/* Reads each page through libdb's cache, which compares its checksum. A page of zeros
+ * passes that and can then make libdb spin (measured on 5.3.28), so each must carry its
+ * own number, too. */
+int users_db_check_pages(struct users *u, struct reason *why);
+
+/* Closes it in libdb, writing what is changed unless it was opened to read: 0, -1. */
+int users_db_detach(struct users *u, struct reason *why);
+
+/* The first key at or above KEY: 1 if it is that key, 0 if it is another, -1. FOUND and
+ * VALUE belong to libdb until the next call. */
+int users_db_seek(struct users *u, const void *key, size_t size, DBT *found, DBT *value,
+	struct reason *why);
+
+/* The reason for an error of libdb; always -1. */
+int users_db_fail(struct users *u, int error, const char *doing, struct reason *why);
+
+#endif

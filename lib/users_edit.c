@@ -1,0 +1,535 @@
+/*
+ * Changing the user table: the lock, a copy, the change, and the copy in the old one's
+ * place. Until the rename the old table stands untouched; whatever fails before it, a
+ * full disk or a kill included, costs the copy alone.
+ *
+ * All names are taken in the table's directory, which is held open and must be root's.
+ */
+#include "users.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "users_db.h"
+
+#define WRITER_CACHE (32 << 20)
+#define FORM_VERSION "brim users 1"
+
+struct users_edit {
+	struct users copy; /* its path is the table's, for reasons */
+	int dir, lock;
+	char *name;     /* in dir: of the table */
+	char *new_name; /* of the copy */
+	char *lock_name;
+};
+
+/* --- begin ---------------------------------------------------------------------- */
+
+static int
+open_directory(struct users_edit *e, struct reason *why)
+{
+	char *slash = strrchr(e->copy.path, '/');
+	size_t length = slash ? (size_t)(slash - e->copy.path) : 0;
+	char *path = slash ? strndup(e->copy.path, length ? length : 1) : strdup(".");
+	struct stat st;
+	int result = -1;
+
+	e->dir = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (!path)
+		reason_set(why, "%s: no memory", e->copy.path);
+	else if (e->dir < 0 || fstat(e->dir, &st))
+		reason_errno(why, "%s", path);
+	else if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH))
+		reason_set(why,
+			"%s: must be root's, and nobody else may write to it (uid %u, "
+			"mode %04o)",
+			path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+	else
+		result = 0;
+	free(path);
+	return result;
+}
+
+static int
+make_names(struct users_edit *e, const char *path, struct reason *why)
+{
+	const char *slash = strrchr(path, '/');
+
+	e->copy.path = strdup(path);
+	e->name = strdup(slash ? slash + 1 : path);
+	if (!e->copy.path || !e->name || asprintf(&e->new_name, "%s.new", e->name) < 0 ||
+		asprintf(&e->lock_name, "%s.lock", e->name) < 0)
+		return reason_set(why, "%s: no memory", path);
+	return 0;
+}
+
+static int
+take_lock(struct users_edit *e, void (*waiting)(void), struct reason *why)
+{
+	e->lock = openat(e->dir, e->lock_name,
+		O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (e->lock < 0)
+		return reason_errno(why, "%s.lock", e->copy.path);
+	if (flock(e->lock, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK && waiting)
+		waiting();
+	while (flock(e->lock, LOCK_EX))
+		if (errno != EINTR)
+			return reason_errno(why, "%s.lock: lock", e->copy.path);
+	return 0;
+}
+
+static int
+write_all(int fd, const char *bytes, size_t size)
+{
+	while (size) {
+		ssize_t n = write(fd, bytes, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		bytes += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static int
+copy_by_hand(int from, int to)
+{
+	char buffer[65536];
+	ssize_t n;
+
+	while ((n = read(from, buffer, sizeof buffer)) > 0)
+		if (write_all(to, buffer, (size_t)n))
+			return -1;
+	return n < 0 ? -1 : 0;
+}
+
+/* Shares the blocks where the file system can, lets the kernel copy else. */
+static int
+copy_bytes(int from, int to, off_t size)
+{
+	if (ioctl(to, FICLONE, from) == 0)
+		return 0;
+	for (off_t done = 0; done < size;) {
+		ssize_t n =
+			copy_file_range(from, NULL, to, NULL, (size_t)(size - done), 0);
+
+		if (n == 0)
+			return 0;
+		if (n < 0 && done == 0 && errno != ENOSPC && errno != EIO)
+			return copy_by_hand(from, to);
+		if (n < 0)
+			return -1;
+		done += n;
+	}
+	return 0;
+}
+
+static int
+open_copy(struct users_edit *e, struct reason *why)
+{
+	if (unlinkat(e->dir, e->new_name, 0) && errno != ENOENT)
+		return reason_errno(why, "%s.new: remove", e->copy.path);
+	e->copy.fd =
+		openat(e->dir, e->new_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return e->copy.fd < 0 ? reason_errno(why, "%s.new", e->copy.path) : 0;
+}
+
+static int
+fill_copy(struct users_edit *e, int create, struct reason *why)
+{
+	struct stat st;
+	int result, from;
+
+	if (create && fstatat(e->dir, e->name, &st, AT_SYMLINK_NOFOLLOW) &&
+		errno == ENOENT)
+		return 0;
+	from = users_db_open_file(e->dir, e->name, e->copy.path, &st, why);
+	if (from < 0)
+		return -1;
+	result = copy_bytes(from, e->copy.fd, st.st_size);
+	if (result)
+		reason_errno(why, "%s.new: copy", e->copy.path);
+	close(from);
+	return result;
+}
+
+struct users_edit *
+users_edit_begin(const char *path, int create, void (*waiting)(void), struct reason *why)
+{
+	struct users_edit *e = calloc(1, sizeof *e);
+
+	if (!e) {
+		reason_set(why, "%s: no memory", path);
+		return NULL;
+	}
+	e->dir = e->lock = e->copy.fd = -1;
+	if (make_names(e, path, why) || open_directory(e, why) ||
+		take_lock(e, waiting, why) || open_copy(e, why) ||
+		fill_copy(e, create, why))
+		users_edit_abort(&e);
+	return e;
+}
+
+static void
+free_edit(struct users_edit **e)
+{
+	if ((*e)->copy.fd >= 0)
+		close((*e)->copy.fd);
+	if ((*e)->dir >= 0)
+		close((*e)->dir);
+	if ((*e)->lock >= 0) /* last: this lets the next writer in */
+		close((*e)->lock);
+	free((*e)->copy.path);
+	free((*e)->name);
+	free((*e)->new_name);
+	free((*e)->lock_name);
+	free(*e);
+	*e = NULL;
+}
+
+void
+users_edit_abort(struct users_edit **e)
+{
+	if (!*e)
+		return;
+	if ((*e)->copy.db) {
+		/* nothing of it is wanted, so nothing of it is written */
+		(*e)->copy.cursor->close((*e)->copy.cursor);
+		(*e)->copy.db->close((*e)->copy.db, DB_NOSYNC);
+	}
+	if ((*e)->copy.fd >= 0)
+		unlinkat((*e)->dir, (*e)->new_name, 0);
+	free_edit(e);
+}
+
+/* --- keys and values in the copy ------------------------------------------------ */
+
+static int
+put_bytes(struct users_edit *e, const void *key, size_t key_size, const char *value,
+	struct reason *why)
+{
+	DBT k = {.data = (void *)(uintptr_t)key, .size = (u_int32_t)key_size};
+	DBT v = {.data = (void *)(uintptr_t)value, .size = (u_int32_t)strlen(value)};
+	int error = e->copy.db->put(e->copy.db, NULL, &k, &v, 0);
+
+	return error ? users_db_fail(&e->copy, error, "write", why) : 0;
+}
+
+static int
+remove_bytes(struct users_edit *e, const void *key, size_t size, struct reason *why)
+{
+	DBT k = {.data = (void *)(uintptr_t)key, .size = (u_int32_t)size};
+	int error = e->copy.db->del(e->copy.db, NULL, &k, 0);
+
+	if (error == DB_NOTFOUND)
+		return 0;
+	return error ? users_db_fail(&e->copy, error, "write", why) : 1;
+}
+
+static int
+make_empty(struct users_edit *e, struct reason *why)
+{
+	if (users_db_attach(&e->copy, DB_CREATE, WRITER_CACHE, why))
+		return -1;
+	return put_bytes(e, users_key_first, sizeof users_key_first, FORM_VERSION, why) ||
+			       put_bytes(
+				       e, users_key_last, sizeof users_key_last, "", why)
+		       ? -1
+		       : 0;
+}
+
+/* Opens the copy in libdb at its first use, so that a damaged one can be emptied. */
+static int
+need_copy(struct users_edit *e, struct reason *why)
+{
+	if (e->copy.db)
+		return 0;
+	if (fstat(e->copy.fd, &e->copy.stat))
+		return reason_errno(why, "%s.new: stat", e->copy.path);
+	if (e->copy.stat.st_size == 0)
+		return make_empty(e, why);
+	return users_db_check_meta(&e->copy, why) ||
+			       users_db_attach(&e->copy, 0, WRITER_CACHE, why) ||
+			       users_db_check_pages(&e->copy, why)
+		       ? -1
+		       : 0;
+}
+
+int
+users_edit_get(
+	struct users_edit *e, const char *key, struct record *r, struct reason *why)
+{
+	memset(r, 0, sizeof *r);
+	return need_copy(e, why) ? -1 : users_get(&e->copy, key, r, why);
+}
+
+int
+users_edit_each(struct users_edit *e, const char *after,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
+{
+	return need_copy(e, why) ? -1 : users_each(&e->copy, after, each, arg, why);
+}
+
+int
+users_edit_empty(struct users_edit *e, struct reason *why)
+{
+	if (e->copy.db) {
+		e->copy.cursor->close(e->copy.cursor);
+		e->copy.db->close(e->copy.db, DB_NOSYNC);
+		e->copy.cursor = NULL;
+		e->copy.db = NULL;
+	}
+	if (ftruncate(e->copy.fd, 0))
+		return reason_errno(why, "%s.new: truncate", e->copy.path);
+	return make_empty(e, why);
+}
+
+/* --- the index of paths --------------------------------------------------------- */
+
+/* The index's key for the path: \001, then the path without '/' at its end. */
+static char *
+index_key(const char *path, size_t *size, struct reason *why)
+{
+	size_t length = strlen(path);
+	char *key;
+
+	while (length && path[length - 1] == '/')
+		length--;
+	if (asprintf(&key, "\001%.*s", (int)length, path) < 0) {
+		reason_set(why, "%.100s: no memory", path);
+		return NULL;
+	}
+	*size = length + 1;
+	return key;
+}
+
+static int
+copy_owner(const struct users_edit *e, const DBT *value, char *key, struct reason *why)
+{
+	if (value->size == 0 || value->size > ADDRESS_MAX)
+		return reason_set(
+			why, "%s: damaged: its index of mail paths", e->copy.path);
+	memcpy(key, value->data, value->size);
+	key[value->size] = '\0';
+	return 1;
+}
+
+/* Looks for the key itself, then for one that begins with it and '/'. INDEX has room for
+ * one byte more. */
+static int
+find_path(struct users_edit *e, char *index, size_t size, int inside, char *key,
+	struct reason *why)
+{
+	DBT found, value;
+	int hit;
+
+	if (inside)
+		index[size++] = '/';
+	hit = users_db_seek(&e->copy, index, size, &found, &value, why);
+	if (hit == 0 && inside)
+		hit = found.size > size && memcmp(found.data, index, size) == 0;
+	return hit > 0 ? copy_owner(e, &value, key, why) : hit;
+}
+
+/* The path, and each that it lies in, from the innermost. */
+static int
+find_around(struct users_edit *e, char *index, size_t size, char *key, struct reason *why)
+{
+	int hit = 0;
+
+	while (size > 1 && hit == 0) {
+		hit = find_path(e, index, size, 0, key, why);
+		while (size > 1 && index[--size] != '/')
+			continue;
+	}
+	return hit;
+}
+
+int
+users_edit_path_owner(
+	struct users_edit *e, const char *path, char *key, struct reason *why)
+{
+	size_t size;
+	char *index, *roomy;
+	int hit;
+
+	if (need_copy(e, why))
+		return -1;
+	index = index_key(path, &size, why);
+	if (!index)
+		return -1;
+	roomy = realloc(index, size + 2);
+	if (!roomy) {
+		free(index);
+		return reason_set(why, "%.100s: no memory", path);
+	}
+	hit = find_around(e, roomy, size, key, why);
+	if (hit == 0)
+		hit = find_path(e, roomy, size, 1, key, why);
+	free(roomy);
+	return hit;
+}
+
+/* Puts the path of the mailbox KEY into the index or takes it out. */
+static int
+change_index(struct users_edit *e, const struct record *r, int put, struct reason *why)
+{
+	const char *path = record_get(r, "mail");
+	size_t size;
+	char *index;
+	int result;
+
+	if (!path)
+		return 0;
+	index = index_key(path, &size, why);
+	if (!index)
+		return -1;
+	/* "/" alone would be the table's first key */
+	result = size == 1 ? 0
+		 : put     ? put_bytes(e, index, size, r->key, why)
+			   : remove_bytes(e, index, size, why);
+	free(index);
+	return result < 0 ? -1 : 0;
+}
+
+/* --- changes -------------------------------------------------------------------- */
+
+static int
+check_key(const struct users_edit *e, const char *key, struct reason *why)
+{
+	size_t size = key ? strlen(key) : 0;
+
+	if (size == 0 || size > ADDRESS_MAX || (unsigned char)key[0] < ' ')
+		return reason_set(why, "%s: \"%.60s\" can't be a key", e->copy.path,
+			key ? key : "");
+	return 0;
+}
+
+/* Takes the record of that key out, and its path out of the index: 1, 0, -1. */
+static int
+take_out(struct users_edit *e, const char *key, struct reason *why)
+{
+	struct record old;
+	int found = users_edit_get(e, key, &old, why);
+
+	if (found <= 0)
+		return found;
+	if (change_index(e, &old, 0, why) || remove_bytes(e, key, strlen(key), why) < 0)
+		found = -1;
+	record_clear(&old);
+	return found;
+}
+
+static char *
+format_value(const struct record *r, struct reason *why)
+{
+	struct record fields = *r;
+	char *line = record_format(r);
+	int fits = line && strlen(line) <= RECORD_LINE_MAX;
+
+	free(line);
+	fields.key = NULL;
+	line = fits ? record_format(&fields) : NULL;
+	if (!line)
+		reason_set(why,
+			fits ? "%.100s: no memory"
+			     : "the record of %.100s is longer than a line may be",
+			r->key);
+	return line;
+}
+
+int
+users_edit_put(struct users_edit *e, const struct record *r, struct reason *why)
+{
+	char *value;
+	int result = -1;
+
+	if (need_copy(e, why) || check_key(e, r->key, why))
+		return -1;
+	value = format_value(r, why);
+	if (!value)
+		return -1;
+	if (take_out(e, r->key, why) >= 0 &&
+		put_bytes(e, r->key, strlen(r->key), value, why) == 0)
+		result = change_index(e, r, 1, why);
+	free(value);
+	return result;
+}
+
+int
+users_edit_remove(struct users_edit *e, const char *key, struct reason *why)
+{
+	if (need_copy(e, why) || check_key(e, key, why))
+		return -1;
+	return take_out(e, key, why);
+}
+
+/* --- commit --------------------------------------------------------------------- */
+
+/* Reads what is in the file now, through a handle that knows nothing of the change. */
+static int
+read_back(struct users_edit *e, struct reason *why)
+{
+	if (fstat(e->copy.fd, &e->copy.stat))
+		return reason_errno(why, "%s.new: stat", e->copy.path);
+	if (users_db_check_meta(&e->copy, why) ||
+		users_db_attach(&e->copy, DB_RDONLY, WRITER_CACHE, why) ||
+		users_read_through(&e->copy, why) || users_db_detach(&e->copy, why))
+		return -1;
+	return 0;
+}
+
+static int
+finish_file(struct users_edit *e, mode_t mode, gid_t group, struct stat *new_table,
+	struct reason *why)
+{
+	if (fchown(e->copy.fd, 0, group))
+		return reason_errno(
+			why, "%s.new: owner and group %d", e->copy.path, (int)group);
+	if (fchmod(e->copy.fd, mode & 07777))
+		return reason_errno(why, "%s.new: mode", e->copy.path);
+	if (fsync(e->copy.fd))
+		return reason_errno(why, "%s.new: sync", e->copy.path);
+	if (new_table && fstat(e->copy.fd, new_table))
+		return reason_errno(why, "%s.new: stat", e->copy.path);
+	return 0;
+}
+
+static int
+rename_copy(struct users_edit *e, struct reason *why)
+{
+	if (renameat(e->dir, e->new_name, e->dir, e->name))
+		return reason_errno(why, "%s.new: rename", e->copy.path);
+	if (fsync(e->dir) == 0)
+		return 0;
+	return reason_errno(why,
+		"%s: changed, but may be the old one after a power cut: sync of its "
+		"directory",
+		e->copy.path);
+}
+
+int
+users_edit_commit(struct users_edit **e, mode_t mode, gid_t group, struct stat *new_table,
+	struct reason *why)
+{
+	if (need_copy(*e, why) || users_db_detach(&(*e)->copy, why) ||
+		read_back(*e, why) || finish_file(*e, mode, group, new_table, why) ||
+		rename_copy(*e, why)) {
+		users_edit_abort(e);
+		return -1;
+	}
+	free_edit(e);
+	return 0;
+}
