@@ -40,10 +40,9 @@ int users_db_attach(
 /* Looks at the first page, which tells what is no table of ours and what is cut off. */
 int users_db_check_meta(const struct users *u, struct reason *why);
 
-/* Reads each page through libdb's cache, which compares its checksum. A page of zeros
- * passes that and can then make libdb spin (measured on 5.3.28), so each must carry its
- * own number, too. */
-int users_db_check_pages(struct users *u, struct reason *why);
+/* Looks whether each page carries its own number. A page of zeros passes libdb's
+ * checksums and can then make it spin (measured on 5.3.28). */
+int users_db_check_numbers(const struct users *u, struct reason *why);
 
 /* Closes it in libdb, writing what is changed unless it was opened to read: 0, -1. */
 int users_db_detach(struct users *u, struct reason *why);

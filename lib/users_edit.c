@@ -261,8 +261,8 @@ need_copy(struct users_edit *e, struct reason *why)
 	if (e->copy.stat.st_size == 0)
 		return make_empty(e, why);
 	return users_db_check_meta(&e->copy, why) ||
-			       users_db_attach(&e->copy, 0, WRITER_CACHE, why) ||
-			       users_db_check_pages(&e->copy, why)
+			       users_db_check_numbers(&e->copy, why) ||
+			       users_db_attach(&e->copy, 0, WRITER_CACHE, why)
 		       ? -1
 		       : 0;
 }
