@@ -1,0 +1,88 @@
+/*
+ * What the command line tools share: options from one table, messages, tables, JSON.
+ *
+ * Data goes to standard output, everything else to standard error, each message one line
+ * with the tool's name in front. Whatever is shown is printable ASCII: other bytes are
+ * written %XX, as in the user table. A write error ends in a message and TOOL_CANT.
+ */
+#ifndef BRIM_TOOL_H
+#define BRIM_TOOL_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit statuses of the tools. */
+enum tool_status {
+	TOOL_OK = 0,
+	TOOL_NO = 1, /* no such record; or, of brimq, over its limit */
+	TOOL_USAGE = 64,
+	TOOL_CANT = 75 /* table damaged, lock, disk, daemon: can't tell or can't do */
+};
+
+struct tool_option {
+	char letter;          /* '\0' without a short form */
+	const char *name;     /* the long form, "json"; NULL without one */
+	const char *argument; /* what the usage calls it; NULL: it takes none */
+	const char *sentence;
+	const char **value; /* set to the argument, or to "" */
+};
+
+/* To be called first: the name for messages, signals that must not kill (SIGPIPE,
+ * SIGXFSZ), descriptors 0 to 2 that are open. */
+void tool_start(const char *name);
+
+/* Takes the options out of argv, wherever they stand before a "--": 0 with the words that
+ * are left (without the name of the tool), or TOOL_USAGE after a message. The table ends
+ * with an empty entry. */
+int tool_options(int *argc, char ***argv, const struct tool_option *options);
+
+/* Prints the options' part of a usage. */
+void tool_print_options(const struct tool_option *options, FILE *to);
+
+/* One line on standard error; control and 8-bit bytes as '?'. */
+void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same; returns the status. */
+int tool_fail(enum tool_status status, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* To be called last: the status, or TOOL_CANT where standard output could not be
+ * written. */
+int tool_finish(int status);
+
+/* The name that is most like the word, of those that NAME gives for 0, 1... until NULL;
+ * or NULL if none is. */
+const char *tool_nearest(const char *word, const char *(*name)(size_t i));
+
+/* --- tables ---------------------------------------------------------------------- */
+
+struct tool_column {
+	const char *title;
+	int right; /* to the right, as numbers are */
+};
+
+struct tool_table;
+
+/* COLUMNS are kept, not copied; NULL without memory. */
+struct tool_table *tool_table_new(const struct tool_column *columns, size_t count);
+
+/* Adds a row, COUNT cells (NULL is empty), copied: 0, or -1 without memory. */
+int tool_table_row(struct tool_table *t, const char *const *cells);
+
+/* Prints the table if it has rows, and frees it. T may be NULL. */
+void tool_table_print(struct tool_table **t);
+
+/* --- JSON ------------------------------------------------------------------------ */
+
+/* The text as it is, or as in the user table where it is not UTF-8. */
+json_t *tool_json_text(const char *text);
+
+/* Prints the value on standard output and lets go of it. */
+void tool_json_print(json_t *value);
+
+/* Prints an array item by item, however long; COUNT begins at 0. */
+void tool_json_item(json_t *value, size_t *count);
+void tool_json_end(size_t count);
+
+#endif
