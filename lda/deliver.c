@@ -1,0 +1,73 @@
+/*
+ * The story of a delivery: one step a line, up to the first that fails. What a failure is
+ * called is said where it happens.
+ */
+#include <stddef.h>
+
+#include "delivery.h"
+#include "emergency.h"
+
+#define LOOK_UP_SECONDS 10 /* a damaged table can make libdb spin or crash */
+
+static int
+find_mailbox(struct delivery *d, struct outcome *o)
+{
+	uint64_t left = delivery_time_left(d);
+	int result;
+
+	emergency_prepare(VERDICT_MISCONFIGURED,
+		"the user table is damaged, or could not be read in time",
+		left < LOOK_UP_SECONDS ? left : LOOK_UP_SECONDS);
+	result = recipient_find(&d->recipient, &d->conf, &d->mailbox, o);
+	delivery_watch(d);
+	return result;
+}
+
+/* Stops at the first byte too many; what is left is read, but not stored. */
+static int
+copy_message(struct delivery *d, struct outcome *o)
+{
+	const char *data;
+	size_t length;
+	int more;
+
+	while ((more = message_next(&d->message, d->recipient.sender,
+			d->recipient.address, &data, &length, o)) > 0)
+		if (store_write(&d->store, data, length, o) ||
+			mailbox_policy(&d->mailbox, &d->conf, d->store.bytes, o))
+			return -1;
+	return more;
+}
+
+static int
+store_message(struct delivery *d, struct outcome *o)
+{
+	struct recipient *r = &d->recipient;
+	struct store *s = &d->store;
+	struct quota *q = &d->quota;
+
+	return delivery_read_settings(d, o) ||                /* brim.conf */
+	       recipient_uncensor(r, &d->message, o) ||       /* for whom, exactly */
+	       find_mailbox(d, o) ||                          /* users.db */
+	       mailbox_policy(&d->mailbox, &d->conf, 0, o) || /* disabled? moved? */
+	       quota_check(q, d->mailbox.key, o) ||           /* full already? */
+	       store_open(s, d->mailbox.path, o) ||           /* its Maildir */
+	       quota_checked(q, o) ||                         /* not full */
+	       store_begin(s, o) ||                           /* a nameless file */
+	       copy_message(d, o) ||                          /* standard input */
+	       store_choose_name(s, o) ||                     /* its size is known */
+	       quota_reserve(q, s->name, s->bytes) ||         /* room for this? */
+	       store_sync(s, o) ||                            /* bytes on disk */
+	       quota_reserved(q, o) ||                        /* there is */
+	       quota_still_reserved(q, o) ||                  /* and still is */
+	       store_link(s, o) ||                            /* stored */
+	       quota_commit(q);                               /* and counted */
+}
+
+void
+deliver(struct delivery *d, struct outcome *o)
+{
+	outcome_set(o, VERDICT_DELIVERED, NULL);
+	if (store_message(d, o))
+		quota_cancel(&d->quota);
+}

@@ -1,0 +1,108 @@
+/* A delivery's clock, settings, log line and end. */
+#include "delivery.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "emergency.h"
+#include "log.h"
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void
+delivery_init(struct delivery *d)
+{
+	d->started_ms = now_ms();
+	d->conf.deadline = DELIVERY_SECONDS;
+	message_init(&d->message, 0);
+	store_init(&d->store);
+	quota_init(&d->quota, &d->conf);
+}
+
+uint64_t
+delivery_time_left(const struct delivery *d)
+{
+	int64_t end = d->started_ms + (int64_t)d->conf.deadline * 1000,
+		left = end - now_ms();
+
+	return left > 1000 ? (uint64_t)left / 1000 : 1;
+}
+
+int
+delivery_read_settings(struct delivery *d, struct outcome *o)
+{
+	struct reason why;
+
+	if (conf_load(&d->conf, d->conf_file, &why)) {
+		d->conf.deadline = DELIVERY_SECONDS;
+		outcome_set(o, VERDICT_MISCONFIGURED, "%s", why.text);
+		return -1;
+	}
+	delivery_watch(d);
+	return 0;
+}
+
+void
+delivery_watch(const struct delivery *d)
+{
+	emergency_prepare(VERDICT_TROUBLE, "the delivery was cut short or took too long",
+		delivery_time_left(d));
+}
+
+void
+delivery_drain(struct delivery *d, const struct outcome *o)
+{
+	emergency_prepare(o->verdict, o->text, delivery_time_left(d));
+	message_drain(&d->message);
+}
+
+/* A value for the log: escaped, so that a line of the log is one event; cut, since the
+ * MTA may hand over anything. The caller frees it. */
+static char *
+log_value(const char *text)
+{
+	char *cut = strndup(text ? text : "", ADDRESS_MAX);
+	char *value = cut ? record_escape(cut) : NULL;
+
+	free(cut);
+	return value;
+}
+
+void
+delivery_log(const struct delivery *d, const struct outcome *o)
+{
+	char *recipient = log_value(d->recipient.address);
+	char *sender = log_value(d->recipient.sender);
+	char *mailbox = log_value(d->mailbox.key);
+
+	log_info("recipient=%s mailbox=%s sender=<%s> bytes=%" PRIu64
+		 " verdict=%s code=%s ticket=%" PRIu64 " name=%s ms=%" PRId64 "%s%s%s",
+		recipient ? recipient : "", mailbox ? mailbox : "", sender ? sender : "",
+		d->store.bytes, verdict_name(o->verdict), verdict_code(o->verdict),
+		d->quota.ticket, d->store.name, now_ms() - d->started_ms,
+		o->verdict == VERDICT_DELIVERED ? "" : " reason=\"",
+		o->verdict == VERDICT_DELIVERED ? "" : o->text,
+		o->verdict == VERDICT_DELIVERED ? "" : "\"");
+	free(recipient);
+	free(sender);
+	free(mailbox);
+}
+
+void
+delivery_end(struct delivery *d)
+{
+	store_close(&d->store);
+	quota_end(&d->quota);
+	mailbox_clear(&d->mailbox);
+	recipient_clear(&d->recipient);
+	conf_free(&d->conf);
+}

@@ -1,0 +1,140 @@
+/* The handler, what it knows, and the signals that it is for. */
+#include "emergency.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef BRIM_COVERAGE
+#include <gcov.h>
+#endif
+
+#define STACK_SIZE (64 * 1024)
+
+/* What ends a delivery: the alarm, requests to end, and a crash. */
+static const int fatal[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGSEGV,
+	SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+
+#define FATAL (sizeof fatal / sizeof *fatal)
+
+/* Two of them, so that one is always whole. */
+static struct word {
+	char line[VERDICT_LINE_MAX + 1];
+	size_t length;
+	int status;
+} words[2];
+
+static struct word *volatile word = &words[0];
+static volatile sig_atomic_t delivered;
+static volatile sig_atomic_t message_file = -1, message_directory = -1;
+static volatile sig_atomic_t tmp_directory = -1;
+static const char *volatile tmp_name;
+
+/* Whether the message has its name, and keeps it whatever happens. A file in tmp/ has one
+ * name at any time: if it isn't there to be removed it has been moved on. */
+static int
+is_stored(void)
+{
+	struct stat st;
+
+	if (delivered)
+		return 1;
+	if (tmp_directory >= 0)
+		unlinkat(tmp_directory, tmp_name, 0);
+	return message_file >= 0 && fstat(message_file, &st) == 0 && st.st_nlink > 0 &&
+	       fsync(message_directory) == 0;
+}
+
+static void
+end(int signal)
+{
+	int status = 0;
+
+	(void)signal;
+	if (!is_stored()) {
+		status = word->status;
+		if (word->length && write(STDOUT_FILENO, word->line, word->length) < 0)
+			errno = 0; /* nobody listens; the status is left to say it */
+	}
+#ifdef BRIM_COVERAGE
+	__gcov_dump();
+#endif
+	_exit(status);
+}
+
+/* Blocks every signal but those of the list. The C library hides two signals of its own
+ * from its sigprocmask, and those end a process as well. */
+static int
+allow_only(const int *signals, size_t count)
+{
+	uint64_t blocked = ~UINT64_C(0);
+
+	for (size_t i = 0; i < count; i++)
+		blocked &= ~(UINT64_C(1) << (signals[i] - 1));
+	return (int)syscall(
+		SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
+}
+
+int
+emergency_install(void)
+{
+	static char stack[STACK_SIZE];
+	stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+	struct sigaction action = {.sa_handler = end, .sa_flags = SA_ONSTACK};
+
+	sigfillset(&action.sa_mask);
+	if (sigaltstack(&alternate, NULL))
+		return -1;
+	for (size_t i = 0; i < FATAL; i++)
+		if (sigaction(fatal[i], &action, NULL))
+			return -1;
+	return allow_only(fatal, FATAL);
+}
+
+void
+emergency_prepare(enum verdict v, const char *text, uint64_t seconds)
+{
+	struct word *next = word == &words[0] ? &words[1] : &words[0];
+	struct outcome o;
+
+	outcome_set(&o, v, "%s", text);
+	next->length = outcome_line(&o, next->line);
+	next->status = verdict_exit_status(v);
+	word = next;
+	alarm(seconds ? (unsigned)seconds : 1);
+}
+
+void
+emergency_watch(int file, int directory)
+{
+	message_directory = directory;
+	message_file = file;
+}
+
+void
+emergency_watch_tmp(int tmp, const char *name)
+{
+	tmp_name = name;
+	tmp_directory = tmp;
+}
+
+void
+emergency_delivered(void)
+{
+	delivered = 1;
+}
+
+void
+emergency_over(void)
+{
+	static const int alone[] = {SIGALRM};
+	struct word *last = word == &words[0] ? &words[1] : &words[0];
+
+	if (allow_only(alone, 1))
+		return; /* then a signal may cut the last word off, no more */
+	last->length = 0;
+	last->status = verdict_exit_status(VERDICT_TROUBLE);
+	word = last;
+}

@@ -1,0 +1,258 @@
+/* Standard input, its top, and the headers that delivery adds. */
+#include "message.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void
+message_init(struct message *m, int input)
+{
+	m->input = input;
+	m->ended = m->top_read = m->begun = 0;
+	m->has_return_path = m->has_delivered_to = 0;
+	m->delivered_to[0] = '\0';
+	m->start = m->end = MESSAGE_ROOM;
+}
+
+/* As read, but waits on a descriptor that its last owner left non-blocking. */
+static ssize_t
+read_input(int fd, char *to, size_t size)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	ssize_t n;
+
+	while ((n = read(fd, to, size)) < 0) {
+		if (errno == EAGAIN) {
+			if (poll(&p, 1, -1) < 0 && errno != EINTR)
+				return -1;
+		} else if (errno != EINTR) {
+			return -1;
+		}
+	}
+	return n;
+}
+
+/* Reads more behind what is in the buffer. */
+static int
+fill(struct message *m, struct outcome *o)
+{
+	ssize_t n = read_input(m->input, m->buffer + m->end, sizeof m->buffer - m->end);
+
+	if (n < 0) {
+		outcome_set(o, VERDICT_TROUBLE, "the message can't be read: %s",
+			strerrordesc_np(errno));
+		return -1;
+	}
+	m->ended = n == 0;
+	m->end += (size_t)n;
+	return 0;
+}
+
+/* --- the top --------------------------------------------------------------------- */
+
+/* Takes the value of the MTA's Delivered-To:, which is quoted where it must be. */
+static void
+take_delivered_to(struct message *m, const char *value, size_t length)
+{
+	int quoted = length && *value == '"';
+	char *to = m->delivered_to;
+
+	if (m->has_delivered_to++ || length > ADDRESS_MAX)
+		return;
+	for (size_t i = quoted ? 1 : 0; i < length; i++) {
+		if (quoted && value[i] == '"') {
+			quoted = 0;
+			continue;
+		}
+		if (quoted && value[i] == '\\' && i + 1 < length)
+			i++;
+		*to++ = value[i];
+	}
+	*to = '\0';
+}
+
+static void
+take_return_path(struct message *m, const char *value, size_t length)
+{
+	(void)value;
+	(void)length;
+	m->has_return_path = 1;
+}
+
+static void
+pass(struct message *m, const char *value, size_t length)
+{
+	(void)m;
+	(void)value;
+	(void)length;
+}
+
+/* What MTAs put on top at delivery. */
+static const struct {
+	const char *name;
+	void (*take)(struct message *m, const char *value, size_t length);
+} trace[] = {
+	{"Return-Path:", take_return_path},
+	{"Delivered-To:", take_delivered_to},
+	{"X-Original-To:", pass},
+	{"Envelope-To:", pass},
+	{"Delivery-Date:", pass},
+};
+
+#define TRACE (sizeof trace / sizeof *trace)
+
+/* Takes one whole line; 0 where it doesn't belong to the run. */
+static int
+take_line(struct message *m, const char *line, size_t length)
+{
+	size_t name;
+
+	if (length && (*line == ' ' || *line == '\t'))
+		return 1;
+	for (size_t i = 0; i < TRACE; i++) {
+		name = strlen(trace[i].name);
+		if (length < name || strncasecmp(line, trace[i].name, name))
+			continue;
+		for (; name < length && (line[name] == ' ' || line[name] == '\t');)
+			name++;
+		while (length > name &&
+			(line[length - 1] == '\r' || line[length - 1] == ' '))
+			length--;
+		trace[i].take(m, line + name, length - name);
+		return 1;
+	}
+	return 0;
+}
+
+/* Looks at what has been read: 1 if the run has been seen to its end. Begins anew each
+ * time, since the top nearly always comes in one piece. */
+static int
+scan_top(struct message *m)
+{
+	const char *line = m->buffer + m->start, *end = m->buffer + m->end, *stop;
+
+	m->has_return_path = m->has_delivered_to = 0;
+	for (; (stop = memchr(line, '\n', (size_t)(end - line))); line = stop + 1)
+		if (!take_line(m, line, (size_t)(stop - line)))
+			return 1;
+	return m->ended || m->end == sizeof m->buffer;
+}
+
+/* Whether the input begins with a whole mbox line: its length, 0 if not, -1 if more has
+ * to be read to know. */
+static ssize_t
+find_from_line(const struct message *m)
+{
+	static const char from[] = "From ";
+	const char *line = m->buffer + m->start, *stop;
+	size_t length = m->end - m->start, known = sizeof from - 1;
+
+	if (memcmp(line, from, length < known ? length : known))
+		return 0;
+	stop = length < known ? NULL : memchr(line, '\n', length);
+	if (stop)
+		return stop - line + 1;
+	return m->ended || m->end == sizeof m->buffer ? 0 : -1;
+}
+
+int
+message_read_top(struct message *m, struct outcome *o)
+{
+	ssize_t from;
+
+	if (m->top_read)
+		return 0;
+	while ((from = find_from_line(m)) < 0)
+		if (fill(m, o))
+			return -1;
+	m->start += (size_t)from;
+	while (!scan_top(m))
+		if (fill(m, o))
+			return -1;
+	m->top_read = 1;
+	return 0;
+}
+
+/* --- the headers that are missing ------------------------------------------------ */
+
+/* Whether the local part is a dot-atom as it stands (RFC 5322 section 3.2.3), or quoted
+ * already. */
+static int
+is_plain(const char *local, size_t length)
+{
+	if (length > 1 && local[0] == '"' && local[length - 1] == '"')
+		return 1;
+	for (size_t i = 0; i < length; i++)
+		if (strchr(" \"(),:;<>@[\\]", local[i]))
+			return 0;
+	return length > 0 && local[0] != '.' && local[length - 1] != '.';
+}
+
+static char *
+put_address(char *to, const char *address)
+{
+	const char *at = strrchr(address, '@');
+	size_t local = at ? (size_t)(at - address) : strlen(address);
+
+	if (is_plain(address, local))
+		return stpcpy(to, address);
+	*to++ = '"';
+	for (size_t i = 0; i < local; i++) {
+		if (address[i] == '"' || address[i] == '\\')
+			*to++ = '\\';
+		*to++ = address[i];
+	}
+	*to++ = '"';
+	return stpcpy(to, address + local);
+}
+
+/* Puts the missing headers right before the message; the room in front holds two
+ * addresses, each twice as long at most as ADDRESS_MAX. */
+static void
+add_headers(struct message *m, const char *sender, const char *recipient)
+{
+	char headers[MESSAGE_ROOM], *to = headers;
+
+	_Static_assert(4 * ADDRESS_MAX + 64 < MESSAGE_ROOM, "two headers fit");
+	if (!m->has_return_path) {
+		to = stpcpy(to, "Return-Path: <");
+		to = *sender ? put_address(to, sender) : to;
+		to = stpcpy(to, ">\n");
+	}
+	if (!m->has_delivered_to) {
+		to = put_address(stpcpy(to, "Delivered-To: "), recipient);
+		*to++ = '\n';
+	}
+	m->start -= (size_t)(to - headers);
+	memcpy(m->buffer + m->start, headers, (size_t)(to - headers));
+}
+
+int
+message_next(struct message *m, const char *sender, const char *recipient,
+	const char **data, size_t *length, struct outcome *o)
+{
+	if (!m->begun) {
+		if (message_read_top(m, o))
+			return -1;
+		add_headers(m, sender, recipient);
+		m->begun = 1;
+	} else if (m->start == m->end) {
+		m->start = m->end = MESSAGE_ROOM;
+		if (!m->ended && fill(m, o))
+			return -1;
+	}
+	*data = m->buffer + m->start;
+	*length = m->end - m->start;
+	m->start = m->end;
+	return *length > 0;
+}
+
+void
+message_drain(struct message *m)
+{
+	while (!m->ended)
+		m->ended = read_input(m->input, m->buffer, sizeof m->buffer) <= 0;
+}

@@ -1,0 +1,46 @@
+/*
+ * The message on standard input, as it is going to be stored: byte for byte, less an mbox
+ * "From " line in front, with Return-Path: and Delivered-To: before it where the MTA put
+ * none.
+ *
+ * Only the run of headers that an MTA adds at delivery, on top of the message, is looked
+ * at; it ends at the first other header (Received:, usually), so that nothing the sender
+ * wrote is taken for the MTA's.
+ */
+#ifndef LDA_MESSAGE_H
+#define LDA_MESSAGE_H
+
+#include <stddef.h>
+
+#include "address.h"
+#include "verdict.h"
+
+#define MESSAGE_CHUNK (64 * 1024) /* what a pipe holds */
+#define MESSAGE_ROOM  4096        /* for headers in front of the first chunk */
+
+struct message {
+	int input;
+	int ended;    /* the end of the input was read */
+	int top_read; /* what follows is known */
+	int begun;    /* the first chunk was handed out */
+	int has_return_path, has_delivered_to;
+	char delivered_to[ADDRESS_MAX + 1]; /* the MTA's, unquoted; "" without one */
+	size_t start, end;                  /* what of the buffer is still to be stored */
+	char buffer[MESSAGE_ROOM + MESSAGE_CHUNK];
+};
+
+/* The input is a descriptor that stays the caller's. */
+void message_init(struct message *m, int input);
+
+/* Reads so much that the MTA's headers on top are known. 0, or -1 with the outcome. */
+int message_read_top(struct message *m, struct outcome *o);
+
+/* Hands out the next piece to be stored, the first one with the headers that are missing:
+ * 1, 0 at the end, -1 with the outcome. *data stays valid until the next call. */
+int message_next(struct message *m, const char *sender, const char *recipient,
+	const char **data, size_t *length, struct outcome *o);
+
+/* Reads what is left and throws it away. */
+void message_drain(struct message *m);
+
+#endif

@@ -1,0 +1,208 @@
+/* CHECK, RESERVE, COMMIT and CANCEL, and the rule about asking once more. */
+#include "quota.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "amount.h"
+#include "log.h"
+
+#define ATTEMPTS 2
+
+void
+quota_init(struct quota *q, const struct conf *c)
+{
+	q->conf = c;
+	q->client.fd = -1;
+	q->mailbox = NULL;
+	q->attempts = q->has_ticket = 0;
+	q->trouble.text[0] = '\0';
+}
+
+/* quota_close for a struct that was never connected is allowed: fd is -1. */
+static int
+open_connection(struct quota *q)
+{
+	quota_close(&q->client);
+	return quota_connect(&q->client, q->conf->socket, q->conf->daemon_user,
+		q->conf->quotad_timeout, &q->trouble);
+}
+
+int
+quota_check(struct quota *q, const char *key, struct outcome *o)
+{
+	q->mailbox = record_escape(key);
+	if (!q->mailbox) {
+		outcome_set(o, VERDICT_TROUBLE, "no memory");
+		return -1;
+	}
+	if (open_connection(q) == 0)
+		quota_send(&q->client, &q->trouble, "CHECK %s 0", q->mailbox);
+	return 0;
+}
+
+/* What quotad may say about room is said as it says it. All else (that there is no such
+ * user, say) lda knows from its own look-up, so the other table is a moment older. */
+static void
+take_refusal(const struct quota_answer *a, struct outcome *o)
+{
+	switch (a->outcome.verdict) {
+	case VERDICT_FULL_FOR_NOW:
+	case VERDICT_FULL:
+	case VERDICT_TOO_LARGE:
+	case VERDICT_NO_DISK:
+	case VERDICT_MISCONFIGURED:
+		*o = a->outcome;
+		break;
+	default:
+		outcome_set(o, VERDICT_TROUBLE, "quotad: %s", a->outcome.text);
+	}
+}
+
+int
+quota_checked(struct quota *q, struct outcome *o)
+{
+	struct quota_answer a;
+	int result = 0;
+
+	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->trouble))
+		return 0;
+	if (a.kind == QUOTA_NO) {
+		take_refusal(&a, o);
+		result = -1;
+	} else if (a.kind == QUOTA_MORE) {
+		quota_close(&q->client);
+	}
+	quota_answer_clear(&a);
+	return result;
+}
+
+static int
+send_reserve(struct quota *q)
+{
+	q->attempts++;
+	if (q->client.fd < 0 && open_connection(q))
+		return -1;
+	return quota_send(&q->client, &q->trouble, "RESERVE %s %" PRIu64 " name=%s",
+		q->mailbox, q->bytes, q->name);
+}
+
+int
+quota_reserve(struct quota *q, const char *name, uint64_t bytes)
+{
+	q->name = name;
+	q->bytes = bytes;
+	if (send_reserve(q))
+		quota_close(&q->client);
+	return 0;
+}
+
+enum grant { GRANTED, REFUSED, NO_ANSWER };
+
+static enum grant
+take_ticket(struct quota *q, const struct quota_answer *a)
+{
+	const char *ticket = record_get(&a->fields, "ticket");
+
+	if (a->kind != QUOTA_OK || !ticket || amount_count(ticket, &q->ticket, NULL)) {
+		reason_set(&q->trouble, "quotad's answer makes no sense");
+		quota_close(&q->client);
+		return NO_ANSWER;
+	}
+	q->has_ticket = 1;
+	return GRANTED;
+}
+
+static enum grant
+read_grant(struct quota *q, struct outcome *o)
+{
+	enum grant grant = REFUSED;
+	struct quota_answer a;
+
+	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->trouble))
+		return NO_ANSWER;
+	if (a.kind == QUOTA_NO || a.kind == QUOTA_ERR)
+		take_refusal(&a, o);
+	else
+		grant = take_ticket(q, &a);
+	quota_answer_clear(&a);
+	return grant;
+}
+
+/* No quotad to be had: the message waits, unless the administrator said otherwise. */
+static int
+go_without(struct quota *q, struct outcome *o)
+{
+	if (q->conf->quotad_down_delivers) {
+		log_warning("delivered without quotad mailbox=%s name=%s reason=\"%s\"",
+			q->mailbox, q->name, q->trouble.text);
+		return 0;
+	}
+	outcome_set(o, VERDICT_TROUBLE, "%s", q->trouble.text);
+	return -1;
+}
+
+/* GRANT is the answer to the last RESERVE. */
+static int
+settle(struct quota *q, enum grant grant, struct outcome *o)
+{
+	while (grant == NO_ANSWER && q->attempts < ATTEMPTS) {
+		quota_close(&q->client);
+		grant = send_reserve(q) ? NO_ANSWER : read_grant(q, o);
+	}
+	if (grant == NO_ANSWER)
+		return go_without(q, o);
+	return grant == GRANTED ? 0 : -1;
+}
+
+int
+quota_reserved(struct quota *q, struct outcome *o)
+{
+	return settle(q, read_grant(q, o), o);
+}
+
+int
+quota_still_reserved(struct quota *q, struct outcome *o)
+{
+	struct pollfd p = {.fd = q->client.fd, .events = POLLIN | POLLRDHUP};
+
+	if (!q->has_ticket || poll(&p, 1, 0) == 0)
+		return 0;
+	q->has_ticket = 0;
+	reason_set(&q->trouble, "quotad has lost the ticket");
+	return settle(q, NO_ANSWER, o);
+}
+
+/* Says what became of the ticket; there is nobody to tell if it doesn't get through. */
+static void
+end_ticket(struct quota *q, const char *verb)
+{
+	if (q->has_ticket &&
+		quota_send(&q->client, &q->trouble, "%s %" PRIu64, verb, q->ticket))
+		log_warning("%s failed mailbox=%s name=%s reason=\"%s\"", verb,
+			q->mailbox, q->name, q->trouble.text);
+	q->has_ticket = 0;
+}
+
+int
+quota_commit(struct quota *q)
+{
+	end_ticket(q, "COMMIT");
+	return 0;
+}
+
+void
+quota_cancel(struct quota *q)
+{
+	end_ticket(q, "CANCEL");
+}
+
+void
+quota_end(struct quota *q)
+{
+	quota_close(&q->client);
+	free(q->mailbox);
+	q->mailbox = NULL;
+}

@@ -1,0 +1,60 @@
+/*
+ * Asking quotad for room: whether there is any, a ticket for exactly these bytes under
+ * this name, and what became of it.
+ *
+ * Requests go out early and their answers are read late, so that quotad works while this
+ * process does. A quotad that can't be reached, is silent, says what makes no sense, or
+ * has lost the ticket, is asked for the ticket once more, on a new connection under the
+ * same name; then the message waits, or, with quotad_down = deliver, is delivered
+ * without. Each attempt takes quotad_timeout at most.
+ */
+#ifndef LDA_QUOTA_H
+#define LDA_QUOTA_H
+
+#include <stdint.h>
+
+#include "conf.h"
+#include "quota_client.h"
+#include "verdict.h"
+
+struct quota {
+	const struct conf *conf;
+	struct quota_client client;
+	char *mailbox;    /* as it is written on the wire; owned */
+	const char *name; /* of the message; the caller's */
+	uint64_t bytes;
+	int attempts; /* RESERVEs so far */
+	int has_ticket;
+	uint64_t ticket;
+	struct reason trouble; /* what was wrong with quotad last */
+};
+
+void quota_init(struct quota *q, const struct conf *c);
+
+/* Sends CHECK for the mailbox of that key. 0, or -1 with the outcome (no memory: a quotad
+ * that is down shows when the room is reserved). */
+int quota_check(struct quota *q, const char *key, struct outcome *o);
+
+/* Reads the answer: -1 with the outcome if the mailbox takes nothing now. */
+int quota_checked(struct quota *q, struct outcome *o);
+
+/* Sends RESERVE. NAME must stay. Always 0: a quotad that is down shows in the answer. */
+int quota_reserve(struct quota *q, const char *name, uint64_t bytes);
+
+/* Reads the answer: 0 with a ticket (or where quotad may be done without), or -1 with the
+ * outcome. */
+int quota_reserved(struct quota *q, struct outcome *o);
+
+/* Right before the message gets its name: whether the ticket is still there. */
+int quota_still_reserved(struct quota *q, struct outcome *o);
+
+/* The message is there. Sent, not waited for, and always 0: if it doesn't get through, a
+ * count finds the message. */
+int quota_commit(struct quota *q);
+
+/* It won't be. Does nothing without a ticket. */
+void quota_cancel(struct quota *q);
+
+void quota_end(struct quota *q);
+
+#endif

@@ -1,0 +1,57 @@
+/* What a process inherits, set right. */
+#include "start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "emergency.h"
+
+static int
+failed(struct outcome *o, const char *what)
+{
+	outcome_set(o, VERDICT_TROUBLE, "%s: %s", what, strerrordesc_np(errno));
+	return -1;
+}
+
+/*
+ * Keeps 0 and 1 alone. Where one of the three was closed, /dev/null takes its place, or
+ * a mailbox would. So does it for standard error, open or not: the MTA reads that, too,
+ * and a library that complains must not be taken for the verdict.
+ */
+static int
+keep_streams(struct outcome *o)
+{
+	int null = open("/dev/null", O_RDWR);
+	int no_input = null == STDIN_FILENO;
+
+	while (null >= 0 && null <= STDERR_FILENO)
+		null = open("/dev/null", O_RDWR);
+	if (null < 0)
+		return failed(o, "/dev/null can't be opened");
+	if (dup2(null, STDERR_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0))
+		return failed(o, "descriptors can't be closed");
+	if (no_input) {
+		outcome_set(o, VERDICT_TROUBLE, "standard input is closed: no message");
+		return -1;
+	}
+	return 0;
+}
+
+int
+start_clean(struct outcome *o)
+{
+	static const struct rlimit none = {0, 0};
+
+	if (emergency_install())
+		return failed(o, "signals can't be set");
+	umask(077);
+	if (chdir("/"))
+		return failed(o, "the root directory can't be entered");
+	if (setrlimit(RLIMIT_CORE, &none))
+		return failed(o, "core dumps can't be switched off");
+	return keep_streams(o);
+}
