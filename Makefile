@@ -58,11 +58,11 @@ $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 
 $B/bin/brimadm: $(BRIMADM) $B/libbrim.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -ljansson
+	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -ljansson
 
 $B/bin/brimq: $(BRIMQ) $B/libbrim.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih -ljansson
+	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih -lcap -ljansson
 
 $B/%.o: %.c
 	@mkdir -p $(@D)

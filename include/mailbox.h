@@ -41,6 +41,11 @@ struct mailbox {
 int mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	const char *address_text, struct outcome *o);
 
+/* Finds the record that the address leads to at once: no alias is followed, no catch-all
+ * looked for. 1 with the record, 0, -1. */
+int mailbox_find_record(struct users *u, const struct conf *c, const struct address *a,
+	struct record *r, struct reason *why);
+
 /* Fills a mailbox from its record, with the defaults of its domain (record or NULL) and
  * of the settings; -1 with the reason where the record makes no sense. */
 int mailbox_from_record(struct mailbox *m, const struct record *r,

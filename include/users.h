@@ -71,6 +71,9 @@ int users_edit_remove(struct users_edit *e, const char *key, struct reason *why)
 int users_edit_each(struct users_edit *e, const char *after,
 	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why);
 
+/* The copy as it is now, for look-ups; valid until the commit. NULL with the reason. */
+struct users *users_edit_table(struct users_edit *e, struct reason *why);
+
 /* Removes every record. */
 int users_edit_empty(struct users_edit *e, struct reason *why);
 

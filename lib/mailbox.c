@@ -377,8 +377,8 @@ list_keys(const struct conf *c, const struct address *a, const char *keys[4])
 	return n;
 }
 
-static int
-find_record(struct users *u, const struct conf *c, const struct address *a,
+int
+mailbox_find_record(struct users *u, const struct conf *c, const struct address *a,
 	struct record *r, struct reason *why)
 {
 	const char *keys[4];
@@ -461,7 +461,7 @@ follow(struct users *u, const struct conf *c, struct record *r, const char *targ
 	if (address_parse(&a, target, c->recipient_delimiter, &fault))
 		return reason_set(
 			why, "the target of %.100s: %.150s", r->key, fault.text);
-	found = find_record(u, c, &a, &next, why);
+	found = mailbox_find_record(u, c, &a, &next, why);
 	if (found < 0)
 		return -1;
 	if (!found)
@@ -537,7 +537,7 @@ mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	memset(m, 0, sizeof *m);
 	if (address_parse(&a, address_text, c->recipient_delimiter, &why))
 		return refuse_malformed(u, c, address_text, &why, o);
-	found = find_record(u, c, &a, &r, &why);
+	found = mailbox_find_record(u, c, &a, &r, &why);
 	if (found < 0)
 		return misconfigured(o, &why);
 	if (found == 0 && catch_all(u, c, &a, &r, o))

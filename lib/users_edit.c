@@ -282,6 +282,12 @@ users_edit_each(struct users_edit *e, const char *after,
 	return need_copy(e, why) ? -1 : users_each(&e->copy, after, each, arg, why);
 }
 
+struct users *
+users_edit_table(struct users_edit *e, struct reason *why)
+{
+	return need_copy(e, why) ? NULL : &e->copy;
+}
+
 int
 users_edit_empty(struct users_edit *e, struct reason *why)
 {

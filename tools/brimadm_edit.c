@@ -1,0 +1,186 @@
+/* One change of the table: begun, checked, made, and waited for. */
+#include "brimadm.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int
+brimadm_refuse(struct brimadm *a, enum tool_status status, const char *format, ...)
+{
+	char *text;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	reason_set(&a->why, "%s", n < 0 ? "no memory" : text);
+	if (n >= 0)
+		free(text);
+	return (int)status;
+}
+
+static void
+say_waiting(void)
+{
+	tool_warn("waiting: another brimadm is changing the table");
+}
+
+int
+brimadm_begin_new(struct brimadm *a)
+{
+	a->edit = users_edit_begin(a->conf.users_db, 1, say_waiting, &a->why);
+	return a->edit ? TOOL_OK : TOOL_CANT;
+}
+
+int
+brimadm_begin(struct brimadm *a)
+{
+	struct stat st;
+
+	if (lstat(a->conf.users_db, &st) && errno == ENOENT)
+		return brimadm_refuse(a, TOOL_CANT,
+			"there is no user table %s yet: run brimadm init",
+			a->conf.users_db);
+	a->edit = users_edit_begin(a->conf.users_db, 0, say_waiting, &a->why);
+	return a->edit ? TOOL_OK : TOOL_CANT;
+}
+
+static int
+find_group(struct brimadm *a, gid_t *gid)
+{
+	const char *name = a->conf.users_group;
+	struct group *g = name[0] ? getgrnam(name) : NULL;
+
+	*gid = g ? g->gr_gid : 0;
+	if (name[0] && !g)
+		return brimadm_refuse(
+			a, TOOL_CANT, "users_group: there is no group %s", name);
+	return TOOL_OK;
+}
+
+int
+brimadm_commit(struct brimadm *a)
+{
+	struct stat table;
+	gid_t gid;
+	int status = brimadm_check(a);
+
+	if (!status)
+		status = find_group(a, &gid);
+	if (status)
+		return status;
+	if (users_edit_commit(&a->edit, (mode_t)a->conf.users_mode, gid, &table, &a->why))
+		return TOOL_CANT;
+	brimadm_wait(a, &table);
+	return TOOL_OK;
+}
+
+int
+brimadm_end(struct brimadm *a, int status)
+{
+	if (!status)
+		status = brimadm_commit(a);
+	users_edit_abort(&a->edit);
+	for (size_t i = 0; i < a->led_count; i++)
+		free(a->led[i]);
+	free(a->led);
+	return status ? tool_fail((enum tool_status)status, "%s", a->why.text) : TOOL_OK;
+}
+
+/* --- putting a record in ---------------------------------------------------------------
+ */
+
+/* A record that lda would refuse has no place in the table. */
+static int
+check_mailbox(struct brimadm *a, const struct record *r)
+{
+	struct mailbox m;
+
+	if (mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
+		return TOOL_OK;
+	if (mailbox_from_record(&m, r, NULL, &a->conf, &a->why))
+		return TOOL_USAGE;
+	mailbox_clear(&m);
+	return TOOL_OK;
+}
+
+static int
+check_path(struct brimadm *a, const struct record *r)
+{
+	const char *path = record_get(r, "mail");
+	char owner[ADDRESS_MAX + 1];
+	int taken = path ? users_edit_path_owner(a->edit, path, owner, &a->why) : 0;
+
+	if (taken < 0)
+		return TOOL_CANT;
+	if (taken)
+		return brimadm_refuse(a, TOOL_USAGE,
+			"%.80s: mail=%.80s is, holds or lies in the mailbox of %.80s",
+			r->key, path, owner);
+	return TOOL_OK;
+}
+
+/* A domain is in the table from its first mailbox on. */
+static int
+need_domain(struct brimadm *a, const struct record *r)
+{
+	char *at = strrchr(r->key, '@');
+	struct record domain;
+	int found;
+
+	if (!at || mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
+		return TOOL_OK;
+	found = users_edit_get(a->edit, at, &domain, &a->why);
+	if (found == 0) {
+		domain.key = at;
+		found = users_edit_put(a->edit, &domain, &a->why);
+		domain.key = NULL;
+	}
+	record_clear(&domain);
+	return found < 0 ? TOOL_CANT : TOOL_OK;
+}
+
+static int
+remember(struct brimadm *a, const struct record *r)
+{
+	char **grown;
+
+	if (!record_get(r, "alias") && !record_get(r, "catchall"))
+		return TOOL_OK;
+	grown = reallocarray(a->led, a->led_count + 1, sizeof *grown);
+	if (grown) {
+		a->led = grown;
+		a->led[a->led_count] = strdup(r->key);
+	}
+	if (!grown || !a->led[a->led_count])
+		return brimadm_refuse(a, TOOL_CANT, "no memory");
+	a->led_count++;
+	return TOOL_OK;
+}
+
+int
+brimadm_store(struct brimadm *a, const struct record *r)
+{
+	int status;
+
+	if (mailbox_check_record(r, &a->why))
+		return TOOL_USAGE;
+	status = check_mailbox(a, r);
+	if (status)
+		return status;
+	/* out first, so that its own path is not in its way */
+	if (users_edit_remove(a->edit, r->key, &a->why) < 0)
+		return TOOL_CANT;
+	status = check_path(a, r);
+	if (!status && users_edit_put(a->edit, r, &a->why))
+		status = TOOL_CANT;
+	if (!status)
+		status = need_domain(a, r);
+	return status ? status : remember(a, r);
+}

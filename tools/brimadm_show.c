@@ -1,0 +1,232 @@
+/* The commands that show. */
+#include "brimadm.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct users *
+open_table(struct brimadm *a)
+{
+	struct users *u;
+	struct stat st;
+
+	if (lstat(a->conf.users_db, &st) && errno == ENOENT) {
+		tool_warn("there is no user table %s yet: run brimadm init",
+			a->conf.users_db);
+		return NULL;
+	}
+	u = users_open(a->conf.users_db, &a->why);
+	if (!u)
+		tool_warn("%s", a->why.text);
+	return u;
+}
+
+/* --- show ------------------------------------------------------------------------------
+ */
+
+static int
+show_record(const struct record *r)
+{
+	static const struct tool_column columns[] = {{"FIELD", 0}, {"VALUE", 0}};
+	struct tool_table *t = tool_table_new(columns, 2);
+	const char *first[] = {"address", r->key};
+	int failed = !t || tool_table_row(t, first);
+
+	for (size_t i = 0; i < r->count && !failed; i++) {
+		char buf[AMOUNT_SIZE];
+		const struct record_field *f = &r->fields[i];
+		const char *cells[] = {
+			f->name, brimadm_show_field(f->name, f->value, buf)};
+
+		failed = tool_table_row(t, cells);
+	}
+	if (failed)
+		return tool_fail(TOOL_CANT, "no memory");
+	tool_table_print(&t);
+	return TOOL_OK;
+}
+
+int
+brimadm_show(struct brimadm *a, int argc, char **argv)
+{
+	char key[ADDRESS_MAX + 1];
+	struct users *u;
+	struct record r;
+	int found, status = TOOL_OK;
+
+	(void)argc;
+	if (address_key(key, argv[0], &a->why))
+		return tool_fail(TOOL_USAGE, "\"%s\": %s", argv[0], a->why.text);
+	u = open_table(a);
+	if (!u)
+		return TOOL_CANT;
+	found = users_get(u, key, &r, &a->why);
+	if (found < 0)
+		status = tool_fail(TOOL_CANT, "%s", a->why.text);
+	else if (!found)
+		status = tool_fail(TOOL_NO, "%s is not in the table", key);
+	else if (a->json)
+		tool_json_print(brimadm_json(&r));
+	else
+		status = show_record(&r);
+	record_clear(&r);
+	users_close(&u);
+	return status;
+}
+
+/* --- list ------------------------------------------------------------------------------
+ */
+
+struct listing {
+	const char *pattern;      /* folded; NULL for all */
+	struct tool_table *table; /* NULL: JSON */
+	size_t count;
+};
+
+static const char *
+state_of(const struct record *r)
+{
+	const char *state = record_get(r, "state");
+
+	switch (mailbox_kind_of(r)) {
+	case MAILBOX_KIND_ALIAS:
+		return "alias";
+	case MAILBOX_KIND_DOMAIN:
+		return "domain";
+	default:
+		return state ? state : "enabled";
+	}
+}
+
+/* Where mail for it goes. */
+static const char *
+target_of(const struct record *r)
+{
+	static const char *const names[] = {"moved_to", "alias", "catchall", "mail"};
+	const char *target = NULL;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names && !target; i++)
+		target = record_get(r, names[i]);
+	return target;
+}
+
+static int
+list_record(void *arg, const struct record *r)
+{
+	struct listing *l = arg;
+	const char *quota = record_get(r, "quota");
+	char buf[AMOUNT_SIZE];
+
+	if (l->pattern && fnmatch(l->pattern, r->key, 0) != 0)
+		return 0;
+	if (!l->table) {
+		tool_json_item(brimadm_json(r), &l->count);
+		return ferror(stdout);
+	}
+	l->count++;
+	return tool_table_row(
+		l->table, (const char *[]){r->key, state_of(r), record_get(r, "uid"),
+				  record_get(r, "gid"),
+				  quota ? brimadm_show_field("quota", quota, buf) : NULL,
+				  target_of(r)});
+}
+
+static int
+list_table(struct brimadm *a, struct listing *l)
+{
+	struct users *u = open_table(a);
+	int result;
+
+	if (!u)
+		return TOOL_CANT;
+	result = users_each(u, "", list_record, l, &a->why);
+	users_close(&u);
+	return result < 0 ? tool_fail(TOOL_CANT, "%s", a->why.text) : TOOL_OK;
+}
+
+int
+brimadm_list(struct brimadm *a, int argc, char **argv)
+{
+	static const struct tool_column columns[] = {{"ADDRESS", 0}, {"STATE", 0},
+		{"UID", 1}, {"GID", 1}, {"QUOTA", 1}, {"TARGET", 0}};
+	char pattern[ADDRESS_MAX + 1];
+	struct listing l = {0};
+	int status;
+
+	if (argc && address_key(pattern, argv[0], &a->why))
+		return tool_fail(TOOL_USAGE, "\"%s\": %s", argv[0], a->why.text);
+	l.pattern = argc ? pattern : NULL;
+	if (!a->json && !(l.table = tool_table_new(columns, 6)))
+		return tool_fail(TOOL_CANT, "no memory");
+	status = list_table(a, &l);
+	if (l.table)
+		tool_table_print(&l.table);
+	else if (!status)
+		tool_json_end(l.count);
+	return !status && argc && l.count == 0 ? TOOL_NO : status;
+}
+
+/* --- dump, config
+ * ------------------------------------------------------------------------ */
+
+static int
+dump_record(void *arg, const struct record *r)
+{
+	char *line = record_format(r);
+
+	(void)arg;
+	if (!line)
+		return -1;
+	fputs(line, stdout);
+	putchar('\n');
+	free(line);
+	return ferror(stdout);
+}
+
+int
+brimadm_dump(struct brimadm *a, int argc, char **argv)
+{
+	struct users *u = open_table(a);
+	int result;
+
+	(void)argc;
+	(void)argv;
+	if (!u)
+		return TOOL_CANT;
+	reason_set(&a->why, "no memory");
+	result = users_each(u, "", dump_record, NULL, &a->why);
+	users_close(&u);
+	return result < 0 ? tool_fail(TOOL_CANT, "%s", a->why.text) : TOOL_OK;
+}
+
+static void
+add_setting(void *arg, const char *name, const char *value, const char *fallback,
+	const char *sentence)
+{
+	json_t *setting = json_object();
+
+	json_object_set_new(setting, "value", tool_json_text(value));
+	json_object_set_new(setting, "default", tool_json_text(fallback));
+	json_object_set_new(setting, "about", tool_json_text(sentence));
+	json_object_set_new(arg, name, setting);
+}
+
+int
+brimadm_config(struct brimadm *a, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	if (a->json) {
+		json_t *all = json_object();
+
+		conf_each(&a->conf, add_setting, all);
+		tool_json_print(all);
+	} else {
+		conf_print(&a->conf, stdout); /* a failed write is told by tool_finish */
+	}
+	return TOOL_OK;
+}
