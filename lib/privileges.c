@@ -1,0 +1,205 @@
+/*
+ * Privileges: the steps from root to an ordinary user, each with its check.
+ *
+ * The order is the kernel's: groups while CAP_SETGID is there, bounding set and
+ * securebits while CAP_SETPCAP is, then the user, then the capabilities.
+ * SECBIT_NO_SETUID_FIXUP keeps setresuid from touching the capabilities, so that one call
+ * at the end says exactly which are left. A step that fails, or that only says it worked,
+ * ends in -1; the process is then somewhere in between and must end.
+ */
+#include "privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/securebits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define PASSWD "/etc/passwd"
+#define LOCKED                                                                           \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                 \
+		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |                \
+		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+
+static int
+take_user(const struct passwd *p, struct privileges_user *user, struct reason *why)
+{
+	if (p->pw_uid == 0 || p->pw_gid == 0)
+		return reason_set(why, "user %s has root's uid or gid", p->pw_name);
+	user->uid = p->pw_uid;
+	user->gid = p->pw_gid;
+	return 0;
+}
+
+/* The file itself, not NSS: a look-up by name must not depend on the network, and a
+ * statically linked program can't load NSS's modules. */
+int
+privileges_find_user(const char *name, struct privileges_user *user, struct reason *why)
+{
+	FILE *file = fopen(PASSWD, "re");
+	const struct passwd *p;
+	int result;
+
+	if (file == NULL)
+		return reason_errno(why, "%s", PASSWD);
+	errno = 0;
+	while ((p = fgetpwent(file)) != NULL && strcmp(p->pw_name, name) != 0)
+		errno = 0;
+	if (p != NULL)
+		result = take_user(p, user, why);
+	else if (errno != 0 && errno != ENOENT)
+		result = reason_errno(why, "%s", PASSWD);
+	else
+		result = reason_set(why, "no user %s in %s", name, PASSWD);
+	fclose(file);
+	return result;
+}
+
+static int
+drop_bounding_set(struct reason *why)
+{
+	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++)
+		if (cap_drop_bound(cap) == -1)
+			return reason_errno(why, "bounding set, capability %d", cap);
+	if (cap_reset_ambient() == -1)
+		return reason_errno(why, "ambient capabilities");
+	if (cap_set_secbits(LOCKED) == -1)
+		return reason_errno(why, "securebits");
+	return 0;
+}
+
+static int
+change_ids(const struct privileges_user *user, struct reason *why)
+{
+	if (setgroups(0, NULL) == -1)
+		return reason_errno(why, "setgroups");
+	if (setresgid(user->gid, user->gid, user->gid) == -1)
+		return reason_errno(why, "setresgid %u", user->gid);
+	if (setresuid(user->uid, user->uid, user->uid) == -1)
+		return reason_errno(why, "setresuid %u", user->uid);
+	return 0;
+}
+
+/* The capability sets that are to be left, for cap_free; NULL without memory. */
+static cap_t
+wanted_caps(int read_search)
+{
+	const cap_value_t cap = CAP_DAC_READ_SEARCH;
+	cap_t caps = cap_init();
+
+	if (caps == NULL || !read_search)
+		return caps;
+	if (cap_set_flag(caps, CAP_PERMITTED, 1, &cap, CAP_SET) == -1 ||
+		cap_set_flag(caps, CAP_EFFECTIVE, 1, &cap, CAP_SET) == -1) {
+		cap_free(caps);
+		return NULL;
+	}
+	return caps;
+}
+
+/* Sets the capabilities, and looks whether they are so. */
+static int
+set_caps(int read_search, struct reason *why)
+{
+	cap_t wanted = wanted_caps(read_search), got = NULL;
+	int result = -1;
+
+	if (wanted == NULL || cap_set_proc(wanted) == -1)
+		reason_errno(why, "capabilities");
+	else if ((got = cap_get_proc()) == NULL)
+		reason_errno(why, "reading the capabilities");
+	else if (cap_compare(wanted, got) != 0)
+		reason_set(why, "capabilities are not what they were set to");
+	else
+		result = 0;
+	cap_free(got);
+	cap_free(wanted);
+	return result;
+}
+
+/* No program that is executed can give anything back; no other process of the same user
+ * may read or change this one. */
+static int
+close_the_door(struct reason *why)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return reason_errno(why, "no_new_privs");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
+		prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return reason_errno(why, "dumpable");
+	return 0;
+}
+
+static int
+check_ids(const struct privileges_user *user, struct reason *why)
+{
+	uid_t r, e, s;
+	gid_t rg, eg, sg;
+
+	if (getresuid(&r, &e, &s) == -1 || getresgid(&rg, &eg, &sg) == -1)
+		return reason_errno(why, "reading the user");
+	if (r != user->uid || e != user->uid || s != user->uid)
+		return reason_set(
+			why, "user is %u, %u, %u and not %u", r, e, s, user->uid);
+	if (rg != user->gid || eg != user->gid || sg != user->gid)
+		return reason_set(
+			why, "group is %u, %u, %u and not %u", rg, eg, sg, user->gid);
+	if (getgroups(0, NULL) != 0)
+		return reason_set(why, "supplementary groups are left");
+	return 0;
+}
+
+static int
+check_bounds(struct reason *why)
+{
+	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++)
+		if (cap_get_bound(cap) != 0 || cap_get_ambient(cap) != 0)
+			return reason_set(why, "capability %d could be had back", cap);
+	if (cap_get_secbits() != LOCKED)
+		return reason_set(why, "securebits are not locked");
+	return 0;
+}
+
+/* Tries the way back; each of these must fail. */
+static int
+check_no_way_back(struct reason *why)
+{
+	const gid_t root_group = 0;
+
+	if (setresuid(0, 0, 0) == 0 || setresuid(0, (uid_t)-1, (uid_t)-1) == 0 ||
+		setresuid((uid_t)-1, 0, (uid_t)-1) == 0)
+		return reason_set(why, "root can be had back");
+	if (setresgid(0, 0, 0) == 0 || setgroups(1, &root_group) == 0)
+		return reason_set(why, "root's group can be had back");
+	if (cap_set_secbits(0) == 0)
+		return reason_set(why, "securebits can be unlocked");
+	return 0;
+}
+
+int
+privileges_become(const struct privileges_user *user, int read_search, struct reason *why)
+{
+	if (user->uid == 0 || user->gid == 0 || user->uid == (uid_t)-1 ||
+		user->gid == (gid_t)-1)
+		return reason_set(
+			why, "refusing to become uid %u, gid %u", user->uid, user->gid);
+	if (drop_bounding_set(why) == -1 || change_ids(user, why) == -1 ||
+		set_caps(read_search, why) == -1 || close_the_door(why) == -1)
+		return -1;
+	if (check_ids(user, why) == -1 || check_bounds(why) == -1)
+		return -1;
+	return check_no_way_back(why);
+}
+
+int
+privileges_drop_all(struct reason *why)
+{
+	if (set_caps(0, why) == -1)
+		return -1;
+	return close_the_door(why);
+}

@@ -1,0 +1,279 @@
+/*
+ * quotad's life as a list: each step of the start has its place among those that end it.
+ *
+ * The scanner is forked first, while this process holds nothing that a reader of
+ * strangers' mailboxes should inherit. All that needs root comes before
+ * privileges_become; nothing after it can ask for root again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "privileges.h"
+#include "server.h"
+
+#define STATUS_FAILED 1
+#define STATUS_USAGE  64
+#define SPARE_FILES   256 /* descriptors beside those of clients */
+#define USAGE         "usage: quotad [-v] [-c FILE]\n"
+
+struct start {
+	struct server server;
+	struct privileges_user user; /* whom we become */
+	int as_root;
+	char *conf_file;
+	char *run_dir; /* marks of the usage store */
+};
+
+/* --- before anything else --------------------------------------------------------- */
+
+/* Descriptors 0 to 2 are open, so that no file of ours gets their numbers. */
+static int
+open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd == -1)
+			return -1;
+	} while (fd <= STDERR_FILENO);
+	return close(fd);
+}
+
+/* Whoever starts us may have ignored or blocked any signal. SIGHUP comes into its own
+ * with the loop. */
+static void
+reset_signals(void)
+{
+	sigset_t none;
+
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int
+take_environment(struct start *s, struct reason *why)
+{
+	if (chdir("/") == -1)
+		return reason_errno(why, "/");
+	if (systemd_take_environment(&s->server.systemd, why) == -1)
+		return -1;
+	return clearenv() == 0 ? 0 : reason_set(why, "no memory");
+}
+
+/* --- options and settings --------------------------------------------------------- */
+
+/* We leave the current directory. */
+static char *
+absolute(const char *file)
+{
+	char *directory, *path = NULL;
+
+	if (file[0] == '/')
+		return strdup(file);
+	directory = getcwd(NULL, 0);
+	if (directory != NULL && asprintf(&path, "%s/%s", directory, file) == -1)
+		path = NULL;
+	free(directory);
+	return path;
+}
+
+/* 0 to go on, 1 where all is done, -1 where the options make no sense. */
+static int
+take_options(struct start *s, int argc, char **argv)
+{
+	int letter;
+
+	while ((letter = getopt(argc, argv, "c:v")) != -1)
+		switch (letter) {
+		case 'c':
+			free(s->conf_file);
+			s->conf_file = absolute(optarg);
+			if (s->conf_file == NULL)
+				return -1;
+			break;
+		case 'v':
+			printf("quotad %s\n", SERVER_VERSION);
+			return 1;
+		default:
+			return -1;
+		}
+	return optind == argc ? 0 : -1;
+}
+
+static void
+open_log(const struct conf *c)
+{
+	if (strcmp(c->log, "stderr") == 0 || isatty(STDERR_FILENO))
+		log_open_stderr("quotad");
+	else
+		log_open_syslog("quotad");
+}
+
+/* Whom to become, and whose members are trusted. An ordinary user stays who it is; the
+ * group is trusted all the same, if there is one. */
+static int
+find_user(struct start *s, struct reason *why)
+{
+	int found = privileges_find_user(s->server.conf.daemon_user, &s->user, why);
+
+	s->as_root = geteuid() == 0;
+	s->server.group = found == 0 ? s->user.gid : (gid_t)-1;
+	return s->as_root ? found : 0;
+}
+
+/* --- the steps -------------------------------------------------------------------- */
+
+static int
+start_scanner(struct start *s, struct reason *why)
+{
+	s->server.scanner = scanner_start(s->as_root ? &s->user : NULL, why);
+	return s->server.scanner == NULL ? -1 : 0;
+}
+
+static int
+open_listener(struct start *s, struct reason *why)
+{
+	s->server.listener =
+		listener_open(s->server.conf.socket, s->server.systemd.sockets, why);
+	return s->server.listener == NULL ? -1 : 0;
+}
+
+/* A directory that the daemon alone may enter; one that is there already keeps its owner,
+ * which usage_open judges. */
+static int
+make_private(const struct start *s, const char *path, struct reason *why)
+{
+	if (mkdir(path, 0700) == -1)
+		return errno == EEXIST ? 0 : reason_errno(why, "directory %s", path);
+	if (s->as_root && lchown(path, s->user.uid, s->user.gid) == -1)
+		return reason_errno(why, "directory %s", path);
+	return 0;
+}
+
+static int
+make_directories(struct start *s, struct reason *why)
+{
+	if (asprintf(&s->run_dir, "%s.d", s->server.conf.socket) == -1) {
+		s->run_dir = NULL;
+		return reason_set(why, "no memory");
+	}
+	if (make_private(s, s->run_dir, why) == -1)
+		return -1;
+	return make_private(s, s->server.conf.usage_dir, why);
+}
+
+static int
+raise_limits(struct start *s, struct reason *why)
+{
+	rlim_t wanted = s->server.conf.max_connections + SPARE_FILES;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		return reason_errno(why, "RLIMIT_NOFILE");
+	if (s->as_root && r.rlim_max < wanted)
+		r.rlim_max = wanted;
+	r.rlim_cur = wanted < r.rlim_max ? wanted : r.rlim_max;
+	if (r.rlim_cur < wanted)
+		log_warning("only %lu descriptors for max_connections = %lu",
+			(unsigned long)r.rlim_cur,
+			(unsigned long)s->server.conf.max_connections);
+	return setrlimit(RLIMIT_NOFILE, &r) == -1 ? reason_errno(why, "RLIMIT_NOFILE")
+						  : 0;
+}
+
+static int
+drop_privileges(struct start *s, struct reason *why)
+{
+	return s->as_root ? privileges_become(&s->user, 0, why)
+			  : privileges_drop_all(why);
+}
+
+static int
+open_server(struct start *s, struct reason *why)
+{
+	return server_open(&s->server, s->run_dir, why);
+}
+
+static const struct {
+	const char *what;
+	int (*step)(struct start *s, struct reason *why);
+} steps[] = {
+	{"user", find_user},
+	{"scanner", start_scanner},
+	{"socket", open_listener},
+	{"directories", make_directories},
+	{"limits", raise_limits},
+	{"privileges", drop_privileges},
+	{"server", open_server},
+};
+
+static int
+run(struct start *s)
+{
+	struct reason why;
+
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+		if (steps[i].step(s, &why) == -1) {
+			log_error("can't start: %s: %s", steps[i].what, why.text);
+			return STATUS_FAILED;
+		}
+	log_info("ready, version=%s socket=%s", SERVER_VERSION, s->server.conf.socket);
+	return server_run(&s->server) == -1 ? STATUS_FAILED : 0;
+}
+
+/* The steps backwards. */
+static void
+finish(struct start *s)
+{
+	listener_close(&s->server.listener);
+	scanner_stop(&s->server.scanner);
+	server_close(&s->server);
+	systemd_free(&s->server.systemd);
+	conf_free(&s->server.conf);
+	free(s->run_dir);
+	free(s->conf_file);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct start s = {0};
+	struct reason why;
+	int status = STATUS_FAILED, options;
+
+	if (open_standard() == -1)
+		return STATUS_FAILED;
+	options = take_options(&s, argc, argv);
+	if (options != 0) {
+		if (options == -1)
+			fputs(USAGE, stderr);
+		free(s.conf_file);
+		return options == 1 ? 0 : STATUS_USAGE;
+	}
+	reset_signals();
+	umask(077);
+	s.server.conf_file = s.conf_file;
+	if (take_environment(&s, &why) == -1 ||
+		conf_load(&s.server.conf, s.conf_file, &why) == -1) {
+		fprintf(stderr, "quotad: %s\n", why.text);
+	} else {
+		open_log(&s.server.conf);
+		status = run(&s);
+	}
+	finish(&s);
+	return status;
+}

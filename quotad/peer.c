@@ -1,0 +1,265 @@
+/* Peers: users that have connections, in a hash by uid; one that has none is forgotten.
+ */
+#include "peer.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define BUCKETS        1024
+#define GENEROUS       16 /* how many times the limits the trusted have */
+#define GROUPS_AT_ONCE 64
+
+struct peer_user {
+	struct peer_user *next;
+	uid_t uid;
+	int trusted;
+	uint64_t connections, tickets;
+};
+
+struct peers {
+	gid_t group;
+	uid_t *trusted;
+	size_t trusted_count;
+	uint64_t connections, ordinary_connections;
+	uint64_t max_connections, max_user_connections, max_user_tickets;
+	struct peer_user *users[BUCKETS];
+};
+
+struct peers *
+peers_new(gid_t group)
+{
+	struct peers *p = calloc(1, sizeof *p);
+
+	if (p != NULL)
+		p->group = group;
+	return p;
+}
+
+void
+peers_free(struct peers **peers)
+{
+	struct peers *p = *peers;
+
+	*peers = NULL;
+	if (p == NULL)
+		return;
+	free(p->trusted);
+	free(p);
+}
+
+static int
+uid_is_trusted(const struct peers *p, uid_t uid)
+{
+	if (uid == 0 || uid == geteuid())
+		return 1;
+	for (size_t i = 0; i < p->trusted_count; i++)
+		if (p->trusted[i] == uid)
+			return 1;
+	return 0;
+}
+
+static int
+add_trusted(struct peers *p, const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+	uid_t *grown;
+
+	if (user == NULL) {
+		log_warning("trusted_users: no user is named %.64s", name);
+		return 0;
+	}
+	grown = reallocarray(p->trusted, p->trusted_count + 1, sizeof *grown);
+	if (grown == NULL)
+		return -1;
+	p->trusted = grown;
+	p->trusted[p->trusted_count++] = user->pw_uid;
+	return 0;
+}
+
+static int
+look_up_trusted(struct peers *p, const char *list)
+{
+	char *names = strdup(list), *rest = names, *name;
+	int result = names == NULL ? -1 : 0;
+
+	free(p->trusted);
+	p->trusted = NULL;
+	p->trusted_count = 0;
+	while (result == 0 && (name = strsep(&rest, " ,\t")) != NULL)
+		if (*name != '\0')
+			result = add_trusted(p, name);
+	free(names);
+	return result;
+}
+
+int
+peers_configure(struct peers *p, const struct conf *c)
+{
+	p->max_connections = c->max_connections;
+	p->max_user_connections = c->max_user_connections;
+	p->max_user_tickets = c->max_user_tickets;
+	if (look_up_trusted(p, c->trusted_users) == -1)
+		return -1;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct peer_user *u = p->users[i]; u != NULL; u = u->next)
+			u->trusted = uid_is_trusted(p, u->uid);
+	return 0;
+}
+
+/* The user of that uid, made if it has no connection yet; NULL without memory. */
+static struct peer_user *
+find_user(struct peers *p, uid_t uid)
+{
+	struct peer_user **bucket = &p->users[uid % BUCKETS], *u;
+
+	for (u = *bucket; u != NULL; u = u->next)
+		if (u->uid == uid)
+			return u;
+	u = calloc(1, sizeof *u);
+	if (u == NULL)
+		return NULL;
+	u->uid = uid;
+	u->trusted = uid_is_trusted(p, uid);
+	u->next = *bucket;
+	*bucket = u;
+	return u;
+}
+
+static void
+forget_if_idle(struct peers *p, struct peer_user *user)
+{
+	struct peer_user **at = &p->users[user->uid % BUCKETS];
+
+	if (user->connections > 0)
+		return;
+	while (*at != user)
+		at = &(*at)->next;
+	*at = user->next;
+	free(user);
+}
+
+/* Supplementary groups of the other end; a kernel or a socket that can't tell them says
+ * nothing in anyone's favour. */
+static int
+has_group(int fd, gid_t group)
+{
+	gid_t few[GROUPS_AT_ONCE], *groups = few;
+	socklen_t size = sizeof few;
+	int found = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == -1) {
+		if (errno != ERANGE || (groups = malloc(size)) == NULL)
+			return 0;
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == -1)
+			size = 0;
+	}
+	for (size_t i = 0; i < size / sizeof *groups; i++)
+		if (groups[i] == group)
+			found = 1;
+	if (groups != few)
+		free(groups);
+	return found;
+}
+
+static int
+check_limits(const struct peers *p, const struct peer *peer, struct reason *why)
+{
+	int trusted = peer_is_trusted(peer);
+	uint64_t most = p->max_user_connections * (trusted ? GENEROUS : 1);
+
+	if (peer->user->connections >= most)
+		return reason_set(why, "too many connections of this user");
+	if (p->connections >= p->max_connections ||
+		(!trusted && p->ordinary_connections >= p->max_connections / 4 * 3))
+		return reason_set(why, "too many connections");
+	return 0;
+}
+
+int
+peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
+{
+	struct ucred who;
+	socklen_t size = sizeof who;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == -1)
+		return reason_errno(why, "SO_PEERCRED");
+	peer->user = find_user(p, who.uid);
+	if (peer->user == NULL)
+		return reason_set(why, "no memory");
+	peer->in_group =
+		p->group != (gid_t)-1 && (who.gid == p->group || has_group(fd, p->group));
+	if (check_limits(p, peer, why) == -1) {
+		forget_if_idle(p, peer->user);
+		return -1;
+	}
+	peer->user->connections++;
+	p->connections++;
+	peer->counted_ordinary = !peer_is_trusted(peer);
+	p->ordinary_connections += (uint64_t)peer->counted_ordinary;
+	return 0;
+}
+
+void
+peer_leave(struct peers *p, struct peer *peer)
+{
+	peer->user->connections--;
+	p->connections--;
+	p->ordinary_connections -= (uint64_t)peer->counted_ordinary;
+	forget_if_idle(p, peer->user);
+	peer->user = NULL;
+}
+
+int
+peer_is_nobody(const struct peer *peer)
+{
+	return peer->user->uid == 65534 || peer->user->uid == (uid_t)-1;
+}
+
+int
+peer_is_trusted(const struct peer *peer)
+{
+	return !peer_is_nobody(peer) && (peer->user->trusted || peer->in_group);
+}
+
+int
+peer_may_ask(const struct peer *peer, uid_t owner)
+{
+	return peer_is_trusted(peer) ||
+	       (!peer_is_nobody(peer) && peer->user->uid == owner);
+}
+
+uid_t
+peer_uid(const struct peer *peer)
+{
+	return peer->user->uid;
+}
+
+void
+peer_count_tickets(struct peer *peer, int64_t more)
+{
+	peer->user->tickets += (uint64_t)more;
+}
+
+uint64_t
+peer_ticket_limit(const struct peers *p, const struct peer *peer)
+{
+	return p->max_user_tickets * (peer_is_trusted(peer) ? GENEROUS : 1);
+}
+
+uint64_t
+peer_tickets(const struct peer *peer)
+{
+	return peer->user->tickets;
+}
+
+uint64_t
+peers_connections(const struct peers *p)
+{
+	return p->connections;
+}

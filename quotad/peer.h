@@ -1,0 +1,57 @@
+/*
+ * Who is at the other end of a connection, and how much each user has in use.
+ *
+ * The kernel says who connected (SO_PEERCRED, SO_PEERGROUPS: as it was at connect). Root,
+ * the daemon's own user, members of its group and the setting trusted_users are trusted:
+ * they may ask about every mailbox and have 16 times the limits. Anyone else may ask
+ * about mailboxes of its own uid. 65534 and -1 are what the kernel says of a user that it
+ * can't name: they are nobody, and may ask nothing. A quarter of all connections is kept
+ * for the trusted.
+ */
+#ifndef QUOTAD_PEER_H
+#define QUOTAD_PEER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "conf.h"
+#include "reason.h"
+
+struct peers;
+struct peer_user; /* one uid that has connections */
+
+struct peer {
+	struct peer_user *user;
+	int in_group;
+	int counted_ordinary; /* among the connections of those not trusted */
+};
+
+/* GROUP is the group that is trusted; (gid_t)-1: none. NULL without memory. */
+struct peers *peers_new(gid_t group);
+void peers_free(struct peers **p);
+
+/* Takes limits and trusted users from the settings, for those who are connected, too; a
+ * name that no user has is told to the log and trusts nobody. -1 without memory. */
+int peers_configure(struct peers *p, const struct conf *c);
+
+/* Asks the kernel who is at FD's other end, and counts the connection: -1 with the reason
+ * where that can't be told or one of the limits is reached. */
+int peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why);
+void peer_leave(struct peers *p, struct peer *peer);
+
+int peer_is_nobody(const struct peer *peer);
+int peer_is_trusted(const struct peer *peer);
+/* Whether it may ask about mailboxes of that uid. */
+int peer_may_ask(const struct peer *peer, uid_t owner);
+uid_t peer_uid(const struct peer *peer);
+
+/* Adds to (or with a negative number takes from) the user's open tickets. */
+void peer_count_tickets(struct peer *peer, int64_t more);
+/* Tickets that the user may have at a time, and how many are open. */
+uint64_t peer_ticket_limit(const struct peers *p, const struct peer *peer);
+uint64_t peer_tickets(const struct peer *peer);
+
+/* Connections of all users. */
+uint64_t peers_connections(const struct peers *p);
+
+#endif

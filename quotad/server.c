@@ -1,0 +1,544 @@
+/* The server: the loop, the ledger's neighbours, signals and timers. */
+#include "server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "record.h"
+#include "requests.h"
+#include "round.h"
+#include "session.h"
+
+#define BOOT_ID   "/proc/sys/kernel/random/boot_id"
+#define LOOK_MS   250 /* at the user table */
+#define SECOND_MS 1000
+#define SWEEP_MS  5000
+#define EVENTS_A_PASS                                                                    \
+	32 /* that the kernel tells at a time, at least (epoll, libevent 2.1) */
+
+uint64_t
+server_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void
+server_fail(struct server *v, const char *text)
+{
+	log_error("%s; stopping", text);
+	v->failed = v->stop = 1;
+}
+
+void
+server_rules(const struct conf *c, struct ledger_rules *rules)
+{
+	rules->deadline_ms = c->deadline * 1000;
+	rules->answer_ms = c->quotad_timeout * 1000;
+	rules->recheck_per_cent = c->recheck_above;
+}
+
+/* --- looks at mailboxes ----------------------------------------------------------- */
+
+/* A look that can't even begin; the ledger is told in the next pass, since it must not
+ * hear the end of a count before it has begun. */
+struct failure {
+	struct failure *next;
+	struct account *account;
+	int probe;
+	struct reason why;
+};
+
+static void
+fail_later(struct server *v, struct account *a, int probe, const struct reason *why)
+{
+	struct failure *f = calloc(1, sizeof *f);
+
+	if (f == NULL) {
+		server_fail(v, "no memory");
+		return;
+	}
+	f->account = a;
+	f->probe = probe;
+	f->why = *why;
+	f->next = v->failures;
+	v->failures = f;
+}
+
+static void
+tell_failures(struct server *v)
+{
+	struct failure *f = v->failures, *next;
+
+	v->failures = NULL;
+	for (; f != NULL; f = next) {
+		const struct ledger_count c = {.failed = 1, .text = f->why.text};
+
+		next = f->next;
+		if (f->probe)
+			ledger_probed(v->ledger, f->account, 0, 1);
+		else
+			ledger_counted(v->ledger, f->account, &c);
+		free(f);
+	}
+}
+
+/* The mailbox's place by its record, which the caller clears. */
+static int
+find_place(struct server *v, const char *key, struct record *record, struct reason *why)
+{
+	struct users *users = table_users(v->table);
+	int found;
+
+	memset(record, 0, sizeof *record);
+	if (users == NULL)
+		return reason_set(why, "no user table could be read yet");
+	found = users_get(users, key, record, why);
+	if (found == -1)
+		return -1;
+	if (found == 0 || record_get(record, "mail") == NULL)
+		return reason_set(why, "%.80s is not in the user table", key);
+	return 0;
+}
+
+static void
+start_look(struct server *v, struct account *a, int thorough, int probe)
+{
+	struct scanner_job job = {.account = a, .thorough = thorough};
+	struct record record;
+	struct reason why;
+
+	if (find_place(v, ledger_name(a), &record, &why) == -1) {
+		fail_later(v, a, probe, &why);
+	} else {
+		job.path = record_get(&record, "mail");
+		job.ignore = v->conf.quota_ignore;
+		(probe ? scanner_probe : scanner_count)(v->scanner, &job);
+	}
+	record_clear(&record);
+}
+
+/* --- the ledger's neighbours ------------------------------------------------------ */
+
+static void
+call_answer(void *arg, void *cookie, const struct ledger_answer *answer)
+{
+	requests_answered(arg, cookie, answer);
+}
+
+static void
+call_count(void *arg, struct account *a, int thorough)
+{
+	start_look(arg, a, thorough, 0);
+}
+
+static void
+call_probe(void *arg, struct account *a)
+{
+	start_look(arg, a, 0, 1);
+}
+
+/* usage_open loads the ledger before there is a store to save to. */
+static int
+call_save_account(void *arg, struct account *a)
+{
+	struct server *v = arg;
+
+	return v->usage == NULL ? 0 : usage_save_account(v->usage, a);
+}
+
+static int
+call_save_ticket(void *arg, struct account *a, const char *name, uint64_t bytes)
+{
+	struct server *v = arg;
+
+	return v->usage == NULL ? 0 : usage_save_ticket(v->usage, a, name, bytes);
+}
+
+static void
+call_remove_ticket(void *arg, struct account *a, const char *name)
+{
+	struct server *v = arg;
+
+	if (v->usage != NULL)
+		usage_remove_ticket(v->usage, a, name);
+}
+
+static void
+call_corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
+{
+	(void)arg;
+	log_info("corrected mailbox=%s was=%" PRIu64 " used=%" PRIu64, ledger_name(a),
+		was, now);
+}
+
+static const struct ledger_calls calls = {
+	.answer = call_answer,
+	.count = call_count,
+	.probe = call_probe,
+	.save_account = call_save_account,
+	.save_ticket = call_save_ticket,
+	.remove_ticket = call_remove_ticket,
+	.corrected = call_corrected,
+};
+
+/* --- settings, again -------------------------------------------------------------- */
+
+/* Those that hold from the start to the end. */
+static void
+warn_of_fixed(const struct conf *old, const struct conf *new)
+{
+	const struct {
+		const char *name, *old, *new;
+	} fixed[] = {
+		{"users_db", old->users_db, new->users_db},
+		{"usage_dir", old->usage_dir, new->usage_dir},
+		{"socket", old->socket, new->socket},
+		{"daemon_user", old->daemon_user, new->daemon_user},
+		{"log", old->log, new->log},
+	};
+
+	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+		if (strcmp(fixed[i].old, fixed[i].new) != 0)
+			log_warning(
+				"%s was changed: that takes a restart", fixed[i].name);
+}
+
+static void
+reload(int fd, short what, void *arg)
+{
+	struct server *v = arg;
+	struct ledger_rules rules;
+	struct reason why;
+	struct conf new;
+
+	(void)fd;
+	(void)what;
+	if (conf_load(&new, v->conf_file, &why) == -1) {
+		log_error("the old settings stay: %s", why.text);
+		return;
+	}
+	if (peers_configure(v->peers, &new) == -1) {
+		log_error("the old settings stay: no memory");
+		conf_free(&new);
+		return;
+	}
+	warn_of_fixed(&v->conf, &new);
+	conf_free(&v->conf);
+	v->conf = new;
+	server_rules(&v->conf, &rules);
+	ledger_set_rules(v->ledger, &rules);
+	log_info("settings read again");
+}
+
+/* --- signals and timers ----------------------------------------------------------- */
+
+static void
+on_stop(int signal, short what, void *arg)
+{
+	struct server *v = arg;
+
+	(void)what;
+	log_info("stopping on signal %d", signal);
+	v->stop = 1;
+}
+
+static void
+on_look(int fd, short what, void *arg)
+{
+	struct server *v = arg;
+
+	(void)fd;
+	(void)what;
+	table_look(v->table);
+}
+
+static void
+on_second(int fd, short what, void *arg)
+{
+	struct server *v = arg;
+
+	(void)fd;
+	(void)what;
+	usage_tick(v->usage, server_now());
+}
+
+static void
+on_sweep(int fd, short what, void *arg)
+{
+	struct server *v = arg;
+
+	(void)fd;
+	(void)what;
+	sessions_sweep(v->sessions, server_now());
+}
+
+/* The sign itself is given after a pass has gone through ledger and store. */
+static void
+on_watchdog(int fd, short what, void *arg)
+{
+	struct server *v = arg;
+
+	(void)fd;
+	(void)what;
+	v->alive_is_due = 1;
+}
+
+/* The pass that follows is all there is to do. */
+static void
+on_ledger_due(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+static void
+on_scanner_died(void *arg)
+{
+	server_fail(arg, "the scanner has died, and its spare too");
+}
+
+enum { LEDGER_DUE = 0 }; /* its place among the events */
+
+static const struct {
+	int signal; /* 0: a timer */
+	uint64_t every_ms;
+	void (*happened)(int fd, short what, void *arg);
+} happenings[SERVER_EVENTS] = {
+	[LEDGER_DUE] = {0, 0, on_ledger_due},
+	{SIGTERM, 0, on_stop},
+	{SIGINT, 0, on_stop},
+	{SIGHUP, 0, reload},
+	{0, LOOK_MS, on_look},
+	{0, SECOND_MS, on_second},
+	{0, SWEEP_MS, on_sweep},
+	{0, 0, on_watchdog},
+};
+
+static struct timeval
+interval(uint64_t ms)
+{
+	return (struct timeval){.tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+}
+
+static uint64_t
+every(const struct server *v, size_t i)
+{
+	if (happenings[i].happened == on_watchdog)
+		return v->systemd.watchdog_ms / 3;
+	return happenings[i].every_ms;
+}
+
+static int
+add_event(struct server *v, size_t i)
+{
+	uint64_t ms = every(v, i);
+	struct timeval wait = interval(ms);
+	int signal = happenings[i].signal;
+
+	v->events[i] = event_new(v->base, signal ? signal : -1,
+		EV_PERSIST | (signal ? EV_SIGNAL : 0), happenings[i].happened, v);
+	if (v->events[i] == NULL)
+		return -1;
+	if (signal == 0 && ms == 0)
+		return 0;
+	return event_add(v->events[i], signal ? NULL : &wait);
+}
+
+static int
+add_events(struct server *v)
+{
+	for (size_t i = 0; i < SERVER_EVENTS; i++)
+		if (add_event(v, i) == -1)
+			return -1;
+	return 0;
+}
+
+/* --- the loop --------------------------------------------------------------------- */
+
+/* A refusal waits until all input that was pending has been read. With many connections
+ * the kernel tells of them in several passes. */
+static void
+settle(struct server *v)
+{
+	if (!ledger_wants_settling(v->ledger)) {
+		v->passes = 0;
+	} else if (++v->passes > peers_connections(v->peers) / EVENTS_A_PASS) {
+		v->passes = 0;
+		ledger_settle(v->ledger);
+	}
+}
+
+static void
+wait_for_ledger(struct server *v, uint64_t ms)
+{
+	struct timeval wait = interval(ms);
+
+	event_add(v->events[LEDGER_DUE], &wait);
+}
+
+static void
+give_sign_of_life(struct server *v)
+{
+	if (v->alive_is_due)
+		systemd_notify(&v->systemd, "WATCHDOG=1");
+	v->alive_is_due = 0;
+}
+
+/* What the events of a pass have brought: worked off, committed, answered. */
+static void
+finish_pass(struct server *v)
+{
+	int committed;
+
+	tell_failures(v);
+	sessions_work(v->sessions);
+	settle(v);
+	wait_for_ledger(v, ledger_tick(v->ledger, server_now()));
+	committed = usage_commit(v->usage) == 0;
+	if (committed)
+		give_sign_of_life(v);
+	sessions_flush(v->sessions, committed);
+}
+
+static int
+has_work(const struct server *v)
+{
+	return ledger_wants_settling(v->ledger) || sessions_are_busy(v->sessions) ||
+	       v->failures != NULL;
+}
+
+int
+server_run(struct server *v)
+{
+	systemd_notify(&v->systemd, "READY=1");
+	while (!v->stop) {
+		if (event_base_loop(v->base,
+			    EVLOOP_ONCE | (has_work(v) ? EVLOOP_NONBLOCK : 0)) == -1)
+			server_fail(v, "the event loop failed");
+		finish_pass(v);
+	}
+	systemd_notify(&v->systemd, "STOPPING=1");
+	listener_stop(v->listener);
+	return v->failed ? -1 : 0;
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static int
+read_boot(char boot[64], struct reason *why)
+{
+	FILE *file = fopen(BOOT_ID, "re");
+
+	if (file == NULL)
+		return reason_errno(why, "%s", BOOT_ID);
+	if (fgets(boot, 64, file) == NULL)
+		boot[0] = '\0';
+	boot[strcspn(boot, "\n")] = '\0';
+	fclose(file);
+	return boot[0] == '\0' ? reason_set(why, "%s is empty", BOOT_ID) : 0;
+}
+
+static int
+open_ledger(struct server *v, const char *run_dir, struct reason *why)
+{
+	enum usage_start start = USAGE_UNSURE;
+	struct ledger_rules rules;
+	char boot[64];
+
+	server_rules(&v->conf, &rules);
+	if (read_boot(boot, why) == -1)
+		return -1;
+	v->ledger = ledger_new(&calls, v, &rules, v->started_ms);
+	if (v->ledger == NULL)
+		return reason_set(why, "no memory");
+	v->usage = usage_open(v->conf.usage_dir, run_dir, boot, v->ledger, &start, why);
+	if (v->usage == NULL)
+		return -1;
+	if (start == USAGE_UNSURE) {
+		log_warning("tickets of an earlier quotad may be lost: no room is "
+			    "promised for %" PRIu64 " s",
+			v->conf.deadline);
+		ledger_hold(v->ledger);
+	}
+	return 0;
+}
+
+static int
+open_rooms(struct server *v)
+{
+	v->table = table_new(v->base, v->conf.users_db);
+	v->peers = peers_new(v->group);
+	v->sessions = sessions_new(v);
+	if (v->table == NULL || v->peers == NULL || v->sessions == NULL)
+		return -1;
+	v->round = round_new(v);
+	if (v->round == NULL || peers_configure(v->peers, &v->conf) == -1)
+		return -1;
+	return add_events(v);
+}
+
+static void
+accepted(void *arg, int fd)
+{
+	struct server *v = arg;
+
+	sessions_accept(v->sessions, fd);
+}
+
+/* The store first: it may belong to another quotad, and loading it needs no loop. */
+int
+server_open(struct server *v, const char *run_dir, struct reason *why)
+{
+	v->started_ms = server_now();
+	if (open_ledger(v, run_dir, why) == -1)
+		return -1;
+	v->base = event_base_new();
+	if (v->base == NULL || open_rooms(v) == -1)
+		return reason_set(why, "the event loop could not be set up");
+	if (scanner_attach(v->scanner, v->base, v->ledger, on_scanner_died, v) == -1 ||
+		listener_start(v->listener, v->base, accepted, v) == -1)
+		return reason_set(why, "no memory");
+	return 0;
+}
+
+static void
+free_failures(struct server *v)
+{
+	struct failure *next;
+
+	for (; v->failures != NULL; v->failures = next) {
+		next = v->failures->next;
+		free(v->failures);
+	}
+}
+
+/* The scanner, which holds events of the loop, has been stopped, and the listener
+ * closed. */
+void
+server_close(struct server *v)
+{
+	sessions_free(&v->sessions);
+	round_free(&v->round);
+	table_free(&v->table);
+	usage_close(&v->usage);
+	free_failures(v);
+	ledger_free(&v->ledger);
+	peers_free(&v->peers);
+	for (size_t i = 0; i < SERVER_EVENTS; i++)
+		if (v->events[i] != NULL)
+			event_free(v->events[i]);
+	if (v->base != NULL)
+		event_base_free(v->base);
+}

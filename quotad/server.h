@@ -1,0 +1,75 @@
+/*
+ * The daemon as a whole: what its rooms share, and the loop in which they take turns.
+ *
+ * One pass of the loop reads what clients and scanner sent, lets the ledger decide,
+ * commits the usage store, and only then sends the answers: nothing is promised that the
+ * store does not hold. A pass whose commit fails closes the connections that wait for its
+ * answers instead.
+ */
+#ifndef QUOTAD_SERVER_H
+#define QUOTAD_SERVER_H
+
+#include <event2/event.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "conf.h"
+#include "ledger.h"
+#include "listener.h"
+#include "peer.h"
+#include "reason.h"
+#include "scanner.h"
+#include "systemd.h"
+#include "table.h"
+#include "usage.h"
+
+#define SERVER_VERSION "0.1"
+#define SERVER_EVENTS  8 /* signals and timers */
+
+struct sessions;
+struct round;
+struct failure;
+
+struct server {
+	/* given by main */
+	struct conf conf;
+	const char *conf_file; /* NULL: the default one */
+	struct systemd systemd;
+	struct scanner *scanner;
+	struct listener *listener;
+	gid_t group; /* that is trusted; (gid_t)-1: none */
+	/* opened by server_open */
+	struct event_base *base;
+	struct ledger *ledger;
+	struct usage *usage;
+	struct table *table;
+	struct peers *peers;
+	struct sessions *sessions;
+	struct round *round;
+	struct failure *failures; /* of looks that could not begin */
+	struct event *events[SERVER_EVENTS];
+	uint64_t started_ms;
+	unsigned passes;  /* since input was last known to be read */
+	int alive_is_due; /* systemd waits for a sign of life */
+	int stop, failed;
+};
+
+/* Opens ledger, store (RUN_DIR has its marks), table and loop. -1 with the reason. */
+int server_open(struct server *v, const char *run_dir, struct reason *why);
+
+/* Serves until a signal says stop. 0, or -1 where it could not go on. */
+int server_run(struct server *v);
+
+/* Commits and closes what server_open opened. */
+void server_close(struct server *v);
+
+/* The daemon can't go on: ends the loop, after a line in the log. */
+void server_fail(struct server *v, const char *text);
+
+/* The ledger's rules as the settings have them. */
+void server_rules(const struct conf *c, struct ledger_rules *rules);
+
+/* Milliseconds of the clock that never goes back. */
+uint64_t server_now(void);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * What systemd hands to a service and wants to be told, as sd_listen_fds(3) and
+ * sd_notify(3) describe it; without systemd each call does nothing.
+ */
+#ifndef QUOTAD_SYSTEMD_H
+#define QUOTAD_SYSTEMD_H
+
+#include <stdint.h>
+
+#include "reason.h"
+
+#define SYSTEMD_FIRST_FD 3
+
+struct systemd {
+	char *notify_socket;  /* NULL: nobody wants to be told */
+	int sockets;          /* open at SYSTEMD_FIRST_FD and above */
+	uint64_t watchdog_ms; /* how often it wants a sign of life; 0: never */
+};
+
+/* Takes what the environment says to this process, before it is cleared. */
+int systemd_take_environment(struct systemd *s, struct reason *why);
+void systemd_free(struct systemd *s);
+
+/* "READY=1", "STOPPING=1", "WATCHDOG=1"; that it can't be told is not our trouble. */
+void systemd_notify(const struct systemd *s, const char *state);
+
+#endif
