@@ -168,10 +168,10 @@ decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answe
 	struct account *a = q->request.account;
 	uint64_t tickets, promised = ledger_open_bytes(a, &tickets);
 
-	if (!a->basis || q->moved || l->now - a->counted_at > BASIS_MS)
+	if (!a->basis || l->now - a->counted_at > BASIS_MS)
 		return q->counts < TRIES ? need_new_count(q)
 					 : no_exact_count(l, q, answer);
-	if (!q->unmoved)
+	if (!q->unmoved || q->unmoved_since != a->counts_applied)
 		return NEED_PROBE;
 	if (!q->settled)
 		return NEED_SETTLING;

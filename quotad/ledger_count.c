@@ -120,6 +120,7 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 		apply_exact(l, a, c, used, messages);
 	} else {
 		l->totals.inexact_counts++;
+		a->basis = 0; /* the mailbox moved */
 		a->used = used > a->used ? used : a->used;
 		a->messages = messages > a->messages ? messages : a->messages;
 	}
@@ -198,6 +199,7 @@ wake_probed(struct ledger *l, struct account *a, int moved, int failed)
 		}
 		q->moved = moved;
 		q->unmoved = !moved;
+		q->unmoved_since = a->counts_applied;
 		if (failed)
 			ledger_fail(l, q, "the mailbox can't be looked at");
 		else
@@ -213,6 +215,8 @@ ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
 	int moved = !a->known || stamp != a->stamp;
 
 	a->probing = 0;
+	if (moved && a->probe_after == a->counts_applied)
+		a->basis = 0;
 	wake_probed(l, a, moved, failed);
 	if (!failed && moved && (!a->counted_at || l->now - a->counted_at >= LOOK_MS))
 		ledger_begin_count(l, a, 0);

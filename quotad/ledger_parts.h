@@ -52,10 +52,11 @@ struct question {
 	char *name;
 	uint64_t asked_at;
 	enum need need;
-	uint32_t after_count; /* a count must have a higher number to serve */
-	unsigned counts;      /* that have served it */
-	int in_probe;         /* the running probe began after it was asked */
-	int moved, unmoved;   /* what the last probe for it said */
+	uint32_t after_count;   /* a count must have a higher number to serve */
+	unsigned counts;        /* that have served it */
+	int in_probe;           /* the running probe began after it was asked */
+	int moved, unmoved;     /* what the last probe for it said, */
+	uint32_t unmoved_since; /* of the count of that number */
 	int settled;
 	char *failure; /* why it can't be decided; it is answered so */
 	uint64_t was;

@@ -1,0 +1,965 @@
+/*
+ * The ledger with a fake clock, store, scanner and sessions: each rule alone, then ldas,
+ * an IMAP server, counts, kills and restarts in random order, seeds from the clock
+ * (printed).
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../../quotad/ledger.h"
+#include "conf.h"
+
+#define DEADLINE_MS 300000
+#define ANSWER_MS   7500
+
+static struct fake {
+	struct ledger *ledger;
+	struct account *account;
+	uint64_t now;
+	struct ledger_answer last;
+	char text[200];
+	int answers, counts, probes, saves, tickets_saved, tickets_removed, corrected;
+	int counting, probing, thorough, save_fails;
+} fake;
+
+static struct ledger_connection connections[16];
+static struct ledger_limits limits = {.bytes = 1000, .over_quota = 3 * 86400};
+
+static void
+take_answer(void *arg, void *cookie, const struct ledger_answer *answer)
+{
+	(void)arg;
+	(void)cookie;
+	fake.last = *answer;
+	snprintf(fake.text, sizeof fake.text, "%s", answer->text ? answer->text : "");
+	fake.answers++;
+}
+
+static void
+begin_count(void *arg, struct account *a, int thorough)
+{
+	(void)arg;
+	(void)a;
+	ck_assert_msg(!fake.counting, "two counts of one mailbox at a time");
+	fake.counting = 1;
+	fake.thorough = thorough;
+	fake.counts++;
+}
+
+static void
+begin_probe(void *arg, struct account *a)
+{
+	(void)arg;
+	(void)a;
+	fake.probing = 1;
+	fake.probes++;
+}
+
+static int
+save_account(void *arg, struct account *a)
+{
+	(void)arg;
+	(void)a;
+	fake.saves++;
+	return fake.save_fails ? -1 : 0;
+}
+
+static int
+save_ticket(void *arg, struct account *a, const char *name, uint64_t bytes)
+{
+	(void)arg;
+	(void)a;
+	(void)name;
+	(void)bytes;
+	fake.tickets_saved++;
+	return fake.save_fails ? -1 : 0;
+}
+
+static void
+remove_ticket(void *arg, struct account *a, const char *name)
+{
+	(void)arg;
+	(void)a;
+	(void)name;
+	fake.tickets_removed++;
+}
+
+static void
+corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
+{
+	(void)arg;
+	(void)a;
+	ck_assert_uint_ne(was, now);
+	fake.corrected++;
+}
+
+static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
+	save_account, save_ticket, remove_ticket, corrected};
+
+static const struct ledger_rules rules = {DEADLINE_MS, ANSWER_MS, 80};
+
+static void
+setup(void)
+{
+	memset(&fake, 0, sizeof fake);
+	memset(connections, 0, sizeof connections);
+	for (int i = 0; i < 16; i++)
+		connections[i].number = (uint64_t)i + 1;
+	limits = (struct ledger_limits){.bytes = 1000, .over_quota = 3 * 86400};
+	fake.now = 1000000;
+	fake.ledger = ledger_new(&calls, NULL, &rules, fake.now);
+	fake.account = ledger_account(fake.ledger, "alice@example.org");
+}
+
+static void
+teardown(void)
+{
+	ledger_free(&fake.ledger);
+}
+
+/* --- doing things ------------------------------------------------------------------- */
+
+static void
+ask(enum ledger_kind kind, int connection, uint64_t bytes, const char *name)
+{
+	struct ledger_request r = {
+		kind, fake.account, &connections[connection], limits, bytes, name, NULL};
+
+	ledger_ask(fake.ledger, &r);
+}
+
+static void
+count_seeing(int exact, uint64_t bytes, uint64_t messages, uint64_t stamp,
+	const char *const *seen, size_t n)
+{
+	struct ledger_count c = {exact, 0, bytes, messages, stamp, seen, n, NULL};
+
+	ck_assert_msg(fake.counting, "no count was wanted");
+	fake.counting = 0;
+	ledger_counted(fake.ledger, fake.account, &c);
+}
+
+static void
+count_ends(int exact, uint64_t bytes, uint64_t messages, uint64_t stamp)
+{
+	count_seeing(exact, bytes, messages, stamp, NULL, 0);
+}
+
+static void
+probe_ends(uint64_t stamp)
+{
+	ck_assert_msg(fake.probing, "no probe was wanted");
+	fake.probing = 0;
+	ledger_probed(fake.ledger, fake.account, stamp, 0);
+}
+
+static void
+settle(void)
+{
+	ledger_settle(fake.ledger);
+	ledger_settle(fake.ledger);
+}
+
+static void
+pass_time(uint64_t ms)
+{
+	fake.now += ms;
+	ledger_tick(fake.ledger, fake.now);
+}
+
+static struct ledger_numbers
+numbers(void)
+{
+	struct ledger_numbers n;
+
+	ledger_numbers(fake.ledger, fake.account, &n);
+	return n;
+}
+
+/* A known mailbox with so much in it, stamp 1. */
+static void
+know(uint64_t used)
+{
+	ask(LEDGER_GET, 15, 0, NULL);
+	count_ends(1, used, used ? 1 : 0, 1);
+	ck_assert_int_eq(fake.answers, 1);
+	fake.answers = fake.counts = fake.probes = 0;
+}
+
+static uint64_t
+reserve(int connection, uint64_t bytes, const char *name)
+{
+	int before = fake.answers;
+
+	ask(LEDGER_RESERVE, connection, bytes, name);
+	ck_assert_int_eq(fake.answers, before + 1);
+	ck_assert_int_eq(fake.last.verdict, VERDICT_DELIVERED);
+	return fake.last.ticket;
+}
+
+/* What a RESERVE ends in for which a probe says "unmoved" and all input is read. */
+static enum verdict
+refusal(int connection, uint64_t bytes)
+{
+	int before = fake.answers;
+
+	ask(LEDGER_RESERVE, connection, bytes, "refused");
+	for (int i = 0; i < 10 && fake.answers == before; i++) {
+		if (fake.counting)
+			count_ends(1, numbers().used, 1, 1);
+		if (fake.probing)
+			probe_ends(1);
+		settle();
+	}
+	ck_assert_int_eq(fake.answers, before + 1);
+	return fake.last.verdict;
+}
+
+static void
+expect(enum verdict v)
+{
+	ck_assert_int_eq(fake.answers, 1);
+	ck_assert_str_eq(verdict_name(fake.last.verdict), verdict_name(v));
+	fake.answers = 0;
+}
+
+/* --- the rules ---------------------------------------------------------------------- */
+
+START_TEST(a_number_without_a_count_is_not_used)
+{
+	ask(LEDGER_RESERVE, 0, 1, "a");
+	ck_assert_int_eq(fake.answers, 0);
+	count_ends(1, 0, 0, 1);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_mailbox_without_a_limit_waits_for_nothing)
+{
+	limits.bytes = 0;
+	reserve(0, 1ULL << 60, "a");
+	ck_assert_uint_eq(numbers().reserved, 1ULL << 60);
+}
+END_TEST
+
+START_TEST(an_unknown_mailbox_that_cannot_be_counted_exactly_gets_nothing)
+{
+	ask(LEDGER_RESERVE, 0, 1, "a");
+	count_ends(0, 0, 0, 1);
+	expect(VERDICT_TROUBLE);
+}
+END_TEST
+
+START_TEST(a_ticket_is_charged_before_its_message_is_there)
+{
+	know(0);
+	reserve(0, 600, "a");
+	ck_assert_uint_eq(numbers().reserved, 600);
+	ck_assert_int_eq(fake.tickets_saved, 1);
+	ck_assert_int_eq(refusal(1, 500), VERDICT_FULL_FOR_NOW);
+}
+END_TEST
+
+START_TEST(the_last_byte_fits_and_one_more_does_not)
+{
+	know(0);
+	ask(LEDGER_RESERVE, 0, 1000, "a");
+	probe_ends(1);
+	expect(VERDICT_DELIVERED);
+	ck_assert_int_eq(refusal(1, 1), VERDICT_FULL_FOR_NOW);
+}
+END_TEST
+
+START_TEST(the_number_of_messages_is_a_limit_too)
+{
+	limits.bytes = 0;
+	limits.messages = 2;
+	know(10);
+	ask(LEDGER_RESERVE, 0, 5, "a");
+	probe_ends(1);
+	expect(VERDICT_DELIVERED);
+	ck_assert_int_eq(refusal(1, 5), VERDICT_FULL_FOR_NOW);
+}
+END_TEST
+
+START_TEST(a_commit_makes_it_used)
+{
+	struct account *a;
+
+	know(0);
+	ck_assert_int_eq(
+		ledger_commit(fake.ledger, &connections[0], reserve(0, 300, "a"), &a), 0);
+	ck_assert_ptr_eq(a, fake.account);
+	ck_assert_uint_eq(numbers().used, 300);
+	ck_assert_uint_eq(numbers().reserved, 0);
+	ck_assert_int_eq(fake.tickets_removed, 1);
+}
+END_TEST
+
+START_TEST(a_commit_counts_once)
+{
+	struct account *a;
+	uint64_t ticket;
+
+	know(0);
+	ticket = reserve(0, 300, "a");
+	ck_assert_int_eq(ledger_commit(fake.ledger, &connections[0], ticket, &a), 0);
+	ck_assert_int_eq(ledger_commit(fake.ledger, &connections[0], ticket, &a), -1);
+	ck_assert_uint_eq(numbers().used, 300);
+}
+END_TEST
+
+START_TEST(another_connections_ticket_is_not_to_be_had)
+{
+	struct account *a;
+	uint64_t ticket;
+
+	know(0);
+	ticket = reserve(0, 300, "a");
+	ck_assert_int_eq(ledger_commit(fake.ledger, &connections[1], ticket, &a), -1);
+	ck_assert_int_eq(ledger_cancel(fake.ledger, &connections[1], ticket), -1);
+	ck_assert_uint_eq(numbers().reserved, 300);
+}
+END_TEST
+
+START_TEST(cancel_gives_the_room_back)
+{
+	know(0);
+	ck_assert_int_eq(
+		ledger_cancel(fake.ledger, &connections[0], reserve(0, 300, "a")), 0);
+	ck_assert_uint_eq(numbers().reserved, 0);
+}
+END_TEST
+
+START_TEST(an_orphan_stays_charged_until_a_count)
+{
+	know(0);
+	reserve(0, 300, "a");
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ck_assert_uint_eq(numbers().reserved, 300);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(1, 0, 0, 1);
+	ck_assert_uint_eq(numbers().reserved, 0);
+	ck_assert_uint_eq(numbers().used, 0);
+}
+END_TEST
+
+START_TEST(an_orphan_that_a_count_saw_is_in_the_total)
+{
+	const char *seen[] = {"a"};
+
+	know(0);
+	reserve(0, 300, "a");
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_seeing(1, 300, 1, 2, seen, 1);
+	ck_assert_uint_eq(numbers().reserved, 0);
+	ck_assert_uint_eq(numbers().used, 300);
+	ck_assert_int_eq(fake.corrected, 0);
+}
+END_TEST
+
+START_TEST(an_orphan_is_not_ended_by_a_count_that_began_before_its_lda_ended)
+{
+	know(0);
+	reserve(0, 300, "a");
+	ledger_recount(fake.ledger, fake.account, 0);
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	count_ends(1, 0, 0, 1);
+	ck_assert_uint_eq(numbers().reserved, 300);
+}
+END_TEST
+
+START_TEST(an_orphan_whose_lda_may_live_waits_for_the_deadline)
+{
+	know(0);
+	reserve(0, 300, "a");
+	ledger_disconnected(fake.ledger, &connections[0], 0);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(1, 0, 0, 1);
+	ck_assert_uint_eq(numbers().reserved, 300);
+	pass_time(DEADLINE_MS);
+	count_ends(1, 0, 0, 1); /* begun by the tick */
+	ck_assert_uint_eq(numbers().reserved, 0);
+}
+END_TEST
+
+START_TEST(a_longer_deadline_holds_for_orphans_that_are_there)
+{
+	struct ledger_rules longer = {2 * DEADLINE_MS, ANSWER_MS, 80};
+
+	know(0);
+	reserve(0, 300, "a");
+	ledger_disconnected(fake.ledger, &connections[0], 0);
+	ledger_set_rules(fake.ledger, &longer);
+	pass_time(DEADLINE_MS + 1000);
+	ck_assert_int_eq(fake.counting, 0);
+	pass_time(DEADLINE_MS);
+	ck_assert_int_eq(fake.counting, 1);
+}
+END_TEST
+
+START_TEST(a_later_connection_takes_its_ticket_over_with_no_second_charge)
+{
+	struct account *a;
+	uint64_t first, second;
+
+	know(0);
+	first = reserve(0, 600, "a");
+	second = reserve(1, 600, "a");
+	ck_assert_uint_eq(numbers().reserved, 600);
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ck_assert_uint_eq(ledger_totals(fake.ledger)->orphans, 0);
+	ck_assert_int_eq(ledger_commit(fake.ledger, &connections[0], first, &a), -1);
+	ck_assert_int_eq(ledger_commit(fake.ledger, &connections[1], second, &a), 0);
+	ck_assert_uint_eq(numbers().used, 600);
+}
+END_TEST
+
+START_TEST(an_earlier_connection_does_not_take_a_ticket_back)
+{
+	know(0);
+	reserve(1, 600, "a");
+	ask(LEDGER_RESERVE, 0, 600, "a");
+	ck_assert_int_eq(fake.last.verdict, VERDICT_TROUBLE);
+	ledger_disconnected(fake.ledger, &connections[1], 1);
+	ask(LEDGER_RESERVE, 0, 600, "a");
+	ck_assert_int_eq(fake.last.verdict, VERDICT_TROUBLE);
+}
+END_TEST
+
+START_TEST(a_ticket_that_was_taken_over_is_not_ended_by_the_running_count)
+{
+	know(0);
+	reserve(0, 600, "a");
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_recount(fake.ledger, fake.account, 0);
+	reserve(1, 600, "a");
+	ledger_disconnected(fake.ledger, &connections[1], 1);
+	count_ends(1, 0, 0, 1);
+	ck_assert_uint_eq(numbers().reserved, 600);
+}
+END_TEST
+
+START_TEST(what_a_count_saw_of_an_open_ticket_is_still_the_tickets)
+{
+	const char *seen[] = {"a"};
+
+	know(0);
+	reserve(0, 300, "a");
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_seeing(1, 300, 1, 2, seen, 1);
+	ck_assert_uint_eq(numbers().used, 0);
+	ck_assert_uint_eq(numbers().reserved, 300);
+}
+END_TEST
+
+START_TEST(what_was_committed_during_a_count_and_not_seen_is_added)
+{
+	struct account *a;
+	uint64_t ticket;
+
+	know(0);
+	ticket = reserve(0, 300, "a");
+	ledger_recount(fake.ledger, fake.account, 0);
+	ledger_commit(fake.ledger, &connections[0], ticket, &a);
+	count_ends(1, 100, 1, 2);
+	ck_assert_uint_eq(numbers().used, 400);
+}
+END_TEST
+
+START_TEST(what_was_committed_during_a_count_and_seen_is_not_added)
+{
+	const char *seen[] = {"a"};
+	struct account *a;
+	uint64_t ticket;
+
+	know(0);
+	ticket = reserve(0, 300, "a");
+	ledger_recount(fake.ledger, fake.account, 0);
+	ledger_commit(fake.ledger, &connections[0], ticket, &a);
+	count_seeing(1, 400, 2, 2, seen, 1);
+	ck_assert_uint_eq(numbers().used, 400);
+}
+END_TEST
+
+START_TEST(an_inexact_count_only_raises)
+{
+	know(500);
+	reserve(0, 100, "a");
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(0, 100, 1, 2);
+	ck_assert_uint_eq(numbers().used, 500);
+	ck_assert_uint_eq(numbers().reserved, 100);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(0, 700, 1, 2);
+	ck_assert_uint_eq(numbers().used, 700);
+}
+END_TEST
+
+static char names[200];
+
+static void
+add_name(void *arg, const char *name)
+{
+	(void)arg;
+	strcat(strcat(names, name), " ");
+}
+
+START_TEST(a_count_looks_for_tickets_begun_and_committed_meanwhile)
+{
+	struct account *a;
+	uint64_t ticket;
+
+	know(0);
+	names[0] = '\0';
+	ticket = reserve(0, 10, "before");
+	ledger_recount(fake.ledger, fake.account, 0);
+	reserve(0, 10, "meanwhile");
+	ledger_commit(fake.ledger, &connections[0], ticket, &a);
+	ledger_count_names(fake.ledger, fake.account, add_name, NULL);
+	ck_assert_str_eq(names, "meanwhile before ");
+	fake.counting = 1;
+	count_ends(1, 0, 0, 2);
+	ck_assert_uint_eq(numbers().used, 10);
+}
+END_TEST
+
+START_TEST(a_full_mailbox_that_did_not_move_costs_a_look_not_a_count)
+{
+	know(1000);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(refusal(i, 10), VERDICT_FULL_FOR_NOW);
+	ck_assert_int_eq(fake.counts, 0);
+	ck_assert_int_eq(fake.probes, 5);
+}
+END_TEST
+
+START_TEST(a_full_mailbox_from_which_mail_was_removed_takes_the_message)
+{
+	know(1000);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	probe_ends(2);
+	ck_assert_int_eq(fake.answers, 0);
+	count_ends(1, 100, 1, 2);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_refusal_waits_until_pending_input_was_read)
+{
+	know(0);
+	ask(LEDGER_RESERVE, 0, 1000, "a");
+	probe_ends(1);
+	expect(VERDICT_DELIVERED);
+	ask(LEDGER_RESERVE, 1, 10, "b");
+	probe_ends(1);
+	ck_assert_int_eq(ledger_wants_settling(fake.ledger), 1);
+	ledger_settle(fake.ledger);
+	ck_assert_int_eq(fake.answers, 0);
+	ledger_cancel(fake.ledger, &connections[0], 2); /* no such ticket */
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_settle(fake.ledger);
+	ck_assert_int_eq(fake.answers, 0); /* an ended orphan calls for a count */
+	count_ends(1, 0, 0, 1);
+	ck_assert_int_eq(fake.answers, 1);
+	ck_assert_int_eq(fake.last.verdict, VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_commit_takes_the_count_away_from_a_refusal)
+{
+	struct account *a;
+
+	know(900);
+	ask(LEDGER_RESERVE, 0, 50, "a");
+	probe_ends(1);
+	ledger_commit(fake.ledger, &connections[0], fake.last.ticket, &a);
+	fake.answers = 0;
+	ask(LEDGER_RESERVE, 1, 60, "b");
+	ck_assert_int_eq(fake.answers, 0);
+	ck_assert_int_eq(fake.counting, 1);
+	count_ends(1, 950, 2, 2);
+	probe_ends(2);
+	settle();
+	expect(VERDICT_FULL_FOR_NOW);
+}
+END_TEST
+
+START_TEST(an_orphan_that_may_live_is_no_reason_to_say_full)
+{
+	know(500);
+	reserve(0, 200, "a");
+	ledger_disconnected(fake.ledger, &connections[0], 0);
+	ck_assert_int_eq(refusal(1, 400), VERDICT_TROUBLE);
+	ck_assert_uint_eq(numbers().full_for, 0);
+}
+END_TEST
+
+START_TEST(open_tickets_alone_never_make_it_bounce)
+{
+	limits.over_quota = 0;
+	know(500);
+	reserve(0, 200, "a");
+	ck_assert_int_eq(refusal(1, 400), VERDICT_FULL_FOR_NOW);
+	ck_assert_uint_eq(numbers().full_for, 0);
+	ck_assert_int_eq(refusal(1, 501), VERDICT_FULL);
+}
+END_TEST
+
+START_TEST(no_exact_count_never_makes_it_bounce)
+{
+	limits.over_quota = 0;
+	know(1000);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	probe_ends(2);
+	for (int i = 0; i < 3; i++)
+		count_ends(0, 1000, 1, 3);
+	expect(VERDICT_FULL_FOR_NOW);
+	ck_assert_uint_eq(numbers().full_for, 0);
+}
+END_TEST
+
+START_TEST(above_recheck_above_the_mailbox_is_looked_at_first)
+{
+	know(0);
+	reserve(0, 800, "a");
+	ck_assert_int_eq(fake.counts, 0);
+	fake.answers = 0;
+	ask(LEDGER_RESERVE, 0, 1, "b");
+	ck_assert_int_eq(fake.answers, 0);
+	probe_ends(2);
+	ck_assert_int_eq(fake.answers, 0);
+	count_ends(1, 900, 1, 2);
+	ck_assert_int_eq(fake.answers, 0); /* 900 + 800 + 1: no room */
+}
+END_TEST
+
+START_TEST(below_recheck_above_the_look_is_behind_the_deliverys_back)
+{
+	know(0);
+	pass_time(15 * 60 * 1000);
+	reserve(0, 10, "a");
+	ck_assert_int_eq(fake.probing, 1);
+	probe_ends(2);
+	ck_assert_int_eq(fake.counting, 1);
+	count_ends(1, 10, 1, 2);
+	reserve(0, 10, "b");
+	ck_assert_int_eq(fake.probing, 0);
+}
+END_TEST
+
+START_TEST(a_count_that_takes_too_long_is_try_again_and_its_result_is_kept)
+{
+	know(1000);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	probe_ends(2);
+	pass_time(ANSWER_MS);
+	expect(VERDICT_TROUBLE);
+	count_ends(1, 500, 1, 2);
+	ck_assert_uint_eq(numbers().used, 500);
+}
+END_TEST
+
+START_TEST(a_mailbox_that_cannot_be_read_is_try_again)
+{
+	struct ledger_count failed = {.failed = 1, .text = "permission denied"};
+
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	fake.counting = 0;
+	ledger_counted(fake.ledger, fake.account, &failed);
+	expect(VERDICT_TROUBLE);
+	ck_assert_str_eq(fake.text, "permission denied");
+}
+END_TEST
+
+START_TEST(after_a_lost_store_nothing_is_promised_until_the_deadline_and_a_count)
+{
+	ledger_hold(fake.ledger);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	expect(VERDICT_TROUBLE);
+	ask(LEDGER_GET, 0, 0, NULL);
+	count_ends(1, 0, 0, 1);
+	expect(VERDICT_DELIVERED);
+	pass_time(DEADLINE_MS);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	ck_assert_int_eq(fake.answers, 0); /* the count began too early */
+	count_ends(1, 0, 0, 1);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(tickets_of_an_earlier_daemon_are_orphans)
+{
+	ck_assert_int_eq(ledger_load_ticket(fake.ledger, fake.account, "a", 700, 0), 0);
+	know(0);
+	ck_assert_uint_eq(numbers().reserved, 700);
+	ck_assert_int_eq(refusal(0, 400), VERDICT_TROUBLE);
+	reserve(1, 700, "a");
+	ck_assert_uint_eq(numbers().reserved, 700);
+}
+END_TEST
+
+START_TEST(tickets_of_another_boot_end_with_the_first_count)
+{
+	ledger_load_ticket(fake.ledger, fake.account, "a", 700, 1);
+	know(0);
+	ck_assert_uint_eq(numbers().reserved, 0);
+}
+END_TEST
+
+START_TEST(full_is_soft_until_over_quota_has_passed_and_hard_then)
+{
+	know(1000);
+	ck_assert_int_eq(refusal(0, 10), VERDICT_FULL_FOR_NOW);
+	pass_time(3ULL * 86400 * 1000 - 1000);
+	ck_assert_int_eq(refusal(0, 10), VERDICT_FULL_FOR_NOW);
+	pass_time(1000);
+	ck_assert_int_eq(refusal(0, 10), VERDICT_FULL);
+}
+END_TEST
+
+START_TEST(defer_is_never_hard)
+{
+	limits.over_quota = CONF_DEFER;
+	know(1000);
+	refusal(0, 10);
+	pass_time(400ULL * 86400 * 1000);
+	ck_assert_int_eq(refusal(0, 10), VERDICT_FULL_FOR_NOW);
+}
+END_TEST
+
+START_TEST(full_since_ends_when_used_falls)
+{
+	know(1000);
+	refusal(0, 10);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(1, 999, 1, 2);
+	ck_assert_uint_eq(numbers().full_for, 0);
+}
+END_TEST
+
+START_TEST(full_since_ends_when_the_limit_rises)
+{
+	know(1000);
+	refusal(0, 10);
+	ck_assert_uint_eq(numbers().full_for, 1);
+	limits.bytes = 1005;
+	pass_time(5000);
+	refusal(0, 10);
+	ck_assert_uint_eq(numbers().full_for, 1);
+}
+END_TEST
+
+START_TEST(full_since_ends_with_a_message_as_large_as_the_smallest_refused)
+{
+	struct account *a;
+
+	know(900);
+	refusal(0, 200);
+	ask(LEDGER_RESERVE, 0, 50, "small");
+	probe_ends(1);
+	ledger_commit(fake.ledger, &connections[0], fake.last.ticket, &a);
+	ck_assert_uint_eq(numbers().full_for, 1);
+	limits.bytes = 2000;
+	ledger_commit(fake.ledger, &connections[0], reserve(0, 200, "large"), &a);
+	ck_assert_uint_eq(numbers().full_for, 0);
+}
+END_TEST
+
+START_TEST(a_query_does_not_make_a_mailbox_full)
+{
+	know(1000);
+	ask(LEDGER_GET, 0, 0, NULL);
+	ck_assert_uint_eq(numbers().full_for, 0);
+	fake.answers = 0;
+	ask(LEDGER_CHECK, 0, 0, NULL);
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL_FOR_NOW);
+	ck_assert_uint_eq(numbers().full_for, 1);
+}
+END_TEST
+
+START_TEST(full_since_survives_a_restart)
+{
+	struct ledger_numbers n = {.used = 1000,
+		.messages = 1,
+		.known = 1,
+		.stamp = 1,
+		.full_for = 3 * 86400,
+		.full_used = 1000,
+		.full_bytes = 1000,
+		.full_smallest = 10};
+
+	ledger_load(fake.ledger, fake.account, &n);
+	ck_assert_int_eq(refusal(0, 10), VERDICT_FULL);
+}
+END_TEST
+
+START_TEST(a_recount_says_what_it_was)
+{
+	know(700);
+	ask(LEDGER_RECOUNT, 0, 0, NULL);
+	count_ends(1, 300, 1, 2);
+	expect(VERDICT_DELIVERED);
+	ck_assert_uint_eq(fake.last.was, 700);
+	ck_assert_int_eq(fake.corrected, 1);
+}
+END_TEST
+
+START_TEST(a_recount_begins_after_it_was_asked_for)
+{
+	know(700);
+	ledger_recount(fake.ledger, fake.account, 0);
+	ask(LEDGER_RECOUNT, 0, 0, NULL);
+	count_ends(1, 700, 1, 2);
+	ck_assert_int_eq(fake.answers, 0);
+	count_ends(1, 300, 1, 3);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_store_that_cannot_promise_grants_nothing)
+{
+	know(0);
+	fake.save_fails = 1;
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	expect(VERDICT_TROUBLE);
+	ck_assert_uint_eq(numbers().reserved, 0);
+}
+END_TEST
+
+START_TEST(nobody_is_answered_whose_connection_is_gone)
+{
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	ask(LEDGER_RESERVE, 1, 10, "b");
+	ledger_forget(fake.ledger, &connections[0]);
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	count_ends(1, 0, 0, 1);
+	expect(VERDICT_DELIVERED);
+	ck_assert_uint_eq(numbers().tickets, 1);
+}
+END_TEST
+
+START_TEST(sums_stop_at_the_ends)
+{
+	know(UINT64_MAX);
+	ck_assert_int_eq(refusal(0, UINT64_MAX), VERDICT_FULL_FOR_NOW);
+	ck_assert_uint_eq(numbers().used, UINT64_MAX);
+}
+END_TEST
+
+START_TEST(a_thorough_count_follows_a_running_one)
+{
+	know(0);
+	ledger_recount(fake.ledger, fake.account, 0);
+	ledger_recount(fake.ledger, fake.account, 1);
+	count_ends(1, 0, 0, 1);
+	ck_assert_int_eq(fake.counting, 1);
+	ck_assert_int_eq(fake.thorough, 1);
+}
+END_TEST
+
+static int
+count_one(void)
+{
+	return fake.counts;
+}
+
+static void
+add_one(void *arg, struct account *a)
+{
+	(void)a;
+	++*(int *)arg;
+}
+
+START_TEST(a_hundred_thousand_accounts_are_found)
+{
+	char name[32];
+	int n = 0;
+
+	for (int i = 0; i < 100000; i++) {
+		snprintf(name, sizeof name, "u%d@example.org", i);
+		ck_assert_ptr_nonnull(ledger_account(fake.ledger, name));
+	}
+	ledger_each(fake.ledger, add_one, &n);
+	ck_assert_int_eq(n, 100001);
+	ck_assert_ptr_nonnull(ledger_find(fake.ledger, "u99999@example.org"));
+	ck_assert_ptr_null(ledger_find(fake.ledger, "nobody@example.org"));
+	ck_assert_int_eq(count_one(), 0);
+}
+END_TEST
+
+static Suite *
+ledger_rules(void)
+{
+	const TTest *const tests[] = {a_number_without_a_count_is_not_used,
+		a_mailbox_without_a_limit_waits_for_nothing,
+		an_unknown_mailbox_that_cannot_be_counted_exactly_gets_nothing,
+		a_ticket_is_charged_before_its_message_is_there,
+		the_last_byte_fits_and_one_more_does_not,
+		the_number_of_messages_is_a_limit_too, a_commit_makes_it_used,
+		a_commit_counts_once, another_connections_ticket_is_not_to_be_had,
+		cancel_gives_the_room_back, an_orphan_stays_charged_until_a_count,
+		an_orphan_that_a_count_saw_is_in_the_total,
+		an_orphan_is_not_ended_by_a_count_that_began_before_its_lda_ended,
+		an_orphan_whose_lda_may_live_waits_for_the_deadline,
+		a_longer_deadline_holds_for_orphans_that_are_there,
+		a_later_connection_takes_its_ticket_over_with_no_second_charge,
+		an_earlier_connection_does_not_take_a_ticket_back,
+		a_ticket_that_was_taken_over_is_not_ended_by_the_running_count,
+		what_a_count_saw_of_an_open_ticket_is_still_the_tickets,
+		what_was_committed_during_a_count_and_not_seen_is_added,
+		what_was_committed_during_a_count_and_seen_is_not_added,
+		an_inexact_count_only_raises,
+		a_count_looks_for_tickets_begun_and_committed_meanwhile,
+		a_full_mailbox_that_did_not_move_costs_a_look_not_a_count,
+		a_full_mailbox_from_which_mail_was_removed_takes_the_message,
+		a_refusal_waits_until_pending_input_was_read,
+		a_commit_takes_the_count_away_from_a_refusal,
+		an_orphan_that_may_live_is_no_reason_to_say_full,
+		open_tickets_alone_never_make_it_bounce,
+		no_exact_count_never_makes_it_bounce,
+		above_recheck_above_the_mailbox_is_looked_at_first,
+		below_recheck_above_the_look_is_behind_the_deliverys_back,
+		a_count_that_takes_too_long_is_try_again_and_its_result_is_kept,
+		a_mailbox_that_cannot_be_read_is_try_again,
+		after_a_lost_store_nothing_is_promised_until_the_deadline_and_a_count,
+		tickets_of_an_earlier_daemon_are_orphans,
+		tickets_of_another_boot_end_with_the_first_count,
+		full_is_soft_until_over_quota_has_passed_and_hard_then,
+		defer_is_never_hard, full_since_ends_when_used_falls,
+		full_since_ends_when_the_limit_rises,
+		full_since_ends_with_a_message_as_large_as_the_smallest_refused,
+		a_query_does_not_make_a_mailbox_full, full_since_survives_a_restart,
+		a_recount_says_what_it_was, a_recount_begins_after_it_was_asked_for,
+		a_store_that_cannot_promise_grants_nothing,
+		nobody_is_answered_whose_connection_is_gone, sums_stop_at_the_ends,
+		a_thorough_count_follows_a_running_one,
+		a_hundred_thousand_accounts_are_found};
+	Suite *suite = suite_create("ledger");
+	TCase *rules_case = tcase_create("rules");
+
+	tcase_add_checked_fixture(rules_case, setup, teardown);
+	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+		tcase_add_test(rules_case, tests[i]);
+	suite_add_tcase(suite, rules_case);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(ledger_rules());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
