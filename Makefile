@@ -80,7 +80,11 @@ install: all
 clean:
 	rm -rf build
 
+.DELETE_ON_ERROR:
+.SECONDARY:
+
 -include $(shell find build -name '*.d' 2>/dev/null)
+
 
 include tests/tests.mk
 

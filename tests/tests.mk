@@ -1,21 +1,79 @@
-# The tests' part of the Makefile: unit tests here, the rest by their own runners.
+# The tests' part of the Makefile: what they need, how each kind is built and run.
 
-UNIT_SOURCES := $(wildcard tests/unit/*.c)
-UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT_SOURCES))
+# --- what building, testing and measuring need ------------------------------------------
 
-# Each tests/unit/test_x.c is a program of its own; a fake of a neighbour in it wins over
-# the library's at link time.
-$B/unit/%: $B/tests/unit/%.o $B/libbrim.a $B/rooms.a
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -pie -o $@ $< $B/rooms.a $B/libbrim.a -ldb-5.3 -linih -lcap \
-		-levent_core -lcheck_pic -lsubunit -lm -lrt -lpthread
+BUILD_PACKAGES = gcc libc6-dev pkg-config libdb5.3-dev libcap-dev libevent-dev libinih-dev \
+	libjansson-dev
+TEST_PACKAGES = check libsubunit-dev spin python3 python3-pytest postfix faketime strace \
+	socat mandoc libcap2-bin e2fsprogs procps
+BENCH_PACKAGES = maildrop dovecot-core
+LINT_PACKAGES = clang clang-format clang-tidy cppcheck gcovr
 
-# The programs' rooms, so that a test takes just those that it names.
+# Does nothing where all is there. Postfix is installed without a configuration of its own.
+define need
+	@tests/need $(1)
+endef
+
+deps:
+	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+bench-deps: deps
+	$(call need,$(BENCH_PACKAGES))
+
+lint-deps: deps
+	$(call need,$(LINT_PACKAGES))
+
+# --- unit tests: each tests/unit/test_x.c is a program -----------------------------------
+
+UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
+
+# The programs' rooms as a library, so that a test takes just those that it names, and a
+# fake of a neighbour in it wins at link time.
 $B/rooms.a: $(filter-out %/main.o,$(LDA) $(QUOTAD))
 	@rm -f $@
 	ar rcs $@ $^
 
-unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+$B/unit/%: $B/tests/unit/%.o $B/rooms.a $B/libbrim.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -pie -o $@ $< $B/rooms.a $B/libbrim.a -ldb-5.3 -linih -lcap \
+		-levent_core -lcheck_pic -lsubunit -lm -lrt -lpthread
 
-.PHONY: unit
+unit: $(UNIT)
+
+# --- running ----------------------------------------------------------------------------
+
+test: deps
+	@$(MAKE) --no-print-directory all unit
+	@tests/run $B
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@BRIM_BIN=$B/bin tests/demo
+
+test-model:
+	@tests/model/run --long
+
+test-power: all
+	@BRIM_BIN=$B/bin tests/power/run
+
+test-storm: unit
+	@STORM_RUNS=1000000 $B/unit/test_ledger_storm
+
+# Everything once more under ASan and UBSan.
+test-san: deps
+	@$(MAKE) --no-print-directory SAN=1 all unit
+	@tests/run build/san
+
+# Lines run by the tests, in lib, lda and quotad.
+coverage: lint-deps
+	@$(MAKE) --no-print-directory COV=1 all unit
+	@find build/cov -name '*.gcda' -delete
+	@tests/run build/cov
+	@gcovr -r . --object-directory build/cov -f 'lib/' -f 'lda/' -f 'quotad/' \
+		--gcov-ignore-parse-errors -s | tee build/cov/coverage.txt | tail -n 40
+
+lint: lint-deps
+	@tests/lint
+
+.PHONY: deps bench-deps lint-deps unit test demo test-model test-power test-storm test-san \
+	coverage lint
