@@ -385,7 +385,7 @@ write_statistics(const struct server *v, FILE *to)
 	fprintf(to, "OK");
 }
 
-/* STATS */
+/* STATS. Whoever has changed the table asks until it has been taken: so look at once. */
 static void
 stats(struct server *v, struct request *r, char **argument)
 {
@@ -394,6 +394,7 @@ stats(struct server *v, struct request *r, char **argument)
 	FILE *to = open_memstream(&text, &length);
 
 	(void)argument;
+	table_look(v->table);
 	if (to != NULL)
 		write_statistics(v, to);
 	if (to == NULL || fclose(to) != 0)
