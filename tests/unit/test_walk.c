@@ -1,0 +1,286 @@
+/* The way to a mailbox, with links of root's and of others on it. Runs as root, since
+ * whose a link is decides. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "walk.h"
+
+#define USER 20001
+
+static char folder[] = "/tmp/brim-walk-XXXXXX";
+static struct reason why;
+
+static void
+make(const char *path, uid_t owner, mode_t mode)
+{
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	ck_assert_int_eq(chown(path, owner, owner), 0);
+	ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+static void
+link_to(const char *target, const char *path, uid_t owner)
+{
+	ck_assert_int_eq(symlink(target, path), 0);
+	ck_assert_int_eq(lchown(path, owner, owner), 0);
+}
+
+/* disk/ and its user's home, and links to them from a root's and from a user's folder. */
+static void
+setup(void)
+{
+	strcpy(folder + strlen(folder) - 6, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	ck_assert_int_eq(chdir(folder), 0);
+	make("disk", 0, 0755);
+	make("disk/alice", USER, 0755);
+	make("disk/alice/Maildir", USER, 0700);
+	make("home", 0, 0755);
+	make("open", 0, 0777);
+	link_to("../disk/alice", "home/alice", 0);
+	link_to("../disk/alice", "home/mallory", USER);
+	link_to("../disk/alice", "open/alice", 0);
+	link_to("Maildir", "disk/alice/link", 0);
+}
+
+static void
+teardown(void)
+{
+	char command[sizeof folder + 16];
+
+	ck_assert_int_eq(chdir("/"), 0);
+	snprintf(command, sizeof command, "rm -rf %s", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static int
+walk(const char *relative)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/%s", folder, relative);
+	return walk_open(path, &why);
+}
+
+static int
+is_alices_maildir(int fd)
+{
+	struct stat there, here;
+
+	return fd >= 0 && fstat(fd, &there) == 0 &&
+	       stat("disk/alice/Maildir", &here) == 0 && there.st_ino == here.st_ino;
+}
+
+START_TEST(a_plain_path_is_opened)
+{
+	ck_assert(is_alices_maildir(walk("disk/alice/Maildir/")));
+	ck_assert(is_alices_maildir(walk("disk//alice/./Maildir")));
+}
+END_TEST
+
+START_TEST(a_link_of_roots_is_followed)
+{
+	ck_assert(is_alices_maildir(walk("home/alice/Maildir/")));
+	ck_assert(is_alices_maildir(walk("home/alice/../alice/Maildir")));
+}
+END_TEST
+
+START_TEST(an_absolute_link_of_roots_is_followed)
+{
+	char target[PATH_MAX];
+
+	snprintf(target, sizeof target, "%s/disk", folder);
+	link_to(target, "far", 0);
+	ck_assert(is_alices_maildir(walk("far/alice/Maildir/")));
+}
+END_TEST
+
+START_TEST(a_chain_of_roots_links_is_followed_and_a_loop_is_not)
+{
+	link_to("home", "one", 0);
+	link_to("one", "two", 0);
+	ck_assert(is_alices_maildir(walk("two/alice/Maildir")));
+	link_to("b", "a", 0);
+	link_to("a", "b", 0);
+	ck_assert_int_eq(walk("a/alice"), -1);
+	ck_assert_int_eq(errno, ELOOP);
+}
+END_TEST
+
+START_TEST(a_users_link_is_refused)
+{
+	ck_assert_int_eq(walk("home/mallory/Maildir/"), -1);
+	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_ptr_nonnull(strstr(why.text, "not root's"));
+}
+END_TEST
+
+START_TEST(a_link_of_roots_in_a_folder_others_may_change_is_refused)
+{
+	ck_assert_int_eq(walk("open/alice/Maildir/"), -1);
+	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_int_eq(walk("disk/alice/link"), -1);
+	ck_assert_int_eq(errno, ELOOP);
+}
+END_TEST
+
+START_TEST(a_link_as_the_last_part_is_no_way_round)
+{
+	link_to("alice/Maildir", "disk/last", USER);
+	ck_assert_int_eq(walk("disk/last"), -1);
+	ck_assert_int_eq(walk("disk/last/"), -1);
+	ck_assert_int_eq(walk("disk/last/."), -1);
+	ck_assert_int_eq(errno, ELOOP);
+}
+END_TEST
+
+/* As a text it may lead somewhere; what it is really linked to is out of reach. */
+START_TEST(a_magic_link_is_no_more_than_its_text)
+{
+	char path[64];
+	int gone;
+
+	make("gone", 0, 0755);
+	gone = open("gone", O_RDONLY | O_DIRECTORY);
+	ck_assert_int_eq(rmdir("gone"), 0);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", gone);
+	ck_assert_int_eq(walk_open(path, &why), -1);
+	ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+START_TEST(what_is_missing_says_so)
+{
+	ck_assert_int_eq(walk("disk/bob/Maildir/"), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	link_to("../disk/nobody", "home/nobody", 0);
+	ck_assert_int_eq(walk("home/nobody/Maildir"), -1);
+	ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+START_TEST(a_file_or_a_fifo_is_no_directory)
+{
+	ck_assert_int_eq(mkfifo("disk/fifo", 0666), 0);
+	close(open("disk/file", O_CREAT | O_WRONLY, 0644));
+	ck_assert_int_eq(walk("disk/fifo"), -1);
+	ck_assert_int_eq(errno, ENOTDIR);
+	ck_assert_int_eq(walk("disk/file/x"), -1);
+	ck_assert_int_eq(errno, ENOTDIR);
+	link_to("../disk/file", "home/file", 0);
+	ck_assert_int_eq(walk("home/file"), -1);
+	ck_assert_int_eq(errno, ENOTDIR);
+}
+END_TEST
+
+START_TEST(a_relative_path_is_refused)
+{
+	ck_assert_int_eq(walk_open("disk/alice", &why), -1);
+	ck_assert_int_eq(walk_open("", &why), -1);
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(the_parent_and_the_last_part_are_told_apart)
+{
+	char path[PATH_MAX], name[NAME_MAX + 1];
+	struct stat parent, disk;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/home/alice/NewMail//", folder);
+	fd = walk_open_parent(path, name, &why);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_str_eq(name, "NewMail");
+	ck_assert_int_eq(fstat(fd, &parent), 0);
+	ck_assert_int_eq(stat("disk/alice", &disk), 0);
+	ck_assert_uint_eq(parent.st_ino, disk.st_ino);
+}
+END_TEST
+
+START_TEST(a_path_without_a_last_part_has_no_parent)
+{
+	static const char *const paths[] = {
+		"/", "///", "", "x", "/tmp/..", "/tmp/.", "/.."};
+	char name[NAME_MAX + 1], longer[NAME_MAX + 10];
+
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		ck_assert_int_eq(walk_open_parent(paths[i], name, &why), -1);
+		ck_assert_int_eq(errno, EINVAL);
+	}
+	memset(longer, 'x', sizeof longer);
+	longer[0] = '/';
+	longer[sizeof longer - 1] = '\0';
+	ck_assert_int_eq(walk_open_parent(longer, name, &why), -1);
+}
+END_TEST
+
+START_TEST(inside_a_mailbox_no_link_is_followed)
+{
+	int dir = walk("disk/alice");
+
+	ck_assert_int_ge(dir, 0);
+	ck_assert_int_ge(walk_open_in(dir, "Maildir", &why), 0);
+	ck_assert_int_eq(walk_open_in(dir, "link", &why), -1);
+	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_int_eq(walk_open_in(dir, "..", &why), -1);
+	ck_assert_int_eq(walk_open_in(dir, "../alice", &why), -1);
+	ck_assert_int_eq(walk_open_in(dir, "/tmp", &why), -1);
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(no_descriptor_is_left_open)
+{
+	int before = dup(0), after;
+
+	close(before);
+	(void)walk("home/mallory/Maildir");
+	(void)walk("disk/bob");
+	close(walk("home/alice/Maildir"));
+	after = dup(0);
+	ck_assert_int_eq(before, after);
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *tests[] = {
+		a_plain_path_is_opened,
+		a_link_of_roots_is_followed,
+		an_absolute_link_of_roots_is_followed,
+		a_chain_of_roots_links_is_followed_and_a_loop_is_not,
+		a_users_link_is_refused,
+		a_link_of_roots_in_a_folder_others_may_change_is_refused,
+		a_link_as_the_last_part_is_no_way_round,
+		a_magic_link_is_no_more_than_its_text,
+		what_is_missing_says_so,
+		a_file_or_a_fifo_is_no_directory,
+		a_relative_path_is_refused,
+		the_parent_and_the_last_part_are_told_apart,
+		a_path_without_a_last_part_has_no_parent,
+		inside_a_mailbox_no_link_is_followed,
+		no_descriptor_is_left_open,
+	};
+	Suite *s = suite_create("walk");
+	TCase *t = tcase_create("paths");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+		tcase_add_test(t, tests[i]);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
