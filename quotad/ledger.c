@@ -159,13 +159,13 @@ take_from_connection(struct ticket *t)
 	t->connection = NULL;
 }
 
-/* Puts the ticket into the list that its state calls for. */
+/* Puts the ticket into the list that its state calls for: an open one has a connection. */
 static void
 enter(struct ledger *l, struct ticket *t, enum ticket_state state,
 	struct ledger_connection *c)
 {
 	t->state = state;
-	if (state == TICKET_OPEN) {
+	if (c) {
 		append_to_connection(c, t);
 		return;
 	}
