@@ -1,0 +1,237 @@
+/*
+ * Privileges, for real: each test is a process of its own (Check forks) that gives root
+ * up and looks at /proc/self/status. Pretended success is strace's fault injection into
+ * this program started once more with the word "become".
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "privileges.h"
+
+#define NOTICED 3 /* exit status of "become" where it failed */
+
+static const struct privileges_user daemon_user = {1, 1};
+
+/* The value of a line of /proc/self/status, blanks trimmed. */
+static const char *
+status_of(const char *name)
+{
+	static char line[512];
+	FILE *file = fopen("/proc/self/status", "re");
+	size_t length = strlen(name);
+	char *value = NULL;
+
+	ck_assert_ptr_nonnull(file);
+	while (value == NULL && fgets(line, sizeof line, file) != NULL)
+		if (strncmp(line, name, length) == 0 && line[length] == ':')
+			value = line + length + 1;
+	fclose(file);
+	ck_assert_ptr_nonnull(value);
+	value += strspn(value, " \t");
+	value[strcspn(value, "\n")] = '\0';
+	for (size_t end = strlen(value); end > 0 && value[end - 1] == ' ';)
+		value[--end] = '\0';
+	return value;
+}
+
+static void
+become(int read_search)
+{
+	struct reason why;
+	const gid_t groups[] = {4, 5};
+
+	ck_assert_int_eq(setgroups(2, groups), 0);
+	ck_assert_msg(
+		privileges_become(&daemon_user, read_search, &why) == 0, "%s", why.text);
+}
+
+START_TEST(the_daemon_has_no_group_and_no_capability_left)
+{
+	become(0);
+	ck_assert_str_eq(status_of("Uid"), "1\t1\t1\t1");
+	ck_assert_str_eq(status_of("Gid"), "1\t1\t1\t1");
+	ck_assert_str_eq(status_of("Groups"), "");
+	for (const char *const *set = (const char *const[]){"CapInh", "CapPrm", "CapEff",
+		     "CapBnd", "CapAmb", NULL};
+		*set != NULL; set++)
+		ck_assert_str_eq(status_of(*set), "0000000000000000");
+	ck_assert_str_eq(status_of("NoNewPrivs"), "1");
+	ck_assert_int_eq(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+}
+END_TEST
+
+START_TEST(the_scanner_keeps_read_search_alone)
+{
+	become(1);
+	ck_assert_str_eq(status_of("Uid"), "1\t1\t1\t1");
+	ck_assert_str_eq(status_of("CapPrm"), "0000000000000004");
+	ck_assert_str_eq(status_of("CapEff"), "0000000000000004");
+	ck_assert_str_eq(status_of("CapInh"), "0000000000000000");
+	ck_assert_str_eq(status_of("CapBnd"), "0000000000000000");
+	ck_assert_str_eq(status_of("CapAmb"), "0000000000000000");
+}
+END_TEST
+
+START_TEST(read_search_reads_what_others_may_not_and_writes_nothing)
+{
+	become(1);
+	ck_assert_int_eq(eaccess("/etc/shadow", R_OK), 0);
+	ck_assert_int_eq(eaccess("/etc/shadow", W_OK), -1);
+}
+END_TEST
+
+START_TEST(the_last_capability_can_be_given_up)
+{
+	struct reason why;
+
+	become(1);
+	ck_assert_int_eq(privileges_drop_all(&why), 0);
+	ck_assert_str_eq(status_of("CapPrm"), "0000000000000000");
+	ck_assert_str_eq(status_of("CapEff"), "0000000000000000");
+}
+END_TEST
+
+START_TEST(root_can_not_be_had_back)
+{
+	become(0);
+	ck_assert_int_eq(setresuid(0, 0, 0), -1);
+	ck_assert_int_eq(setresgid(0, 0, 0), -1);
+	ck_assert_int_eq(seteuid(0), -1);
+	ck_assert_int_eq(setgroups(1, (const gid_t[]){0}), -1);
+	ck_assert_int_eq(prctl(PR_SET_SECUREBITS, 0, 0, 0, 0), -1);
+}
+END_TEST
+
+/* A set-uid program gives nothing either: no_new_privs, and an empty bounding set. Its
+ * name is gone before it is run, since nobody could remove it afterwards. */
+START_TEST(no_program_gives_anything_back)
+{
+	char path[] = "/tmp/test_privileges.XXXXXX", command[200];
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	snprintf(command, sizeof command, "cp /usr/bin/id %s && chmod 4755 %s", path,
+		path);
+	ck_assert_int_eq(system(command), 0);
+	fd = open(path, O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	become(0);
+	snprintf(command, sizeof command, "test \"$(/proc/self/fd/%d -u)\" = 1", fd);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+START_TEST(root_is_refused_as_the_user)
+{
+	const struct privileges_user refused[] = {
+		{0, 1}, {1, 0}, {(uid_t)-1, 1}, {1, (gid_t)-1}};
+	struct reason why;
+
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		ck_assert_int_eq(privileges_become(&refused[i], 0, &why), -1);
+	ck_assert_uint_eq(getuid(), 0);
+}
+END_TEST
+
+START_TEST(an_ordinary_user_can_become_nobody_else)
+{
+	struct reason why;
+
+	ck_assert_int_eq(setresuid(7, 7, 7), 0);
+	ck_assert_int_eq(privileges_become(&daemon_user, 0, &why), -1);
+	ck_assert_int_eq(privileges_drop_all(&why), 0);
+}
+END_TEST
+
+START_TEST(users_are_found_in_passwd)
+{
+	struct privileges_user user;
+	struct reason why;
+
+	ck_assert_int_eq(privileges_find_user("daemon", &user, &why), 0);
+	ck_assert_uint_eq(user.uid, 1);
+	ck_assert_uint_eq(user.gid, 1);
+	ck_assert_int_eq(privileges_find_user("nobody-of-that-name", &user, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "nobody-of-that-name"));
+	ck_assert_int_eq(privileges_find_user("root", &user, &why), -1);
+}
+END_TEST
+
+/* --- pretended success ------------------------------------------------------------ */
+
+static const char *const pretended[] = {"setresuid", "setresgid", "setgroups", "capset",
+	"setresuid,setresgid,setgroups,capset"};
+
+static char own_path[4096];
+
+START_TEST(pretended_success_is_noticed)
+{
+	char command[5000];
+	int status;
+
+	snprintf(command, sizeof command,
+		"strace -f -o /dev/null -e trace=%s -e inject=%s:retval=0 %s become",
+		pretended[_i], pretended[_i], own_path);
+	ck_assert_int_eq(setgroups(2, (const gid_t[]){4, 5}), 0);
+	status = system(command);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == NOTICED,
+		"%s: status %d", pretended[_i], status);
+}
+END_TEST
+
+static int
+become_and_tell(void)
+{
+	struct reason why;
+
+	return privileges_become(&daemon_user, 0, &why) == -1 ? NOTICED : 0;
+}
+
+static Suite *
+make_suite(void)
+{
+	const TTest *const tests[] = {the_daemon_has_no_group_and_no_capability_left,
+		the_scanner_keeps_read_search_alone,
+		read_search_reads_what_others_may_not_and_writes_nothing,
+		the_last_capability_can_be_given_up, root_can_not_be_had_back,
+		no_program_gives_anything_back, root_is_refused_as_the_user,
+		an_ordinary_user_can_become_nobody_else, users_are_found_in_passwd};
+	Suite *suite = suite_create("privileges");
+	TCase *all = tcase_create("all");
+
+	tcase_set_timeout(all, 20);
+	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+		tcase_add_test(all, tests[i]);
+	tcase_add_loop_test(all, pretended_success_is_noticed, 0,
+		sizeof pretended / sizeof *pretended);
+	suite_add_tcase(suite, all);
+	return suite;
+}
+
+int
+main(int argc, char **argv)
+{
+	SRunner *runner;
+	int failed;
+
+	if (argc > 1 && strcmp(argv[1], "become") == 0)
+		return become_and_tell();
+	if (readlink("/proc/self/exe", own_path, sizeof own_path - 1) == -1)
+		return 1;
+	runner = srunner_create(make_suite());
+	srunner_set_fork_status(runner, CK_FORK);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
