@@ -1,0 +1,584 @@
+/*
+ * Requests with fakes for everything around them: what is said to each line, to whom, and
+ * what the ledger is asked.
+ */
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../quotad/requests.h"
+#include "mailbox.h"
+
+static struct fake {
+	int trusted, nobody;
+	uid_t uid;
+	uint64_t open_tickets, ticket_limit;
+	int has_table, reservations_of_mailbox;
+	char answer[16384]; /* all answers and parts, a line each */
+	int faults;
+	struct ledger_request asked;
+	char asked_name[300];
+	int asks;
+} fake;
+
+static struct server server;
+
+/* --- the neighbours --------------------------------------------------------------- */
+
+static void
+add_line(const char *line)
+{
+	size_t at = strlen(fake.answer);
+
+	snprintf(fake.answer + at, sizeof fake.answer - at, "%s\n", line);
+}
+
+void
+session_answer(struct request *r, const char *format, ...)
+{
+	char line[8192];
+	va_list args;
+
+	(void)r;
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	add_line(line);
+}
+
+void
+session_part(struct request *r, const char *line)
+{
+	(void)r;
+	add_line(line);
+}
+
+void
+session_fault(struct request *r)
+{
+	(void)r;
+	fake.faults++;
+}
+
+struct peer *
+session_peer(const struct request *r)
+{
+	static struct peer peer;
+
+	(void)r;
+	return &peer;
+}
+
+struct ledger_connection *
+session_connection(const struct request *r)
+{
+	static struct ledger_connection connection = {.number = 5};
+
+	(void)r;
+	return &connection;
+}
+
+int
+peer_is_nobody(const struct peer *peer)
+{
+	(void)peer;
+	return fake.nobody;
+}
+
+int
+peer_is_trusted(const struct peer *peer)
+{
+	(void)peer;
+	return fake.trusted;
+}
+
+int
+peer_may_ask(const struct peer *peer, uid_t owner)
+{
+	(void)peer;
+	return fake.trusted || fake.uid == owner;
+}
+
+uint64_t
+peer_ticket_limit(const struct peers *p, const struct peer *peer)
+{
+	(void)p;
+	(void)peer;
+	return fake.ticket_limit;
+}
+
+uint64_t
+peer_tickets(const struct peer *peer)
+{
+	(void)peer;
+	return fake.open_tickets;
+}
+
+uint64_t
+peers_connections(const struct peers *p)
+{
+	(void)p;
+	return 3;
+}
+
+struct users *
+table_users(struct table *t)
+{
+	(void)t;
+	return fake.has_table ? (struct users *)&fake : NULL;
+}
+
+void
+table_look(struct table *t)
+{
+	(void)t;
+}
+
+const char *
+table_identity(const struct table *t)
+{
+	(void)t;
+	return "1:2:3.4";
+}
+
+int
+usage_on_disk(const struct usage *u)
+{
+	(void)u;
+	return 1;
+}
+
+uint64_t
+server_now(void)
+{
+	return 61000;
+}
+
+/* alice (uid 1001) and bob (1002), who is disabled; nobody else. */
+int
+mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
+	const char *address, struct outcome *o)
+{
+	(void)u;
+	(void)c;
+	memset(m, 0, sizeof *m);
+	m->quota = 1000;
+	m->messages = 50;
+	m->over_quota = 7;
+	m->uid = strncmp(address, "alice", 5) == 0 ? 1001 : 1002;
+	m->state = m->uid == 1001 ? MAILBOX_ENABLED : MAILBOX_DISABLED;
+	snprintf(m->key, sizeof m->key, "%s", address);
+	if (strncmp(address, "alice", 5) == 0 || strncmp(address, "bob", 3) == 0)
+		return 0;
+	outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
+	return -1;
+}
+
+int
+mailbox_policy(
+	const struct mailbox *m, const struct conf *c, uint64_t bytes, struct outcome *o)
+{
+	(void)c;
+	if (m->state == MAILBOX_ENABLED && bytes <= m->quota)
+		return 0;
+	outcome_set(o, bytes > m->quota ? VERDICT_TOO_LARGE : VERDICT_DISABLED, NULL);
+	return -1;
+}
+
+void
+mailbox_clear(struct mailbox *m)
+{
+	(void)m;
+}
+
+enum mailbox_kind
+mailbox_kind_of(const struct record *r)
+{
+	return r->key[0] == '@' ? MAILBOX_KIND_DOMAIN : MAILBOX_KIND_MAILBOX;
+}
+
+int
+mailbox_from_record(struct mailbox *m, const struct record *r,
+	const struct record *domain, const struct conf *c, struct reason *why)
+{
+	struct outcome o;
+
+	(void)domain;
+	(void)why;
+	return mailbox_find(m, NULL, c, r->key, &o);
+}
+
+int
+users_get(struct users *u, const char *key, struct record *r, struct reason *why)
+{
+	(void)u;
+	(void)key;
+	(void)why;
+	memset(r, 0, sizeof *r);
+	return 0;
+}
+
+/* A table of 1200 mailboxes of alice and a domain. */
+int
+users_each(struct users *u, const char *after,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
+{
+	char key[40] = "@example.org";
+	const struct record r = {.key = key};
+	int result = strcmp(after, key) < 0 ? each(arg, &r) : 0;
+
+	(void)u;
+	(void)why;
+	for (int i = 0; i < 1200 && result == 0; i++) {
+		snprintf(key, sizeof key, "alice%04d@example.org", i);
+		if (strcmp(after, key) < 0)
+			result = each(arg, &r);
+	}
+	return result;
+}
+
+struct account *
+ledger_account(struct ledger *l, const char *name)
+{
+	static char copy[ADDRESS_MAX + 1];
+
+	(void)l;
+	snprintf(copy, sizeof copy, "%s", name);
+	return (struct account *)copy;
+}
+
+struct account *
+ledger_find(struct ledger *l, const char *name)
+{
+	return strcmp(name, "alice0007@example.org") == 0 ? ledger_account(l, name)
+							  : NULL;
+}
+
+const char *
+ledger_name(const struct account *a)
+{
+	return (const char *)a;
+}
+
+void
+ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_numbers *n)
+{
+	(void)l;
+	(void)a;
+	memset(n, 0, sizeof *n);
+	n->used = 250;
+	n->messages = 40;
+	n->reserved = 10;
+	n->tickets = (uint64_t)fake.reservations_of_mailbox;
+	n->known = 1;
+}
+
+const struct ledger_totals *
+ledger_totals(const struct ledger *l)
+{
+	static const struct ledger_totals totals = {.granted = 17};
+
+	(void)l;
+	return &totals;
+}
+
+void
+ledger_ask(struct ledger *l, const struct ledger_request *r)
+{
+	(void)l;
+	fake.asks++;
+	fake.asked = *r;
+	snprintf(fake.asked_name, sizeof fake.asked_name, "%s", r->name ? r->name : "");
+}
+
+int
+ledger_commit(struct ledger *l, struct ledger_connection *c, uint64_t ticket,
+	struct account **a)
+{
+	*a = ledger_account(l, "alice");
+	return c->number == 5 && ticket == 7 ? 0 : -1;
+}
+
+int
+ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t ticket)
+{
+	(void)l;
+	return c->number == 5 && ticket == 7 ? 0 : -1;
+}
+
+/* --- the tests -------------------------------------------------------------------- */
+
+static struct request request;
+
+static void
+setup(void)
+{
+	memset(&fake, 0, sizeof fake);
+	memset(&request, 0, sizeof request);
+	fake.trusted = fake.has_table = 1;
+	fake.ticket_limit = 10;
+	server.started_ms = 1000;
+}
+
+static void
+teardown(void)
+{
+	requests_clear(&request);
+}
+
+/* What is said at once; "" where the ledger was asked. */
+static const char *
+say(const char *text)
+{
+	char line[4096];
+	size_t length = strlen(text);
+
+	memcpy(line, text, length + 1);
+	fake.answer[0] = '\0';
+	fake.asks = 0;
+	requests_perform(&server, &request, line, length);
+	return fake.answer;
+}
+
+/* And what is said once the ledger has decided. */
+static const char *
+say_and_decide(const char *line, enum verdict verdict, const char *text)
+{
+	struct ledger_answer answer = {
+		.verdict = verdict, .text = text, .ticket = 9, .was = 33};
+
+	ck_assert_str_eq(say(line), "");
+	ck_assert_int_eq(fake.asks, 1);
+	requests_answered(&server, &request, &answer);
+	return fake.answer;
+}
+
+START_TEST(malformed_requests_are_told_what_is_wrong)
+{
+	static const char *const lines[] = {"", " ", "GET", "GET  alice", "GET alice bob",
+		"get alice", "FOO", "GET al%00ice", "GET alice%", "GET alice%zz",
+		"GET alice\t", "GET \351", "CHECK alice", "CHECK alice 1 b c",
+		"CHECK alice 1k", "CHECK alice -1", "CHECK alice 18446744073709551616",
+		"RESERVE alice 1", "RESERVE alice 1 foo",
+		"RESERVE alice 1 name=", "RESERVE alice 1 name=.hidden",
+		"RESERVE alice 1 name=..", "RESERVE alice 1 name=a/b",
+		"RESERVE alice 1 name=a%2Fb", "RESERVE alice 1 name=a%0Ab",
+		"RESERVE alice 1 name=a:2,S", "COMMIT", "COMMIT x", "COMMIT 1 2",
+		"CANCEL 0x7", "LIST a b", "STATS now", "GET a b c d e f g h"};
+
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		ck_assert_msg(strncmp(say(lines[i]), "ERR 4.5.2 ", 10) == 0, "%s: %s",
+			lines[i], fake.answer);
+		ck_assert_int_eq(fake.faults, (int)i + 1);
+		ck_assert_int_eq(fake.asks, 0);
+	}
+}
+END_TEST
+
+START_TEST(a_name_is_at_most_255_bytes)
+{
+	char line[400];
+
+	snprintf(line, sizeof line, "RESERVE alice 1 name=%0255d", 1);
+	ck_assert_str_eq(say(line), "");
+	ck_assert_uint_eq(strlen(fake.asked_name), 255);
+	snprintf(line, sizeof line, "RESERVE alice 1 name=%0256d", 1);
+	ck_assert_int_eq(strncmp(say(line), "ERR 4.5.2 ", 10), 0);
+}
+END_TEST
+
+START_TEST(a_reservation_asks_for_these_bytes_under_this_name)
+{
+	ck_assert_str_eq(say_and_decide("RESERVE alice@example.org 100 name=1.M2%25",
+				 VERDICT_DELIVERED, NULL),
+		"OK ticket=9\n");
+	ck_assert_int_eq(fake.asked.kind, LEDGER_RESERVE);
+	ck_assert_uint_eq(fake.asked.bytes, 100);
+	ck_assert_uint_eq(fake.asked.limits.bytes, 1000);
+	ck_assert_uint_eq(fake.asked.limits.messages, 50);
+	ck_assert_uint_eq(fake.asked.limits.over_quota, 7);
+	ck_assert_str_eq(fake.asked_name, "1.M2%");
+	ck_assert_ptr_eq(fake.asked.cookie, &request);
+}
+END_TEST
+
+START_TEST(a_refusal_has_name_code_and_text)
+{
+	ck_assert_str_eq(say_and_decide("CHECK alice 1", VERDICT_FULL, NULL),
+		"NO full 5.2.2 the mailbox is full\n");
+	ck_assert_str_eq(say_and_decide("CHECK alice 1 sender@x", VERDICT_FULL_FOR_NOW,
+				 "full of deliveries"),
+		"NO full-for-now 4.2.2 full of deliveries\n");
+	ck_assert_str_eq(
+		say_and_decide("CHECK alice 0", VERDICT_DELIVERED, NULL), "OK\n");
+	ck_assert_str_eq(say_and_decide("CHECK alice 0", VERDICT_TROUBLE, "too slow"),
+		"ERR 4.3.0 too slow\n");
+}
+END_TEST
+
+START_TEST(what_the_record_says_needs_no_ledger)
+{
+	ck_assert_int_eq(strncmp(say("CHECK bob 1"), "NO disabled 5.2.1 ", 18), 0);
+	ck_assert_int_eq(
+		strncmp(say("RESERVE alice 1001 name=a"), "NO too-large 5.2.3 ", 19), 0);
+	ck_assert_int_eq(fake.asks, 0);
+}
+END_TEST
+
+START_TEST(a_recipient_unknown_here_is_never_a_refusal)
+{
+	ck_assert_int_eq(strncmp(say("CHECK carol 1"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(strncmp(say("RESERVE carol 1 name=a"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(strncmp(say("GET carol"), "ERR 4.1.1 ", 10), 0);
+	ck_assert_int_eq(strncmp(say("RECOUNT carol"), "ERR 4.1.1 ", 10), 0);
+}
+END_TEST
+
+START_TEST(without_a_table_all_is_trouble)
+{
+	fake.has_table = 0;
+	ck_assert_int_eq(strncmp(say("CHECK alice 1"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(strncmp(say("GET alice"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_str_eq(say("LIST"), "");
+	requests_continue(&server, &request);
+	ck_assert_int_eq(strncmp(fake.answer, "ERR 4.3.0 ", 10), 0);
+}
+END_TEST
+
+START_TEST(strangers_hear_the_same_of_every_name)
+{
+	char first[200];
+
+	fake.trusted = 0;
+	fake.uid = 1001;
+	snprintf(first, sizeof first, "%s", say("GET bob"));
+	ck_assert_int_eq(strncmp(first, "ERR 4.7.0 ", 10), 0);
+	ck_assert_str_eq(say("GET carol"), first);
+	ck_assert_str_eq(say("CHECK bob 1"), first);
+	ck_assert_str_eq(say("CHECK bob 5000"), first);
+	ck_assert_str_eq(say("RESERVE carol 1 name=a"), first);
+	ck_assert_str_eq(say("RECOUNT bob"), first);
+	ck_assert_str_eq(say("LIST"), first);
+	ck_assert_str_eq(say("STATS"), first);
+	ck_assert_int_eq(fake.faults, 0);
+	ck_assert_str_eq(say("GET alice"), "");
+	ck_assert_int_eq(fake.asks, 1);
+}
+END_TEST
+
+START_TEST(nobody_hears_nothing)
+{
+	fake.nobody = 1;
+	fake.uid = 1001;
+	for (const char *const *line = (const char *const[]){"GET alice", "COMMIT 7",
+		     "CHECK alice 1", "STATS", "garbage", NULL};
+		*line != NULL; line++)
+		ck_assert_int_eq(strncmp(say(*line), "ERR 4.7.0 ", 10), 0);
+	ck_assert_int_eq(fake.asks, 0);
+}
+END_TEST
+
+START_TEST(another_connections_ticket_is_not_there)
+{
+	ck_assert_str_eq(say("COMMIT 7"), "OK used=250\n");
+	ck_assert_str_eq(say("CANCEL 7"), "OK\n");
+	ck_assert_int_eq(strncmp(say("COMMIT 8"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(strncmp(say("CANCEL 8"), "ERR 4.3.0 ", 10), 0);
+}
+END_TEST
+
+START_TEST(tickets_are_limited_by_user_and_by_mailbox)
+{
+	fake.open_tickets = 10;
+	ck_assert_int_eq(strncmp(say("RESERVE alice 1 name=a"), "ERR 4.3.0 ", 10), 0);
+	fake.open_tickets = 0;
+	fake.reservations_of_mailbox = 10;
+	ck_assert_int_eq(strncmp(say("RESERVE alice 1 name=a"), "ERR 4.3.0 ", 10), 0);
+	fake.reservations_of_mailbox = 9;
+	ck_assert_str_eq(say("RESERVE alice 1 name=a"), "");
+}
+END_TEST
+
+START_TEST(numbers_are_told_with_the_larger_percentage)
+{
+	ck_assert_str_eq(
+		say_and_decide("GET alice%20b@example.org", VERDICT_DELIVERED, NULL),
+		"OK mailbox=alice%20b@example.org used=250 messages=40 limit=1000 "
+		"message_limit=50 reserved=10 tickets=0 percent=80\n");
+	ck_assert_str_eq(
+		say_and_decide("RECOUNT alice@example.org", VERDICT_DELIVERED, NULL),
+		"OK used=250 was=33\n");
+}
+END_TEST
+
+START_TEST(a_list_comes_in_pieces_and_counts_nothing)
+{
+	int turns = 0;
+
+	ck_assert_str_eq(say("LIST alice000*"), "");
+	ck_assert_int_eq(request.streams, 1);
+	while (strstr(fake.answer, "OK count=") == NULL && turns++ < 10)
+		requests_continue(&server, &request);
+	ck_assert_int_eq(turns, 3);
+	ck_assert_uint_eq(request.listed, 10);
+	ck_assert_ptr_nonnull(strstr(fake.answer,
+		"* mailbox=alice0000@example.org limit=1000 message_limit=50 reserved=0 "
+		"tickets=0\n"));
+	ck_assert_ptr_nonnull(
+		strstr(fake.answer, "* mailbox=alice0007@example.org used=250 "));
+	ck_assert_ptr_nonnull(strstr(fake.answer, "OK count=10\n"));
+	ck_assert_ptr_null(strstr(fake.answer, "@example.org\n* mailbox=@"));
+	ck_assert_int_eq(fake.asks, 0);
+}
+END_TEST
+
+START_TEST(statistics_are_lines_and_an_end)
+{
+	const char *answer = say("STATS");
+
+	ck_assert_ptr_nonnull(strstr(answer, "* users_table=1:2:3.4\n"));
+	ck_assert_ptr_nonnull(strstr(answer, "* store=disk\n"));
+	ck_assert_ptr_nonnull(strstr(answer, "* granted=17\n"));
+	ck_assert_ptr_nonnull(strstr(answer, "* connections=3\n"));
+	ck_assert_ptr_nonnull(strstr(answer, "* uptime=60\n"));
+	ck_assert_str_eq(answer + strlen(answer) - 4, "\nOK\n");
+}
+END_TEST
+
+static Suite *
+make_suite(void)
+{
+	const TTest *const tests[] = {malformed_requests_are_told_what_is_wrong,
+		a_name_is_at_most_255_bytes,
+		a_reservation_asks_for_these_bytes_under_this_name,
+		a_refusal_has_name_code_and_text, what_the_record_says_needs_no_ledger,
+		a_recipient_unknown_here_is_never_a_refusal,
+		without_a_table_all_is_trouble, strangers_hear_the_same_of_every_name,
+		nobody_hears_nothing, another_connections_ticket_is_not_there,
+		tickets_are_limited_by_user_and_by_mailbox,
+		numbers_are_told_with_the_larger_percentage,
+		a_list_comes_in_pieces_and_counts_nothing,
+		statistics_are_lines_and_an_end};
+	Suite *suite = suite_create("requests");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, setup, teardown);
+	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+		tcase_add_test(all, tests[i]);
+	suite_add_tcase(suite, all);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(make_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
