@@ -1,0 +1,534 @@
+/*
+ * Sessions over real socket pairs and a real event loop, with fakes for requests, ledger
+ * and peers. A request of the fake is one word: "now" is answered at once, "wait" when
+ * the test says so, "big" with 4000 bytes, "list" in pieces.
+ */
+#include <check.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../quotad/requests.h"
+#include "../../quotad/session.h"
+
+#define WAITING_MAX 200
+
+static struct fake {
+	struct request *waiting[WAITING_MAX];
+	int waits, performed, ended_by_client, ended_by_us, pieces;
+	int full; /* no connection more */
+	uint64_t now;
+	char last[64];
+} fake;
+
+static struct server server;
+static int client;
+
+/* --- the neighbours --------------------------------------------------------------- */
+
+void
+requests_perform(struct server *v, struct request *r, char *line, size_t length)
+{
+	(void)v;
+	(void)length;
+	fake.performed++;
+	snprintf(fake.last, sizeof fake.last, "%.60s", line);
+	if (strcmp(line, "wait") == 0) {
+		session_connection(r)->waiting++;
+		fake.waiting[fake.waits++] = r;
+	} else if (strcmp(line, "big") == 0) {
+		session_answer(r, "%04000d", 1);
+	} else if (strcmp(line, "huge") == 0) {
+		session_answer(r, "%09000d", 1);
+	} else if (strcmp(line, "list") == 0) {
+		r->streams = 1;
+	} else if (strcmp(line, "bad") == 0) {
+		session_fault(r);
+		session_answer(r, "ERR");
+	} else {
+		session_answer(r, "OK %.200s", line);
+	}
+}
+
+void
+requests_continue(struct server *v, struct request *r)
+{
+	(void)v;
+	if (++fake.pieces % 3 == 0)
+		session_answer(r, "OK");
+	else
+		session_part(r, "* piece");
+}
+
+void
+requests_clear(struct request *r)
+{
+	(void)r;
+}
+
+void
+ledger_forget(struct ledger *l, const struct ledger_connection *c)
+{
+	(void)l;
+	(void)c;
+}
+
+void
+ledger_disconnected(struct ledger *l, struct ledger_connection *c, int by_client)
+{
+	(void)l;
+	(void)c;
+	if (by_client)
+		fake.ended_by_client++;
+	else
+		fake.ended_by_us++;
+}
+
+int
+peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
+{
+	(void)p;
+	(void)fd;
+	(void)peer;
+	return fake.full ? reason_set(why, "too many connections") : 0;
+}
+
+void
+peer_leave(struct peers *p, struct peer *peer)
+{
+	(void)p;
+	(void)peer;
+}
+
+void
+peer_count_tickets(struct peer *peer, int64_t more)
+{
+	(void)peer;
+	(void)more;
+}
+
+uint64_t
+server_now(void)
+{
+	return fake.now;
+}
+
+/* --- helpers ---------------------------------------------------------------------- */
+
+static void
+setup(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	memset(&fake, 0, sizeof fake);
+	fake.now = 1000;
+	server.base = event_base_new();
+	server.conf.deadline = 300;
+	server.conf.quotad_timeout = 10;
+	server.sessions = sessions_new(&server);
+	ck_assert_ptr_nonnull(server.sessions);
+}
+
+static void
+teardown(void)
+{
+	sessions_free(&server.sessions);
+	event_base_free(server.base);
+}
+
+static int
+connect_one(void)
+{
+	int pair[2];
+
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+		0);
+	sessions_accept(server.sessions, pair[1]);
+	return pair[0];
+}
+
+/* Passes as the server makes them, until nothing is left to do. */
+static void
+pass(int committed)
+{
+	for (int i = 0; i < 30; i++) {
+		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		sessions_work(server.sessions);
+		sessions_flush(server.sessions, committed);
+	}
+	ck_assert_int_eq(sessions_are_busy(server.sessions), 0);
+}
+
+static void
+send_text(const char *text)
+{
+	ck_assert_int_eq(write(client, text, strlen(text)), (ssize_t)strlen(text));
+	pass(1);
+}
+
+/* What has arrived; "EOF" where the connection is closed. */
+static const char *
+receive(void)
+{
+	static char text[200000];
+	ssize_t n = read(client, text, sizeof text - 1);
+
+	if (n == 0)
+		return "EOF";
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void
+decide(int which)
+{
+	session_connection(fake.waiting[which])->waiting--;
+	session_answer(fake.waiting[which], "OK decided %d", which);
+	pass(1);
+}
+
+/* --- the tests -------------------------------------------------------------------- */
+
+START_TEST(answers_leave_in_the_order_of_requests)
+{
+	client = connect_one();
+	send_text("wait\nfirst\nwait\nsecond\n");
+	ck_assert_int_eq(fake.performed, 4);
+	ck_assert_str_eq(receive(), "");
+	decide(1);
+	ck_assert_str_eq(receive(), "");
+	decide(0);
+	ck_assert_str_eq(receive(), "OK decided 0\nOK first\nOK decided 1\nOK second\n");
+}
+END_TEST
+
+START_TEST(a_pass_that_is_not_committed_answers_nobody)
+{
+	client = connect_one();
+	ck_assert_int_eq(write(client, "now\n", 4), 4);
+	pass(0);
+	ck_assert_int_eq(fake.performed, 1);
+	ck_assert_str_eq(receive(), "EOF");
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
+START_TEST(nothing_leaves_before_the_commit)
+{
+	client = connect_one();
+	ck_assert_int_eq(write(client, "now\n", 4), 4);
+	for (int i = 0; i < 3; i++) {
+		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		sessions_work(server.sessions);
+	}
+	ck_assert_int_eq(fake.performed, 1);
+	ck_assert_str_eq(receive(), "");
+	sessions_flush(server.sessions, 1);
+	ck_assert_str_eq(receive(), "OK now\n");
+	pass(1);
+}
+END_TEST
+
+START_TEST(sixty_four_may_wait_and_no_more_are_read)
+{
+	client = connect_one();
+	for (int i = 0; i < 100; i++)
+		send_text("wait\n");
+	ck_assert_int_eq(fake.performed, SESSION_SLOTS);
+	for (int i = 0; i < 100; i++)
+		decide(i);
+	ck_assert_int_eq(fake.performed, 100);
+}
+END_TEST
+
+START_TEST(a_client_that_does_not_read_is_not_read_from)
+{
+	int sent = 0;
+
+	client = connect_one();
+	while (sent < 100000 && write(client, "big\n", 4) == 4) {
+		sent++;
+		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		sessions_work(server.sessions);
+		sessions_flush(server.sessions, 1);
+	}
+	ck_assert_int_lt(sent, 100000);
+	ck_assert_int_lt(fake.performed, 400);
+	for (int i = 0; i < 100000 && fake.performed < sent; i++) {
+		receive();
+		pass(1);
+	}
+	ck_assert_int_eq(fake.performed, sent);
+}
+END_TEST
+
+START_TEST(a_client_that_does_not_read_is_closed_in_the_end)
+{
+	client = connect_one();
+	for (int i = 0; i < 2000 && write(client, "big\n", 4) == 4; i++) {
+		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		sessions_work(server.sessions);
+		sessions_flush(server.sessions, 1);
+	}
+	pass(1);
+	fake.now += SESSION_IDLE_MS + 1;
+	sessions_sweep(server.sessions, fake.now);
+	pass(1);
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
+START_TEST(all_that_a_client_sent_is_performed_before_its_end)
+{
+	client = connect_one();
+	ck_assert_int_eq(write(client, "wait\none\ntwo\nhalf", 17), 17);
+	close(client);
+	pass(1);
+	ck_assert_int_eq(fake.performed, 3);
+	ck_assert_str_eq(fake.last, "two");
+	ck_assert_int_eq(fake.ended_by_client, 1);
+}
+END_TEST
+
+/* Its answer can't be delivered, and then what it had sent is still there to be read. */
+START_TEST(a_client_that_is_gone_is_heard_to_the_end)
+{
+	client = connect_one();
+	send_text("wait\n");
+	ck_assert_int_eq(write(client, "commit\n", 7), 7);
+	close(client);
+	session_connection(fake.waiting[0])->waiting--;
+	session_answer(fake.waiting[0], "OK");
+	sessions_flush(server.sessions, 1);
+	pass(1);
+	ck_assert_str_eq(fake.last, "commit");
+	ck_assert_int_eq(fake.ended_by_client, 1);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(a_reset_is_an_end_by_the_client)
+{
+	client = connect_one();
+	send_text("now\n"); /* the answer stays unread: closing resets */
+	close(client);
+	pass(1);
+	ck_assert_int_eq(fake.ended_by_client, 1);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(a_client_that_only_stops_sending_gets_its_answers)
+{
+	client = connect_one();
+	ck_assert_int_eq(write(client, "wait\nnow\n", 9), 9);
+	shutdown(client, SHUT_WR);
+	pass(1);
+	ck_assert_int_eq(fake.ended_by_client, 0);
+	decide(0);
+	ck_assert_str_eq(receive(), "OK decided 0\nOK now\n");
+	ck_assert_str_eq(receive(), "EOF");
+	ck_assert_int_eq(fake.ended_by_client, 1);
+}
+END_TEST
+
+START_TEST(a_line_of_4096_bytes_is_taken_and_a_longer_one_is_the_end)
+{
+	char line[5001];
+
+	memset(line, 'x', sizeof line);
+	strcpy(line + 4096, "\n");
+	client = connect_one();
+	send_text(line);
+	ck_assert_int_eq(fake.performed, 1);
+	receive();
+	memset(line, 'x', sizeof line);
+	strcpy(line + 4097, "\n");
+	send_text(line);
+	ck_assert_int_eq(fake.performed, 1);
+	ck_assert_int_eq(strncmp(receive(), "ERR 4.5.2 ", 10), 0);
+	ck_assert_str_eq(receive(), "EOF");
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
+START_TEST(a_line_without_end_is_not_waited_for)
+{
+	char line[5000];
+
+	memset(line, 'x', sizeof line);
+	line[sizeof line - 1] = '\0';
+	client = connect_one();
+	send_text(line);
+	ck_assert_int_eq(strncmp(receive(), "ERR 4.5.2 ", 10), 0);
+	ck_assert_str_eq(receive(), "EOF");
+}
+END_TEST
+
+START_TEST(a_nul_is_the_end)
+{
+	client = connect_one();
+	ck_assert_int_eq(write(client, "no\0w\nnow\n", 9), 9);
+	pass(1);
+	ck_assert_int_eq(fake.performed, 0);
+	ck_assert_int_eq(strncmp(receive(), "ERR 4.5.2 ", 10), 0);
+	ck_assert_str_eq(receive(), "EOF");
+}
+END_TEST
+
+START_TEST(one_who_talks_nonsense_is_closed)
+{
+	client = connect_one();
+	for (int i = 0; i < SESSION_FAULTS - 1; i++)
+		send_text("bad\n");
+	ck_assert_int_eq(fake.ended_by_us, 0);
+	send_text("bad\nnow\n");
+	ck_assert_int_eq(fake.performed, SESSION_FAULTS);
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
+START_TEST(the_idle_are_closed_and_bytes_without_a_request_are_idle)
+{
+	client = connect_one();
+	for (int i = 0; i < 6; i++) {
+		fake.now += SESSION_IDLE_MS / 5;
+		send_text("x");
+		sessions_sweep(server.sessions, fake.now);
+		pass(1);
+	}
+	ck_assert_str_eq(receive(), "EOF");
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
+START_TEST(a_request_now_and_then_keeps_a_connection)
+{
+	client = connect_one();
+	for (int i = 0; i < 6; i++) {
+		fake.now += SESSION_IDLE_MS / 5;
+		send_text("now\n");
+		sessions_sweep(server.sessions, fake.now);
+		pass(1);
+	}
+	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(with_a_ticket_the_deadline_and_a_grace_are_waited_for)
+{
+	client = connect_one();
+	send_text("wait\n");
+	session_connection(fake.waiting[0])->tickets = 1;
+	decide(0);
+	fake.now += (300 + SESSION_GRACE_S) * 1000;
+	sessions_sweep(server.sessions, fake.now);
+	pass(1);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+	fake.now += 1;
+	sessions_sweep(server.sessions, fake.now);
+	pass(1);
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
+START_TEST(who_waits_for_an_answer_is_not_idle)
+{
+	client = connect_one();
+	send_text("wait\n");
+	fake.now += SESSION_IDLE_MS + 10000;
+	sessions_sweep(server.sessions, fake.now);
+	pass(1);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(a_list_comes_in_its_place_piece_by_piece)
+{
+	client = connect_one();
+	send_text("wait\nlist\nnow\n");
+	ck_assert_int_eq(fake.pieces, 0);
+	decide(0);
+	ck_assert_str_eq(receive(), "OK decided 0\n* piece\n* piece\nOK\nOK now\n");
+}
+END_TEST
+
+START_TEST(an_answer_may_be_longer_than_a_line)
+{
+	client = connect_one();
+	send_text("huge\n");
+	ck_assert_uint_eq(strlen(receive()), 9001);
+}
+END_TEST
+
+START_TEST(one_too_many_is_told_so)
+{
+	fake.full = 1;
+	client = connect_one();
+	ck_assert_str_eq(receive(), "ERR 4.3.0 too many connections\n");
+	ck_assert_str_eq(receive(), "EOF");
+}
+END_TEST
+
+START_TEST(later_connections_have_higher_numbers)
+{
+	uint64_t first;
+
+	client = connect_one();
+	send_text("wait\n");
+	first = session_connection(fake.waiting[0])->number;
+	client = connect_one();
+	send_text("wait\n");
+	ck_assert_uint_gt(session_connection(fake.waiting[1])->number, first);
+}
+END_TEST
+
+static Suite *
+make_suite(void)
+{
+	const TTest *const tests[] = {answers_leave_in_the_order_of_requests,
+		a_pass_that_is_not_committed_answers_nobody,
+		nothing_leaves_before_the_commit,
+		sixty_four_may_wait_and_no_more_are_read,
+		a_client_that_does_not_read_is_not_read_from,
+		a_client_that_does_not_read_is_closed_in_the_end,
+		all_that_a_client_sent_is_performed_before_its_end,
+		a_client_that_is_gone_is_heard_to_the_end,
+		a_reset_is_an_end_by_the_client,
+		a_client_that_only_stops_sending_gets_its_answers,
+		a_line_of_4096_bytes_is_taken_and_a_longer_one_is_the_end,
+		a_line_without_end_is_not_waited_for, a_nul_is_the_end,
+		one_who_talks_nonsense_is_closed,
+		the_idle_are_closed_and_bytes_without_a_request_are_idle,
+		a_request_now_and_then_keeps_a_connection,
+		with_a_ticket_the_deadline_and_a_grace_are_waited_for,
+		who_waits_for_an_answer_is_not_idle,
+		a_list_comes_in_its_place_piece_by_piece,
+		an_answer_may_be_longer_than_a_line, one_too_many_is_told_so,
+		later_connections_have_higher_numbers};
+	Suite *suite = suite_create("session");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, setup, teardown);
+	tcase_set_timeout(all, 20);
+	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+		tcase_add_test(all, tests[i]);
+	suite_add_tcase(suite, all);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(make_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
