@@ -22,11 +22,11 @@ LDA_LINK = -pie
 else ifdef COV
 B = build/cov
 VARIANT = --coverage -fprofile-update=atomic -O0 -DBRIM_COVERAGE
-LDA_LINK = -static
+LDA_LINK = -static -Wl,-w
 else
 B = build
 VARIANT = -O2 -D_FORTIFY_SOURCE=2
-LDA_LINK = -static-pie
+LDA_LINK = -static-pie -Wl,-w
 endif
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
@@ -42,31 +42,40 @@ BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/tool.c)
 BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c)
 PROGRAMS = $(addprefix $B/bin/,lda quotad brimadm brimq)
 
+# make V=1 shows the whole commands
+say = @printf '  %-5s %s\n'
+Q = $(if $(V),,@)
+
 all: $(PROGRAMS)
 
 $B/libbrim.a: $(LIB)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $B/bin/lda: $(LDA) $B/libbrim.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lcap -lpthread
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lcap -lpthread
 
 $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -levent_core -lpthread
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -levent_core -lpthread
 
 $B/bin/brimadm: $(BRIMADM) $B/libbrim.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -ljansson
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -ljansson
 
 $B/bin/brimq: $(BRIMQ) $B/libbrim.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih -lcap -ljansson
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih -lcap -ljansson
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(if $(V),,$(say) CC $<)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 install: all
 	install -d $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \

@@ -31,11 +31,12 @@ UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
 # fake of a neighbour in it wins at link time.
 $B/rooms.a: $(filter-out %/main.o,$(LDA) $(QUOTAD))
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $B/unit/%: $B/tests/unit/%.o $B/rooms.a $B/libbrim.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -pie -o $@ $< $B/rooms.a $B/libbrim.a -ldb-5.3 -linih -lcap \
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $< $B/rooms.a $B/libbrim.a -ldb-5.3 -linih -lcap \
 		-levent_core -lcheck_pic -lsubunit -lm -lrt -lpthread
 
 unit: $(UNIT)
