@@ -51,8 +51,8 @@ walk_target(struct walk *w, const char *key, const char *target, int depth)
 		found = domain_is_ours(w, address.domain);
 		if (found > 0)
 			return brimadm_refuse(w->a, TOOL_USAGE,
-				"%.80s leads to %.80s, which is not in the table: add "
-				"that first",
+				"%.80s leads to %.80s, which would not be in the table: "
+				"change one of them first",
 				key, address.text);
 		return found ? TOOL_CANT : TOOL_OK;
 	}
