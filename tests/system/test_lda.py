@@ -61,6 +61,9 @@ class FakeQuotad:
         with contextlib.suppress(OSError), connection.makefile("rb") as lines:
             for line in lines:
                 words = line.decode().split()
+                if words == ["STATS"]:  # brimadm's, after a change of the table
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
                 self.requests.append(words)
                 answer = self.script(words)
                 if answer is False:
@@ -996,6 +999,7 @@ def test_tight_limits_end_in_a_delivery_or_in_try_again(brim, limits):
     def tighten():
         for name, value in limits.items():
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+    brim.configure(deadline="2s")  # libdb waits for descriptors
     result = send(brim, preexec_fn=tighten)
     assert result.status in (0, 75)
     assert len(brim.files(brim.mail)) == (result.status == 0)
@@ -1157,9 +1161,7 @@ def test_room_is_used_up_to_the_limit_and_not_a_byte_further(real):
 
 
 def test_room_of_a_failed_delivery_comes_back(real):
-    log = real.folder / "strace"
-    result = send(real, b"x" * 90_000, prefix=[
-        "strace", "-f", "-o", log, "-e", "inject=linkat:error=EIO:when=1"])
+    result = injected(real, "linkat:error=EIO:when=1", message=b"x" * 90_000)
     assert result.code == "4.3.0"
     assert send(real, b"x" * 90_000).status == 0
 
