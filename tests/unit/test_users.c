@@ -465,7 +465,7 @@ judge_in_child(const char *key)
 	if (pid == 0) {
 		signal(SIGALRM, SIG_DFL);
 		signal(SIGSEGV, SIG_DFL);
-		alarm(3);
+		alarm(1);
 		_exit((int)judge(key));
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);

@@ -1,0 +1,457 @@
+/* From an address to its mailbox, over a table of lines in place of the database. */
+#include "mailbox.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const sound_lines[] = {
+	"alice@example.org uid=1001 gid=1001 mail=/m/alice/ quota=1000",
+	"bob@example.org uid=1002 gid=1002 mail=/m/bob/ quota=0 messages=7 over_quota=1d",
+	"bob+lists@example.org uid=1003 gid=1003 mail=/m/lists/",
+	"gone@example.org uid=1004 gid=1004 mail=/m/gone/ state=moved "
+	"moved_to=gone@new.test",
+	"sales@example.org alias=alice@example.org",
+	"many@example.org alias=alice@example.org,bob@example.org",
+	"nowhere@example.org alias=lost@example.org",
+	"abroad@example.org alias=x@elsewhere.test",
+	"loop1@example.org alias=loop2@example.org",
+	"loop2@example.org alias=loop1@example.org",
+	"a10@example.org alias=a9@example.org",
+	"a9@example.org alias=a8@example.org",
+	"a8@example.org alias=a7@example.org",
+	"a7@example.org alias=a6@example.org",
+	"a6@example.org alias=a5@example.org",
+	"a5@example.org alias=a4@example.org",
+	"a4@example.org alias=a3@example.org",
+	"a3@example.org alias=a2@example.org",
+	"a2@example.org alias=a1@example.org",
+	"a1@example.org alias=root",
+	"a11@example.org alias=a10@example.org",
+	"root alias=alice@example.org",
+	"carol uid=1005 gid=1005 mail=/home/carol/Maildir/",
+	"carol+work uid=1006 gid=1006 mail=/home/work/Maildir/",
+	"@example.org quota=5000 over_quota=bounce",
+	"@all.test catchall=alice+all@example.org",
+	"dave@all.test uid=1007 gid=1007 mail=/m/dave/",
+	"@lost.test catchall=lost@lost.test",
+	"@away.test catchall=many@example.org",
+	"@host2.test",
+	"low@example.org uid=5 gid=1001 mail=/m/low/",
+	"rootgroup@example.org uid=1001 gid=0 mail=/m/low/",
+	"nomail@example.org uid=1001 gid=1001",
+	"mbox@example.org uid=1001 gid=1001 mail=/var/mail/mbox",
+	"badquota@example.org uid=1001 gid=1001 mail=/m/bq/ quota=1G",
+	"badstate@example.org uid=1001 gid=1001 mail=/m/bs/ state=asleep",
+	"baduid@example.org uid=x gid=1001 mail=/m/bu/",
+	"nobody@example.org uid=65534 gid=1001 mail=/m/no/",
+	"huge@example.org uid=4294967295 gid=1001 mail=/m/hu/",
+	NULL,
+};
+
+static const char *const *lines = sound_lines;
+static const char *damaged_key;
+static int lookups;
+
+int
+users_get(struct users *u, const char *key, struct record *r, struct reason *why)
+{
+	size_t length = strlen(key);
+
+	(void)u;
+	lookups++;
+	memset(r, 0, sizeof *r);
+	if (damaged_key && strcmp(key, damaged_key) == 0)
+		return reason_set(why, "users.db: damaged");
+	for (size_t i = 0; lines[i]; i++)
+		if (strncmp(lines[i], key, length) == 0 &&
+			(lines[i][length] == ' ' || lines[i][length] == '\0')) {
+			ck_assert_int_eq(
+				record_parse(r, lines[i], strlen(lines[i]), 1, why), 0);
+			return 1;
+		}
+	return 0;
+}
+
+int
+users_has_records(struct users *u, struct reason *why)
+{
+	(void)u;
+	if (damaged_key && damaged_key[0] == '\0')
+		return reason_set(why, "users.db: damaged");
+	return lines[0] != NULL;
+}
+
+static char delimiter[] = "+", local_domains[] = "host.test, Host2.Test";
+
+static struct conf
+settings(void)
+{
+	return (struct conf){.recipient_delimiter = delimiter,
+		.local_domains = local_domains,
+		.over_quota = 259200,
+		.quota = 9000,
+		.min_uid = 100};
+}
+
+/* --- the order of look-ups -------------------------------------------------------- */
+
+static const struct find_case {
+	const char *address, *key; /* KEY NULL: not found */
+	enum verdict verdict;
+	const char *word; /* of the outcome's text */
+} cases[] = {
+	{"alice@example.org", "alice@example.org", 0, NULL},
+	{"ALICE@Example.ORG", "alice@example.org", 0, NULL},
+	{"alice+x@example.org", "alice@example.org", 0, NULL},
+	{"bob+lists@example.org", "bob+lists@example.org", 0, NULL},
+	{"bob+other@example.org", "bob@example.org", 0, NULL},
+	{"carol", "carol", 0, NULL},
+	{"carol@host.test", "carol", 0, NULL},
+	{"carol@HOST2.test", "carol", 0, NULL},
+	{"carol+work@host.test", "carol+work", 0, NULL},
+	{"carol+x@host.test", "carol", 0, NULL},
+	{"carol+x", "carol", 0, NULL},
+	{"sales@example.org", "alice@example.org", 0, NULL},
+	{"sales+x@example.org", "alice@example.org", 0, NULL},
+	{"a9@example.org", "alice@example.org", 0, NULL},
+	{"anybody@all.test", "alice@example.org", 0, NULL},
+	{"dave@all.test", "dave@all.test", 0, NULL},
+	{"nobody1@example.org", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"nobody1", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"nobody1@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"nobody1@host2.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"\"carol@x\"@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"alice@example.org@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"@all.test@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"alice@elsewhere.test", NULL, VERDICT_MISCONFIGURED, "elsewhere.test"},
+	{"carol@example.com", NULL, VERDICT_MISCONFIGURED, "example.com"},
+	{"many@example.org", NULL, VERDICT_MISCONFIGURED, "several targets"},
+	{"x@away.test", NULL, VERDICT_MISCONFIGURED, "several targets"},
+	{"nowhere@example.org", NULL, VERDICT_MISCONFIGURED, "lost@example.org"},
+	{"abroad@example.org", NULL, VERDICT_MISCONFIGURED, "x@elsewhere.test"},
+	{"x@lost.test", NULL, VERDICT_MISCONFIGURED, "lost@lost.test"},
+	{"loop1@example.org", NULL, VERDICT_MISCONFIGURED, "loop"},
+	{"a10@example.org", NULL, VERDICT_MISCONFIGURED, "10 aliases"},
+	{"", NULL, VERDICT_MISCONFIGURED, "empty"},
+	{"alice@", NULL, VERDICT_MISCONFIGURED, "behind"},
+	{"@example.org", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"@elsewhere.test", NULL, VERDICT_MISCONFIGURED, "elsewhere.test"},
+	{"a\nb@example.org", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"a\nb@elsewhere.test", NULL, VERDICT_MISCONFIGURED, "elsewhere.test"},
+	{"a@exam\nple.org", NULL, VERDICT_MISCONFIGURED, "exam?ple.org"},
+	{"a\tb", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"low@example.org", NULL, VERDICT_MISCONFIGURED, "min_uid"},
+	{"rootgroup@example.org", NULL, VERDICT_MISCONFIGURED, "gid 0"},
+	{"nomail@example.org", NULL, VERDICT_MISCONFIGURED, "no mail="},
+	{"mbox@example.org", NULL, VERDICT_MISCONFIGURED, "Maildirs"},
+	{"badquota@example.org", NULL, VERDICT_MISCONFIGURED, "quota"},
+	{"badstate@example.org", NULL, VERDICT_MISCONFIGURED, "asleep"},
+	{"baduid@example.org", NULL, VERDICT_MISCONFIGURED, "uid"},
+	{"nobody@example.org", NULL, VERDICT_MISCONFIGURED, "65534"},
+	{"huge@example.org", NULL, VERDICT_MISCONFIGURED, "4294967295"},
+};
+
+START_TEST(each_address_finds_its_mailbox_or_its_verdict)
+{
+	const struct find_case *c = &cases[_i];
+	struct conf conf = settings();
+	struct outcome o = {.verdict = VERDICT_DELIVERED};
+	struct mailbox m;
+	int result = mailbox_find(&m, NULL, &conf, c->address, &o);
+
+	ck_assert_msg(result == (c->key ? 0 : -1), "%s: %s", c->address, o.text);
+	if (c->key)
+		ck_assert_str_eq(m.key, c->key);
+	else
+		ck_assert_msg(o.verdict == c->verdict, "%s: %s %s", c->address,
+			verdict_code(o.verdict), o.text);
+	if (c->word)
+		ck_assert_msg(
+			strstr(o.text, c->word) != NULL, "%s: %s", c->address, o.text);
+	mailbox_clear(&m);
+}
+END_TEST
+
+START_TEST(a_very_long_address_is_no_such_user_of_an_owned_domain)
+{
+	struct conf conf = settings();
+	char *address = malloc(70000);
+	struct outcome o;
+	struct mailbox m;
+
+	memset(address, 'a', 65536);
+	strcpy(address + 65536, "@example.org");
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, address, &o), -1);
+	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
+	memset(address, 'a', 65536);
+	address[1] = '@';
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, address, &o), -1);
+	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
+	address[65536] = '\0'; /* a@aaaa..., and no domain is that long */
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, address, &o), -1);
+	ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
+	free(address);
+}
+END_TEST
+
+START_TEST(an_empty_table_bounces_nobody)
+{
+	static const char *const none[] = {NULL};
+	static const char *const addresses[] = {
+		"carol", "carol@host.test", "a@example.org", "a\nb@host.test", "a\nb"};
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	lines = none;
+	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+		ck_assert_int_eq(mailbox_find(&m, NULL, &conf, addresses[i], &o), -1);
+		ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
+		ck_assert_msg(strstr(o.text, "empty") != NULL, "%s", o.text);
+	}
+	lines = sound_lines;
+}
+END_TEST
+
+/* Wherever the damage is met, on the way to any outcome. */
+static const struct {
+	const char *key, *address;
+} damages[] = {
+	{"alice@example.org", "alice@example.org"},
+	{"alice+x@example.org", "alice+x@example.org"},
+	{"alice@example.org", "sales@example.org"},
+	{"@example.org", "alice@example.org"},
+	{"@example.org", "nobody1@example.org"},
+	{"@example.org", "a\nb@example.org"},
+	{"alice@example.org", "x@all.test"},
+	{"", "nobody1@example.org"},
+	{"carol", "carol@host.test"},
+};
+
+START_TEST(a_damaged_table_bounces_nobody)
+{
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	damaged_key = damages[_i].key;
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, damages[_i].address, &o), -1);
+	ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
+	ck_assert_msg(strstr(o.text, "damaged") != NULL, "%s", o.text);
+	damaged_key = NULL;
+}
+END_TEST
+
+START_TEST(the_common_case_asks_twice)
+{
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	lookups = 0;
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "alice@example.org", &o), 0);
+	ck_assert_int_eq(lookups, 2); /* the record and its domain's defaults */
+	mailbox_clear(&m);
+	lookups = 0;
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "bob@example.org", &o), 0);
+	ck_assert_int_eq(lookups, 1); /* it has a value of its own for each of them */
+	mailbox_clear(&m);
+	lookups = 0;
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "carol", &o), 0);
+	ck_assert_int_eq(lookups, 1);
+	mailbox_clear(&m);
+}
+END_TEST
+
+/* --- values ------------------------------------------------------------------------ */
+
+START_TEST(defaults_come_from_the_domain_then_the_settings)
+{
+	static const struct {
+		const char *address;
+		uint64_t quota, messages, over_quota;
+	} wanted[] = {{"alice@example.org", 1000, 0, 0}, {"bob@example.org", 0, 7, 86400},
+		{"bob+lists@example.org", 5000, 0, 0}, {"carol", 9000, 0, 259200},
+		{"x@all.test", 1000, 0, 0}};
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		ck_assert_int_eq(mailbox_find(&m, NULL, &conf, wanted[i].address, &o), 0);
+		ck_assert_uint_eq(m.quota, wanted[i].quota);
+		ck_assert_uint_eq(m.messages, wanted[i].messages);
+		ck_assert_uint_eq(m.over_quota, wanted[i].over_quota);
+		mailbox_clear(&m);
+	}
+}
+END_TEST
+
+START_TEST(a_mailbox_has_what_its_record_says)
+{
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "gone@example.org", &o), 0);
+	ck_assert_uint_eq(m.uid, 1004);
+	ck_assert_uint_eq(m.gid, 1004);
+	ck_assert_str_eq(m.path, "/m/gone/");
+	ck_assert_int_eq((int)m.state, MAILBOX_MOVED);
+	ck_assert_str_eq(m.moved_to, "gone@new.test");
+	mailbox_clear(&m);
+	ck_assert_ptr_null(m.path);
+}
+END_TEST
+
+static const struct {
+	enum mailbox_state state;
+	char *moved_to;
+	uint64_t quota, limit, bytes;
+	enum verdict verdict;
+	const char *text;
+} policies[] = {
+	{MAILBOX_ENABLED, NULL, 0, 0, UINT64_MAX, VERDICT_DELIVERED, ""},
+	{MAILBOX_ENABLED, NULL, 1024, 0, 1024, VERDICT_DELIVERED, ""},
+	{MAILBOX_ENABLED, NULL, 1024, 0, 1025, VERDICT_TOO_LARGE,
+		"Message is larger than 1K, the whole quota of this mailbox"},
+	{MAILBOX_ENABLED, NULL, 1024, 1, 0, VERDICT_DELIVERED, ""},
+	{MAILBOX_ENABLED, NULL, 0, 2048, 2048, VERDICT_DELIVERED, ""},
+	{MAILBOX_ENABLED, NULL, 0, 2048, 2049, VERDICT_TOO_LARGE,
+		"Message is larger than 2K, the limit of this server"},
+	{MAILBOX_DISABLED, NULL, 0, 0, 0, VERDICT_DISABLED, "Mailbox is disabled"},
+	{MAILBOX_SUSPENDED, NULL, 1, 1, 9, VERDICT_SUSPENDED,
+		"Mailbox is suspended for now"},
+	{MAILBOX_MOVED, (char[]){"x@y.test"}, 0, 0, 0, VERDICT_MOVED,
+		"Mailbox has moved, new address: x@y.test"},
+	{MAILBOX_MOVED, NULL, 0, 0, 0, VERDICT_DISABLED, "Mailbox has moved"},
+};
+
+START_TEST(the_record_alone_decides)
+{
+	struct conf conf = settings();
+	struct mailbox m = {.state = policies[_i].state,
+		.moved_to = policies[_i].moved_to,
+		.quota = policies[_i].quota};
+	struct outcome o = {.verdict = VERDICT_DELIVERED};
+	int result;
+
+	conf.message_size_limit = policies[_i].limit;
+	result = mailbox_policy(&m, &conf, policies[_i].bytes, &o);
+	ck_assert_int_eq(result, policies[_i].verdict == VERDICT_DELIVERED ? 0 : -1);
+	ck_assert_int_eq((int)o.verdict, (int)policies[_i].verdict);
+	ck_assert_str_eq(o.text, policies[_i].text);
+}
+END_TEST
+
+/* --- what an administrator may write --------------------------------------------------
+ */
+
+static const struct {
+	const char *line, *fault; /* FAULT NULL: allowed */
+} checks[] = {
+	{"a@b.c uid=1 gid=1 mail=/m/", NULL},
+	{"a@b.c uid=1 gid=1 mail=/m/a/ quota=5 messages=5 over_quota=3d state=enabled",
+		NULL},
+	{"a@b.c uid=1 gid=1 mail=/m/a/ colour=blue", NULL},
+	{"a@b.c alias=x@y.z,b", NULL},
+	{"@b.c", NULL},
+	{"@b.c quota=1 messages=2 over_quota=defer catchall=x@y.z", NULL},
+	{"a@b.c gid=1 mail=/m/a/", "needs uid="},
+	{"a@b.c uid=1 mail=/m/a/", "needs gid="},
+	{"a@b.c uid=1 gid=1", "needs mail="},
+	{"a@b.c uid=0 gid=1 mail=/m/a/", "root"},
+	{"a@b.c uid=1 gid=0 mail=/m/a/", "root"},
+	{"a@b.c uid=65534 gid=1 mail=/m/a/", "nobody"},
+	{"a@b.c uid=4294967295 gid=1 mail=/m/a/", "nobody"},
+	{"a@b.c uid=-1 gid=1 mail=/m/a/", "not a number"},
+	{"a@b.c uid=1 gid=1 mail=m/a/", "absolute"},
+	{"a@b.c uid=1 gid=1 mail=/m/../a/", ".."},
+	{"a@b.c uid=1 gid=1 mail=/m/./a/", "."},
+	{"a@b.c uid=1 gid=1 mail=/m//a/", "empty"},
+	{"a@b.c uid=1 gid=1 mail=/m/a", "Maildirs"},
+	{"a@b.c uid=1 gid=1 mail=/", "Maildirs"},
+	{"a@b.c uid=1 gid=1 mail=/m/ quota=5K", "quota"},
+	{"a@b.c uid=1 gid=1 mail=/m/ quota=18446744073709551616", "quota"},
+	{"a@b.c uid=1 gid=1 mail=/m/ messages=-1", "messages"},
+	{"a@b.c uid=1 gid=1 mail=/m/ over_quota=soon", "defer, bounce"},
+	{"a@b.c uid=1 gid=1 mail=/m/ state=dead", "state"},
+	{"a@b.c uid=1 gid=1 mail=/m/ state=moved", "moved_to"},
+	{"a@b.c uid=1 gid=1 mail=/m/ catchall=x@y.z", "no field catchall"},
+	{"a@b.c alias=x@y.z uid=1", "no field uid"},
+	{"a@b.c alias=x@y.z,", "empty"},
+	{"a@b.c alias=x@y.z,,a", "empty"},
+	{"a@b.c alias=@y.z", "before"},
+	{"a@b.c alias=x@", "behind"},
+	{"@b.c uid=1", "no field uid"},
+	{"@b.c alias=x@y.z", "no field alias"},
+	{"@b.c catchall=x@y.z,y@y.z", "more than one"},
+};
+
+START_TEST(a_record_is_checked_before_it_goes_in)
+{
+	struct record r;
+	struct reason why = {""};
+	int result;
+
+	ck_assert_int_eq(
+		record_parse(&r, checks[_i].line, strlen(checks[_i].line), 1, &why), 0);
+	result = mailbox_check_record(&r, &why);
+	ck_assert_msg(result == (checks[_i].fault ? -1 : 0), "%s: %s", checks[_i].line,
+		why.text);
+	if (checks[_i].fault)
+		ck_assert_msg(strstr(why.text, checks[_i].fault) != NULL, "%s: %s",
+			checks[_i].line, why.text);
+	record_clear(&r);
+}
+END_TEST
+
+START_TEST(without_a_setting_the_hosts_name_is_local)
+{
+	struct conf conf = settings();
+	char host[256];
+
+	conf.local_domains = (char[]){""};
+	ck_assert_int_eq(gethostname(host, sizeof host), 0);
+	ck_assert_int_eq(mailbox_domain_is_local(&conf, host), 1);
+	ck_assert_int_eq(mailbox_domain_is_local(&conf, "other.test"), 0);
+	ck_assert_int_eq(mailbox_domain_is_local(&conf, ""), 0);
+}
+END_TEST
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static Suite *
+mailbox_suite(void)
+{
+	Suite *s = suite_create("mailbox");
+	TCase *c = tcase_create("mailbox");
+
+	tcase_add_loop_test(
+		c, each_address_finds_its_mailbox_or_its_verdict, 0, COUNT(cases));
+	tcase_add_test(c, a_very_long_address_is_no_such_user_of_an_owned_domain);
+	tcase_add_test(c, an_empty_table_bounces_nobody);
+	tcase_add_loop_test(c, a_damaged_table_bounces_nobody, 0, COUNT(damages));
+	tcase_add_test(c, the_common_case_asks_twice);
+	tcase_add_test(c, defaults_come_from_the_domain_then_the_settings);
+	tcase_add_test(c, a_mailbox_has_what_its_record_says);
+	tcase_add_loop_test(c, the_record_alone_decides, 0, COUNT(policies));
+	tcase_add_loop_test(c, a_record_is_checked_before_it_goes_in, 0, COUNT(checks));
+	tcase_add_test(c, without_a_setting_the_hosts_name_is_local);
+	suite_add_tcase(s, c);
+	return s;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(mailbox_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
