@@ -46,7 +46,7 @@ note_age(struct folders *f, const struct timespec *ctime)
 	struct timespec now = {0};
 	int64_t age, grain = grain_of(ctime);
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	clock_gettime(CLOCK_REALTIME, &now);
 	age = nanoseconds(&now) - nanoseconds(ctime);
 	if (age > -grain && age < grain && grain - age > f->young_ns)
 		f->young_ns = grain - age;
