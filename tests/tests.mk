@@ -76,5 +76,7 @@ coverage: lint-deps
 lint: lint-deps
 	@tests/lint
 
+include tests/bench/bench.mk
+
 .PHONY: deps bench-deps lint-deps unit test demo test-model test-power test-storm test-san \
 	coverage lint

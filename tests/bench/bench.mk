@@ -1,0 +1,32 @@
+# make bench: the programs that it needs besides Brim's own.
+
+BENCH = $(addprefix $B/bench/,driver floor load echo scan)
+
+$B/bench/driver $B/bench/load: $B/bench/%: $B/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $<
+
+# Linked as tightly as a program can be.
+$B/bench/floor: $B/tests/bench/floor.o
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -static -o $@ $<
+
+$B/bench/echo: $B/tests/bench/echo.o
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $< -levent_core
+
+$B/bench/scan: $B/tests/bench/scan.o $B/rooms.a $B/libbrim.a
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^
+
+bench: bench-deps
+	@$(MAKE) --no-print-directory all bench-programs
+	@BRIM_BIN=$B/bin tests/bench/run $B/bench
+
+bench-programs: $(BENCH)
+
+.PHONY: bench bench-programs
