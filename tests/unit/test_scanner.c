@@ -1,0 +1,624 @@
+/*
+ * The scanner with a fake ledger: real processes, killed at the wrong moments, and a
+ * child that talks nonsense.
+ */
+#include <check.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../quotad/scanner.h"
+
+#define USER_ID 54321
+
+struct account {
+	const char *name;
+	char path[128];
+	const char *names[8]; /* that a count is to look for */
+	int counted, probed, failed, seen;
+	char seen_names[256], text[REASON_SIZE];
+	struct ledger_count found;
+	double when; /* of the last answer */
+};
+
+static char root[64];
+static struct account alice = {.name = "alice"}, bob = {.name = "bob"};
+static struct scanner *scanner;
+static struct event_base *base;
+static int died, kills;
+
+/* --- the fake ledger -------------------------------------------------------------- */
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+const char *
+ledger_name(const struct account *a)
+{
+	return a->name;
+}
+
+static void kill_children(void);
+
+void
+ledger_count_names(struct ledger *l, struct account *a,
+	void (*name)(void *arg, const char *name), void *arg)
+{
+	(void)l;
+	if (kills) {
+		kills--;
+		kill_children();
+	}
+	for (int i = 0; a->names[i]; i++)
+		name(arg, a->names[i]);
+}
+
+void
+ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
+{
+	(void)l;
+	a->counted++;
+	a->failed = c->failed;
+	a->found = *c;
+	a->seen_names[0] = '\0';
+	for (size_t i = 0; i < c->seen_count; i++) {
+		strcat(a->seen_names, c->seen[i]);
+		strcat(a->seen_names, ";");
+	}
+	snprintf(a->text, sizeof a->text, "%s", c->text ? c->text : "");
+	a->when = seconds();
+}
+
+void
+ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
+{
+	(void)l;
+	a->probed++;
+	a->failed = failed;
+	a->found.stamp = stamp;
+	a->when = seconds();
+}
+
+/* --- processes -------------------------------------------------------------------- */
+
+/* The parent of a process, its name and state, from /proc; -1 if it has gone. */
+static int
+read_stat(int pid, char name[32], char *state)
+{
+	char path[64];
+	int parent = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%*d (%31[^)]) %c %d", name, state, &parent) != 3)
+		parent = -1;
+	if (f)
+		fclose(f);
+	return parent;
+}
+
+/* Live children of a process, scanner processes all; returns how many. */
+static int
+children_of(int parent, int *pids, int most)
+{
+	char path[64];
+	int n = 0, pid;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
+	f = fopen(path, "r");
+	while (f && n < most && fscanf(f, "%d", &pid) == 1)
+		pids[n++] = pid;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* The first scanner is this process's one child; its spare is a child of that. */
+static int
+first_pid(void)
+{
+	int pid[8];
+
+	ck_assert_int_ge(children_of(getpid(), pid, 8), 1);
+	return pid[0];
+}
+
+static void
+run_for(int ms)
+{
+	struct timeval time = {ms / 1000, ms % 1000 * 1000};
+
+	event_base_loopexit(base, &time);
+	event_base_dispatch(base);
+}
+
+static int
+spare_pid(void)
+{
+	int pid[8];
+
+	for (int i = 0; i < 100; i++) {
+		if (children_of(first_pid(), pid, 8) >= 1)
+			return pid[0];
+		run_for(10);
+	}
+	ck_abort_msg("no spare");
+	return -1;
+}
+
+/* Kills what the first scanner has forked, but its spare. */
+static void
+kill_children(void)
+{
+	int pid[64], first = first_pid(), n = children_of(first, pid, 64);
+
+	for (int i = 1; i < n; i++)
+		kill(pid[i], SIGKILL);
+}
+
+/* --- mailboxes -------------------------------------------------------------------- */
+
+static int
+remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
+{
+	(void)st;
+	(void)what;
+	(void)where;
+	return remove(path);
+}
+
+static void
+put(const struct account *a, const char *name)
+{
+	char path[400];
+
+	snprintf(path, sizeof path, "%s%s", a->path, name);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+}
+
+static void
+make_box(struct account *a)
+{
+	char path[160];
+
+	snprintf(a->path, sizeof a->path, "%s/%s/", root, a->name);
+	mkdir(a->path, 0700);
+	snprintf(path, sizeof path, "%snew", a->path);
+	mkdir(path, 0700);
+	snprintf(path, sizeof path, "%scur", a->path);
+	mkdir(path, 0700);
+}
+
+static void
+on_died(void *arg)
+{
+	(void)arg;
+	died++;
+}
+
+static void
+start_as(const struct privileges_user *user)
+{
+	struct reason why;
+
+	scanner = scanner_start(user, &why);
+	ck_assert_msg(scanner != NULL, "%s", why.text);
+	base = event_base_new();
+	ck_assert_int_eq(scanner_attach(scanner, base, NULL, on_died, NULL), 0);
+}
+
+static void
+setup(void)
+{
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+	strcpy(root, "/dev/shm/brim-scanner.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	chmod(root, 0755);
+	make_box(&alice);
+	make_box(&bob);
+	start_as(NULL);
+}
+
+static void
+teardown(void)
+{
+	scanner_stop(&scanner);
+	event_base_free(base);
+	nftw(root, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+count(struct account *a)
+{
+	scanner_count(scanner, &(struct scanner_job){.account = a, .path = a->path});
+}
+
+static void
+probe(struct account *a)
+{
+	scanner_probe(scanner, &(struct scanner_job){.account = a, .path = a->path});
+}
+
+static void
+wait_for(const int *what, int n, int ms)
+{
+	for (int i = 0; i < ms && *what < n; i++)
+		run_for(1);
+	ck_assert_int_eq(*what, n);
+}
+
+static void
+fill(const struct account *a, int n)
+{
+	char name[64];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "cur/%d.M%d.host,S=10:2,S", i, i);
+		put(a, name);
+	}
+}
+
+/* --- tests ------------------------------------------------------------------------ */
+
+START_TEST(count_brings_the_numbers_and_the_names_seen)
+{
+	put(&alice, "new/1.a b%.host,S=100");
+	put(&alice, "cur/2.b.host,S=20:2,S");
+	alice.names[0] = "1.a b%.host,S=100";
+	alice.names[1] = "END";
+	alice.names[2] = "2.b.host,S=20";
+	count(&alice);
+	ck_assert_int_eq(alice.counted, 0);
+	wait_for(&alice.counted, 1, 2000);
+	ck_assert_int_eq(alice.failed, 0);
+	ck_assert_int_eq(alice.found.exact, 1);
+	ck_assert_uint_eq(alice.found.bytes, 120);
+	ck_assert_uint_eq(alice.found.messages, 2);
+	ck_assert_str_eq(alice.seen_names, "1.a b%.host,S=100;2.b.host,S=20;");
+}
+END_TEST
+
+START_TEST(probe_brings_the_stamp_of_the_count)
+{
+	uint64_t stamp;
+
+	put(&alice, "new/1.a.host,S=100");
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	stamp = alice.found.stamp;
+	probe(&alice);
+	wait_for(&alice.probed, 1, 2000);
+	ck_assert_uint_eq(alice.found.stamp, stamp);
+	put(&alice, "new/2.b.host,S=100");
+	probe(&alice);
+	wait_for(&alice.probed, 2, 2000);
+	ck_assert_uint_ne(alice.found.stamp, stamp);
+}
+END_TEST
+
+START_TEST(settings_of_the_job_reach_the_count)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s.Junk", alice.path);
+	mkdir(path, 0700);
+	snprintf(path, sizeof path, "%s.Junk/new", alice.path);
+	mkdir(path, 0700);
+	put(&alice, ".Junk/new/1.a,S=1000");
+	snprintf(path, sizeof path, "%snew/2.b,S=1", alice.path);
+	f = fopen(path, "w");
+	fputs("long", f);
+	fclose(f);
+	scanner_count(
+		scanner, &(struct scanner_job){&alice, alice.path, "Trash Junk", 1});
+	wait_for(&alice.counted, 1, 2000);
+	ck_assert_uint_eq(alice.found.bytes, 4);
+}
+END_TEST
+
+START_TEST(mailbox_that_cannot_be_read_fails_with_a_reason)
+{
+	snprintf(alice.path, sizeof alice.path, "relative/");
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	ck_assert_int_eq(alice.failed, 1);
+	ck_assert_ptr_nonnull(strstr(alice.text, "not an absolute path"));
+	probe(&alice);
+	wait_for(&alice.probed, 1, 2000);
+	ck_assert_int_eq(alice.failed, 1);
+}
+END_TEST
+
+START_TEST(path_too_long_for_a_job_fails)
+{
+	char *path = malloc(5001);
+
+	memset(path, '/', 5000);
+	path[5000] = '\0';
+	scanner_count(scanner, &(struct scanner_job){.account = &alice, .path = path});
+	ck_assert_int_eq(alice.counted, 0);
+	wait_for(&alice.counted, 1, 2000);
+	ck_assert_int_eq(alice.failed, 1);
+	free(path);
+}
+END_TEST
+
+START_TEST(child_killed_is_asked_for_again)
+{
+	spare_pid();
+	put(&alice, "new/1.a.host,S=100");
+	kills = 3;
+	count(&alice);
+	wait_for(&alice.counted, 1, 5000);
+	ck_assert_int_eq(alice.failed, 0);
+	ck_assert_uint_eq(alice.found.bytes, 100);
+}
+END_TEST
+
+START_TEST(child_that_dies_every_time_fails)
+{
+	spare_pid();
+	kills = 4;
+	count(&alice);
+	wait_for(&alice.counted, 1, 5000);
+	ck_assert_int_eq(alice.failed, 1);
+	ck_assert_ptr_nonnull(strstr(alice.text, "died 4 times"));
+	count(&alice);
+	wait_for(&alice.counted, 2, 5000);
+	ck_assert_int_eq(alice.failed, 0);
+}
+END_TEST
+
+START_TEST(spare_takes_over_from_a_killed_scanner)
+{
+	int first = first_pid(), spare = spare_pid(), pid[8];
+
+	kill(first, SIGKILL);
+	for (int i = 0; i < 20; i++) {
+		count(&alice);
+		probe(&bob);
+	}
+	wait_for(&alice.counted, 20, 5000);
+	wait_for(&bob.probed, 20, 5000);
+	ck_assert_int_eq(alice.failed, 0);
+	ck_assert_int_eq(bob.failed, 0);
+	run_for(50);
+	ck_assert_int_ge(children_of(spare, pid, 8), 1);
+	ck_assert_int_eq(died, 0);
+}
+END_TEST
+
+START_TEST(jobs_that_a_stopped_scanner_took_with_it_are_asked_again)
+{
+	int first = first_pid();
+
+	spare_pid();
+	kill(first, SIGSTOP);
+	for (int i = 0; i < 10; i++)
+		count(&alice);
+	run_for(100);
+	ck_assert_int_eq(alice.counted, 0);
+	kill(first, SIGKILL);
+	wait_for(&alice.counted, 10, 5000);
+	ck_assert_int_eq(alice.failed, 0);
+}
+END_TEST
+
+START_TEST(spare_that_dies_is_replaced)
+{
+	int spare = spare_pid();
+
+	kill(spare, SIGKILL);
+	run_for(1300);
+	ck_assert_int_ne(spare_pid(), spare);
+	kill(first_pid(), SIGKILL);
+	count(&alice);
+	wait_for(&alice.counted, 1, 5000);
+	ck_assert_int_eq(alice.failed, 0);
+	ck_assert_int_eq(died, 0);
+}
+END_TEST
+
+START_TEST(death_of_both_is_told)
+{
+	int first = first_pid(), spare = spare_pid();
+
+	kill(spare, SIGKILL);
+	kill(first, SIGKILL);
+	count(&alice);
+	wait_for(&died, 1, 5000);
+	wait_for(&alice.counted, 1, 5000);
+	ck_assert_int_eq(alice.failed, 1);
+	ck_assert_ptr_nonnull(strstr(alice.text, "gone"));
+}
+END_TEST
+
+START_TEST(scanner_ends_with_the_daemon)
+{
+	int first = first_pid(), spare = spare_pid();
+	char name[32], state = '?';
+
+	scanner_stop(&scanner);
+	for (int i = 0; i < 200; i++) {
+		if (read_stat(spare, name, &state) < 0 || state == 'Z')
+			break;
+		usleep(10000);
+	}
+	ck_assert(read_stat(first, name, &state) < 0);
+	ck_assert(read_stat(spare, name, &state) < 0 || state == 'Z');
+}
+END_TEST
+
+START_TEST(signals_that_end_the_daemon_do_not_end_the_scanner)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+
+	spare_pid();
+	for (int i = 0; i < 4; i++)
+		kill(first_pid(), signals[i]);
+	count(&alice);
+	wait_for(&alice.counted, 1, 5000);
+	ck_assert_int_eq(alice.failed, 0);
+	ck_assert_int_eq(died, 0);
+}
+END_TEST
+
+START_TEST(count_of_a_huge_mailbox_delays_no_probe)
+{
+	double began;
+
+	fill(&alice, 100000);
+	began = seconds();
+	for (int i = 0; i < 40; i++)
+		count(&alice);
+	for (int i = 0; i < 10; i++)
+		probe(&bob);
+	wait_for(&bob.probed, 10, 5000);
+	ck_assert_int_lt(alice.counted, 40);
+	printf("10 probes beside 40 counts of 100000 messages: %.1f ms\n",
+		(bob.when - began) * 1e3);
+	wait_for(&alice.counted, 40, 60000);
+	ck_assert_uint_eq(alice.found.messages, 100000);
+	ck_assert_int_eq(alice.found.exact, 1);
+}
+END_TEST
+
+START_TEST(probes_are_cheap)
+{
+	double began;
+
+	spare_pid();
+	began = seconds();
+	for (int i = 0; i < 1000; i++)
+		probe(&bob);
+	wait_for(&bob.probed, 1000, 20000);
+	printf("a probe: %.0f us\n", (bob.when - began) * 1e3);
+}
+END_TEST
+
+START_TEST(many_jobs_leave_nothing_open)
+{
+	int before = dup(0), after;
+
+	close(before);
+	for (int i = 0; i < 300; i++) {
+		probe(&bob);
+		count(&bob);
+	}
+	wait_for(&bob.probed, 300, 20000);
+	wait_for(&bob.counted, 300, 20000);
+	after = dup(0);
+	close(after);
+	ck_assert_int_eq(before, after);
+}
+END_TEST
+
+/* A line of /proc/PID/status, as a number in the base. */
+static uint64_t
+status_of(int pid, const char *name, int number_base)
+{
+	char path[64], line[256];
+	uint64_t n = UINT64_MAX;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof line, f))
+		if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
+			n = strtoull(line + strlen(name) + 1, NULL, number_base);
+	fclose(f);
+	return n;
+}
+
+START_TEST(scanner_of_root_can_read_and_nothing_else)
+{
+	const struct privileges_user user = {USER_ID, USER_ID};
+	const uint64_t read_search = 1 << 2;
+	int pids[2];
+
+	scanner_stop(&scanner);
+	event_base_free(base);
+	start_as(&user);
+	chmod(alice.path, 0700);
+	put(&alice, "new/1.a.host,S=100");
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	ck_assert_msg(!alice.failed, "%s", alice.text);
+	ck_assert_uint_eq(alice.found.bytes, 100);
+	pids[0] = first_pid();
+	pids[1] = spare_pid();
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(status_of(pids[i], "Uid", 10), USER_ID);
+		ck_assert_uint_eq(status_of(pids[i], "CapPrm", 16), read_search);
+		ck_assert_uint_eq(status_of(pids[i], "CapEff", 16), read_search);
+		ck_assert_uint_eq(status_of(pids[i], "CapBnd", 16), 0);
+		ck_assert_uint_eq(status_of(pids[i], "CapInh", 16), 0);
+		ck_assert_uint_eq(status_of(pids[i], "CapAmb", 16), 0);
+		ck_assert_uint_eq(status_of(pids[i], "NoNewPrivs", 10), 1);
+	}
+}
+END_TEST
+
+START_TEST(user_that_cannot_be_had_stops_the_start)
+{
+	const struct privileges_user user = {0, 0};
+	struct reason why;
+
+	ck_assert_ptr_null(scanner_start(&user, &why));
+	ck_assert_ptr_nonnull(strstr(why.text, "did not start"));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("scanner");
+	TCase *c = tcase_create("scanner");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_set_timeout(c, 120);
+	tcase_add_test(c, count_brings_the_numbers_and_the_names_seen);
+	tcase_add_test(c, probe_brings_the_stamp_of_the_count);
+	tcase_add_test(c, settings_of_the_job_reach_the_count);
+	tcase_add_test(c, mailbox_that_cannot_be_read_fails_with_a_reason);
+	tcase_add_test(c, path_too_long_for_a_job_fails);
+	tcase_add_test(c, child_killed_is_asked_for_again);
+	tcase_add_test(c, child_that_dies_every_time_fails);
+	tcase_add_test(c, spare_takes_over_from_a_killed_scanner);
+	tcase_add_test(c, jobs_that_a_stopped_scanner_took_with_it_are_asked_again);
+	tcase_add_test(c, spare_that_dies_is_replaced);
+	tcase_add_test(c, death_of_both_is_told);
+	tcase_add_test(c, scanner_ends_with_the_daemon);
+	tcase_add_test(c, signals_that_end_the_daemon_do_not_end_the_scanner);
+	tcase_add_test(c, count_of_a_huge_mailbox_delays_no_probe);
+	tcase_add_test(c, probes_are_cheap);
+	tcase_add_test(c, many_jobs_leave_nothing_open);
+	tcase_add_test(c, scanner_of_root_can_read_and_nothing_else);
+	tcase_add_test(c, user_that_cannot_be_had_stops_the_start);
+	suite_add_tcase(suite, c);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
