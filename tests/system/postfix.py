@@ -42,6 +42,7 @@ QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "
           "private", "saved", "trace")
 
 SERVICES = """\
+pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
 rewrite   unix  - - n - - trivial-rewrite
@@ -79,6 +80,17 @@ class Message:
         return self.postfix.wait(
             lambda: (self._fates(recipient)[nth:] or [None])[0],
             f"what becomes of {self.queue_id} to {recipient}")
+
+    def retry(self, recipient=None):
+        """Has the queue tried until there is a new fate for this recipient; returns it."""
+        recipient = recipient or self.recipients[0]
+        old = self.seen[recipient] = len(self._fates(recipient))
+        limit = time.monotonic() + PATIENCE
+        while len(self._fates(recipient)) == old and time.monotonic() < limit:
+            self.postfix.flush()
+            with contextlib.suppress(AssertionError):
+                self.postfix.wait(lambda: len(self._fates(recipient)) > old, "it", patience=1)
+        return self.fate(recipient)
 
     def _fates(self, recipient):
         line = re.compile(
@@ -228,6 +240,15 @@ queue_run_delay = 1000s
         """Queue ids of the messages that are still there."""
         listing = subprocess.run(["postqueue", "-j"], check=True, capture_output=True)
         return re.findall(r'"queue_id": "(\w+)"', listing.stdout.decode())
+
+    def drain(self, messages):
+        """Has the queue tried until none of the messages is left in it."""
+        waiting = {m.queue_id for m in messages}
+        limit = time.monotonic() + PATIENCE
+        while not waiting.isdisjoint(self.queue()):
+            assert time.monotonic() < limit, "\n".join(self.host.log_lines()[-40:])
+            self.flush()
+            time.sleep(0.2)
 
     def drop(self, message):
         """Takes a message out of the queue."""
