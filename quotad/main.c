@@ -22,7 +22,6 @@
 
 #define STATUS_FAILED 1
 #define STATUS_USAGE  64
-#define SPARE_FILES   256 /* descriptors beside those of clients */
 #define USAGE         "usage: quotad [-v] [-c FILE]\n"
 
 struct start {
@@ -176,21 +175,26 @@ make_directories(struct start *s, struct reason *why)
 	return make_private(s, s->server.conf.usage_dir, why);
 }
 
+/* Root may raise the hard limit, unless it is root of a container. What can't be had is
+ * no reason not to start. */
 static int
 raise_limits(struct start *s, struct reason *why)
 {
-	rlim_t wanted = s->server.conf.max_connections + SPARE_FILES;
+	rlim_t wanted = s->server.conf.max_connections + PEER_OTHER_FILES;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
 		return reason_errno(why, "RLIMIT_NOFILE");
-	if (s->as_root && r.rlim_max < wanted)
-		r.rlim_max = wanted;
-	r.rlim_cur = wanted < r.rlim_max ? wanted : r.rlim_max;
-	if (r.rlim_cur < wanted)
-		log_warning("only %lu descriptors for max_connections = %lu",
-			(unsigned long)r.rlim_cur,
-			(unsigned long)s->server.conf.max_connections);
+	if (r.rlim_max < wanted) {
+		const struct rlimit raised = {wanted, wanted};
+
+		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+			return 0;
+		log_warning("only %ju descriptors for max_connections = %ju",
+			(uintmax_t)r.rlim_max, (uintmax_t)s->server.conf.max_connections);
+		wanted = r.rlim_max;
+	}
+	r.rlim_cur = wanted;
 	return setrlimit(RLIMIT_NOFILE, &r) == -1 ? reason_errno(why, "RLIMIT_NOFILE")
 						  : 0;
 }

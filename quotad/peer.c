@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -98,10 +99,25 @@ look_up_trusted(struct peers *p, const char *list)
 	return result;
 }
 
+/* Where the system gives fewer descriptors than were asked for, clients take what is left
+ * beside the scanner's and the store's: better to tell the last ones than to starve. */
+static uint64_t
+room_for_clients(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		return 0;
+	return r.rlim_cur > 2 * PEER_OTHER_FILES ? r.rlim_cur - PEER_OTHER_FILES
+						 : r.rlim_cur / 2;
+}
+
 int
 peers_configure(struct peers *p, const struct conf *c)
 {
-	p->max_connections = c->max_connections;
+	uint64_t room = room_for_clients();
+
+	p->max_connections = c->max_connections < room ? c->max_connections : room;
 	p->max_user_connections = c->max_user_connections;
 	p->max_user_tickets = c->max_user_tickets;
 	if (look_up_trusted(p, c->trusted_users) == -1)

@@ -17,6 +17,8 @@
 #include "conf.h"
 #include "reason.h"
 
+#define PEER_OTHER_FILES 256 /* descriptors beside those of clients */
+
 struct peers;
 struct peer_user; /* one uid that has connections */
 
@@ -45,9 +47,10 @@ int peer_is_trusted(const struct peer *peer);
 int peer_may_ask(const struct peer *peer, uid_t owner);
 uid_t peer_uid(const struct peer *peer);
 
-/* Adds to (or with a negative number takes from) the user's open tickets. */
+/* Adds to (or with a negative number takes from) the user's tickets, open or asked for.
+ */
 void peer_count_tickets(struct peer *peer, int64_t more);
-/* Tickets that the user may have at a time, and how many are open. */
+/* Tickets that the user may have at a time, and how many it has. */
 uint64_t peer_ticket_limit(const struct peers *p, const struct peer *peer);
 uint64_t peer_tickets(const struct peer *peer);
 

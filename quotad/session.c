@@ -128,14 +128,16 @@ put_out_ready(struct session *s)
 		mark_todo(s);
 }
 
+/* What waits for the ledger may become a ticket. */
 static void
 charge_tickets(struct session *s)
 {
-	int64_t more = (int64_t)(s->connection.tickets - s->counted_tickets);
+	uint64_t tickets = s->connection.tickets + s->connection.waiting;
+	int64_t more = (int64_t)(tickets - s->counted_tickets);
 
 	if (more != 0)
 		peer_count_tickets(&s->peer, more);
-	s->counted_tickets = s->connection.tickets;
+	s->counted_tickets = tickets;
 }
 
 static void

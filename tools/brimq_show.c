@@ -18,6 +18,7 @@ static const struct tool_column columns[] = {
 	{"", 0},
 	{"MESSAGES", 1},
 	{"STATE", 0},
+	{"FOR", 0},
 };
 
 static const struct tool_column recount_columns[] = {
@@ -122,24 +123,20 @@ show_bar(const struct numbers *n, char bar[BAR + 3])
 }
 
 static const char *
-show_state(const struct numbers *n, char *text, size_t size)
+show_state(const struct numbers *n)
 {
-	char time[AMOUNT_SIZE];
-
 	if (!n->known)
-		return "not counted";
+		return "uncounted";
 	if (n->full_for)
-		snprintf(text, size, "full for %s", amount_show_time(n->full_for, time));
-	else
-		snprintf(text, size, "%s", is_over(n) ? "over" : "");
-	return text;
+		return "full";
+	return is_over(n) ? "over" : "";
 }
 
 static int
 show_row(struct brimq_show *s, const char *mailbox, const struct numbers *n)
 {
 	char used[AMOUNT_SIZE], limit[AMOUNT_SIZE], percent[AMOUNT_SIZE], bar[BAR + 3],
-		messages[2 * AMOUNT_SIZE], state[AMOUNT_SIZE + 16];
+		messages[2 * AMOUNT_SIZE], full_for[AMOUNT_SIZE];
 	const char *const cells[COUNT(columns)] = {
 		mailbox,
 		n->known ? amount_show(n->used, used) : "?",
@@ -147,7 +144,8 @@ show_row(struct brimq_show *s, const char *mailbox, const struct numbers *n)
 		percent,
 		show_bar(n, bar),
 		messages,
-		show_state(n, state, sizeof state),
+		show_state(n),
+		n->full_for ? amount_show_time(n->full_for, full_for) : "",
 	};
 	int at = 0;
 
