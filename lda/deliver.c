@@ -52,9 +52,10 @@ store_message(struct delivery *d, struct outcome *o)
 	       mailbox_policy(&d->mailbox, &d->conf, 0, o) || /* disabled? moved? */
 	       quota_check(q, d->mailbox.key, o) ||           /* full already? */
 	       store_open(s, d->mailbox.path, o) ||           /* its Maildir */
+	       message_read_top(&d->message, o) ||            /* standard input */
 	       quota_checked(q, o) ||                         /* not full */
 	       store_begin(s, o) ||                           /* a nameless file */
-	       copy_message(d, o) ||                          /* standard input */
+	       copy_message(d, o) ||                          /* all of it */
 	       store_choose_name(s, o) ||                     /* its size is known */
 	       quota_reserve(q, s->name, s->bytes) ||         /* room for this? */
 	       store_sync(s, o) ||                            /* bytes on disk */
