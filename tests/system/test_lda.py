@@ -1137,6 +1137,51 @@ def test_silence_and_nothing_else_on_success(brim):
     assert (result.status, result.output, result.errors) == (0, b"", b"")
 
 
+# --- the log ------------------------------------------------------------------------
+
+
+KEYS = ["recipient", "mailbox", "sender", "bytes", "verdict", "code", "ticket", "name", "ms"]
+
+
+def logged(brim, *arguments, env=""):
+    """The lines that one delivery sends to syslog, in a /dev of its own."""
+    path = brim.folder / "log"
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(path))
+        path.chmod(0o666)
+        log.setblocking(False)
+        script = (f"mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && "
+                  f"ln -s {path} /dev/log && exec setpriv --reuid={UID} --regid={UID} "
+                  f"--clear-groups \"$0\" -c {brim.conf} \"$@\"")
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, BIN / "lda", *arguments], input=b"\nx\n",
+            capture_output=True)
+        lines = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lines.append(log.recv(8192).decode("ascii"))
+    return done, lines
+
+
+def test_delivery_is_one_line_of_the_log(brim):
+    done, (line,) = logged(brim, "-d", "Alice+x@example.org", "-f", "bob@x")
+    assert done.returncode == 0
+    assert re.match(r"<22>brim-lda\[\d+\]: recipient=Alice\+x@example.org "
+                    r"mailbox=alice@example.org sender=<bob@x> bytes=\d+ "
+                    r"verdict=delivered code=2.0.0 ticket=7 name=\S+,S=\d+ ms=\d+$", line)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["-d", "nobody@example.org"], ["-d", "a\nb c=\x01%@x"], ["-x"], [], ["-d", "a" * 9999]])
+def test_refusal_is_one_line_of_the_log_with_its_reason(brim, arguments):
+    done, (line,) = logged(brim, *arguments)
+    fields = line.split(": ", 1)[1]
+    assert [w.split("=")[0] for w in fields.split(' reason="')[0].split(" ")] == KEYS
+    assert done.stdout.split(b" ", 1)[1].strip().decode() in line
+
+
 # --- the real quotad ----------------------------------------------------------------
 
 
