@@ -25,6 +25,7 @@
 struct users_edit {
 	struct users copy; /* its path is the table's, for reasons */
 	int dir, lock;
+	int fresh;      /* there was no table */
 	char *name;     /* in dir: of the table */
 	char *new_name; /* of the copy */
 	char *lock_name;
@@ -153,8 +154,10 @@ fill_copy(struct users_edit *e, int create, struct reason *why)
 	int result, from;
 
 	if (create && fstatat(e->dir, e->name, &st, AT_SYMLINK_NOFOLLOW) &&
-		errno == ENOENT)
+		errno == ENOENT) {
+		e->fresh = 1;
 		return 0;
+	}
 	from = users_db_open_file(e->dir, e->name, e->copy.path, &st, why);
 	if (from < 0)
 		return -1;
@@ -258,7 +261,7 @@ need_copy(struct users_edit *e, struct reason *why)
 		return 0;
 	if (fstat(e->copy.fd, &e->copy.stat))
 		return reason_errno(why, "%s.new: stat", e->copy.path);
-	if (e->copy.stat.st_size == 0)
+	if (e->fresh)
 		return make_empty(e, why);
 	return users_db_check_meta(&e->copy, why) ||
 			       users_db_check_numbers(&e->copy, why) ||

@@ -202,10 +202,11 @@ const char *
 tool_nearest(const char *word, const char *(*name)(size_t i))
 {
 	const char *candidate, *best = NULL;
-	size_t least = 3; /* more is another word */
+	size_t least = 4; /* more is another word */
 
 	for (size_t i = 0; (candidate = name(i)); i++) {
-		size_t d = distance(word, candidate);
+		/* people get the first letter right */
+		size_t d = distance(word, candidate) + (word[0] != candidate[0]);
 
 		if (d < least && d < strlen(candidate)) {
 			least = d;
