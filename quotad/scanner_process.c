@@ -23,7 +23,10 @@
 static rlim_t address_space = RLIM_INFINITY; /* that a child may have */
 
 /* How every process of the scanner ends. */
-static void __attribute__((noreturn)) leave(int status)
+static void leave(int status) __attribute__((noreturn));
+
+static void
+leave(int status)
 {
 #ifdef BRIM_COVERAGE
 	extern void __gcov_dump(void);
@@ -164,8 +167,10 @@ close_others(int fd)
 }
 
 static void serve(int socket) __attribute__((noreturn));
+static void run_job(int fd, const char *line, size_t length) __attribute__((noreturn));
 
-static void __attribute__((noreturn)) run_job(int fd, const char *line, size_t length)
+static void
+run_job(int fd, const char *line, size_t length)
 {
 	static const struct {
 		const char *word;

@@ -33,6 +33,7 @@
 #include "syncer.h"
 
 #define STORE         "usage" /* the environment's directory inside usage_dir */
+#define TABLE         "usage.db"
 #define MEMORY_MARK   "quotad.memory"
 #define BOOT_MARK     "quotad.boot"
 #define CACHE_BYTES   (2U << 20)
@@ -164,7 +165,7 @@ open_table(struct usage *u)
 	if (!error)
 		error = u->db->set_pagesize(u->db, 4096);
 	if (!error)
-		error = u->db->open(u->db, NULL, "usage.db", NULL, DB_BTREE,
+		error = u->db->open(u->db, NULL, TABLE, NULL, DB_BTREE,
 			DB_CREATE | DB_AUTO_COMMIT, 0600);
 	return error;
 }
@@ -329,7 +330,42 @@ load(struct usage *u, struct reason *why)
 	return 0;
 }
 
-static void __attribute__((noreturn)) try_in_child(struct usage *u)
+/* Reads every page of the table, since one of zeros has a checksum that fits: the load
+ * would end there and miss what came behind. Recovery has written all pages. */
+static int
+verify_table(struct usage *u, struct reason *why)
+{
+	char *path;
+	DB *db;
+	int error;
+
+	if (asprintf(&path, "%s/" TABLE, u->path) < 0)
+		return reason_errno(why, "%s", u->path);
+	error = db_create(&db, NULL, 0);
+	if (!error) {
+		db->set_errcall(db, on_error);
+		error = db->verify(db, path, NULL, NULL, 0);
+	}
+	free(path);
+	return error ? reason_set(why, "the table: %s", db_strerror(error)) : 0;
+}
+
+static int
+try_store(struct usage *u, struct reason *why)
+{
+	int bad;
+
+	if (open_environment(u, why))
+		return -1;
+	bad = load(u, why);
+	close_environment(u);
+	return bad ? -1 : verify_table(u, why);
+}
+
+static void try_in_child(struct usage *u) __attribute__((noreturn));
+
+static void
+try_in_child(struct usage *u)
 {
 	const struct rlimit cpu = {CHECK_SECONDS, CHECK_SECONDS}, core = {0, 0};
 	struct reason why;
@@ -339,13 +375,9 @@ static void __attribute__((noreturn)) try_in_child(struct usage *u)
 	alarm(CHECK_SECONDS);
 	setrlimit(RLIMIT_CPU, &cpu);
 	setrlimit(RLIMIT_CORE, &core);
-	bad = open_environment(u, &why);
-	if (!bad && (bad = load(u, &why)))
-		close_environment(u);
+	bad = try_store(u, &why);
 	if (bad)
 		log_error("usage store: %s", why.text);
-	else
-		close_environment(u);
 	_exit(bad ? 1 : 0);
 }
 
@@ -371,7 +403,6 @@ is_sound(struct usage *u)
 
 /* --- saving ----------------------------------------------------------------------- */
 
-/* In memory there is nothing to do but to look after the mark. */
 static int
 begin(struct usage *u)
 {
@@ -385,6 +416,7 @@ begin(struct usage *u)
 	return error ? -1 : 0;
 }
 
+/* In memory there is nothing to do but to look after the mark. */
 static int
 put(struct usage *u, const char *key, size_t key_size, char *value, size_t value_size)
 {
