@@ -1,0 +1,250 @@
+/*
+ * The daemon's side of the scanner against a scanner that a hostile mailbox owns:
+ * whatever it says, the job fails and the daemon goes on.
+ */
+#include <check.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "../../quotad/scanner.h"
+#include "../../quotad/scanner_process.h"
+#include "record.h"
+
+struct account {
+	int counted, probed, failed;
+	size_t seen;
+	uint64_t bytes;
+	char text[REASON_SIZE];
+};
+
+static struct account alice;
+static struct scanner *scanner;
+static struct event_base *base;
+
+/* --- the fake ledger -------------------------------------------------------------- */
+
+const char *
+ledger_name(const struct account *a)
+{
+	(void)a;
+	return "alice";
+}
+
+void
+ledger_count_names(struct ledger *l, struct account *a,
+	void (*name)(void *arg, const char *name), void *arg)
+{
+	(void)l;
+	(void)a;
+	name(arg, "1.a");
+	name(arg, "2.b");
+}
+
+void
+ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
+{
+	(void)l;
+	a->counted++;
+	a->failed = c->failed;
+	a->bytes = c->bytes;
+	a->seen = c->seen_count;
+	snprintf(a->text, sizeof a->text, "%s", c->text ? c->text : "");
+}
+
+void
+ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
+{
+	(void)l;
+	(void)stamp;
+	a->probed++;
+	a->failed = failed;
+}
+
+/* --- the fake scanner: it says what the job's path tells it to say ------------------ */
+
+static void
+say(int fd, const char *text)
+{
+	static char block[65536];
+	size_t left = 64 * sizeof block;
+
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0 || strcmp(text, "") != 0)
+		return;
+	memset(block, 'x', sizeof block);
+	while (left > 0 && send(fd, block, sizeof block, MSG_NOSIGNAL) > 0)
+		left -= sizeof block;
+}
+
+static void
+answer_job(int socket)
+{
+	char line[8192], control[CMSG_SPACE(sizeof(int))];
+	struct iovec part = {line, sizeof line};
+	struct msghdr m = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control};
+	ssize_t n = recvmsg(socket, &m, 0);
+	struct record job;
+	int fd;
+
+	if (n <= 0)
+		_exit(0);
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
+	if (record_parse(&job, line, (size_t)n, 1, NULL))
+		_exit(1);
+	if (strcmp(job.key, "spare") != 0) {
+		say(fd, record_get(&job, "path"));
+		close(fd);
+	}
+	record_clear(&job);
+}
+
+void
+scanner_process_run(int socket, const struct privileges_user *user)
+{
+	(void)user;
+	signal(SIGPIPE, SIG_IGN);
+	if (send(socket, SCANNER_READY, strlen(SCANNER_READY), 0) < 0)
+		_exit(1);
+	for (;;)
+		answer_job(socket);
+}
+
+/* ---------------------------------------------------------------------------------- */
+
+static void
+on_died(void *arg)
+{
+	(void)arg;
+	ck_abort_msg("the scanner is taken for dead");
+}
+
+static void
+setup(void)
+{
+	struct reason why;
+
+	signal(SIGPIPE, SIG_IGN);
+	scanner = scanner_start(NULL, &why);
+	ck_assert_msg(scanner != NULL, "%s", why.text);
+	base = event_base_new();
+	ck_assert_int_eq(scanner_attach(scanner, base, NULL, on_died, NULL), 0);
+}
+
+static void
+teardown(void)
+{
+	scanner_stop(&scanner);
+	event_base_free(base);
+}
+
+static void
+run_until(const int *what)
+{
+	struct timeval time = {0, 2000};
+
+	for (int i = 0; i < 2000 && *what == 0; i++) {
+		event_base_loopexit(base, &time);
+		event_base_dispatch(base);
+	}
+	ck_assert_int_eq(*what, 1);
+}
+
+static const char *const nonsense[] = {
+	"\n", "\xff\xfe\n",
+	"COUNTED exact=1 bytes=0 messages=0 stamp=0 corrected=0\nEND\n",
+	"PROBED stamp=1\n", "FAILED\n", "SCANNED\nSCANNED\n", "SCANNED\nEND\n",
+	"SCANNED\nCOUNTED exact=2 bytes=0 messages=0 stamp=0 corrected=0\nEND\n",
+	"SCANNED\nCOUNTED exact=1 bytes=-1 messages=0 stamp=0 corrected=0\nEND\n",
+	"SCANNED\nCOUNTED exact=1 bytes=18446744073709551616 messages=0 stamp=0 "
+	"corrected=0\nEND\n",
+	"SCANNED\nCOUNTED exact=1 bytes=0 messages=1 stamp=0 corrected=2\nEND\n",
+	"SCANNED\nCOUNTED bytes=0 messages=0 stamp=0 corrected=0\nEND\n",
+	"SCANNED\nCOUNTED exact=1 bytes=0 messages=2 stamp=0 corrected=0\n"
+	"+1.a\n+2.b\n+3.c\nEND\n",
+	"SCANNED\nCOUNTED exact=1 bytes=0 messages=2 stamp=0 corrected=0\n1.a\nEND\n",
+	"SCANNED\nCOUNTED exact=1 bytes=0 messages=2 stamp=0 corrected=0\n+\nEND\n",
+	"SCANNED\nCOUNTED exact=1 bytes=0 messages=2 stamp=0 corrected=0\n+%zz\nEND\n",
+	"", /* megabytes without an end of line */
+};
+
+START_TEST(nonsense_fails_the_count)
+{
+	scanner_count(scanner, &(struct scanner_job){&alice, nonsense[_i], NULL, 0});
+	run_until(&alice.counted);
+	ck_assert_int_eq(alice.failed, 1);
+	ck_assert_str_eq(alice.text, "the scanner's child answered nonsense");
+}
+END_TEST
+
+static const char *const half_answers[] = {
+	"SCANNED\n",
+	"SCANNED\nCOUNTED exact=1 bytes=0 messages=2 stamp=0 corrected=0\n+1.a\n",
+	"SCAN",
+};
+
+START_TEST(answer_that_stops_half_way_fails_the_count)
+{
+	scanner_count(scanner, &(struct scanner_job){&alice, half_answers[_i], NULL, 0});
+	run_until(&alice.counted);
+	ck_assert_int_eq(alice.failed, 1);
+	ck_assert_str_eq(alice.text, "the scanner's child died 4 times");
+}
+END_TEST
+
+START_TEST(sensible_answer_is_taken)
+{
+	scanner_count(scanner,
+		&(struct scanner_job){&alice,
+			"SCANNED\nCOUNTED exact=1 bytes=18446744073709551615 messages=2 "
+			"stamp=0 corrected=0\n+1.a\nEND\n",
+			NULL, 0});
+	run_until(&alice.counted);
+	ck_assert_int_eq(alice.failed, 0);
+	ck_assert_uint_eq(alice.bytes, UINT64_MAX);
+	ck_assert_uint_eq(alice.seen, 1);
+}
+END_TEST
+
+static const char *const probe_nonsense[] = {
+	"\n", "PROBED\n", "PROBED stamp=x\n", "SCANNED\n", "FAILED why=x\n", ""};
+
+START_TEST(nonsense_fails_the_probe)
+{
+	scanner_probe(
+		scanner, &(struct scanner_job){&alice, probe_nonsense[_i], NULL, 0});
+	run_until(&alice.probed);
+	ck_assert_int_eq(alice.failed, 1);
+}
+END_TEST
+
+#define SIZE(list) (int)(sizeof list / sizeof list[0])
+
+int
+main(void)
+{
+	Suite *suite = suite_create("scanner nonsense");
+	TCase *c = tcase_create("nonsense");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_set_timeout(c, 30);
+	tcase_add_loop_test(c, nonsense_fails_the_count, 0, SIZE(nonsense));
+	tcase_add_loop_test(
+		c, answer_that_stops_half_way_fails_the_count, 0, SIZE(half_answers));
+	tcase_add_test(c, sensible_answer_is_taken);
+	tcase_add_loop_test(c, nonsense_fails_the_probe, 0, SIZE(probe_nonsense));
+	suite_add_tcase(suite, c);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
