@@ -22,6 +22,9 @@ struct users;
 
 /* Opens the table for reading. NULL with the reason. */
 struct users *users_open(const char *path, struct reason *why);
+/* The same for a process that looks up again and again: it keeps more of the table's
+ * pages. */
+struct users *users_open_to_stay(const char *path, struct reason *why);
 void users_close(struct users **u);
 
 /* The open table's file, to be compared with what the path names now. */

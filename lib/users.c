@@ -17,8 +17,10 @@
 
 #include "users_db.h"
 
-/* Pages kept; more costs a fresh process its page faults. */
-#define READER_CACHE (1 << 20)
+/* Pages kept; more costs a fresh process its page faults, fewer cost one that stays a
+ * read and a checksum for each look-up in a large table. */
+#define READER_CACHE  (1 << 20)
+#define STAYING_CACHE (6 << 20)
 
 const char users_key_first[1] = "\001";
 const char users_key_records[1] = "\003";
@@ -178,8 +180,8 @@ users_db_detach(struct users *u, struct reason *why)
 	return error ? users_db_fail(u, error, "close", why) : 0;
 }
 
-struct users *
-users_open(const char *path, struct reason *why)
+static struct users *
+open_table(const char *path, u_int32_t cache, struct reason *why)
 {
 	struct users *u = calloc(1, sizeof *u);
 
@@ -192,9 +194,21 @@ users_open(const char *path, struct reason *why)
 	}
 	u->fd = users_db_open_file(AT_FDCWD, path, path, &u->stat, why);
 	if (u->fd < 0 || users_db_check_meta(u, why) ||
-		users_db_attach(u, DB_RDONLY, READER_CACHE, why))
+		users_db_attach(u, DB_RDONLY, cache, why))
 		users_close(&u);
 	return u;
+}
+
+struct users *
+users_open(const char *path, struct reason *why)
+{
+	return open_table(path, READER_CACHE, why);
+}
+
+struct users *
+users_open_to_stay(const char *path, struct reason *why)
+{
+	return open_table(path, STAYING_CACHE, why);
 }
 
 void

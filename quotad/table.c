@@ -177,7 +177,7 @@ static void
 take_checked(struct table *t)
 {
 	struct reason why;
-	struct users *users = users_open(t->path, &why);
+	struct users *users = users_open_to_stay(t->path, &why);
 
 	if (users == NULL)
 		refuse(t, why.text);
