@@ -201,10 +201,11 @@ byte j, total, opens; /* scratch, 0 between steps */
 #define IS_FILE(i)     (name[i].file != NOWHERE)
 #define IS_TICKET(i)   (name[i].ticket != NONE)
 #define IS_OPEN(i)     (name[i].ticket == OPEN)
-/* the messages that the number must hold, and those that it may (a RESERVE that is read too
- * late gives an ended lda a second ticket, until the next count) */
+/* The messages that the number must hold, and those that it may: a RESERVE that is read too
+ * late may give a counted message a second ticket, until the next count. */
 #define IS_UNCHARGED(i) (IS_FILE(i) && !IS_TICKET(i))
-#define IS_COUNTED(i)  (IS_FILE(i) && !(IS_OPEN(i) && ALIVE(i)))
+#define IS_COUNTED(i)  (IS_FILE(i) && !(IS_OPEN(i) && ALIVE(i) && \
+			name[i].owner == name[i].attempt + 1))
 #define NOT_GONE(i)    (name[i].ticket != GONE)
 #define NO_LINE_AT(i, s) (name[i].line[0] != (s) && name[i].line[1] != (s))
 #define NO_EOF(i)      NO_LINE_AT(i, GRANTED_EOF)
