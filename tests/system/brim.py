@@ -27,6 +27,24 @@ DAEMON_USER = "daemon"  # on every Debian, and nobody's own in a test
 PATIENCE = 20  # seconds that anything may take to start or end
 
 
+def is_sanitized():
+    """Whether lda was built with ASan: then it is linked dynamically, and larger."""
+    with contextlib.suppress(OSError):
+        return b"__asan_init" in (BIN / "lda").read_bytes()
+    return False
+
+
+SANITIZED = is_sanitized()
+
+
+def instruments(prefix):
+    """Environment that a program built with ASan needs: leaks can't be told under strace."""
+    if not SANITIZED:
+        return {}
+    options = os.environ.get("ASAN_OPTIONS", "detect_leaks=1")
+    return {"ASAN_OPTIONS": options + (":detect_leaks=0" if prefix else "")}
+
+
 class Result:
     """What an lda left: exit status (negative: killed by that signal), both streams."""
 
@@ -224,7 +242,7 @@ class Brim:
             [*prefix, BIN / "lda", "-c", self.conf, *map(os.fsencode, arguments)],
             stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             user=uid, group=uid if gid is None else gid, extra_groups=[],
-            env=env or {}, cwd="/", **popen)
+            env={**instruments(prefix), **(env or {})}, cwd="/", start_new_session=True, **popen)
 
     def run_lda(self, *arguments, message=b"Subject: test\n\ntest\n", timeout=60, **popen):
         """Runs lda with the message on standard input; returns a Result."""
@@ -233,7 +251,7 @@ class Brim:
             try:
                 output, errors = lda.communicate(message, timeout)
             except subprocess.TimeoutExpired:
-                lda.kill()
+                os.killpg(lda.pid, signal.SIGKILL)  # what runs under PREFIX, too
                 raise
         return Result(lda.returncode, output, errors, time.monotonic() - start)
 
