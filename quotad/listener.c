@@ -21,13 +21,17 @@
 #define PAUSE_MS  100
 #define SAY_AGAIN 60 /* seconds between two lines about the same trouble */
 
+struct place {
+	int fd;
+	struct evconnlistener *event; /* NULL until the start */
+};
+
 struct listener {
 	char *path; /* NULL: the sockets are systemd's */
 	int lock;
 	int spare; /* a descriptor to fall back on */
-	int *fds;
+	struct place *places;
 	int count;
-	struct evconnlistener **events;
 	struct event *resume;
 	time_t said_at;
 	void (*accepted)(void *arg, int fd);
@@ -130,7 +134,7 @@ listen_at(struct listener *l, const struct sockaddr_un *to, struct reason *why)
 
 	if (fd == -1)
 		return reason_errno(why, "socket");
-	l->fds[l->count++] = fd;
+	l->places[l->count++].fd = fd;
 	if (bind_public(fd, to) == -1 || listen(fd, BACKLOG) == -1)
 		return reason_errno(why, "socket %s", to->sun_path);
 	return 0;
@@ -177,7 +181,7 @@ take_given(struct listener *l, int given, struct reason *why)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
 			fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
 			return reason_errno(why, "descriptor %d from systemd", fd);
-		l->fds[l->count++] = fd;
+		l->places[l->count++].fd = fd;
 	}
 	return 0;
 }
@@ -252,7 +256,7 @@ resume_accepting(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	for (int i = 0; i < l->count; i++)
-		evconnlistener_enable(l->events[i]);
+		evconnlistener_enable(l->places[i].event);
 }
 
 int
@@ -265,11 +269,11 @@ listener_start(struct listener *l, struct event_base *base,
 	if (l->resume == NULL)
 		return -1;
 	for (int i = 0; i < l->count; i++) {
-		l->events[i] = evconnlistener_new(
-			base, accept_one, l, LEV_OPT_CLOSE_ON_EXEC, 0, l->fds[i]);
-		if (l->events[i] == NULL)
+		l->places[i].event = evconnlistener_new(
+			base, accept_one, l, LEV_OPT_CLOSE_ON_EXEC, 0, l->places[i].fd);
+		if (l->places[i].event == NULL)
 			return -1;
-		evconnlistener_set_error_cb(l->events[i], pause_accepting);
+		evconnlistener_set_error_cb(l->places[i].event, pause_accepting);
 	}
 	return 0;
 }
@@ -280,8 +284,8 @@ listener_stop(struct listener *l)
 	if (l->resume != NULL)
 		event_del(l->resume);
 	for (int i = 0; i < l->count; i++)
-		if (l->events[i] != NULL)
-			evconnlistener_disable(l->events[i]);
+		if (l->places[i].event != NULL)
+			evconnlistener_disable(l->places[i].event);
 }
 
 /* --- life ------------------------------------------------------------------------- */
@@ -294,11 +298,10 @@ listener_open(const char *path, int given, struct reason *why)
 
 	if (l != NULL) {
 		l->lock = -1;
-		l->fds = calloc((size_t)most, sizeof *l->fds);
-		l->events = calloc((size_t)most, sizeof *l->events);
+		l->places = calloc((size_t)most, sizeof *l->places);
 		l->spare = open_spare();
 	}
-	if (l == NULL || l->fds == NULL || l->events == NULL)
+	if (l == NULL || l->places == NULL)
 		reason_set(why, "no memory");
 	else
 		result = given > 0 ? take_given(l, given, why) : open_own(l, path, why);
@@ -318,9 +321,9 @@ listener_close(struct listener **listener)
 	if (l->resume != NULL)
 		event_free(l->resume);
 	for (int i = 0; i < l->count; i++) {
-		if (l->events[i] != NULL)
-			evconnlistener_free(l->events[i]);
-		close(l->fds[i]);
+		if (l->places[i].event != NULL)
+			evconnlistener_free(l->places[i].event);
+		close(l->places[i].fd);
 	}
 	/* in a directory of root's the daemon can't; the next start does */
 	if (l->path != NULL)
@@ -329,8 +332,7 @@ listener_close(struct listener **listener)
 		close(l->lock);
 	if (l->spare != -1)
 		close(l->spare);
-	free(l->events);
-	free(l->fds);
+	free(l->places);
 	free(l->path);
 	free(l);
 }

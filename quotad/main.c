@@ -28,7 +28,6 @@ struct start {
 	struct server server;
 	struct privileges_user user; /* whom we become */
 	int as_root;
-	char *conf_file;
 	char *run_dir; /* marks of the usage store */
 };
 
@@ -92,16 +91,16 @@ absolute(const char *file)
 
 /* 0 to go on, 1 where all is done, -1 where the options make no sense. */
 static int
-take_options(struct start *s, int argc, char **argv)
+take_options(char **conf_file, int argc, char **argv)
 {
 	int letter;
 
 	while ((letter = getopt(argc, argv, "c:v")) != -1)
 		switch (letter) {
 		case 'c':
-			free(s->conf_file);
-			s->conf_file = absolute(optarg);
-			if (s->conf_file == NULL)
+			free(*conf_file);
+			*conf_file = absolute(optarg);
+			if (*conf_file == NULL)
 				return -1;
 			break;
 		case 'v':
@@ -249,7 +248,6 @@ finish(struct start *s)
 	systemd_free(&s->server.systemd);
 	conf_free(&s->server.conf);
 	free(s->run_dir);
-	free(s->conf_file);
 }
 
 int
@@ -257,27 +255,29 @@ main(int argc, char **argv)
 {
 	struct start s = {0};
 	struct reason why;
+	char *conf_file = NULL;
 	int status = STATUS_FAILED, options;
 
 	if (open_standard() == -1)
 		return STATUS_FAILED;
-	options = take_options(&s, argc, argv);
+	options = take_options(&conf_file, argc, argv);
 	if (options != 0) {
 		if (options == -1)
 			fputs(USAGE, stderr);
-		free(s.conf_file);
+		free(conf_file);
 		return options == 1 ? 0 : STATUS_USAGE;
 	}
 	reset_signals();
 	umask(077);
-	s.server.conf_file = s.conf_file;
+	s.server.conf_file = conf_file;
 	if (take_environment(&s, &why) == -1 ||
-		conf_load(&s.server.conf, s.conf_file, &why) == -1) {
+		conf_load(&s.server.conf, conf_file, &why) == -1) {
 		fprintf(stderr, "quotad: %s\n", why.text);
 	} else {
 		open_log(&s.server.conf);
 		status = run(&s);
 	}
 	finish(&s);
+	free(conf_file);
 	return status;
 }

@@ -554,7 +554,9 @@ is_printable(const char *line, size_t length)
 static int
 may_say(const struct command *c, const struct peer *peer)
 {
-	return !peer_is_nobody(peer) && (c->who == ANYONE || peer_is_trusted(peer));
+	if (peer_is_nobody(peer))
+		return 0;
+	return c == NULL || c->who == ANYONE || peer_is_trusted(peer);
 }
 
 void
@@ -565,7 +567,7 @@ requests_perform(struct server *v, struct request *r, char *line, size_t length)
 	const struct command *c = arguments >= 0 ? find_command(words[0]) : NULL;
 
 	r->command = c;
-	if (peer_is_nobody(session_peer(r)))
+	if (!may_say(c, session_peer(r)))
 		session_answer(r, FORBIDDEN);
 	else if (arguments < 0)
 		malformed(r, "not a request: words with one space between, other bytes "
@@ -574,8 +576,6 @@ requests_perform(struct server *v, struct request *r, char *line, size_t length)
 		malformed(r, "no such request");
 	else if (arguments < c->least || arguments > c->most)
 		malformed(r, c->usage);
-	else if (!may_say(c, session_peer(r)))
-		session_answer(r, FORBIDDEN);
 	else
 		c->perform(v, r, words + 1);
 }

@@ -33,7 +33,7 @@ struct session {
 	struct ledger_connection connection;
 	uint64_t counted_tickets; /* that the peer's user has been charged with */
 	uint64_t active_ms;
-	STAILQ_HEAD(, request) requests;
+	STAILQ_HEAD(request_queue, request) requests;
 	unsigned slots, faults;
 	unsigned is_dirty : 1, is_todo : 1; /* it is in that list */
 	unsigned eof : 1;                   /* the client sends nothing more */
@@ -372,12 +372,10 @@ pump(struct session *s)
 	int all_performed = perform_lines(s);
 
 	go_on_streaming(s);
-	if (s->broken)
+	if (s->broken || (s->closing && all_is_sent(s)))
 		end(s, 0);
 	else if (s->eof && all_performed && (s->deaf || all_is_sent(s)))
 		end(s, 1);
-	else if (s->closing && all_is_sent(s))
-		end(s, 0);
 	else
 		watch(s, all_performed);
 }
@@ -592,12 +590,14 @@ sessions_new(struct server *v)
 void
 sessions_free(struct sessions **sessions)
 {
-	struct session *s;
+	struct session *s, *next;
 
 	if (*sessions == NULL)
 		return;
-	while ((s = TAILQ_FIRST(&(*sessions)->all)) != NULL)
+	for (s = TAILQ_FIRST(&(*sessions)->all); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, all);
 		end(s, 0);
+	}
 	free(*sessions);
 	*sessions = NULL;
 }
