@@ -24,7 +24,7 @@ get_host(char host[HOST_SIZE])
 		return -1;
 	for (const char *p = u.nodename; *p && to < host + HOST_SIZE - 5; p++) {
 		if (strchr("/:,%", *p) || *p < '!' || *p > '~')
-			to += sprintf(to, "\\%03o", (unsigned char)*p);
+			to += snprintf(to, 5, "\\%03o", (unsigned char)*p);
 		else
 			*to++ = *p;
 	}

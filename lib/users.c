@@ -233,7 +233,8 @@ users_stat(const struct users *u)
 static int
 compare(const DBT *a, const void *b, size_t size)
 {
-	int order = memcmp(a->data, b, a->size < size ? a->size : size);
+	size_t common = a->size < size ? a->size : size;
+	int order = common ? memcmp(a->data, b, common) : 0;
 
 	return order ? order : (a->size > size) - (a->size < size);
 }
@@ -250,7 +251,7 @@ users_db_seek(struct users *u, const void *key, size_t size, DBT *found, DBT *va
 {
 	int error, order;
 
-	*found = (DBT){.data = (void *)(uintptr_t)key, .size = (u_int32_t)size};
+	*found = (DBT){.data = (void *)key, .size = (u_int32_t)size};
 	*value = (DBT){0};
 	error = u->cursor->get(u->cursor, found, value, DB_SET_RANGE);
 	if (error == DB_NOTFOUND)
@@ -320,8 +321,8 @@ place(DBC *cursor, const char *after, DBT *key, DBT *value)
 	size_t size = strlen(after);
 	int error;
 
-	*key = size ? (DBT){.data = (void *)(uintptr_t)after, .size = (u_int32_t)size}
-		    : (DBT){.data = (void *)(uintptr_t)users_key_records,
+	*key = size ? (DBT){.data = (void *)after, .size = (u_int32_t)size}
+		    : (DBT){.data = (void *)users_key_records,
 			      .size = sizeof users_key_records};
 	error = cursor->get(cursor, key, value, DB_SET_RANGE);
 	if (!error && size && compare(key, after, size) == 0)
@@ -423,7 +424,8 @@ check_step(const struct users *u, const DBT *key, DBT *before, struct reason *wh
 	grown = realloc(before->data, key->size + 1);
 	if (!grown)
 		return reason_set(why, "%s: no memory", u->path);
-	before->data = memcpy(grown, key->data, key->size);
+	before->data = grown;
+	memcpy(before->data, key->data, key->size);
 	before->size = key->size;
 	return 0;
 }

@@ -1,12 +1,13 @@
 /*
  * One look at one mailbox, in a child of the scanner. A count adds up the sizes of the
- * messages in new/ and cur/ of the Maildir and of every Maildir++ folder but those ignored;
- * a probe only takes the stamp: a digest of device, inode and ctime of each directory and
- * of the set of folders.
+ * messages in new/ and cur/ of the Maildir and of every Maildir++ folder but those
+ * ignored; a probe only takes the stamp: a digest of device, inode and ctime of each
+ * directory and of the set of folders.
  *
  * A count is exact if no directory's ctime moved from before its first read to after its
- * last, and each was older than the clock's grain when it was first looked at; it is tried
- * three times. Regular files alone count, a message once by the part of its name before
+ * last, and each was older than the clock's grain when it was first looked at; it is
+ * tried three times. Regular files alone count, a message once by the part of its name
+ * before
  * ':'. Names, depth and number of folders are bounded; links are not followed.
  */
 #ifndef QUOTAD_COUNT_H
@@ -25,13 +26,14 @@ struct count_result {
 
 struct count_seen; /* the names of a count, as a set of hashes */
 
-/* Counts the mailbox. A missing mailbox is an exact count of nothing. 0 with *seen (freed by
- * count_seen_free), or -1 with the reason. */
+/* Counts the mailbox. A missing mailbox is an exact count of nothing. 0 with *seen (freed
+ * by count_seen_free), or -1 with the reason. */
 int count_mailbox(const char *path, const char *ignore, int thorough,
 	struct count_result *result, struct count_seen **seen, struct reason *why);
 
 /* Takes the stamp alone. */
-int count_stamp(const char *path, const char *ignore, uint64_t *stamp, struct reason *why);
+int count_stamp(
+	const char *path, const char *ignore, uint64_t *stamp, struct reason *why);
 
 /* Whether the count saw a message of that name. */
 int count_seen_has(const struct count_seen *seen, const char *name);

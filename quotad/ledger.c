@@ -159,7 +159,8 @@ take_from_connection(struct ticket *t)
 	t->connection = NULL;
 }
 
-/* Puts the ticket into the list that its state calls for: an open one has a connection. */
+/* Puts the ticket into the list that its state calls for: an open one has a connection.
+ */
 static void
 enter(struct ledger *l, struct ticket *t, enum ticket_state state,
 	struct ledger_connection *c)

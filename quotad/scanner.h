@@ -1,17 +1,17 @@
 /*
  * The scanner: the only part of quotad that reads mailboxes. A process of its own (user
- * daemon_user with CAP_DAC_READ_SEARCH alone), which forks a child for each job and touches
- * no mailbox itself, so that a hostile one can kill its own count and nothing else. A
- * second such process waits as a spare and takes over if the first one dies.
+ * daemon_user with CAP_DAC_READ_SEARCH alone), which forks a child for each job and
+ * touches no mailbox itself, so that a hostile one can kill its own count and nothing
+ * else. A second such process waits as a spare and takes over if the first one dies.
  *
- * The daemon hands it a job and one end of a socket pair (SCM_RIGHTS), then speaks with the
- * child alone. A child that dies without an answer is asked for again, three times.
+ * The daemon hands it a job and one end of a socket pair (SCM_RIGHTS), then speaks with
+ * the child alone. A child that dies without an answer is asked for again, three times.
  */
 #ifndef QUOTAD_SCANNER_H
 #define QUOTAD_SCANNER_H
 
-#include <stdint.h>
 #include <event2/event.h>
+#include <stdint.h>
 
 #include "ledger.h"
 #include "privileges.h"
@@ -26,8 +26,8 @@ struct scanner_job {
 	int thorough; /* look at each file's size, too */
 };
 
-/* Forks the scanner, before anything else is open in this process. USER is whom it becomes
- * (NULL: stays who it is). */
+/* Forks the scanner, before anything else is open in this process. USER is whom it
+ * becomes (NULL: stays who it is). */
 struct scanner *scanner_start(const struct privileges_user *user, struct reason *why);
 
 /* Binds it to the loop and the ledger, which gets the results. DIED is called when both

@@ -1,7 +1,7 @@
 /*
  * The user table as quotad has taken it. A new one is read through by a throw-away child
- * with no capability and a CPU limit before it is taken; a damaged or missing one leaves the old in use,
- * with a loud log line.
+ * with no capability and a CPU limit before it is taken; a damaged or missing one leaves
+ * the old in use, with a loud log line.
  */
 #ifndef QUOTAD_TABLE_H
 #define QUOTAD_TABLE_H
@@ -21,7 +21,8 @@ struct users *table_users(struct table *t);
 /* Looks whether the path names another file than the one in use or under check; cheap. */
 void table_look(struct table *t);
 
-/* "device:inode:mtime" of the table in use, as STATS shows it and brimadm waits for; "none". */
+/* "device:inode:mtime" of the table in use, as STATS shows it and brimadm waits for;
+ * "none". */
 const char *table_identity(const struct table *t);
 
 #endif

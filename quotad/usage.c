@@ -204,7 +204,8 @@ open_environment(struct usage *u, struct reason *why)
 	if (!error)
 		return 0;
 	close_environment(u);
-	return reason_set(why, "%s can't be opened: %s", u->path, db_strerror(error));
+	reason_set(why, "%s can't be opened: %s", u->path, db_strerror(error));
+	return -1;
 }
 
 /* The store has failed while it was in use. */
@@ -316,6 +317,7 @@ load(struct usage *u, struct reason *why)
 {
 	DBT key = {0}, value = {0};
 	DBC *cursor;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it was opened */
 	int error = u->db->cursor(u->db, NULL, &cursor, 0), bad = 0;
 
 	if (error)
@@ -446,7 +448,7 @@ make_key(char key[KEY_SIZE], const struct account *a, const char *file)
 	memcpy(key + 1, name, n + 1);
 	if (!file)
 		return 1 + n;
-	memcpy(key + 1 + n + 1, file, m);
+	memcpy(key + 1 + n + 1, file, m + 1);
 	return 1 + n + 1 + m;
 }
 

@@ -6,9 +6,9 @@
  * the kernel before any answer leaves, so the store survives the death of the daemon. The
  * disk is synced once a second by a thread that only syncs the log's files.
  *
- * It is a cache. A store that can't be recovered or written is set aside, a mark in the run
- * directory says that tickets may be lost, and the daemon goes on in memory; every 30 s it
- * tries to come back, writing all it has.
+ * It is a cache. A store that can't be recovered or written is set aside, a mark in the
+ * run directory says that tickets may be lost, and the daemon goes on in memory; every 30
+ * s it tries to come back, writing all it has.
  */
 #ifndef QUOTAD_USAGE_H
 #define QUOTAD_USAGE_H
@@ -27,8 +27,8 @@ enum usage_start {
 
 /* Opens or makes the store in DIR and loads it into the ledger (accounts, tickets; known
  * only where the boot is the same). RUN_DIR holds the marks. BOOT is this boot's id.
- * Always gives a store, in memory if need be; NULL only without memory or where DIR belongs
- * to another quotad (locked) or another user. */
+ * Always gives a store, in memory if need be; NULL only without memory or where DIR
+ * belongs to another quotad (locked) or another user. */
 struct usage *usage_open(const char *dir, const char *run_dir, const char *boot,
 	struct ledger *l, enum usage_start *start, struct reason *why);
 /* Commits, checkpoints, closes. */
@@ -36,11 +36,12 @@ void usage_close(struct usage **u);
 
 /* As the ledger's calls of the same names. */
 int usage_save_account(struct usage *u, struct account *a);
-int usage_save_ticket(struct usage *u, struct account *a, const char *name, uint64_t bytes);
+int usage_save_ticket(
+	struct usage *u, struct account *a, const char *name, uint64_t bytes);
 void usage_remove_ticket(struct usage *u, struct account *a, const char *name);
 
-/* Ends the pass. -1: nothing that was saved since the last commit may be promised (neither
- * the store nor a mark could be written). */
+/* Ends the pass. -1: nothing that was saved since the last commit may be promised
+ * (neither the store nor a mark could be written). */
 int usage_commit(struct usage *u);
 
 /* About once a second: sync, checkpoint, come back from memory. */
