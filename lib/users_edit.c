@@ -223,8 +223,8 @@ static int
 put_bytes(struct users_edit *e, const void *key, size_t key_size, const char *value,
 	struct reason *why)
 {
-	DBT k = {.data = (void *)(uintptr_t)key, .size = (u_int32_t)key_size};
-	DBT v = {.data = (void *)(uintptr_t)value, .size = (u_int32_t)strlen(value)};
+	DBT k = {.data = (void *)key, .size = (u_int32_t)key_size};
+	DBT v = {.data = (void *)value, .size = (u_int32_t)strlen(value)};
 	int error = e->copy.db->put(e->copy.db, NULL, &k, &v, 0);
 
 	return error ? users_db_fail(&e->copy, error, "write", why) : 0;
@@ -233,7 +233,7 @@ put_bytes(struct users_edit *e, const void *key, size_t key_size, const char *va
 static int
 remove_bytes(struct users_edit *e, const void *key, size_t size, struct reason *why)
 {
-	DBT k = {.data = (void *)(uintptr_t)key, .size = (u_int32_t)size};
+	DBT k = {.data = (void *)key, .size = (u_int32_t)size};
 	int error = e->copy.db->del(e->copy.db, NULL, &k, 0);
 
 	if (error == DB_NOTFOUND)

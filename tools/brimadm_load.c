@@ -220,7 +220,7 @@ run_words(struct brimadm *a, int count, char **words)
 {
 	const struct command *c;
 
-	if (count == 0 || words[0][0] == '#')
+	if (count < 1 || !words[0] || words[0][0] == '#')
 		return TOOL_OK;
 	c = brimadm_command(a, words[0], count - 1);
 	if (!c)

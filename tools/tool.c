@@ -36,7 +36,7 @@ tool_start(const char *name)
 
 /* --- messages --------------------------------------------------------------------- */
 
-static void
+static void __attribute__((format(printf, 1, 0)))
 write_message(const char *format, va_list args)
 {
 	char *text;
@@ -291,15 +291,18 @@ tool_table_row(struct tool_table *t, const char *const *cells)
 }
 
 static void
-print_cell(const struct tool_table *t, size_t column, const char *text)
+print_row(const struct tool_table *t, char *const *cells)
 {
-	int width = (int)t->widths[column], last = column + 1 == t->count;
+	for (size_t i = 0; i < t->count; i++) {
+		const char *text = cells ? cells[i] : t->columns[i].title;
+		int width = (int)t->widths[i], last = i + 1 == t->count;
 
-	if (t->columns[column].right)
-		printf("%*s", width, text);
-	else
-		printf("%-*s", last ? 0 : width, text);
-	fputs(last ? "\n" : "  ", stdout);
+		if (t->columns[i].right)
+			printf("%*s", width, text);
+		else
+			printf("%-*s", last ? 0 : width, text);
+		fputs(last ? "\n" : "  ", stdout);
+	}
 }
 
 void
@@ -307,10 +310,11 @@ tool_table_print(struct tool_table **t)
 {
 	if (!*t)
 		return;
-	for (size_t i = 0; (*t)->filled && i < (*t)->count; i++)
-		print_cell(*t, i, (*t)->columns[i].title);
-	for (size_t i = 0; i < (*t)->filled && !ferror(stdout); i++)
-		print_cell(*t, i % (*t)->count, (*t)->cells[i]);
+	if ((*t)->filled)
+		print_row(*t, NULL); /* the titles */
+	for (char **row = (*t)->cells;
+		row < (*t)->cells + (*t)->filled && !ferror(stdout); row += (*t)->count)
+		print_row(*t, row);
 	free_table(t);
 }
 
