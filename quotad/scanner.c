@@ -272,9 +272,11 @@ start(struct job *job)
 static int
 pump_lane(struct scanner *s, struct lane *lane)
 {
-	struct job *job;
+	struct job *next;
 
-	while (lane->count < lane->kind->at_once && (job = TAILQ_FIRST(&lane->waiting))) {
+	for (struct job *job = TAILQ_FIRST(&lane->waiting);
+		job && lane->count < lane->kind->at_once; job = next) {
+		next = TAILQ_NEXT(job, link);
 		if (job->request && job->tries < TRIES_MAX && s->first.fd >= 0) {
 			if (start(job))
 				return -1;

@@ -806,8 +806,9 @@ START_TEST(unsure_ends_with_its_time)
 }
 END_TEST
 
+static const char whole_mark[] = "boot=" BOOT;
 static const char *const odd_marks[] = {"", "\n", "garbage", "boot=" BOOT " until=x\n",
-	"until=99999999999\n", "boot=" BOOT};
+	"until=99999999999\n", whole_mark};
 
 START_TEST(mark_that_cannot_be_read_holds)
 {
