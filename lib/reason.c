@@ -15,6 +15,9 @@ make_printable(char *text)
 			*text = '?';
 }
 
+static void write_reason(struct reason *why, const char *format, va_list args, int error)
+	__attribute__((format(printf, 2, 0)));
+
 static void
 write_reason(struct reason *why, const char *format, va_list args, int error)
 {
