@@ -48,26 +48,17 @@ def unmount(target):
     checked(libc.umount2(os.fsencode(target), 0))
 
 
-class Host:
-    """One private host. The process that enters it must have one thread."""
-
-    def __init__(self):
-        self.folder = None
-        self.next_uid = FIRST_UID
+class Mounts:
+    """A mount namespace: what is mounted inside is gone at its end, whatever happens. The
+    process that enters it must have one thread."""
 
     def __enter__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="brim-host-"))
-        self.folder.chmod(0o755)
-        self.log = self.folder / "log"
-        self.log.touch(mode=0o644)
         self.outside = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.back = os.getcwd()
         checked(libc.unshare(CLONE_NEWNS))
         try:
             mount("none", "/", flags=MS_REC | MS_PRIVATE)
-            self._make_etc()
-            self._make_dev()
-            self._start_log()
+            self.begin()
         except BaseException:
             self._leave()
             raise
@@ -76,7 +67,57 @@ class Host:
     def __exit__(self, *_):
         self._leave()
 
-    # what is private
+    def _leave(self):
+        self._end_processes()
+        checked(libc.setns(self.outside, CLONE_NEWNS))
+        os.close(self.outside)
+        os.chdir(self.back)
+        self.end()
+
+    def begin(self):
+        """Called inside."""
+
+    def end(self):
+        """Called outside again."""
+
+    def processes(self):
+        """Ids of the processes inside, but for this one."""
+        ours, found = os.stat("/proc/self/ns/mnt").st_ino, []
+        for name in os.listdir("/proc"):
+            with contextlib.suppress(OSError):
+                if name.isdigit() and int(name) != os.getpid() and \
+                        os.stat(f"/proc/{name}/ns/mnt").st_ino == ours:
+                    found.append(int(name))
+        return found
+
+    def _end_processes(self):
+        """Kills what is inside, and reaps what is this process's own child."""
+        limit = time.monotonic() + PATIENCE
+        while (left := self.processes()) and time.monotonic() < limit:
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.01)
+
+
+class Host(Mounts):
+    """One private host."""
+
+    def begin(self):
+        self.next_uid = FIRST_UID
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="brim-host-"))
+        self.folder.chmod(0o755)
+        self.log = self.folder / "log"
+        self.log.touch(mode=0o644)
+        self._make_etc()
+        self._make_dev()
+        self._start_log()
+
+    def end(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _make_etc(self):
         etc = self.folder / "etc"
@@ -108,39 +149,6 @@ class Host:
             s.bind("/dev/log")
             os.chmod("/dev/log", 0o666)
             subprocess.Popen([sys.executable, __file__], stdin=s, stdout=log)
-
-    # the end
-
-    def processes(self):
-        """Ids of the processes inside, but for this one."""
-        ours, found = os.stat("/proc/self/ns/mnt").st_ino, []
-        for name in os.listdir("/proc"):
-            with contextlib.suppress(OSError):
-                if name.isdigit() and int(name) != os.getpid() and \
-                        os.stat(f"/proc/{name}/ns/mnt").st_ino == ours:
-                    found.append(int(name))
-        return found
-
-    def _end_processes(self):
-        """Kills what is inside, and reaps what is this process's own child."""
-        limit = time.monotonic() + PATIENCE
-        while (left := self.processes()) and time.monotonic() < limit:
-            for pid in left:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            for pid in left:
-                with contextlib.suppress(OSError):
-                    os.waitpid(pid, os.WNOHANG)
-            time.sleep(0.01)
-
-    def _leave(self):
-        self._end_processes()
-        checked(libc.setns(self.outside, CLONE_NEWNS))
-        os.close(self.outside)
-        os.chdir(self.back)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    # what a test does with it
 
     def add_user(self, name, uid=None, home="/nonexistent"):
         """Adds an account with a group of its own; returns its uid, which is its gid."""
