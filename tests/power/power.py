@@ -86,7 +86,8 @@ class Campaign:
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             stack.enter_context(Mounts())
-            self.brim = stack.enter_context(Brim(quotad_timeout="5s", deadline="20s"))
+            self.brim = stack.enter_context(
+                Brim(quotad_timeout="5s", deadline="20s", max_user_tickets=1000000))
             self.disk = Disk(self.brim.folder)
             stack.callback(self.disk.unmount)
             stack.callback(self.brim.stop_quotad)
@@ -141,7 +142,7 @@ class Campaign:
         if acknowledged == AT_ONCE:
             self.span = max(0.002, self.span * 0.9)
         elif acknowledged < AT_ONCE / 2:
-            self.span = min(2.0, self.span * 1.1)
+            self.span = min(1.0, self.span * 1.1)
 
     @staticmethod
     def _check(acknowledged, messages, found):
