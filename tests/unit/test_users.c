@@ -587,26 +587,39 @@ START_TEST(a_damaged_table_is_not_changed_but_can_be_replaced)
 }
 END_TEST
 
+/* In a child, since libdb loses memory on damage; its output is the file FD. */
+static void
+read_damaged(int fd)
+{
+	struct users *u;
+
+	need(dup2(fd, 1) == 1 && dup2(fd, 2) == 2);
+	u = users_open(table, &why);
+	need(u == NULL || users_read_through(u, &why) == -1);
+	need(strstr(why.text, "checksum") != NULL);
+	_exit(0);
+}
+
 START_TEST(nothing_is_ever_printed)
 {
+	static const size_t places[] = {100, 9 * PAGE + 2000};
 	struct stat st;
 	size_t size;
 	char *bytes;
-	int fd;
+	int fd = open(copy, O_RDWR | O_CREAT | O_CLOEXEC, 0600), status;
 
 	write_table(USERS, 7);
 	bytes = read_bytes(table, &size);
-	bytes[9 * PAGE + 2000] ^= 1;
-	bytes[100] ^= 1;
-	fd = open(copy, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	ck_assert(dup2(fd, 1) == 1 && dup2(fd, 2) == 2);
-	write_bytes(table, bytes, size);
-	ck_assert_ptr_null(users_open(table, &why));
-	bytes[100] ^= 1;
-	write_bytes(table, bytes, size);
-	ck_assert_int_eq(users_read_through(open_sound(table), &why), -1);
-	ck_assert_msg(strstr(why.text, "checksum") != NULL, "%s", why.text);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		bytes[places[i]] ^= 1;
+		write_bytes(table, bytes, size);
+		if (start_child() == 0)
+			read_damaged(fd);
+		ck_assert(wait(&status) > 0 && status == 0);
+		bytes[places[i]] ^= 1;
+	}
 	ck_assert(fstat(fd, &st) == 0 && st.st_size == 0);
+	close(fd);
 	free(bytes);
 }
 END_TEST
