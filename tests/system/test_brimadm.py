@@ -58,6 +58,17 @@ def test_help_lists_every_command_on_standard_output(brim):
     assert done.stderr == ""
 
 
+def test_the_man_page_tells_every_command_field_and_option(brim):
+    page = (pathlib.Path(__file__).parents[2] / "man/brimadm.8").read_text()
+    commands, fields, options = brim.admin("--help").stdout.split("\n\n")[1:]
+    for line in commands.splitlines()[1:]:
+        assert f".It Cm {line.split()[0]}" in page
+    for line in fields.splitlines()[1:]:
+        assert line.split()[0] in page
+    for line in options.splitlines()[1:]:
+        assert f"Fl Fl {line.split('--')[1].split()[0]}" in page
+
+
 def test_no_command_prints_usage_and_exits_64(brim):
     done = brim.admin(check=False)
     assert done.returncode == 64 and done.stdout == "" and "commands:" in done.stderr
