@@ -37,6 +37,7 @@ VIRTUAL_DOMAIN = "virtual.test"  # virtual mailboxes, by pipe(8)
 SENDER_DOMAIN = "sender.test"  # where bounces go, by virtual(8)
 MAIL_USER = "vmail"
 DAEMONS = "/usr/lib/postfix/sbin"
+ETC = private_brim.ROOT / "etc"
 PATIENCE = 30
 QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
           "private", "saved", "trace")
@@ -143,11 +144,9 @@ disable_dns_lookups = yes
 smtpd_peername_lookup = no
 enable_long_queue_ids = yes
 recipient_delimiter = +
-mailbox_size_limit = 0
 message_size_limit = 204800000
 default_transport = error:no mail leaves this host
 transport_maps = inline:{{{SENDER_DOMAIN}=virtual:}}
-virtual_mailbox_domains = {SENDER_DOMAIN}, {VIRTUAL_DOMAIN}
 virtual_mailbox_base = {self.bounces}
 virtual_mailbox_maps = static:all/
 virtual_mailbox_limit = 0
@@ -319,14 +318,19 @@ class MailServer:
         return path
 
     def _ways(self):
-        """What etc/postfix-mailbox_command.cf and etc/postfix-pipe.cf tell to paste."""
-        settings = (f"mailbox_command = {self.lda}\n"
-                    "virtual_transport = brim\n"
-                    "brim_destination_recipient_limit = 1\n")
-        services = ("brim unix - n n - - pipe\n"
-                    f"  flags=DRX user={MAIL_USER}:{MAIL_USER} null_sender=\n"
-                    f"  argv={self.lda} -d ${{recipient}} -f ${{sender}}\n")
-        return settings, services
+        """The lines of both files in etc/ as an administrator pastes them."""
+        here = {"/usr/local/lib/brim/lda": str(self.lda), "example.org": VIRTUAL_DOMAIN}
+        local, pipe = (self._adapt(ETC / name, here) for name in
+                       ("postfix-mailbox_command.cf", "postfix-pipe.cf"))
+        services, settings = pipe.split("/etc/postfix/main.cf\n")
+        return local + settings, services
+
+    @staticmethod
+    def _adapt(path, replacements):
+        text = path.read_text()
+        for old, new in replacements.items():
+            text = text.replace(old, new)
+        return text
 
     def account(self, name, **fields):
         """An account of this host, whose mailbox is a bare name in the table."""

@@ -3,6 +3,7 @@ for the virtual mailboxes of one mail user. What a sender gets is read from the 
 
 import contextlib
 import itertools
+import json
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from clock import Clock
 from host import mount, unmount
-from postfix import HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer
+from postfix import ETC, HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer
 
 HEADERS = (b"From: me@sender.test\nTo: you@host.test\nSubject: test\n"
            b"Date: Tue, 24 Nov 2026 12:00:00 +0000\nMessage-Id: <1@sender.test>\n\n")
@@ -115,6 +116,18 @@ def fill(server, mailbox):
 def remove_as_its_owner(mailbox, file):
     subprocess.run(["rm", file], check=True, user=mailbox.uid, group=mailbox.uid,
                    extra_groups=[], cwd="/")
+
+
+# --- what is in etc/ ---------------------------------------------------------------
+
+
+def test_brim_conf_in_etc_shows_every_setting_with_its_default(server):
+    shown = json.loads(server.brim.admin("config", "--json").stdout)
+    lines = (ETC / "brim.conf").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []
+    for name, setting in shown.items():
+        at = lines.index(f"#{name} = {setting['default']}".rstrip())
+        assert lines[at - 1] == f"# {setting['about']}"
 
 
 # --- delivered ------------------------------------------------------------------------
