@@ -62,7 +62,7 @@
 #define orphan_stays_charged    203 /* a connection's end does not end its ticket */
 #define seen_ends_orphan        204
 #define unseen_ends_orphan      205
-#define unseen_since_its_end    206 /* only a count that began after the lda's end ends it unseen */
+#define unseen_since_its_end    206 /* ... only by a count that began after its lda's end */
 #define deadline_after_restart  207 /* an orphan of a restart may have a live lda */
 #define deadline_after_close    208 /* so may one whose connection quotad closed */
 #define no_deadline_after_boot  209 /* but none from before a boot */
@@ -75,9 +75,9 @@
 #define eof_of_owner_only       216
 #define commit_of_owner_only    217
 #define cancel_of_owner_only    218
-#define unlinked_before_cancel  219 /* an lda that fails after the link: first unlink, then CANCEL */
+#define unlinked_before_cancel  219 /* an lda that fails after the link */
 #define lda_ends_by_deadline    220
-#define names_begun_meanwhile   301 /* a count knows the names of tickets begun during it, too */
+#define names_begun_meanwhile   301 /* of tickets begun during the count, too */
 #define seen_open_subtracted    302
 #define unseen_commit_added     303
 #define seen_commit_not_added   304
@@ -85,7 +85,7 @@
 #define inexact_ends_no_orphan  306
 #define one_count_at_a_time     307
 #define ctimes_compared         401
-#define ctimes_over_whole_count 402 /* of all directories: from the first one's read to the last one's */
+#define ctimes_over_whole_count 402 /* of all directories, over all readings */
 #define clock_grain             403
 #define once_by_name            404
 #define basis_exact             501 /* a refusal rests on an exact count */
@@ -99,7 +99,7 @@
 #define tickets_never_hard      509 /* open tickets in the way: 4.2.2 */
 #define boot_counts             601 /* no number of another boot, however low */
 #define boot_mark               602 /* ... also not after one more restart in this boot */
-#define lost_waits              603 /* store lost: nothing is granted until the deadline passed */
+#define lost_waits              603 /* store lost: no grant until the deadline */
 #define lost_counts             604 /* ... and a count was made */
 #define lost_counts_after_wait  605 /* ... that began after the deadline */
 #define lost_wait_is_kept       606 /* a restart during that wait begins it again */
@@ -162,7 +162,7 @@ name_t name[NAMES];
 /* the ledger */
 byte used = OLD;
 bit trusted = 1;        /* the number may be used */
-bit basis;              /* the last exact count still holds: no COMMIT, no ctime moved since it began */
+bit basis;              /* the last exact count holds: no COMMIT, no ctime moved since */
 #if LOSSES
 bit waiting;            /* the store was lost, and the deadline has not passed since */
 bit waited;             /* it had passed when the count began */
@@ -173,7 +173,7 @@ unsigned phase : 2;
 bit inexact;            /* a ctime moved */
 bit later;              /* a COMMIT, or a ctime after the reading: exact, but no basis */
 #if WITHOUT == clock_grain
-bit young;              /* a directory changed so lately that another change leaves its ctime alone */
+bit young;              /* a directory's ctime is now: a change leaves it alone */
 #endif
 
 /* what may still go wrong */
@@ -325,8 +325,10 @@ proctype lda(byte i)
 		printf("lda %d has OK\n", i);
 		name[i].does = HAS_OK }
 
-	/* Once more under the same name on another connection: at a time-out, or where quotad is lost
-	 * (as it finds before the link at the latest). */
+	/*
+	 * Once more under the same name on another connection: at a time-out, or where quotad
+	 * is lost (as it finds before the link at the latest).
+	 */
 	:: d_step { (name[i].does == ASKING || (name[i].does == HAS_OK && LINE == BROKEN)) &&
 		name[i].attempt == 0 ->
 		printf("lda %d hangs up and sends RESERVE on its second connection\n", i);
@@ -779,7 +781,7 @@ inline orphan_all()
 		if
 		:: IS_OPEN(j) && !PART(stored_before_ok) -> end_ticket(j)
 		:: IS_TICKET(j) && !PART(stored_at_all) -> end_ticket(j)
-		:: else -> 
+		:: else ->
 			if
 			:: IS_TICKET(j) ->
 				name[j].ticket = (PART(deadline_after_restart) -> MAYBE : GONE);
@@ -792,7 +794,7 @@ inline orphan_all()
 }
 
 #if LOSSES
-/* Rule 6: the store is lost; ldas that hold a ticket from it may be alive until the deadline. */
+/* Rule 6: the store is lost. ldas with tickets of it may live until the deadline. */
 inline lose_all()
 {
 	for (j : 0 .. LDAS - 1) {
@@ -908,8 +910,10 @@ proctype world()
 		fi }
 #endif
 	/* The end of every run: something is wrong. */
-	:: d_step { files > LIMIT -> assert(files <= LIMIT) } /* S1: never over the limit */
-	:: d_step { trusted && used + tickets < files -> assert(used + tickets >= files) } /* S2: every message is charged */
+	:: d_step { files > LIMIT ->
+		assert(files <= LIMIT) } /* S1: never over the limit */
+	:: d_step { trusted && used + tickets < files ->
+		assert(used + tickets >= files) } /* S2: every message is charged */
 	od
 }
 
