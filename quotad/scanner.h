@@ -30,13 +30,16 @@ struct scanner_job {
  * becomes (NULL: stays who it is). */
 struct scanner *scanner_start(const struct privileges_user *user, struct reason *why);
 
-/* Binds it to the loop and the ledger, which gets the results. DIED is called when both
- * scanner processes are gone. */
+/* Binds it to the loop and the ledger, which gets the results; 0, or -1 without memory.
+ * DIED is called when both scanner processes are gone. SIGPIPE must be ignored. */
 int scanner_attach(struct scanner *s, struct event_base *base, struct ledger *l,
 	void (*died)(void *arg), void *arg);
 
+/* Asks for a count or a probe, which ends in ledger_counted or ledger_probed, later. */
 void scanner_count(struct scanner *s, const struct scanner_job *job);
 void scanner_probe(struct scanner *s, const struct scanner_job *job);
+
+/* Ends the scanner; what was asked is forgotten. */
 void scanner_stop(struct scanner **s);
 
 #endif

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "count.h"
 #include "record.h"
 
@@ -24,20 +25,6 @@
 #define COUNT_NICE 10
 
 static rlim_t address_space = RLIM_INFINITY; /* that a child may have */
-
-/* How every process of the scanner ends. */
-static void leave(int status) __attribute__((noreturn));
-
-static void
-leave(int status)
-{
-#ifdef BRIM_COVERAGE
-	extern void __gcov_dump(void);
-
-	__gcov_dump();
-#endif
-	_exit(status);
-}
 
 /* --- the children ----------------------------------------------------------------- */
 
@@ -158,7 +145,7 @@ set_bounds(void)
 		struct rlimit limit = {bounds[i].most, bounds[i].most};
 
 		if (setrlimit(bounds[i].resource, &limit))
-			leave(1);
+			child_leave(1);
 	}
 }
 
@@ -186,7 +173,7 @@ run_job(int fd, const char *line, size_t length)
 
 	close_others(fd);
 	if (record_parse(&job, line, length, 1, NULL))
-		leave(1);
+		child_leave(1);
 	if (strcmp(job.key, "spare") == 0)
 		serve(fd);
 	set_bounds();
@@ -194,7 +181,7 @@ run_job(int fd, const char *line, size_t length)
 	for (size_t i = 0; path && i < sizeof kinds / sizeof kinds[0]; i++)
 		if (strcmp(job.key, kinds[i].word) == 0)
 			kinds[i].run(fd, &job, path);
-	leave(0);
+	child_leave(0);
 }
 
 /* --- the loop --------------------------------------------------------------------- */
@@ -250,7 +237,7 @@ serve(int socket)
 			run_job(fd, line, (size_t)n);
 		close(fd);
 	}
-	leave(n == 0 ? 0 : 1);
+	child_leave(n == 0 ? 0 : 1);
 }
 
 /* What is in use now, and MEMORY_MAX above it. */
@@ -311,6 +298,6 @@ scanner_process_run(int socket, const struct privileges_user *user)
 		snprintf(why.text, sizeof why.text, SCANNER_READY);
 	if (send(socket, why.text, strlen(why.text), MSG_NOSIGNAL) < 0 ||
 		strcmp(why.text, SCANNER_READY) != 0)
-		leave(1);
+		child_leave(1);
 	serve(socket);
 }

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "child.h"
 #include "log.h"
 #include "mark.h"
 #include "record.h"
@@ -380,7 +381,7 @@ try_in_child(struct usage *u)
 	bad = try_store(u, &why);
 	if (bad)
 		log_error("usage store: %s", why.text);
-	_exit(bad ? 1 : 0);
+	child_leave(bad ? 1 : 0);
 }
 
 /* Whether a child can recover and load the store, and lives to tell. */

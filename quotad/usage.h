@@ -4,11 +4,12 @@
  *
  * Changes gather in one transaction per pass of the event loop; usage_commit hands it to
  * the kernel before any answer leaves, so the store survives the death of the daemon. The
- * disk is synced once a second by a thread that only syncs the log's files.
+ * disk is synced once a second by a thread of its own, so no request waits for it.
  *
  * It is a cache. A store that can't be recovered or written is set aside, a mark in the
  * run directory says that tickets may be lost, and the daemon goes on in memory; every 30
- * s it tries to come back, writing all it has.
+ * s it tries to come back, writing all it has. The mark of tickets that are lost for good
+ * stays until their deadline must have passed, over restarts, too.
  */
 #ifndef QUOTAD_USAGE_H
 #define QUOTAD_USAGE_H
@@ -27,8 +28,9 @@ enum usage_start {
 
 /* Opens or makes the store in DIR and loads it into the ledger (accounts, tickets; known
  * only where the boot is the same). RUN_DIR holds the marks. BOOT is this boot's id.
- * Always gives a store, in memory if need be; NULL only without memory or where DIR
- * belongs to another quotad (locked) or another user. */
+ * Gives a store in memory if need be; NULL without memory, where DIR belongs to another
+ * quotad (locked) or another user or holds a DB_CONFIG that is not root's, or where no
+ * mark can be made in RUN_DIR. */
 struct usage *usage_open(const char *dir, const char *run_dir, const char *boot,
 	struct ledger *l, enum usage_start *start, struct reason *why);
 /* Commits, checkpoints, closes. */

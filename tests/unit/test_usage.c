@@ -3,6 +3,7 @@
  * disks and damage do to it, and when it says that tickets may be lost.
  */
 #include <check.h>
+#include <db.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -718,6 +719,43 @@ START_TEST(damaged_store_of_another_boot_is_no_reason_to_wait)
 }
 END_TEST
 
+static const struct {
+	const char *key;
+	size_t size;
+	const char *value;
+} odd_entries[] = {
+	{"auser1", 6, "used=abc"},
+	{"auser1", 6, "not a record"},
+	{"auser1", 6, "used=1 full_for=-1"},
+	{"auser1\0x", 8, "used=1"},
+	{"tuser1", 6, "bytes=1"},
+	{"tuser1\0", 7, "bytes=1"},
+	{"tuser1\0f", 8, "boot=x"},
+	{"tuser1\0f", 8, "bytes=x"},
+	{"a", 1, "used=1"},
+	{"zuser1", 6, "used=1"},
+};
+
+START_TEST(entry_that_makes_no_sense_sets_the_store_aside)
+{
+	DBT key = {.data = (void *)odd_entries[_i].key,
+		.size = (u_int32_t)odd_entries[_i].size};
+	DBT value = {.data = (void *)odd_entries[_i].value,
+		.size = (u_int32_t)strlen(odd_entries[_i].value)};
+	DB *db;
+
+	run_and_die(save_some_and_close);
+	ck_assert_int_eq(db_create(&db, NULL, 0), 0);
+	ck_assert_int_eq(
+		db->open(db, NULL, in_dir("usage/usage.db"), NULL, DB_BTREE, 0, 0), 0);
+	ck_assert_int_eq(db->put(db, NULL, &key, &value, 0), 0);
+	ck_assert_int_eq(db->close(db, 0), 0);
+	open_in(BOOT);
+	ck_assert_int_eq(start, USAGE_UNSURE);
+	ck_assert_int_eq(count_names("usage.bad-"), 1);
+}
+END_TEST
+
 START_TEST(no_more_than_two_are_kept_aside)
 {
 	for (int i = 0; i < 5; i++) {
@@ -869,6 +907,14 @@ START_TEST(directory_of_another_user_is_refused)
 }
 END_TEST
 
+START_TEST(lock_that_is_no_file_is_refused)
+{
+	mkdir(dir, 0700);
+	mkdir(in_dir("lock"), 0700);
+	expect_refusal("lock");
+}
+END_TEST
+
 START_TEST(directory_that_cannot_be_made_is_refused)
 {
 	snprintf(dir, sizeof dir, "%s/none/usage", root);
@@ -996,6 +1042,8 @@ add_damage(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, damaged_store_is_set_aside, 0, n);
 	tcase_add_loop_test(c, damaged_store_of_another_boot_is_no_reason_to_wait, 0, n);
+	tcase_add_loop_test(c, entry_that_makes_no_sense_sets_the_store_aside, 0,
+		(int)(sizeof odd_entries / sizeof odd_entries[0]));
 	tcase_add_test(c, no_more_than_two_are_kept_aside);
 	tcase_add_test(c, other_files_in_the_directory_do_no_harm);
 	tcase_add_test(c, store_that_vanished_in_the_same_boot_is_unsure);
@@ -1013,6 +1061,7 @@ add_owner(TCase *c)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, two_daemons_on_one_store_are_refused);
 	tcase_add_test(c, directory_of_another_user_is_refused);
+	tcase_add_test(c, lock_that_is_no_file_is_refused);
 	tcase_add_test(c, directory_that_cannot_be_made_is_refused);
 	tcase_add_test(c, db_config_that_is_not_roots_is_refused);
 	tcase_add_test(c, no_db_config_is_ever_read);
