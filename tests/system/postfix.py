@@ -263,7 +263,8 @@ queue_run_delay = 1000s
         assert len(parts) == 1, bounces[0]
         blocks = parts[0].get_payload()[1:]
         return {b["Final-Recipient"].split(";")[1].strip():
-                Report(b["Action"], b["Status"], b["Diagnostic-Code"]) for b in blocks}
+                Report(b["Action"], b["Status"], " ".join(b["Diagnostic-Code"].split()))
+                for b in blocks}
 
     def bounced(self, sender):
         """Whether there is a bounce to this sender by now."""
