@@ -65,13 +65,10 @@ test-san: deps
 	@$(MAKE) --no-print-directory SAN=1 all unit
 	@tests/run build/san
 
-# Lines run by the tests, in lib, lda and quotad.
+# Lines of lib, lda and quotad that the tests run.
 coverage: lint-deps
 	@$(MAKE) --no-print-directory COV=1 all unit
-	@find build/cov -name '*.gcda' -delete
-	@tests/run build/cov
-	@gcovr -r . --object-directory build/cov -f 'lib/' -f 'lda/' -f 'quotad/' \
-		--gcov-ignore-parse-errors -s | tee build/cov/coverage.txt | tail -n 40
+	@tests/coverage
 
 lint: lint-deps
 	@tests/lint

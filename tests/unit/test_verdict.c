@@ -1,0 +1,101 @@
+/* The table of verdicts: what every MTA must be able to rely on. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "suite.h"
+#include "verdict.h"
+
+START_TEST(no_other_exit_status_than_five)
+{
+	for (int v = 0; v < VERDICTS; v++) {
+		int status = verdict_exit_status((enum verdict)v);
+
+		ck_assert_msg(status == 0 || status == 67 || status == 69 ||
+				      status == 75 || status == 77,
+			"%s is %d", verdict_name((enum verdict)v), status);
+	}
+}
+END_TEST
+
+START_TEST(status_code_and_smtp_reply_agree)
+{
+	for (int v = 1; v < VERDICTS; v++) {
+		const char *code = verdict_code((enum verdict)v);
+		const char *smtp = verdict_smtp((enum verdict)v);
+		int soft = verdict_exit_status((enum verdict)v) == 75;
+
+		ck_assert_int_eq(code[0], soft ? '4' : '5');
+		ck_assert_int_eq(smtp[0], code[0]);
+		ck_assert_str_eq(smtp + 4, code);
+	}
+	ck_assert_int_eq(verdict_exit_status(VERDICT_DELIVERED), 0);
+	ck_assert_str_eq(verdict_smtp(VERDICT_DELIVERED), "DUNNO");
+}
+END_TEST
+
+START_TEST(names_read_back)
+{
+	enum verdict v;
+
+	for (int i = 0; i < VERDICTS; i++) {
+		ck_assert_int_eq(verdict_parse(verdict_name((enum verdict)i), &v), 0);
+		ck_assert_int_eq(v, i);
+	}
+	ck_assert_int_eq(verdict_parse("nonsense", &v), -1);
+}
+END_TEST
+
+START_TEST(a_line_is_code_text_and_one_line_break)
+{
+	char line[VERDICT_LINE_MAX + 1];
+	struct outcome o;
+
+	outcome_set(&o, VERDICT_FULL, NULL);
+	ck_assert_uint_eq(outcome_line(&o, line), strlen(line));
+	ck_assert_str_eq(line, "5.2.2 the mailbox is full\n");
+	outcome_set(&o, VERDICT_FULL, "%s", "");
+	outcome_line(&o, line);
+	ck_assert_str_eq(line, "5.2.2 the mailbox is full\n");
+}
+END_TEST
+
+START_TEST(nothing_is_said_of_a_delivery)
+{
+	char line[VERDICT_LINE_MAX + 1] = "x";
+	struct outcome o;
+
+	outcome_set(&o, VERDICT_DELIVERED, "anything");
+	ck_assert_uint_eq(outcome_line(&o, line), 0);
+	ck_assert_str_eq(line, "");
+}
+END_TEST
+
+START_TEST(whatever_is_quoted_the_line_is_short_and_printable)
+{
+	char line[VERDICT_LINE_MAX + 1], text[2000];
+	struct outcome o;
+	size_t length;
+
+	for (size_t i = 0; i < sizeof text - 1; i++)
+		text[i] = (char)(1 + i % 255);
+	text[sizeof text - 1] = '\0';
+	outcome_set(&o, VERDICT_TROUBLE, "%s", text);
+	length = outcome_line(&o, line);
+	ck_assert_uint_le(length, VERDICT_LINE_MAX);
+	ck_assert_uint_eq(length, strlen(line));
+	ck_assert_int_eq(line[length - 1], '\n');
+	for (size_t i = 0; i < length - 1; i++)
+		ck_assert(line[i] >= ' ' && line[i] <= '~');
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {no_other_exit_status_than_five,
+		status_code_and_smtp_reply_agree, names_read_back,
+		a_line_is_code_text_and_one_line_break, nothing_is_said_of_a_delivery,
+		whatever_is_quoted_the_line_is_short_and_printable};
+
+	return RUN_SUITE("verdict", tests);
+}
