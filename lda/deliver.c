@@ -69,6 +69,7 @@ void
 deliver(struct delivery *d, struct outcome *o)
 {
 	outcome_set(o, VERDICT_DELIVERED, NULL);
-	if (store_message(d, o))
+	/* What may be there stays charged until quotad has counted. */
+	if (store_message(d, o) && !d->store.may_be_there)
 		quota_cancel(&d->quota);
 }

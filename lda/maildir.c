@@ -54,6 +54,7 @@ store_init(struct store *s)
 	s->directory = s->new = s->tmp = s->file = -1;
 	s->tmp_name[0] = s->name[0] = '\0';
 	s->bytes = 0;
+	s->may_be_there = 0;
 }
 
 /* The directory is this user's, and nobody else may write to it. */
@@ -255,7 +256,7 @@ store_link(struct store *s, struct outcome *o)
 		return 0;
 	}
 	failed(o, "new/ can't be synced");
-	unlinkat(s->new, s->name, 0);
+	s->may_be_there = unlinkat(s->new, s->name, 0) != 0;
 	return -1;
 }
 

@@ -21,6 +21,7 @@ struct store {
 	char tmp_name[MAILDIR_NAME_SIZE]; /* the file's in tmp/, or "" */
 	char name[MAILDIR_NAME_SIZE];     /* the message's in new/, or "" */
 	uint64_t bytes;                   /* written so far */
+	int may_be_there; /* it was named, and could be neither kept nor removed */
 };
 
 void store_init(struct store *s);

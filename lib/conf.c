@@ -329,19 +329,31 @@ conf_free(struct conf *c)
 	memset(c, 0, sizeof *c);
 }
 
+/* A number that is the default's is shown as the default is written: 300s, not 5m. */
+static const char *
+show_value(const struct conf *c, const struct setting *s, char buf[AMOUNT_SIZE])
+{
+	uint64_t fallback;
+
+	if (is_text(s))
+		return *text_of(c, s);
+	if (read_number(s, s->fallback, &fallback, NULL) == 0 &&
+		fallback == *number_of(c, s))
+		return s->fallback;
+	return show_number(s, *number_of(c, s), buf);
+}
+
 void
 conf_each(const struct conf *c,
 	void (*row)(void *arg, const char *name, const char *value, const char *fallback,
 		const char *sentence),
 	void *arg)
 {
-	char buf[AMOUNT_SIZE];
+	for (const struct setting *s = settings; s < settings + SETTINGS; s++) {
+		char buf[AMOUNT_SIZE];
 
-	for (const struct setting *s = settings; s < settings + SETTINGS; s++)
-		row(arg, s->name,
-			is_text(s) ? *text_of(c, s)
-				   : show_number(s, *number_of(c, s), buf),
-			s->fallback, s->sentence);
+		row(arg, s->name, show_value(c, s, buf), s->fallback, s->sentence);
+	}
 }
 
 static void
@@ -351,10 +363,8 @@ print_row(void *arg, const char *name, const char *value, const char *fallback,
 	FILE *to = arg;
 
 	fprintf(to, "# %s\n", sentence);
-	if (strcmp(value, fallback) == 0)
-		fprintf(to, "#%s = %s\n\n", name, value);
-	else
-		fprintf(to, "%s = %s\n\n", name, value);
+	fprintf(to, "%s%s =%s%s\n\n", strcmp(value, fallback) == 0 ? "#" : "", name,
+		value[0] ? " " : "", value);
 }
 
 int

@@ -558,7 +558,7 @@ refuse_size(struct outcome *o, uint64_t limit, const char *what)
 {
 	char size[AMOUNT_SIZE];
 
-	outcome_set(o, VERDICT_TOO_LARGE, "Message is larger than %s, the %s",
+	outcome_set(o, VERDICT_TOO_LARGE, "the message is larger than %s, the %s",
 		amount_show(limit, size), what);
 	return -1;
 }
@@ -567,10 +567,10 @@ static int
 refuse_moved(const struct mailbox *m, struct outcome *o)
 {
 	if (m->moved_to)
-		outcome_set(o, VERDICT_MOVED, "Mailbox has moved, new address: %s",
+		outcome_set(o, VERDICT_MOVED, "the mailbox has moved, new address: %s",
 			m->moved_to);
 	else
-		outcome_set(o, VERDICT_DISABLED, "Mailbox has moved");
+		outcome_set(o, VERDICT_DISABLED, "the mailbox has moved");
 	return -1;
 }
 
@@ -582,10 +582,10 @@ mailbox_policy(
 	case MAILBOX_ENABLED:
 		break;
 	case MAILBOX_DISABLED:
-		outcome_set(o, VERDICT_DISABLED, "Mailbox is disabled");
+		outcome_set(o, VERDICT_DISABLED, "the mailbox is disabled");
 		return -1;
 	case MAILBOX_SUSPENDED:
-		outcome_set(o, VERDICT_SUSPENDED, "Mailbox is suspended for now");
+		outcome_set(o, VERDICT_SUSPENDED, "the mailbox takes no mail at the moment");
 		return -1;
 	case MAILBOX_MOVED:
 		return refuse_moved(m, o);

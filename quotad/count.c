@@ -22,7 +22,9 @@
 /* A count under way. */
 struct tally {
 	struct count_result result;
-	struct count_seen *seen;
+	struct count_seen *seen;   /* in the whole mailbox */
+	struct count_seen *folder; /* in the folder that is read; SEEN for the Maildir */
+	struct count_seen *spare;  /* for the FOLDER of all others */
 	int thorough;
 	char *buffer; /* BUFFER_SIZE bytes of directory entries */
 };
@@ -95,8 +97,8 @@ count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *w
 		is_message = measure(t, dir, e->d_name, named, &bytes, why);
 	if (is_message <= 0)
 		return is_message;
-	is_new = seen_add(t->seen, e->d_name);
-	if (is_new < 0)
+	is_new = seen_add(t->folder, e->d_name);
+	if (is_new < 0 || (t->folder != t->seen && seen_add(t->seen, e->d_name) < 0))
 		return reason_errno(why, "no memory for the names");
 	if (is_new) {
 		t->result.bytes = amount_add(t->result.bytes, bytes);
@@ -147,6 +149,11 @@ count_folder(struct tally *t, int mailbox, const char *name, struct reason *why)
 
 	if (folder < 0)
 		return is_missing(errno) ? 0 : -1;
+	/* Once in a folder: a message that a user copies into another counts there, too.
+	 */
+	t->folder = strcmp(name, ".") == 0 ? t->seen : t->spare;
+	if (t->folder == t->spare)
+		seen_empty(t->spare);
 	result = count_part(t, folder, "new", why) || count_part(t, folder, "cur", why)
 			 ? -1
 			 : 0;
@@ -229,7 +236,8 @@ count_mailbox(const char *path, const char *ignore, int thorough,
 		return -1;
 	t.buffer = malloc(BUFFER_SIZE);
 	t.seen = seen_new();
-	if (t.buffer && t.seen)
+	t.spare = seen_new();
+	if (t.buffer && t.seen && t.spare)
 		for (int i = 0; i < TRIES; i++) {
 			done = count_once(&t, path, ignore, why);
 			if (done < 0 || t.result.exact)
@@ -238,6 +246,7 @@ count_mailbox(const char *path, const char *ignore, int thorough,
 	else
 		reason_errno(why, "can't begin to count");
 	free(t.buffer);
+	count_seen_free(&t.spare);
 	*result = t.result;
 	if (done == 0)
 		*seen = t.seen;

@@ -86,7 +86,17 @@ seen_add(struct count_seen *s, const char *name)
 void
 seen_empty(struct count_seen *s)
 {
-	memset(s->slots, 0, s->size * sizeof *s->slots);
+	uint64_t *small;
+
+	/* many small folders after a large one must not clear its slots each time */
+	if (s->size > FIRST_SLOTS && s->used < s->size / 64 &&
+		(small = calloc(FIRST_SLOTS, sizeof *small))) {
+		free(s->slots);
+		s->slots = small;
+		s->size = FIRST_SLOTS;
+	} else if (s->used > 0) {
+		memset(s->slots, 0, s->size * sizeof *s->slots);
+	}
 	s->used = 0;
 }
 

@@ -160,14 +160,29 @@ START_TEST(sum_stops_at_the_end_of_numbers)
 }
 END_TEST
 
-START_TEST(message_counts_once_by_its_unique_part)
+START_TEST(message_counts_once_in_a_folder_by_its_unique_part)
 {
-	make_dir(".Sent");
-	make_dir(".Sent/cur");
 	put("new/1.a.host,S=100");
 	put("cur/1.a.host,S=100:2,S");
-	put(".Sent/cur/1.a.host,S=100:2,R");
 	expect(1, 100);
+}
+END_TEST
+
+START_TEST(copies_in_other_folders_count)
+{
+	static const char *const names[] = {".Sent", ".Other", ".Third"};
+	char path[64];
+
+	put("new/1.a.host,S=100");
+	for (int i = 0; i < 3; i++) {
+		make_dir(names[i]);
+		snprintf(path, sizeof path, "%s/cur", names[i]);
+		make_dir(path);
+		snprintf(path, sizeof path, "%s/cur/1.a.host,S=100:2,R", names[i]);
+		put(path);
+	}
+	expect(4, 400);
+	ck_assert(count_seen_has(seen, "1.a.host,S=100"));
 }
 END_TEST
 
@@ -529,7 +544,8 @@ main(void)
 	tcase_add_test(c, sizes_in_names_add_up);
 	tcase_add_test(c, file_size_counts_where_the_name_tells_none);
 	tcase_add_test(c, sum_stops_at_the_end_of_numbers);
-	tcase_add_test(c, message_counts_once_by_its_unique_part);
+	tcase_add_test(c, message_counts_once_in_a_folder_by_its_unique_part);
+	tcase_add_test(c, copies_in_other_folders_count);
 	tcase_add_test(c, folders_count_but_those_ignored);
 	tcase_add_test(c, missing_mailbox_is_an_exact_count_of_nothing);
 	tcase_add_test(c, missing_parts_hold_nothing);

@@ -316,17 +316,17 @@ static const struct {
 	{MAILBOX_ENABLED, NULL, 0, 0, UINT64_MAX, VERDICT_DELIVERED, ""},
 	{MAILBOX_ENABLED, NULL, 1024, 0, 1024, VERDICT_DELIVERED, ""},
 	{MAILBOX_ENABLED, NULL, 1024, 0, 1025, VERDICT_TOO_LARGE,
-		"Message is larger than 1K, the whole quota of this mailbox"},
+		"the message is larger than 1K, the whole quota of this mailbox"},
 	{MAILBOX_ENABLED, NULL, 1024, 1, 0, VERDICT_DELIVERED, ""},
 	{MAILBOX_ENABLED, NULL, 0, 2048, 2048, VERDICT_DELIVERED, ""},
 	{MAILBOX_ENABLED, NULL, 0, 2048, 2049, VERDICT_TOO_LARGE,
-		"Message is larger than 2K, the limit of this server"},
-	{MAILBOX_DISABLED, NULL, 0, 0, 0, VERDICT_DISABLED, "Mailbox is disabled"},
+		"the message is larger than 2K, the limit of this server"},
+	{MAILBOX_DISABLED, NULL, 0, 0, 0, VERDICT_DISABLED, "the mailbox is disabled"},
 	{MAILBOX_SUSPENDED, NULL, 1, 1, 9, VERDICT_SUSPENDED,
-		"Mailbox is suspended for now"},
+		"the mailbox takes no mail at the moment"},
 	{MAILBOX_MOVED, (char[]){"x@y.test"}, 0, 0, 0, VERDICT_MOVED,
-		"Mailbox has moved, new address: x@y.test"},
-	{MAILBOX_MOVED, NULL, 0, 0, 0, VERDICT_DISABLED, "Mailbox has moved"},
+		"the mailbox has moved, new address: x@y.test"},
+	{MAILBOX_MOVED, NULL, 0, 0, 0, VERDICT_DISABLED, "the mailbox has moved"},
 };
 
 START_TEST(the_record_alone_decides)
