@@ -173,6 +173,23 @@ def test_room_that_killed_ldas_held_comes_back(brim):
     assert brim.total(maildir) == ROOM_FOR * STORED
 
 
+def test_what_could_be_neither_synced_nor_removed_stays_charged(brim):
+    maildir = brim.mailbox(ALICE, uid=UID, quota=ROOM_FOR * STORED)
+    brim.start_quotad()
+    (brim.folder / "trace").mkdir(mode=0o777)
+    (brim.folder / "trace").chmod(0o777)
+    lda = brim.start_lda("-d", ALICE, "-f", SENDER, prefix=[
+        "strace", "-o", brim.folder / "trace/log", "-e", "inject=fsync:error=EIO:when=2",
+        "-e", "inject=unlinkat:error=EIO"])
+    give(lda, numbered(0))
+    assert finish(lda)[0] == 75
+    assert len(brim.files(maildir)) == 1
+    assert brim.usage(ALICE)["reserved"] == str(STORED)
+    assert brim.recount(ALICE)["used"] == str(STORED)
+    assert deliver(brim).status == 0
+    assert brim.recount(ALICE)["used"] == str(brim.total(maildir)) == str(2 * STORED)
+
+
 # --- no false "full" ------------------------------------------------------------------
 
 
