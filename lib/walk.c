@@ -32,9 +32,10 @@ open_without_links(int dir, const char *path)
 /* The way that is left: a string of its own, and how far it has been walked. */
 struct way {
 	char *text;
-	char *next;
-	int dir;   /* where the walk stands; -1 before it begins */
-	int links; /* followed so far */
+	char *part; /* the one to be taken now */
+	char *next; /* what is left behind it */
+	int dir;    /* where the walk stands; -1 before it begins */
+	int links;  /* followed so far */
 };
 
 static void
@@ -45,21 +46,17 @@ step_to(struct way *w, int dir)
 	w->dir = dir;
 }
 
-/* Cuts the next part off the way; NULL at its end. */
-static char *
+/* Cuts the next part off the way: 1, or 0 at its end. */
+static int
 next_part(struct way *w)
 {
-	char *part;
-
 	while (*w->next == '/')
 		w->next++;
-	part = w->next;
-	if (*part == '\0')
-		return NULL;
-	w->next += strcspn(part, "/");
+	w->part = w->next;
+	w->next += strcspn(w->next, "/");
 	if (*w->next)
 		*w->next++ = '\0';
-	return part;
+	return *w->part != '\0';
 }
 
 /* Root's link in a directory that nobody but root can change. */
@@ -93,9 +90,9 @@ read_link(int dir, const char *name)
 
 /* Puts the link's target in front of what is left of the way. */
 static int
-follow(struct way *w, const char *name)
+follow(struct way *w)
 {
-	char *target = read_link(w->dir, name), *longer;
+	char *target = read_link(w->dir, w->part), *longer;
 	int root;
 
 	if (!target)
@@ -116,11 +113,11 @@ follow(struct way *w, const char *name)
 }
 
 static int
-take_link(struct way *w, const char *part)
+take_link(struct way *w)
 {
 	struct stat st;
 
-	if (fstatat(w->dir, part, &st, AT_SYMLINK_NOFOLLOW))
+	if (fstatat(w->dir, w->part, &st, AT_SYMLINK_NOFOLLOW))
 		return -1;
 	if (!S_ISLNK(st.st_mode)) {
 		errno = ENOTDIR;
@@ -130,40 +127,44 @@ take_link(struct way *w, const char *part)
 		errno = ELOOP;
 		return -1;
 	}
-	return may_follow(w->dir, &st) ? -1 : follow(w, part);
+	return may_follow(w->dir, &st) ? -1 : follow(w);
 }
 
 static int
-take_part(struct way *w, const char *part)
+take_part(struct way *w)
 {
 	/* The way needs the right to search alone, so no O_RDONLY here. */
-	int dir = openat(w->dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int dir = openat(w->dir, w->part, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (dir >= 0) {
 		step_to(w, dir);
 		return 0;
 	}
-	return errno == ENOTDIR || errno == ELOOP ? take_link(w, part) : -1;
+	return errno == ENOTDIR || errno == ELOOP ? take_link(w) : -1;
+}
+
+static int
+walk_on(struct way *w)
+{
+	while (next_part(w))
+		if (take_part(w))
+			return -1;
+	return open_without_links(w->dir, ".");
 }
 
 static int
 walk_by_parts(const char *path)
 {
 	struct way w = {.text = strdup(path), .dir = -1};
-	char *part;
 	int result = -1;
 
 	w.next = w.text;
 	if (w.text)
 		w.dir = open_without_links(AT_FDCWD, "/");
 	if (w.dir >= 0)
-		result = 0;
-	while (result == 0 && (part = next_part(&w)))
-		result = take_part(&w, part);
-	if (result == 0)
-		result = open_without_links(w.dir, ".");
+		result = walk_on(&w);
 	step_to(&w, -1);
-	free(w.text); /* NOLINT(clang-analyzer-unix.Malloc): part points into it */
+	free(w.text);
 	return result;
 }
 
