@@ -172,11 +172,12 @@ read_more(struct quota_client *q, int64_t end, struct reason *why)
 	if (q->filled > RECORD_LINE_MAX)
 		return reason_set(
 			why, "quotad's answer is longer than %d bytes", RECORD_LINE_MAX);
-	do {
-		if (wait_for(q->fd, POLLIN, end))
+	/* the answer may be there already */
+	while ((n = recv(q->fd, q->buffer + q->filled, sizeof q->buffer - q->filled, 0)) <
+			0 &&
+		(errno == EINTR || errno == EAGAIN))
+		if (errno == EAGAIN && wait_for(q->fd, POLLIN, end))
 			return reason_errno(why, "quotad does not answer");
-		n = recv(q->fd, q->buffer + q->filled, sizeof q->buffer - q->filled, 0);
-	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
 	if (n < 0)
 		return reason_errno(why, "quotad's answer can't be read");
 	if (n == 0)
