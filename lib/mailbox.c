@@ -585,7 +585,8 @@ mailbox_policy(
 		outcome_set(o, VERDICT_DISABLED, "the mailbox is disabled");
 		return -1;
 	case MAILBOX_SUSPENDED:
-		outcome_set(o, VERDICT_SUSPENDED, "the mailbox takes no mail at the moment");
+		outcome_set(
+			o, VERDICT_SUSPENDED, "the mailbox takes no mail at the moment");
 		return -1;
 	case MAILBOX_MOVED:
 		return refuse_moved(m, o);
