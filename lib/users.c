@@ -208,7 +208,11 @@ users_open(const char *path, struct reason *why)
 struct users *
 users_open_to_stay(const char *path, struct reason *why)
 {
-	return open_table(path, STAYING_CACHE, why);
+	struct users *u = open_table(path, STAYING_CACHE, why);
+
+	if (u)
+		u->stays = 1;
+	return u;
 }
 
 void
@@ -219,6 +223,7 @@ users_close(struct users **u)
 	users_db_detach(*u, NULL);
 	if ((*u)->fd >= 0)
 		close((*u)->fd);
+	record_clear(&(*u)->domain);
 	free((*u)->path);
 	free(*u);
 	*u = NULL;
@@ -285,16 +290,36 @@ take_record(const struct users *u, const DBT *key, const DBT *value, struct reco
 	return reason_set(why, "%s: no memory", u->path);
 }
 
-int
-users_get(struct users *u, const char *key, struct record *r, struct reason *why)
+/* Most look-ups in a row are for mailboxes of one domain, and each needs its record. */
+static int
+is_kept(const struct users *u, const char *key)
+{
+	return u->domain.key && strcmp(u->domain.key, key) == 0;
+}
+
+static int
+find_record(struct users *u, const char *key, struct record *r, struct reason *why)
 {
 	DBT found, value;
 	int hit = users_db_seek(u, key, strlen(key), &found, &value, why);
 
-	memset(r, 0, sizeof *r);
 	if (hit <= 0)
 		return hit;
 	return take_record(u, &found, &value, r, why) ? -1 : 1;
+}
+
+int
+users_get(struct users *u, const char *key, struct record *r, struct reason *why)
+{
+	int hit;
+
+	memset(r, 0, sizeof *r);
+	if (is_kept(u, key))
+		return record_copy(r, &u->domain) ? reason_set(why, "no memory") : 1;
+	hit = find_record(u, key, r, why);
+	if (hit > 0 && u->stays && key[0] == '@' && record_copy(&u->domain, r))
+		record_clear(&u->domain);
+	return hit;
 }
 
 static int

@@ -21,6 +21,8 @@ struct users {
 	char *path;
 	DB *db; /* NULL: not open in libdb */
 	DBC *cursor;
+	int stays;            /* the table can't change under it, and is asked often: */
+	struct record domain; /* the domain's that was found last; no key: none */
 	char message[REASON_SIZE / 2]; /* libdb's own words for the last error */
 };
 

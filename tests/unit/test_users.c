@@ -208,6 +208,31 @@ START_TEST(what_was_not_put_is_absent)
 }
 END_TEST
 
+/* It keeps the record of the domain that was asked for last. */
+START_TEST(a_table_opened_to_stay_gives_the_same_records)
+{
+	static const char *const keys[] = {
+		"@a.org", "@a.org", "@none.org", "@b.org", "x@a.org", "@b.org", "@a.org"};
+	static const uint64_t generations[] = {1, 1, 0, 2, 3, 2, 1};
+	struct users_edit *e = begin();
+	struct users *u;
+	uint64_t generation;
+
+	put(e, "@a.org", 1);
+	put(e, "@b.org", 2);
+	put(e, "x@a.org", 3);
+	commit(&e);
+	u = users_open_to_stay(table, &why);
+	need(u != NULL);
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		generation = 0;
+		ck_assert_int_eq(lookup(u, keys[i], &generation), generations[i] != 0);
+		ck_assert_uint_eq(generation, generations[i]);
+	}
+	users_close(&u);
+}
+END_TEST
+
 START_TEST(an_empty_table_says_so)
 {
 	struct users *u;
@@ -895,9 +920,9 @@ static Suite *
 users_suite(void)
 {
 	const TTest *const tests[] = {what_was_put_is_found, what_was_not_put_is_absent,
-		an_empty_table_says_so, each_gives_every_record_in_order,
-		a_record_longer_than_a_line_is_refused, odd_keys_are_refused,
-		same_and_nested_paths_have_an_owner,
+		a_table_opened_to_stay_gives_the_same_records, an_empty_table_says_so,
+		each_gives_every_record_in_order, a_record_longer_than_a_line_is_refused,
+		odd_keys_are_refused, same_and_nested_paths_have_an_owner,
 		a_path_is_free_once_its_record_lets_go, a_missing_table_is_an_error,
 		an_empty_file_is_an_error, what_is_no_database_is_an_error,
 		a_table_of_somebody_else_is_refused,
