@@ -390,11 +390,25 @@ stop_writing(struct session *s)
 	evbuffer_drain(s->out, evbuffer_get_length(s->out));
 }
 
+/* As evbuffer_read, which asks the kernel first how much there is. */
+static ssize_t
+read_in(struct session *s)
+{
+	char data[READ_AT_ONCE];
+	ssize_t n = recv(s->fd, data, sizeof data, 0);
+
+	if (n > 0 && evbuffer_add(s->in, data, (size_t)n) == -1) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return n;
+}
+
 static void
 on_readable(int fd, short what, void *arg)
 {
 	struct session *s = arg;
-	int n = evbuffer_read(s->in, fd, READ_AT_ONCE);
+	ssize_t n = read_in(s);
 
 	(void)what;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
