@@ -1,6 +1,6 @@
 # make bench: the programs that it needs besides Brim's own.
 
-BENCH = $(addprefix $B/bench/,driver floor load echo scan)
+BENCH = $(addprefix $B/bench/,driver empty floor load echo scan)
 
 $B/bench/driver $B/bench/load: $B/bench/%: $B/tests/bench/%.o
 	@mkdir -p $(@D)
@@ -8,7 +8,7 @@ $B/bench/driver $B/bench/load: $B/bench/%: $B/tests/bench/%.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $<
 
 # Linked as tightly as a program can be.
-$B/bench/floor: $B/tests/bench/floor.o
+$B/bench/empty $B/bench/floor: $B/bench/%: $B/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -static -o $@ $<

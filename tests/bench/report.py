@@ -34,17 +34,18 @@ class Report:
     def at_most(self, what, figure, bound, unit="", form="{:,.2f}"):
         self._target(what, figure, figure <= bound, "at most", bound, unit, form)
 
-    def at_least(self, what, figure, bound, unit="", form="{:,.2f}"):
-        self._target(what, figure, figure >= bound, "at least", bound, unit, form)
+    def at_least(self, what, figure, bound, unit="", form="{:,.2f}", note=""):
+        self._target(what, figure, figure >= bound, "at least", bound, unit, form, note)
 
     def exactly(self, what, good, figure, target):
         """A target that holds or not, in words."""
         self.targets.append(("ok" if good else "MISSED", what, target, figure))
 
-    def _target(self, what, figure, good, side, bound, unit, form):
+    def _target(self, what, figure, good, side, bound, unit, form, note=""):
         shown = f"{bound:g}" if bound < 1000 else f"{bound:,.0f}"
-        self.targets.append(("ok" if good else "MISSED", what, f"{side} {shown} {unit}",
-                             f"{form.format(figure)} {unit}"))
+        self.targets.append(("ok" if good else "MISSED", what,
+                             f"{side} {shown} {unit}".rstrip(),
+                             f"{form.format(figure)} {note}".rstrip()))
 
     def not_measured(self, what, why):
         """Something could not be measured: the bench's only failure."""
@@ -55,7 +56,7 @@ class Report:
     def finish(self):
         """All targets in one table; 0, or 1 where something could not be measured."""
         self.title("Targets")
-        self.table(("", "", "target", "figure"), self.targets, left=2)
+        self.table(("", "", "target", "figure"), self.targets, left=4)
         for what in self.missing:
             print(f"bench: not measured: {what}", file=sys.stderr)
         return 1 if self.missing else 0
