@@ -132,7 +132,7 @@ class Case:
             wrong.append(f"{len(messages)} messages, not one whole one")
         if killed and result.status != -9 and injection.split(":")[0] not in MAY_NOT_COME:
             wrong.append("not killed")
-        if result.status != -9:
+        if not (killed and result.status == -9):
             if result.status not in (0, 75):
                 wrong.append("status")
             if whole != (result.status == 0):
