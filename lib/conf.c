@@ -252,6 +252,11 @@ next_line(char *to, int size, void *arg)
 	}
 	blanks = strspn(to, " \t");
 	memmove(to, to + blanks, strlen(to + blanks) + 1);
+	if (to[0] == '[') {
+		r->failed = reason_set(
+			r->why, "%s line %d: sections are not used", r->file, r->line);
+		return NULL;
+	}
 	return to;
 }
 
@@ -261,13 +266,10 @@ take_setting(void *arg, const char *section, const char *name, const char *value
 	struct reading *r = arg;
 	struct reason fault;
 
+	(void)section; /* next_line refuses them */
 	if (r->failed)
 		return 0;
-	if (section[0])
-		r->failed = reason_set(r->why,
-			"%s line %d: sections such as [%.40s] are not used", r->file,
-			r->line, section);
-	else if (conf_set(r->conf, name, value, &fault))
+	if (conf_set(r->conf, name, value, &fault))
 		r->failed = reason_set(
 			r->why, "%s line %d: %s", r->file, r->line, fault.text);
 	return !r->failed;

@@ -259,7 +259,7 @@ def test_disabled_is_5_2_1(server, make):
 def test_suspended_is_4_2_1_until_it_is_enabled(server, make):
     alice = make("alice")
     server.brim.admin("suspend", alice.key)
-    sent = must_wait(server, alice, "4.2.1", "suspended")
+    sent = must_wait(server, alice, "4.2.1", "takes no mail at the moment")
     server.brim.admin("enable", alice.key)
     arrives(server, sent, alice)
 

@@ -338,6 +338,7 @@ def small_store():
     with Host(), Brim(quotad_timeout="5s", deadline="2s") as brim:
         brim.usage_dir.mkdir()
         mount("tmpfs", brim.usage_dir, "tmpfs", data="size=12m,mode=700,uid=1,gid=1")
+        brim.cleanups.append(lambda: subprocess.run(["umount", "-l", brim.usage_dir], check=True))
         brim.clock = Clock(brim.folder)
         brim.filler = brim.usage_dir / "filler"
         yield brim

@@ -77,7 +77,8 @@ START_TEST(every_fault_names_file_line_and_setting)
 		{"log = printer\n", "log"},
 		{"recheck_above = 101\n", "recheck_above"},
 		{"min_uid = 0\n", "min_uid"},
-		{"[mail]\nquota = 1G\n", "sections"},
+		{"[mail]\nquota = 1G\n", "line 1: sections"},
+		{"quota = 1G\n  [mail]\n", "line 2: sections"},
 		{"# fine\njust words\n", "line 2: not"},
 	};
 	struct reason why;
