@@ -90,7 +90,7 @@ END_TEST
 START_TEST(fields_are_set_replaced_and_removed)
 {
 	struct record r = {0}, copy = {0};
-	char name[8];
+	char name[16];
 
 	for (int i = 0; i < 20; i++) {
 		snprintf(name, sizeof name, "f%d", i);
