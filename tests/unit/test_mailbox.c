@@ -31,7 +31,7 @@ static const char *const sound_lines[] = {
 	"a11@example.org alias=a10@example.org",
 	"root alias=alice@example.org",
 	"carol uid=1005 gid=1005 mail=/home/carol/Maildir/",
-	"carol+work uid=1006 gid=1006 mail=/home/work/Maildir/",
+	"carol+work uid=1006 gid=1006 mail=/home/carol-work/Maildir/",
 	"@example.org quota=5000 over_quota=bounce",
 	"@all.test catchall=alice+all@example.org",
 	"dave@all.test uid=1007 gid=1007 mail=/m/dave/",
