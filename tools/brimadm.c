@@ -6,36 +6,51 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHANGES (COMMAND_CHANGES | COMMAND_ROOT)
+#define CHANGES     (COMMAND_CHANGES | COMMAND_ROOT)
+#define BIT(option) (1U << OPTION_##option)
 
 static const struct command commands[] = {
-	{"init", "", "make an empty user table", 0, 0, COMMAND_ROOT, brimadm_init},
+	{"init", "", "make an empty user table", 0, 0, COMMAND_ROOT, 0, brimadm_init},
 	{"add", "ADDRESS FIELD=VALUE...", "add a mailbox or, with @DOMAIN, a domain", 1,
-		-1, CHANGES, brimadm_add},
+		-1, CHANGES, 0, brimadm_add},
 	{"set", "ADDRESS FIELD=VALUE...", "change fields; an empty VALUE removes one", 2,
-		-1, CHANGES, brimadm_set},
-	{"remove", "ADDRESS", "remove a record; the mail stays", 1, 1, CHANGES,
+		-1, CHANGES, 0, brimadm_set},
+	{"remove", "ADDRESS", "remove a record; the mail stays", 1, 1, CHANGES, 0,
 		brimadm_remove},
-	{"show", "ADDRESS", "show a record", 1, 1, COMMAND_JSON, brimadm_show},
+	{"show", "ADDRESS", "show a record", 1, 1, 0, BIT(JSON), brimadm_show},
 	{"list", "[PATTERN]", "list records, all or those that match, as *@example.org",
-		0, 1, COMMAND_JSON, brimadm_list},
-	{"alias", "ADDRESS TARGET", "lead an address to another", 2, 2, CHANGES,
+		0, 1, 0, BIT(JSON), brimadm_list},
+	{"alias", "ADDRESS TARGET", "lead an address to another", 2, 2, CHANGES, 0,
 		brimadm_alias},
-	{"enable", "ADDRESS", "let the mailbox take mail again", 1, 1, CHANGES,
+	{"enable", "ADDRESS", "let the mailbox take mail again", 1, 1, CHANGES, 0,
 		brimadm_enable},
-	{"disable", "ADDRESS", "bounce mail for the mailbox", 1, 1, CHANGES,
+	{"disable", "ADDRESS", "bounce mail for the mailbox", 1, 1, CHANGES, 0,
 		brimadm_disable},
 	{"suspend", "ADDRESS", "let mail for the mailbox wait at the MTA", 1, 1, CHANGES,
-		brimadm_suspend},
+		0, brimadm_suspend},
 	{"move", "ADDRESS NEW-ADDRESS", "bounce mail and tell the new address", 2, 2,
-		CHANGES, brimadm_move},
-	{"dump", "", "print the table as lines that load reads", 0, 0, 0, brimadm_dump},
-	{"load", "[--replace] [FILE]",
-		"put the records of a dump into the table, or in its place", 0, 1,
-		COMMAND_ROOT | COMMAND_REPLACE, brimadm_load},
-	{"apply", "[FILE]", "run many commands, one a line, as one change", 0, 1,
-		COMMAND_ROOT, brimadm_apply},
-	{"config", "", "print all settings", 0, 0, COMMAND_JSON, brimadm_config},
+		CHANGES, 0, brimadm_move},
+	{"dump", "", "print the table as lines that load reads", 0, 0, 0, 0,
+		brimadm_dump},
+	{"load", "[FILE]", "put the records of a dump into the table, or in its place", 0,
+		1, COMMAND_ROOT, BIT(REPLACE) | BIT(DRY_RUN) | BIT(FORCE), brimadm_load},
+	{"apply", "[FILE]", "run many changes, one a line, as one change", 0, 1,
+		COMMAND_ROOT, BIT(DRY_RUN) | BIT(INTERVAL), brimadm_apply},
+	{"import-passwd", "[FILE]", "add a mailbox for each account of /etc/passwd", 0, 1,
+		COMMAND_ROOT, BIT(DRY_RUN) | BIT(MIN_UID), brimadm_import_passwd},
+	{"import-postfix", "FILE...", "add what Postfix's virtual maps hold", 1, -1,
+		COMMAND_ROOT, BIT(DRY_RUN), brimadm_import_postfix},
+	{"import-postfixadmin", "FILE...", "add what postfixadmin's tables hold, as CSV",
+		1, -1, COMMAND_ROOT, BIT(DRY_RUN), brimadm_import_postfixadmin},
+	{"check", "[ADDRESS]", "find what could make a delivery fail, and its mend", 0, 1,
+		COMMAND_NO_CONF, BIT(JSON), brimadm_check},
+	{"postfix", "", "show, make or take back Postfix's settings for Brim", 0, 0, 0,
+		BIT(WAY) | BIT(APPLY) | BIT(UNDO), brimadm_postfix},
+	{"simulate", "RECIPIENT", "show what a delivery would do, without one", 1, 1, 0,
+		BIT(SIZE) | BIT(SENDER) | BIT(JSON), brimadm_simulate},
+	{"explain", "ADDRESS", "show where a mailbox's usage comes from", 1, 1, 0,
+		BIT(JSON), brimadm_explain},
+	{"config", "", "print all settings", 0, 0, 0, BIT(JSON), brimadm_config},
 	{0},
 };
 
@@ -87,27 +102,29 @@ usage(const struct tool_option *options, FILE *to, int status)
 	return status;
 }
 
-/* What stands against running the command, that its arguments do not show. */
+/* What stands against running the command, that its arguments do not show. OPTIONS begin
+ * with those of the commands. */
 static int
-check_command(const struct brimadm *a, const struct command *c)
+check_command(const struct brimadm *a, const struct command *c,
+	const struct tool_option *options)
 {
-	if (a->json && !(c->flags & COMMAND_JSON))
-		return tool_fail(TOOL_USAGE, "%s has no --json", c->name);
-	if (a->replace && !(c->flags & COMMAND_REPLACE))
-		return tool_fail(TOOL_USAGE, "%s has no --replace", c->name);
+	for (int i = 0; i < OPTIONS; i++)
+		if (a->option[i] && !(c->options & 1U << i))
+			return tool_fail(
+				TOOL_USAGE, "%s has no --%s", c->name, options[i].name);
 	if (c->flags & COMMAND_ROOT && geteuid() != 0)
 		return tool_fail(TOOL_CANT, "only root can change the user table");
 	return TOOL_OK;
 }
 
 static int
-run(struct brimadm *a, const struct command *c, const char *conf, int argc, char **argv)
+run(struct brimadm *a, const struct command *c, int argc, char **argv)
 {
-	int status = check_command(a, c);
+	int status;
 
-	if (status)
-		return status;
-	if (conf_load(&a->conf, conf, &a->why))
+	if (c->flags & COMMAND_NO_CONF)
+		return c->run(a, argc, argv);
+	if (conf_load(&a->conf, a->conf_file, &a->why))
 		return tool_fail(TOOL_CANT, "%s", a->why.text);
 	if (c->flags & COMMAND_CHANGES) {
 		status = brimadm_begin(a);
@@ -124,16 +141,42 @@ run(struct brimadm *a, const struct command *c, const char *conf, int argc, char
 int
 main(int argc, char **argv)
 {
-	struct brimadm a = {0};
-	const char *conf = NULL, *help = NULL;
+	static struct brimadm a;
+	const char *help = NULL;
 	const struct tool_option options[] = {
-		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE, &conf},
-		{0, "json", NULL, "print JSON (show, list, config)", &a.json},
-		{0, "replace", NULL, "of load: remove all other records", &a.replace},
+		[OPTION_JSON] = {0, "json", NULL, "print JSON", &a.option[OPTION_JSON]},
+		[OPTION_REPLACE] = {0, "replace", NULL,
+			"of load: remove all other records", &a.option[OPTION_REPLACE]},
+		[OPTION_DRY_RUN] = {0, "dry-run", NULL,
+			"show what would change, and change nothing",
+			&a.option[OPTION_DRY_RUN]},
+		[OPTION_FORCE] = {0, "force", NULL,
+			"of load --replace: remove more than a tenth of the records",
+			&a.option[OPTION_FORCE]},
+		[OPTION_INTERVAL] = {0, "interval", "TIME",
+			"of apply: publish as the lines come, at most so often",
+			&a.option[OPTION_INTERVAL]},
+		[OPTION_MIN_UID] = {0, "min-uid", "UID",
+			"of import-passwd: leave out lower ones (1000)",
+			&a.option[OPTION_MIN_UID]},
+		[OPTION_WAY] = {0, "way", "WAY",
+			"of postfix: mailbox_command, pipe or virtual",
+			&a.option[OPTION_WAY]},
+		[OPTION_APPLY] = {0, "apply", NULL, "of postfix: make the settings",
+			&a.option[OPTION_APPLY]},
+		[OPTION_UNDO] = {0, "undo", NULL, "of postfix: take them back",
+			&a.option[OPTION_UNDO]},
+		[OPTION_SIZE] = {0, "size", "SIZE", "of simulate: the message's size",
+			&a.option[OPTION_SIZE]},
+		[OPTION_SENDER] = {0, "sender", "SENDER",
+			"of simulate: the envelope sender", &a.option[OPTION_SENDER]},
+		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE,
+			&a.conf_file},
 		{'h', "help", NULL, "print this", &help},
 		{0},
 	};
 	const struct command *c;
+	int status;
 
 	tool_start("brimadm");
 	if (tool_options(&argc, &argv, options))
@@ -145,5 +188,6 @@ main(int argc, char **argv)
 	c = brimadm_command(&a, argv[0], argc - 1);
 	if (!c)
 		return tool_fail(TOOL_USAGE, "%s", a.why.text);
-	return tool_finish(run(&a, c, conf, argc - 1, argv + 1));
+	status = check_command(&a, c, options);
+	return tool_finish(status ? status : run(&a, c, argc - 1, argv + 1));
 }

@@ -16,10 +16,27 @@
 #include "tool.h"
 #include "users.h"
 
+/* Options of commands; brimadm.c has the table. */
+enum brimadm_option {
+	OPTION_JSON,
+	OPTION_REPLACE,
+	OPTION_DRY_RUN,
+	OPTION_FORCE,
+	OPTION_INTERVAL,
+	OPTION_MIN_UID,
+	OPTION_WAY,
+	OPTION_APPLY,
+	OPTION_UNDO,
+	OPTION_SIZE,
+	OPTION_SENDER,
+	OPTIONS
+};
+
 struct brimadm {
 	struct conf conf;
-	const char *json, *replace; /* options; NULL if not given */
-	struct users_edit *edit;    /* the copy, in a command that changes */
+	const char *conf_file;       /* -c, or NULL */
+	const char *option[OPTIONS]; /* its argument, or ""; NULL if not given */
+	struct users_edit *edit;     /* the copy, in a command that changes */
 	struct reason why;
 	/* what must be looked at before the change is made */
 	char **led; /* keys of records with an alias or a catch-all */
@@ -29,15 +46,15 @@ struct brimadm {
 
 enum command_flags {
 	COMMAND_CHANGES = 1, /* may stand in apply */
-	COMMAND_ROOT = 2,
-	COMMAND_JSON = 4,
-	COMMAND_REPLACE = 8
+	COMMAND_ROOT = 2,    /* needs root */
+	COMMAND_NO_CONF = 4  /* reads brim.conf by itself, if at all */
 };
 
 struct command {
 	const char *name, *arguments, *sentence;
 	int least, most; /* arguments; most -1: any number */
 	unsigned flags;
+	unsigned options; /* bits 1 << enum brimadm_option */
 	int (*run)(struct brimadm *a, int argc, char **argv);
 };
 
@@ -65,11 +82,11 @@ int brimadm_store(struct brimadm *a, const struct record *r);
 int brimadm_refuse(struct brimadm *a, enum tool_status status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* --- brimadm_check.c: aliases and catch-alls -----------------------------------------
+/* --- brimadm_aliases.c: aliases and catch-alls -----------------------------------------
  */
 
 /* Whether what is led somewhere by the touched records is there. */
-int brimadm_check(struct brimadm *a);
+int brimadm_check_aliases(struct brimadm *a);
 
 /* --- brimadm_wait.c ------------------------------------------------------------------
  */
@@ -110,7 +127,26 @@ int brimadm_move(struct brimadm *a, int argc, char **argv);
 /* brimadm_load.c */
 int brimadm_init(struct brimadm *a, int argc, char **argv);
 int brimadm_load(struct brimadm *a, int argc, char **argv);
+
+/* brimadm_apply.c */
 int brimadm_apply(struct brimadm *a, int argc, char **argv);
+
+/* brimadm_import.c */
+int brimadm_import_passwd(struct brimadm *a, int argc, char **argv);
+int brimadm_import_postfix(struct brimadm *a, int argc, char **argv);
+int brimadm_import_postfixadmin(struct brimadm *a, int argc, char **argv);
+
+/* brimadm_check.c */
+int brimadm_check(struct brimadm *a, int argc, char **argv);
+
+/* brimadm_postfix.c */
+int brimadm_postfix(struct brimadm *a, int argc, char **argv);
+
+/* brimadm_simulate.c */
+int brimadm_simulate(struct brimadm *a, int argc, char **argv);
+
+/* brimadm_explain.c */
+int brimadm_explain(struct brimadm *a, int argc, char **argv);
 
 /* brimadm_show.c */
 int brimadm_show(struct brimadm *a, int argc, char **argv);

@@ -69,7 +69,7 @@ brimadm_commit(struct brimadm *a)
 {
 	struct stat table;
 	gid_t gid;
-	int status = brimadm_check(a);
+	int status = brimadm_check_aliases(a);
 
 	if (!status)
 		status = find_group(a, &gid);

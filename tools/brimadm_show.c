@@ -69,7 +69,7 @@ brimadm_show(struct brimadm *a, int argc, char **argv)
 		status = tool_fail(TOOL_CANT, "%s", a->why.text);
 	else if (!found)
 		status = tool_fail(TOOL_NO, "%s is not in the table", key);
-	else if (a->json)
+	else if (a->option[OPTION_JSON])
 		tool_json_print(brimadm_json(&r));
 	else
 		status = show_record(&r);
@@ -160,7 +160,7 @@ brimadm_list(struct brimadm *a, int argc, char **argv)
 	if (argc && address_key(pattern, argv[0], &a->why))
 		return tool_fail(TOOL_USAGE, "\"%s\": %s", argv[0], a->why.text);
 	l.pattern = argc ? pattern : NULL;
-	if (!a->json && !(l.table = tool_table_new(columns, 6)))
+	if (!a->option[OPTION_JSON] && !(l.table = tool_table_new(columns, 6)))
 		return tool_fail(TOOL_CANT, "no memory");
 	status = list_table(a, &l);
 	if (l.table)
@@ -220,7 +220,7 @@ brimadm_config(struct brimadm *a, int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	if (a->json) {
+	if (a->option[OPTION_JSON]) {
 		json_t *all = json_object();
 
 		conf_each(&a->conf, add_setting, all);
