@@ -38,7 +38,7 @@ LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
 LIB     := $(patsubst %.c,$B/%.o,$(wildcard lib/*.c))
 LDA     := $(patsubst %.c,$B/%.o,$(wildcard lda/*.c))
 QUOTAD  := $(patsubst %.c,$B/%.o,$(wildcard quotad/*.c))
-BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/tool.c)
+BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/tool.c tools/progress.c)
 BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c)
 PROGRAMS = $(addprefix $B/bin/,lda quotad brimadm brimq)
 
