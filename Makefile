@@ -38,7 +38,8 @@ LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
 LIB     := $(patsubst %.c,$B/%.o,$(wildcard lib/*.c))
 LDA     := $(patsubst %.c,$B/%.o,$(wildcard lda/*.c))
 QUOTAD  := $(patsubst %.c,$B/%.o,$(wildcard quotad/*.c))
-BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/tool.c tools/progress.c)
+BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/postconf.c tools/tool.c \
+	tools/progress.c)
 BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c)
 PROGRAMS = $(addprefix $B/bin/,lda quotad brimadm brimq)
 
@@ -72,6 +73,14 @@ $B/bin/brimq: $(BRIMQ) $B/libbrim.a
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih -lcap -ljansson
 
+# brimadm tells Postfix where lda is installed.
+$B/libexec: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIBEXEC)' | cmp -s - $@ || echo '$(LIBEXEC)' >$@
+
+$B/tools/brimadm_%.o: CFLAGS_ALL += -DBRIM_LIBEXEC='"$(LIBEXEC)"'
+$B/tools/brimadm_postfix.o: $B/libexec
+
 $B/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) CC $<)
@@ -97,4 +106,4 @@ clean:
 
 include tests/tests.mk
 
-.PHONY: all install clean
+.PHONY: all install clean FORCE
