@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "amount.h"
+
 #define PATH          "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 #define ARGUMENTS_MAX 32
 #define OUTPUT_MAX    (16 << 20)
@@ -243,6 +245,19 @@ has_settings(struct reason *why)
 	return there;
 }
 
+/* Runs postconf twice, and takes apart what it says. */
+static int
+read_both(struct postconf *p, const char *const *settings, const char *const *services,
+	struct reason *why)
+{
+	if (postconf_run(settings, &p->texts[0], why) ||
+		postconf_run(services, &p->texts[1], why))
+		return -1;
+	if (split_settings(p, p->texts[0]) || split_services(p, p->texts[1]))
+		return reason_set(why, "no memory");
+	return 0;
+}
+
 int
 postconf_read(struct postconf *p, struct reason *why)
 {
@@ -256,13 +271,20 @@ postconf_read(struct postconf *p, struct reason *why)
 	}
 	if (!has_settings(why))
 		return 0;
-	if (postconf_run(settings, &p->texts[0], why) ||
-		postconf_run(services, &p->texts[1], why))
+	if (read_both(p, settings, services, why))
 		return -1;
-	if (split_settings(p, p->texts[0]) || split_services(p, p->texts[1]))
-		return reason_set(why, "no memory");
 	p->folder = postconf_get(p, "config_directory");
 	return p->folder ? 1 : reason_set(why, "postconf tells no config_directory");
+}
+
+int
+postconf_read_folder(struct postconf *p, const char *folder, struct reason *why)
+{
+	const char *const settings[] = {"-c", folder, "-n", NULL};
+	const char *const services[] = {"-c", folder, "-M", NULL};
+
+	memset(p, 0, sizeof *p);
+	return read_both(p, settings, services, why);
 }
 
 void
@@ -311,4 +333,20 @@ postconf_argument(const struct postconf_service *s, const char *name)
 		p += n;
 	}
 	return NULL;
+}
+
+int
+postconf_time(const char *text, char unit, uint64_t *seconds)
+{
+	char with_unit[AMOUNT_SIZE];
+	size_t length = strlen(text);
+
+	if (length == 0 || length + 2 > sizeof with_unit)
+		return -1;
+	memcpy(with_unit, text, length + 1);
+	if (strspn(text, "0123456789") == length) {
+		with_unit[length] = unit;
+		with_unit[length + 1] = '\0';
+	}
+	return amount_time(with_unit, seconds, NULL);
 }

@@ -11,6 +11,7 @@
 #define BRIM_POSTCONF_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "reason.h"
 
@@ -38,6 +39,11 @@ struct postconf {
 /* Reads it all: 1; 0 with the reason where Postfix is not installed or has no main.cf;
  * -1 with the reason. postconf_free frees it in any case. */
 int postconf_read(struct postconf *p, struct reason *why);
+
+/* Reads what main.cf and master.cf in FOLDER say themselves, as it is written there: no
+ * defaults, no $name expanded. 0, or -1 with the reason. */
+int postconf_read_folder(struct postconf *p, const char *folder, struct reason *why);
+
 void postconf_free(struct postconf *p);
 
 /* The setting's value, a default's too, with $names expanded; NULL where Postfix has no
@@ -51,6 +57,10 @@ const struct postconf_service *postconf_service(
 /* The argument "NAME=..." of a service, up to the next blank, as a new string; argv= to
  * the end. NULL without one, or without memory. */
 char *postconf_argument(const struct postconf_service *s, const char *name);
+
+/* A time of Postfix's in seconds; UNIT ('s', 'h'...) is that of a bare number, which is
+ * the setting's own. 0, or -1 where it is none. */
+int postconf_time(const char *text, char unit, uint64_t *seconds);
 
 /* Runs postconf with the arguments, of which the last is NULL. OUTPUT (may be NULL) gets
  * its standard output, which the caller frees. 0, or -1 with the reason. */
