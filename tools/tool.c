@@ -9,15 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "amount.h"
 #include "record.h"
 
-#define OPTIONS_MAX 16
+#define OPTIONS_MAX 32
 #define LONG_ONLY   256 /* getopt's values of options without a letter, from here on */
 
 static const char *tool_name = "brim";
+static FILE *messages; /* NULL: standard error */
 
 void
 tool_start(const char *name)
@@ -46,8 +49,14 @@ write_message(const char *format, va_list args)
 	for (char *c = text; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
-	fprintf(stderr, "%s: %s\n", tool_name, text);
+	fprintf(messages ? messages : stderr, "%s: %s\n", tool_name, text);
 	free(text);
+}
+
+void
+tool_messages(FILE *to)
+{
+	messages = to;
 }
 
 void
@@ -85,6 +94,14 @@ tool_finish(int status)
 
 /* --- options ---------------------------------------------------------------------- */
 
+static int
+takes(const struct tool_option *o)
+{
+	if (!o->argument)
+		return no_argument;
+	return o->argument[0] == '[' ? optional_argument : required_argument;
+}
+
 /* Makes getopt's own tables from ours. */
 static size_t
 make_getopt(const struct tool_option *options, struct option *lengthy, char *letters,
@@ -102,9 +119,8 @@ make_getopt(const struct tool_option *options, struct option *lengthy, char *let
 				*letters++ = ':';
 		}
 		if (o->name)
-			lengthy[longs++] = (struct option){o->name,
-				o->argument ? required_argument : no_argument, missing,
-				LONG_ONLY + (int)count};
+			lengthy[longs++] = (struct option){
+				o->name, takes(o), missing, LONG_ONLY + (int)count};
 	}
 	*letters = '\0';
 	lengthy[longs] = (struct option){0};
@@ -159,7 +175,7 @@ tool_print_options(const struct tool_option *options, FILE *to)
 			options->letter ? options->letter : ' ',
 			options->letter && options->name ? ", " : "",
 			options->name ? "--" : "", options->name ? options->name : "",
-			options->argument ? " " : "",
+			takes(options) == required_argument ? " " : "",
 			options->argument ? options->argument : "");
 
 		if (n < 0)
@@ -216,21 +232,65 @@ tool_nearest(const char *word, const char *(*name)(size_t i))
 	return best;
 }
 
+/* --- the terminal ----------------------------------------------------------------- */
+
+/* The width that the environment names, which can't be trusted with more than this. */
+static int
+width_elsewhere(void)
+{
+	const char *columns = getenv("COLUMNS");
+	uint64_t n;
+
+	if (columns && amount_count(columns, &n, NULL) == 0 && n > 0 && n <= 1000)
+		return (int)n;
+	return 80;
+}
+
+void
+tool_terminal_look(struct tool_terminal *t)
+{
+	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+	struct winsize size = {0};
+	int is_terminal = isatty(STDOUT_FILENO);
+
+	if (is_terminal)
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	t->width = size.ws_col ? size.ws_col : width_elsewhere();
+	t->height = size.ws_row ? size.ws_row : 24;
+	t->is_screen = is_terminal && term && *term && strcmp(term, "dumb") != 0;
+	t->has_colour = t->is_screen && !(no_colour && *no_colour);
+}
+
 /* --- tables ----------------------------------------------------------------------- */
+
+#define ROWS_KEPT 1000 /* until the widths are settled, and at a time from then on */
+#define GAP       2    /* between columns */
+#define BAR_LEAST 7    /* characters, brackets included; a shorter one says nothing */
+#define BAR_MOST  42
 
 struct tool_table {
 	const struct tool_column *columns;
 	size_t count; /* of columns */
+	struct tool_terminal terminal;
 	size_t *widths;
 	char **cells; /* row by row */
-	size_t filled, room;
+	enum tool_colour colours[ROWS_KEPT];
+	size_t filled, room; /* rows */
+	int begun;           /* widths are settled, the titles printed */
 };
+
+static void
+drop_rows(struct tool_table *t)
+{
+	for (size_t i = 0; i < t->filled * t->count; i++)
+		free(t->cells[i]);
+	t->filled = 0;
+}
 
 static void
 free_table(struct tool_table **t)
 {
-	for (size_t i = 0; i < (*t)->filled; i++)
-		free((*t)->cells[i]);
+	drop_rows(*t);
 	free((*t)->cells);
 	free((*t)->widths);
 	free(*t);
@@ -246,6 +306,7 @@ tool_table_new(const struct tool_column *columns, size_t count)
 		return NULL;
 	t->columns = columns;
 	t->count = count;
+	t->terminal.width = 80;
 	t->widths = calloc(count, sizeof *t->widths);
 	if (!t->widths) {
 		free_table(&t);
@@ -256,15 +317,21 @@ tool_table_new(const struct tool_column *columns, size_t count)
 	return t;
 }
 
+void
+tool_table_fit(struct tool_table *t, const struct tool_terminal *to)
+{
+	t->terminal = *to;
+}
+
 static int
 make_room(struct tool_table *t)
 {
-	size_t room = t->room ? 2 * t->room : 16 * t->count;
+	size_t room = t->room ? 2 * t->room : 16;
 	char **grown;
 
-	if (t->filled + t->count <= t->room)
+	if (t->filled < t->room)
 		return 0;
-	grown = reallocarray(t->cells, room, sizeof *grown);
+	grown = reallocarray(t->cells, room * t->count, sizeof *grown);
 	if (!grown)
 		return -1;
 	t->cells = grown;
@@ -272,37 +339,145 @@ make_room(struct tool_table *t)
 	return 0;
 }
 
-int
-tool_table_row(struct tool_table *t, const char *const *cells)
+static void
+free_cells(char **row, size_t count)
 {
-	if (make_room(t))
-		return -1;
-	for (size_t i = 0; i < t->count; i++) {
-		char *cell = record_escape(cells[i] ? cells[i] : "");
-		size_t width = cell ? strlen(cell) : 0;
+	while (count > 0)
+		free(row[--count]);
+}
 
-		if (!cell)
+static int
+copy_cells(const struct tool_table *t, char **row, const char *const *cells)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		row[i] = record_escape(cells[i] ? cells[i] : "");
+		if (!row[i]) {
+			free_cells(row, i);
 			return -1;
-		t->cells[t->filled++] = cell;
-		if (width > t->widths[i])
-			t->widths[i] = width;
+		}
 	}
 	return 0;
 }
 
 static void
-print_row(const struct tool_table *t, char *const *cells)
+widen(struct tool_table *t, char *const *row)
 {
+	for (size_t i = 0; i < t->count; i++)
+		if (!(t->columns[i].set & TOOL_BAR) && strlen(row[i]) > t->widths[i])
+			t->widths[i] = strlen(row[i]);
+}
+
+/* The bar gets what the others leave, or nothing: width 0. */
+static void
+fit_bar(struct tool_table *t)
+{
+	size_t bar = t->count, others = 0, wide = (size_t)t->terminal.width;
+
+	for (size_t i = 0; i < t->count; i++) {
+		if (t->columns[i].set & TOOL_BAR)
+			bar = i;
+		else
+			others += t->widths[i] + GAP;
+	}
+	if (bar == t->count)
+		return;
+	t->widths[bar] = others + BAR_LEAST > wide ? 0 : wide - others;
+	if (t->widths[bar] > BAR_MOST)
+		t->widths[bar] = BAR_MOST;
+}
+
+static const char *
+draw_bar(const char *percent, size_t width, char bar[BAR_MOST + 1])
+{
+	size_t inside = width - 2, full;
+	uint64_t n;
+
+	if (!*percent || amount_count(percent, &n, NULL))
+		return "";
+	full = n >= 100 ? inside : (size_t)n * inside / 100;
+	memset(bar, '.', width);
+	memset(bar + 1, '#', full);
+	bar[0] = '[';
+	bar[width - 1] = ']';
+	bar[width] = '\0';
+	return bar;
+}
+
+/* PENDING blanks are printed only before something that is not blank. */
+static void
+print_cell(const char *text, int width, int right, const char *colour, int *pending)
+{
+	int padding = width - (int)strlen(text);
+
+	if (padding < 0)
+		padding = 0;
+	*pending += right ? padding : 0;
+	if (*text) {
+		printf("%*s%s%s%s", *pending, "", colour, text, *colour ? "\033[m" : "");
+		*pending = 0;
+	}
+	*pending += (right ? 0 : padding) + GAP;
+}
+
+/* CELLS NULL: the titles. */
+static void
+print_row(const struct tool_table *t, char *const *cells, enum tool_colour colour)
+{
+	static const char *const codes[] = {"", "\033[32m", "\033[33m", "\033[31m"};
+	char bar[BAR_MOST + 1];
+	int pending = 0;
+
 	for (size_t i = 0; i < t->count; i++) {
 		const char *text = cells ? cells[i] : t->columns[i].title;
-		int width = (int)t->widths[i], last = i + 1 == t->count;
+		int set = t->columns[i].set,
+		    coloured = t->terminal.has_colour && (set & TOOL_COLOURED);
 
-		if (t->columns[i].right)
-			printf("%*s", width, text);
-		else
-			printf("%-*s", last ? 0 : width, text);
-		fputs(last ? "\n" : "  ", stdout);
+		if (set & TOOL_BAR && t->widths[i] == 0)
+			continue;
+		if (set & TOOL_BAR && cells)
+			text = draw_bar(text, t->widths[i], bar);
+		print_cell(text, (int)t->widths[i], set & TOOL_RIGHT,
+			codes[coloured ? colour : TOOL_PLAIN], &pending);
 	}
+	putchar('\n');
+}
+
+static void
+print_rows(struct tool_table *t)
+{
+	if (t->filled && !t->begun) {
+		fit_bar(t);
+		print_row(t, NULL, TOOL_PLAIN);
+		t->begun = 1;
+	}
+	for (size_t i = 0; i < t->filled && !ferror(stdout); i++)
+		print_row(t, t->cells + i * t->count, t->colours[i]);
+	drop_rows(t);
+}
+
+int
+tool_table_coloured_row(
+	struct tool_table *t, const char *const *cells, enum tool_colour colour)
+{
+	char **row;
+
+	if (make_room(t))
+		return -1;
+	row = t->cells + t->filled * t->count;
+	if (copy_cells(t, row, cells))
+		return -1;
+	if (!t->begun)
+		widen(t, row);
+	t->colours[t->filled++] = colour;
+	if (t->filled == ROWS_KEPT)
+		print_rows(t);
+	return 0;
+}
+
+int
+tool_table_row(struct tool_table *t, const char *const *cells)
+{
+	return tool_table_coloured_row(t, cells, TOOL_PLAIN);
 }
 
 void
@@ -310,11 +485,7 @@ tool_table_print(struct tool_table **t)
 {
 	if (!*t)
 		return;
-	if ((*t)->filled)
-		print_row(*t, NULL); /* the titles */
-	for (char **row = (*t)->cells;
-		row < (*t)->cells + (*t)->filled && !ferror(stdout); row += (*t)->count)
-		print_row(*t, row);
+	print_rows(*t);
 	free_table(t);
 }
 

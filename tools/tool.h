@@ -21,9 +21,11 @@ enum tool_status {
 };
 
 struct tool_option {
-	char letter;          /* '\0' without a short form */
-	const char *name;     /* the long form, "json"; NULL without one */
-	const char *argument; /* what the usage calls it; NULL: it takes none */
+	char letter;      /* '\0' without a short form */
+	const char *name; /* the long form, "json"; NULL without one */
+	const char
+		*argument; /* what the usage calls it; NULL: it takes none; in brackets,
+			      "[SECONDS]": it may stand behind a '=' */
 	const char *sentence;
 	const char **value; /* set to the argument, or to "" */
 };
@@ -47,6 +49,9 @@ void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int tool_fail(enum tool_status status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Where messages go from now on; NULL is standard error. */
+void tool_messages(FILE *to);
+
 /* To be called last: the status, or TOOL_CANT where standard output could not be
  * written. */
 int tool_finish(int status);
@@ -55,11 +60,31 @@ int tool_finish(int status);
  * or NULL if none is. */
 const char *tool_nearest(const char *word, const char *(*name)(size_t i));
 
+/* --- the terminal ---------------------------------------------------------------- */
+
+struct tool_terminal {
+	int width, height; /* characters; 80 and 24 where they can't be told */
+	int is_screen;     /* a terminal whose cursor can be moved */
+	int has_colour;    /* the same, and NO_COLOR is not set */
+};
+
+/* What standard output is now; elsewhere than on a terminal COLUMNS is the width. */
+void tool_terminal_look(struct tool_terminal *t);
+
 /* --- tables ---------------------------------------------------------------------- */
+
+/* How a column is set; 0 is to the left. Added where several hold. */
+enum tool_set {
+	TOOL_RIGHT = 1,   /* to the right, as numbers are */
+	TOOL_BAR = 2,     /* its cells are per cent; as wide as the terminal lets it be */
+	TOOL_COLOURED = 4 /* in the row's colour */
+};
+
+enum tool_colour { TOOL_PLAIN, TOOL_GREEN, TOOL_YELLOW, TOOL_RED };
 
 struct tool_column {
 	const char *title;
-	int right; /* to the right, as numbers are */
+	int set;
 };
 
 struct tool_table;
@@ -67,10 +92,17 @@ struct tool_table;
 /* COLUMNS are kept, not copied; NULL without memory. */
 struct tool_table *tool_table_new(const struct tool_column *columns, size_t count);
 
-/* Adds a row, COUNT cells (NULL is empty), copied: 0, or -1 without memory. */
-int tool_table_row(struct tool_table *t, const char *const *cells);
+/* Fits the table to a terminal; without it there are 80 columns and no colour. */
+void tool_table_fit(struct tool_table *t, const struct tool_terminal *to);
 
-/* Prints the table if it has rows, and frees it. T may be NULL. */
+/* Adds a row, COUNT cells (NULL is empty), copied: 0, or -1 without memory. The first
+ * thousand rows decide how wide the columns are; a longer table is printed as it comes,
+ * and needs no more memory. */
+int tool_table_row(struct tool_table *t, const char *const *cells);
+int tool_table_coloured_row(
+	struct tool_table *t, const char *const *cells, enum tool_colour colour);
+
+/* Prints what is left of the table, if it has rows, and frees it. T may be NULL. */
 void tool_table_print(struct tool_table **t);
 
 /* --- JSON ------------------------------------------------------------------------ */
