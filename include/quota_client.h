@@ -42,12 +42,21 @@ int quota_connect(struct quota_client *q, const char *socket, const char *daemon
 	uint64_t seconds, struct reason *why);
 void quota_close(struct quota_client *q);
 
-/* Sends one request, a line without its end. */
+/* Sends one request, a line without its end and of printable ASCII alone: a word from
+ * elsewhere goes through record_escape first. */
 int quota_send(struct quota_client *q, struct reason *why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Reads one answer; -1 where there is none that can be believed. */
 int quota_receive(struct quota_client *q, struct quota_answer *a, struct reason *why);
+
+/* Both: one request, and its only or first answer. */
+int quota_ask(struct quota_client *q, struct quota_answer *a, struct reason *why,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Reads one line of an answer as it is, without its end; it stays until the next call.
+ * NULL where there is none that can be believed. */
+const char *quota_receive_line(struct quota_client *q, struct reason *why);
 
 /* Frees the fields of the answer. */
 void quota_answer_clear(struct quota_answer *a);

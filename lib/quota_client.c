@@ -121,6 +121,15 @@ quota_close(struct quota_client *q)
 }
 
 static int
+has_odd_byte(const char *line, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (line[i] < ' ' || line[i] > '~')
+			return 1;
+	return 0;
+}
+
+static int
 send_all(struct quota_client *q, const char *line, size_t length, struct reason *why)
 {
 	int64_t end = now_ms() + q->timeout_ms;
@@ -142,23 +151,38 @@ send_all(struct quota_client *q, const char *line, size_t length, struct reason 
 	return 0;
 }
 
-int
-quota_send(struct quota_client *q, struct reason *why, const char *format, ...)
+static int send_line(struct quota_client *q, struct reason *why, const char *format,
+	va_list args) __attribute__((format(printf, 3, 0)));
+
+/* A byte that could end the line would make two requests of it. */
+static int
+send_line(struct quota_client *q, struct reason *why, const char *format, va_list args)
 {
 	char line[RECORD_LINE_MAX + 2];
-	va_list args;
 	int n;
 
 	if (q->fd < 0)
 		return reason_set(why, "there is no connection to quotad");
-	va_start(args, format);
 	n = vsnprintf(line, sizeof line, format, args);
-	va_end(args);
 	if (n < 0 || n > RECORD_LINE_MAX)
 		return reason_set(
 			why, "the request is longer than %d bytes", RECORD_LINE_MAX);
+	if (has_odd_byte(line, (size_t)n))
+		return reason_set(why, "the request has an odd byte in it");
 	line[n] = '\n';
 	return send_all(q, line, (size_t)n + 1, why);
+}
+
+int
+quota_send(struct quota_client *q, struct reason *why, const char *format, ...)
+{
+	va_list args;
+	int result;
+
+	va_start(args, format);
+	result = send_line(q, why, format, args);
+	va_end(args);
+	return result;
 }
 
 static int
@@ -203,11 +227,22 @@ read_line(struct quota_client *q, struct reason *why)
 	}
 	*stop = '\0';
 	q->taken = (size_t)(stop - q->buffer) + 1;
-	for (const char *p = line; p < stop; p++)
-		if (*p < ' ' || *p > '~') {
-			reason_set(why, "quotad's answer has an odd byte in it");
-			return NULL;
-		}
+	if (has_odd_byte(line, (size_t)(stop - line))) {
+		reason_set(why, "quotad's answer has an odd byte in it");
+		return NULL;
+	}
+	return line;
+}
+
+const char *
+quota_receive_line(struct quota_client *q, struct reason *why)
+{
+	const char *line = NULL;
+
+	if (q->fd < 0)
+		reason_set(why, "there is no connection to quotad");
+	else if (!(line = read_line(q, why)))
+		quota_close(q);
 	return line;
 }
 
@@ -301,6 +336,20 @@ quota_receive(struct quota_client *q, struct quota_answer *a, struct reason *why
 		reason_set(why, "quotad's answer makes no sense");
 	quota_close(q);
 	return -1;
+}
+
+int
+quota_ask(struct quota_client *q, struct quota_answer *a, struct reason *why,
+	const char *format, ...)
+{
+	va_list args;
+	int result;
+
+	memset(a, 0, sizeof *a);
+	va_start(args, format);
+	result = send_line(q, why, format, args);
+	va_end(args);
+	return result ? -1 : quota_receive(q, a, why);
 }
 
 void
