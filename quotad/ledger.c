@@ -85,6 +85,12 @@ ledger_name(const struct account *a)
 	return a->name;
 }
 
+static uint64_t
+since_last(const struct ledger *l, const struct account *a)
+{
+	return a->last_why == LEDGER_NEVER ? 0 : (uint64_t)((int64_t)l->now - a->last_at);
+}
+
 void
 ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_numbers *n)
 {
@@ -97,6 +103,12 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.tickets = a->tickets,
 		.stamp = a->stamp,
 		.known = a->known,
+		.counting = a->counting,
+		.last = {.why = a->last_why,
+			.exact = a->last_exact,
+			.ago_ms = since_last(l, a),
+			.was = a->last_was,
+			.found = a->last_found},
 	};
 	if (!a->full)
 		return;
@@ -211,6 +223,7 @@ new_ticket(struct ledger *l, struct account *a, const char *name, uint64_t bytes
 	t->account = a;
 	t->id = ++l->next_id;
 	t->bytes = bytes;
+	t->made_at = l->now;
 	t->of_account = a->first;
 	a->first = t;
 	a->tickets++;
@@ -299,6 +312,26 @@ ledger_each_ticket(struct account *a,
 {
 	for (struct ticket *t = a->first; t; t = t->of_account)
 		each(arg, t->name, t->bytes);
+}
+
+void
+ledger_show_tickets(const struct ledger *l, const struct account *a,
+	void (*each)(void *arg, const struct ledger_ticket *t), void *arg)
+{
+	for (const struct ticket *t = a->first; t; t = t->of_account) {
+		const struct ledger_ticket shown = {
+			.name = t->name,
+			.id = t->id,
+			.bytes = t->bytes,
+			.age_ms = l->now - t->made_at,
+			.state = t->state == TICKET_OPEN    ? LEDGER_OPEN
+				 : t->state == TICKET_ENDED ? LEDGER_ENDED
+							    : LEDGER_UNSURE,
+			.earlier = t->connection_number == 0,
+		};
+
+		each(arg, &shown);
+	}
 }
 
 static struct ticket *
@@ -449,6 +482,11 @@ ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
 	a->messages = n->messages;
 	a->stamp = n->stamp;
 	a->known = n->known ? 1 : 0;
+	a->last_why = n->last.why & 15;
+	a->last_exact = n->last.exact ? 1 : 0;
+	a->last_at = (int64_t)l->now - (int64_t)n->last.ago_ms;
+	a->last_was = n->last.was;
+	a->last_found = n->last.found;
 	if (!n->full_for || a->full)
 		return;
 	a->full = calloc(1, sizeof *a->full);
@@ -483,6 +521,12 @@ void
 ledger_hold(struct ledger *l)
 {
 	l->held_until = l->now + l->rules.deadline_ms;
+}
+
+uint64_t
+ledger_held_ms(const struct ledger *l)
+{
+	return amount_subtract(l->held_until, l->now);
 }
 
 /* Orphans whose lda can't be alive any more. */

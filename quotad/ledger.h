@@ -38,7 +38,14 @@ struct ledger_limits {
 	uint64_t over_quota; /* seconds until full is hard; CONF_DEFER: never */
 };
 
-enum ledger_kind { LEDGER_CHECK, LEDGER_RESERVE, LEDGER_GET, LEDGER_RECOUNT };
+/* EXPLAIN is decided as CHECK, but leaves no trace: a person's question is no refusal. */
+enum ledger_kind {
+	LEDGER_CHECK,
+	LEDGER_RESERVE,
+	LEDGER_GET,
+	LEDGER_RECOUNT,
+	LEDGER_EXPLAIN
+};
 
 /* A question. Copied by ledger_ask, the name too. */
 struct ledger_request {
@@ -46,7 +53,7 @@ struct ledger_request {
 	struct account *account;
 	struct ledger_connection *connection;
 	struct ledger_limits limits;
-	uint64_t bytes;   /* CHECK, RESERVE */
+	uint64_t bytes;   /* CHECK, RESERVE, EXPLAIN */
 	const char *name; /* RESERVE */
 	void *cookie;     /* comes back with the answer */
 };
@@ -58,6 +65,38 @@ struct ledger_answer {
 	uint64_t was;         /* RECOUNT: used before it */
 };
 
+/* Why a mailbox was counted. */
+enum ledger_why {
+	LEDGER_NEVER,   /* it was not */
+	LEDGER_FIRST,   /* nothing was known of it */
+	LEDGER_BOOT,    /* the number was of an earlier boot, or not exact */
+	LEDGER_LOST,    /* the usage store had been lost */
+	LEDGER_CHANGED, /* its directories had moved */
+	LEDGER_REFUSAL, /* a refusal must rest on a count */
+	LEDGER_ASKED,   /* RECOUNT */
+	LEDGER_ORPHANS, /* deliveries that were cut off held room */
+	LEDGER_ROUND,   /* it was its turn in the slow round */
+	LEDGER_WHYS
+};
+
+/* The last count that did not fail: what used was before it (deliveries that it found
+ * under way included) and after it. */
+struct ledger_last_count {
+	enum ledger_why why;
+	int exact;
+	uint64_t ago_ms;
+	uint64_t was, found;
+};
+
+/* A ticket as it is shown. */
+struct ledger_ticket {
+	const char *name;
+	uint64_t id, bytes;
+	uint64_t age_ms; /* since this daemon knows of it */
+	enum { LEDGER_OPEN, LEDGER_ENDED, LEDGER_UNSURE } state;
+	int earlier; /* of a daemon before this one */
+};
+
 /* A mailbox's numbers as they are shown and kept. */
 struct ledger_numbers {
 	uint64_t used, messages;
@@ -66,6 +105,8 @@ struct ledger_numbers {
 	int known;                  /* an exact count of this boot stands behind them */
 	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
+	int counting; /* a count is under way; not kept */
+	struct ledger_last_count last;
 };
 
 /* What a count of a mailbox found. */
@@ -122,6 +163,15 @@ const char *ledger_name(const struct account *a);
 void ledger_numbers(
 	const struct ledger *l, const struct account *a, struct ledger_numbers *n);
 const struct ledger_totals *ledger_totals(const struct ledger *l);
+/* "refusal": the word for why a mailbox was counted, and back (LEDGER_NEVER: no such
+ * word). */
+const char *ledger_why_name(enum ledger_why why);
+enum ledger_why ledger_why_parse(const char *name);
+/* Milliseconds until room is promised again after a lost store; 0: it is. */
+uint64_t ledger_held_ms(const struct ledger *l);
+/* Calls EACH for every ticket of the account, with all that is known of it. */
+void ledger_show_tickets(const struct ledger *l, const struct account *a,
+	void (*each)(void *arg, const struct ledger_ticket *t), void *arg);
 
 /* Calls EACH for every account, and for every ticket of an account: for a store that is
  * written afresh. Nothing may be changed meanwhile. */

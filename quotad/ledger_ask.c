@@ -136,28 +136,27 @@ refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct account *a = q->request.account;
 	uint64_t tickets, promised = ledger_open_bytes(a, &tickets);
+	int hard;
 
 	if (fits(q, promised, tickets))
 		return say(answer, VERDICT_TROUBLE,
 			"deliveries that were cut off may still take the room that is "
 			"left");
-	l->totals.refused++;
 	if (fits(q, 0, 0))
 		return say(answer, VERDICT_FULL_FOR_NOW,
 			"the mailbox is full with the deliveries that are under way");
-	return say(answer,
-		ledger_full_refused(l, a, &q->request) ? VERDICT_FULL
-						       : VERDICT_FULL_FOR_NOW,
-		NULL);
+	hard = q->request.kind == LEDGER_EXPLAIN
+		       ? ledger_full_is_hard(l, a, &q->request.limits)
+		       : ledger_full_refused(l, a, &q->request);
+	return say(answer, hard ? VERDICT_FULL : VERDICT_FULL_FOR_NOW, NULL);
 }
 
 static enum need
-no_exact_count(struct ledger *l, struct question *q, struct ledger_answer *answer)
+no_exact_count(struct question *q, struct ledger_answer *answer)
 {
 	if (fits(q, q->request.account->reserved, q->request.account->tickets))
 		return say(answer, VERDICT_TROUBLE,
 			"the mailbox is being changed and could not be counted");
-	l->totals.refused++;
 	return say(answer, VERDICT_FULL_FOR_NOW, NULL);
 }
 
@@ -169,8 +168,7 @@ decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answe
 	uint64_t tickets, promised = ledger_open_bytes(a, &tickets);
 
 	if (!a->basis || l->now - a->counted_at > BASIS_MS)
-		return q->counts < TRIES ? need_new_count(q)
-					 : no_exact_count(l, q, answer);
+		return q->counts < TRIES ? need_new_count(q) : no_exact_count(q, answer);
 	if (!q->unmoved || q->unmoved_since != a->counts_applied)
 		return NEED_PROBE;
 	if (!q->settled)
@@ -218,7 +216,7 @@ decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	if (!q->request.limits.bytes && !q->request.limits.messages)
 		return decide_grant(l, q, answer);
 	if (!a->known)
-		return q->counts ? no_exact_count(l, q, answer) : NEED_COUNT;
+		return q->counts ? no_exact_count(q, answer) : NEED_COUNT;
 	if (fits(q, a->reserved, a->tickets))
 		return decide_grant(l, q, answer);
 	return decide_refusal(l, q, answer);
@@ -242,6 +240,21 @@ decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	}
 }
 
+/* Why the question has the mailbox counted. */
+static enum ledger_why
+why_count(const struct ledger *l, const struct question *q)
+{
+	const struct account *a = q->request.account;
+
+	if (q->request.kind == LEDGER_RECOUNT)
+		return LEDGER_ASKED;
+	if (!a->known && l->held_until)
+		return LEDGER_LOST;
+	if (!a->known)
+		return a->last_why == LEDGER_NEVER ? LEDGER_FIRST : LEDGER_BOOT;
+	return fits(q, a->reserved, a->tickets) ? LEDGER_CHANGED : LEDGER_REFUSAL;
+}
+
 /* --- waiting ---------------------------------------------------------------------- */
 
 static void
@@ -260,7 +273,16 @@ wait_for(struct ledger *l, struct question *q, enum need need)
 	if (need == NEED_PROBE)
 		ledger_begin_probe(l, a);
 	else
-		ledger_begin_count(l, a, 0);
+		ledger_begin_count(l, a, 0, why_count(l, q));
+}
+
+static void
+note_verdict(struct ledger *l, const struct question *q, enum verdict verdict)
+{
+	if (verdict == VERDICT_TROUBLE)
+		l->totals.later++;
+	else if (verdict != VERDICT_DELIVERED && q->request.kind != LEDGER_EXPLAIN)
+		l->totals.refused++;
 }
 
 static void
@@ -276,8 +298,7 @@ consider(struct ledger *l, struct question *q)
 		wait_for(l, q, need);
 		return;
 	}
-	if (answer.verdict == VERDICT_TROUBLE)
-		l->totals.later++;
+	note_verdict(l, q, answer.verdict);
 	q->failure = NULL; /* the answer's text outlives the question */
 	reply(l, q, &answer);
 	free(failure);
@@ -359,8 +380,8 @@ ledger_time_out(struct ledger *l)
 
 	TAILQ_FOREACH(q, &l->all, all)
 	{
-		int person = q->request.kind == LEDGER_GET ||
-			     q->request.kind == LEDGER_RECOUNT;
+		int person = q->request.kind != LEDGER_CHECK &&
+			     q->request.kind != LEDGER_RESERVE;
 
 		if (l->now - q->asked_at >= l->rules.answer_ms * (person ? 6 : 1))
 			ledger_fail(l, q,

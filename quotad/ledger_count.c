@@ -10,13 +10,14 @@
 #include "ledger_parts.h"
 
 void
-ledger_begin_count(struct ledger *l, struct account *a, int thorough)
+ledger_begin_count(struct ledger *l, struct account *a, int thorough, enum ledger_why why)
 {
 	if (a->counting) {
 		a->thorough_wanted |= thorough ? 1 : 0;
 		return;
 	}
 	a->counting = 1;
+	a->why = why & 15;
 	a->counts_begun++;
 	a->count_began_at = a->looked_at = l->now;
 	for (struct ticket *t = a->first; t; t = t->of_account) {
@@ -30,7 +31,7 @@ ledger_begin_count(struct ledger *l, struct account *a, int thorough)
 void
 ledger_recount(struct ledger *l, struct account *a, int thorough)
 {
-	ledger_begin_count(l, a, thorough);
+	ledger_begin_count(l, a, thorough, LEDGER_ROUND);
 }
 
 void
@@ -89,6 +90,18 @@ end_orphans(struct ledger *l, struct account *a)
 	return found;
 }
 
+/* For a person who asks where the number comes from. A number that was not known is none
+ * that was corrected. */
+static void
+remember(struct ledger *l, struct account *a, int exact, uint64_t was)
+{
+	a->last_why = a->why & 15;
+	a->last_exact = exact ? 1 : 0;
+	a->last_at = (int64_t)l->now;
+	a->last_was = was;
+	a->last_found = a->used;
+}
+
 static void
 apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 	uint64_t used, uint64_t messages)
@@ -100,6 +113,7 @@ apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 		l->calls->corrected(l->arg, a, expected, used);
 	}
 	a->used = used;
+	remember(l, a, 1, a->known ? expected : used);
 	a->messages = messages;
 	a->stamp = c->stamp;
 	a->counted_at = l->now;
@@ -111,7 +125,7 @@ apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 static void
 apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
-	uint64_t used, messages;
+	uint64_t used, messages, was;
 
 	mark_seen(a->first, c);
 	mark_seen(a->committed, c);
@@ -121,8 +135,12 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 	} else {
 		l->totals.inexact_counts++;
 		a->basis = 0; /* the mailbox moved */
-		a->used = used > a->used ? used : a->used;
-		a->messages = messages > a->messages ? messages : a->messages;
+		used = used > a->used ? used : a->used;
+		messages = messages > a->messages ? messages : a->messages;
+		was = a->used;
+		a->used = used;
+		a->messages = messages;
+		remember(l, a, 0, a->known ? was : used);
 	}
 	l->calls->save_account(l->arg, a);
 }
@@ -152,7 +170,7 @@ wake_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
 		int thorough = a->thorough_wanted;
 
 		a->thorough_wanted = 0;
-		ledger_begin_count(l, a, thorough);
+		ledger_begin_count(l, a, thorough, a->why);
 	}
 }
 
@@ -219,7 +237,7 @@ ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
 		a->basis = 0;
 	wake_probed(l, a, moved, failed);
 	if (!failed && moved && (!a->counted_at || l->now - a->counted_at >= LOOK_MS))
-		ledger_begin_count(l, a, 0);
+		ledger_begin_count(l, a, 0, LEDGER_CHANGED);
 	ledger_run_ready(l);
 }
 
@@ -233,6 +251,6 @@ ledger_count_orphans(struct ledger *l)
 		struct account *a = t->account;
 
 		if (!a->counting && l->now - a->count_began_at >= ORPHAN_COUNT_MS)
-			ledger_begin_count(l, a, 0);
+			ledger_begin_count(l, a, 0, LEDGER_ORPHANS);
 	}
 }

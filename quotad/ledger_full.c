@@ -65,6 +65,16 @@ begin(struct ledger *l, struct account *a, const struct ledger_request *r)
 		f->saved_at = l->now;
 }
 
+/* Whether a mailbox that is full has been so for as long as over_quota allows. */
+int
+ledger_full_is_hard(const struct ledger *l, const struct account *a,
+	const struct ledger_limits *limits)
+{
+	if (limits->over_quota == CONF_DEFER)
+		return 0;
+	return ledger_full_ms(l, a) / 1000 >= limits->over_quota;
+}
+
 /* Notes the refusal; 1 where the mailbox has been full for as long as over_quota allows.
  */
 int
@@ -77,7 +87,5 @@ ledger_full_refused(struct ledger *l, struct account *a, const struct ledger_req
 	if (a->full && l->now - a->full->saved_at >= SAVE_FULL_MS &&
 		l->calls->save_account(l->arg, a) == 0)
 		a->full->saved_at = l->now;
-	if (r->limits.over_quota == CONF_DEFER)
-		return 0;
-	return ledger_full_ms(l, a) / 1000 >= r->limits.over_quota;
+	return ledger_full_is_hard(l, a, &r->limits);
 }

@@ -29,6 +29,7 @@ struct ticket {
 	uint64_t connection_number; /* that last had it; 0: of an earlier daemon */
 	uint64_t id, bytes;
 	uint64_t unsure_until;
+	uint64_t made_at;
 	enum ticket_state state;
 	int ended_before; /* ended when the running count began */
 	int seen;         /* by the running count */
@@ -78,7 +79,11 @@ struct account {
 	unsigned counting : 1, probing : 1, thorough_wanted : 1;
 	unsigned known : 1; /* an exact count of this boot stands behind the number */
 	unsigned basis : 1; /* no COMMIT since the last exact count began */
+	unsigned why : 4;   /* the running count's enum ledger_why */
+	unsigned last_why : 4, last_exact : 1;
 	uint64_t stamp, counted_at, looked_at, count_began_at;
+	int64_t last_at; /* the last count; below zero where it was before the clock */
+	uint64_t last_was, last_found;
 	struct ticket *first;     /* its tickets */
 	struct ticket *committed; /* since the running count began */
 	struct full *full;
@@ -115,7 +120,8 @@ void ledger_fail(struct ledger *l, struct question *q, const char *text);
 void ledger_time_out(struct ledger *l);
 
 /* ledger_count.c */
-void ledger_begin_count(struct ledger *l, struct account *a, int thorough);
+void ledger_begin_count(
+	struct ledger *l, struct account *a, int thorough, enum ledger_why why);
 void ledger_begin_probe(struct ledger *l, struct account *a);
 void ledger_count_orphans(struct ledger *l);
 
@@ -125,5 +131,7 @@ int ledger_full_refused(
 void ledger_full_review(struct account *a, const struct ledger_limits *limits);
 void ledger_full_taken(struct account *a, uint64_t bytes);
 uint64_t ledger_full_ms(const struct ledger *l, const struct account *a);
+int ledger_full_is_hard(const struct ledger *l, const struct account *a,
+	const struct ledger_limits *limits);
 
 #endif

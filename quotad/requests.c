@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "amount.h"
+#include "explain.h"
 #include "mailbox.h"
 #include "record.h"
 
@@ -35,6 +36,7 @@ struct command {
 	/* says yes, for the ledger; NULL where it is not asked */
 	void (*yes)(struct server *v, struct request *r, const struct ledger_answer *a);
 	const char *usage;
+	int tells_all; /* yes says no, too */
 };
 
 /* --- answers ---------------------------------------------------------------------- */
@@ -94,6 +96,15 @@ show_numbers(char *text, const char *escaped, const struct ledger_numbers *n,
 	if (n->full_for)
 		snprintf(text + at, NUMBERS_SIZE - (size_t)at, " full_for=%" PRIu64,
 			n->full_for);
+}
+
+static void
+set_outcome(struct outcome *o, const struct ledger_answer *answer)
+{
+	if (answer->text != NULL)
+		outcome_set(o, answer->verdict, "%s", answer->text);
+	else
+		outcome_set(o, answer->verdict, NULL);
 }
 
 static void
@@ -331,6 +342,53 @@ get(struct server *v, struct request *r, char **argument)
 	look(v, r, LEDGER_GET, argument[0]);
 }
 
+/* The last line: what the next message would get. */
+static void
+say_next(struct server *v, struct request *r, const struct outcome *o)
+{
+	char *text = record_escape(o->text);
+	struct ledger_numbers n;
+
+	ledger_numbers(v->ledger, r->account, &n);
+	if (text == NULL)
+		trouble(r, "no memory");
+	else
+		session_answer(r,
+			"%sOK next=%s code=%s text=%s used=%" PRIu64 " messages=%" PRIu64,
+			r->lines, verdict_name(o->verdict), verdict_code(o->verdict),
+			text, n.used, n.messages);
+	free(text);
+}
+
+static void
+say_explained(struct server *v, struct request *r, const struct ledger_answer *a)
+{
+	struct outcome o;
+
+	set_outcome(&o, a);
+	say_next(v, r, &o);
+}
+
+/* EXPLAIN <recipient>: what the ledger holds, as it is before the question what the next
+ * message would get makes it look at the mailbox. */
+static void
+explain(struct server *v, struct request *r, char **argument)
+{
+	struct mailbox m;
+	struct outcome o;
+
+	if (find(v, r, argument[0], "4.1.1", &m) == -1)
+		return;
+	r->lines = explain_lines(v->ledger, r->account, &r->limits);
+	if (r->lines == NULL)
+		trouble(r, "no memory");
+	else if (mailbox_policy(&m, &v->conf, 1, &o) == -1)
+		say_next(v, r, &o);
+	else
+		ask(v, r, LEDGER_EXPLAIN, 1, NULL);
+	mailbox_clear(&m);
+}
+
 /* RECOUNT <mailbox> */
 static void
 recount(struct server *v, struct request *r, char **argument)
@@ -504,15 +562,16 @@ requests_continue(struct server *v, struct request *r)
 /* --- the table -------------------------------------------------------------------- */
 
 static const struct command commands[] = {
-	{"CHECK", 2, 3, ANYONE, check, say_ok, "CHECK <recipient> <bytes> [<sender>]"},
+	{"CHECK", 2, 3, ANYONE, check, say_ok, "CHECK <recipient> <bytes> [<sender>]", 0},
 	{"RESERVE", 3, 3, ANYONE, reserve, say_ticket,
-		"RESERVE <recipient> <bytes> name=<basename>"},
-	{"COMMIT", 1, 1, ANYONE, commit, NULL, "COMMIT <ticket>"},
-	{"CANCEL", 1, 1, ANYONE, cancel, NULL, "CANCEL <ticket>"},
-	{"GET", 1, 1, ANYONE, get, say_numbers, "GET <recipient>"},
-	{"LIST", 0, 1, TRUSTED, list, NULL, "LIST [<pattern>]"},
-	{"RECOUNT", 1, 1, ANYONE, recount, say_recounted, "RECOUNT <mailbox>"},
-	{"STATS", 0, 0, TRUSTED, stats, NULL, "STATS"},
+		"RESERVE <recipient> <bytes> name=<basename>", 0},
+	{"COMMIT", 1, 1, ANYONE, commit, NULL, "COMMIT <ticket>", 0},
+	{"CANCEL", 1, 1, ANYONE, cancel, NULL, "CANCEL <ticket>", 0},
+	{"GET", 1, 1, ANYONE, get, say_numbers, "GET <recipient>", 0},
+	{"LIST", 0, 1, TRUSTED, list, NULL, "LIST [<pattern>]", 0},
+	{"RECOUNT", 1, 1, ANYONE, recount, say_recounted, "RECOUNT <mailbox>", 0},
+	{"EXPLAIN", 1, 1, TRUSTED, explain, say_explained, "EXPLAIN <recipient>", 1},
+	{"STATS", 0, 0, TRUSTED, stats, NULL, "STATS", 0},
 };
 
 static const struct command *
@@ -587,14 +646,11 @@ requests_answered(struct server *v, struct request *r, const struct ledger_answe
 {
 	struct outcome o;
 
-	if (answer->verdict == VERDICT_DELIVERED) {
+	if (answer->verdict == VERDICT_DELIVERED || r->command->tells_all) {
 		r->command->yes(v, r, answer);
 		return;
 	}
-	if (answer->text != NULL)
-		outcome_set(&o, answer->verdict, "%s", answer->text);
-	else
-		outcome_set(&o, answer->verdict, NULL);
+	set_outcome(&o, answer);
 	if (answer->verdict == VERDICT_TROUBLE)
 		trouble(r, o.text);
 	else
@@ -606,4 +662,5 @@ requests_clear(struct request *r)
 {
 	free(r->pattern);
 	free(r->last);
+	free(r->lines);
 }

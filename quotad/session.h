@@ -38,6 +38,7 @@ struct request {
 	struct ledger_limits limits;
 	char *pattern; /* LIST */
 	char *last;    /* LIST: the key that was looked at last */
+	char *lines;   /* EXPLAIN: all but the last line */
 	uint64_t listed;
 };
 

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "amount.h"
 #include "child.h"
 #include "log.h"
 #include "mark.h"
@@ -47,7 +48,7 @@
 #define TICKET_SECONDS 900
 
 #define KEY_SIZE   (1 + ADDRESS_MAX + 1 + NAME_MAX + 1)
-#define VALUE_SIZE 512
+#define VALUE_SIZE 768
 
 /* What the memory mark says, from nothing to most. */
 enum mark_says {
@@ -221,6 +222,15 @@ lose(struct usage *u, const char *doing, int error)
 
 /* --- loading ---------------------------------------------------------------------- */
 
+static uint64_t
+clock_ms(void)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* Time that passed while no daemon ran counts for "full since", but a day at most. */
 static uint64_t
 full_for_now(const struct record *r, uint64_t full_for)
@@ -231,6 +241,25 @@ full_for_now(const struct record *r, uint64_t full_for)
 		return full_for;
 	gap = clock - saved;
 	return full_for + (gap < A_DAY ? gap : A_DAY);
+}
+
+/* The clock may have been set back since: then the count is as good as just now. */
+static int
+read_last_count(const struct record *r, struct ledger_last_count *last)
+{
+	const char *why = record_get(r, "counted_why");
+	uint64_t at, clock = clock_ms();
+
+	if (record_number(r, "counted", clock, &at) ||
+		record_number(r, "counted_was", 0, &last->was) ||
+		record_number(r, "counted_found", 0, &last->found))
+		return -1;
+	if (why == NULL)
+		return 0;
+	last->why = ledger_why_parse(why);
+	last->exact = record_get(r, "inexact") == NULL;
+	last->ago_ms = clock > at ? clock - at : 0;
+	return 0;
 }
 
 static int
@@ -254,6 +283,8 @@ read_numbers(const struct usage *u, const struct record *r, struct ledger_number
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		if (record_number(r, fields[i].name, 0, fields[i].number))
 			return -1;
+	if (read_last_count(r, &n->last))
+		return -1;
 	n->known = boot && strcmp(boot, u->boot) == 0 && !u->unsure_until;
 	n->full_for = full_for_now(r, n->full_for);
 	return 0;
@@ -464,6 +495,19 @@ add_number(char *text, size_t at, const char *name, uint64_t n)
 }
 
 static size_t
+add_last_count(char *text, size_t at, const struct ledger_last_count *last)
+{
+	if (last->why == LEDGER_NEVER)
+		return at;
+	at = add_number(text, at, "counted", amount_subtract(clock_ms(), last->ago_ms));
+	at = add_number(text, at, "counted_was", last->was);
+	at = add_number(text, at, "counted_found", last->found);
+	at = add_number(text, at, "inexact", !last->exact);
+	return at + (size_t)snprintf(text + at, VALUE_SIZE - at, "%scounted_why=%s",
+			    at ? " " : "", ledger_why_name(last->why));
+}
+
+static size_t
 write_numbers(const struct usage *u, char *text, const struct ledger_numbers *n)
 {
 	size_t at = 0;
@@ -474,6 +518,7 @@ write_numbers(const struct usage *u, char *text, const struct ledger_numbers *n)
 	if (n->known)
 		at += (size_t)snprintf(
 			text + at, VALUE_SIZE - at, "%sboot=%s", at ? " " : "", u->boot);
+	at = add_last_count(text, at, &n->last);
 	if (!n->full_for)
 		return at;
 	at = add_number(text, at, "full_for", n->full_for);

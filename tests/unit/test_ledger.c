@@ -723,6 +723,92 @@ START_TEST(full_is_soft_until_over_quota_has_passed_and_hard_then)
 }
 END_TEST
 
+START_TEST(why_it_was_counted_and_what_that_corrected_is_kept)
+{
+	ck_assert_int_eq(numbers().last.why, LEDGER_NEVER);
+	know(500);
+	ck_assert_int_eq(numbers().last.why, LEDGER_FIRST);
+	ck_assert_uint_eq(numbers().last.was, 500); /* none that was wrong */
+	pass_time(7000);
+	ck_assert_uint_eq(numbers().last.ago_ms, 7000);
+	ledger_recount(fake.ledger, fake.account, 1);
+	ck_assert_int_eq(numbers().counting, 1);
+	count_ends(1, 300, 1, 2);
+	ck_assert_int_eq(numbers().counting, 0);
+	ck_assert_int_eq(numbers().last.why, LEDGER_ROUND);
+	ck_assert_int_eq(numbers().last.exact, 1);
+	ck_assert_uint_eq(numbers().last.was, 500);
+	ck_assert_uint_eq(numbers().last.found, 300);
+	ck_assert_uint_eq(numbers().last.ago_ms, 0);
+	ask(LEDGER_RECOUNT, 0, 0, NULL);
+	count_ends(0, 400, 1, 3);
+	ck_assert_int_eq(numbers().last.why, LEDGER_ASKED);
+	ck_assert_int_eq(numbers().last.exact, 0);
+	ck_assert_uint_eq(numbers().last.was, 300);
+	ck_assert_uint_eq(numbers().last.found, 400);
+}
+END_TEST
+
+START_TEST(a_count_for_a_refusal_says_so)
+{
+	know(900);
+	pass_time(11ULL * 60 * 1000);
+	ask(LEDGER_RESERVE, 0, 200, "a");
+	count_ends(1, 100, 1, 2);
+	ck_assert_int_eq(numbers().last.why, LEDGER_REFUSAL);
+}
+END_TEST
+
+START_TEST(an_explanation_hears_no_and_leaves_no_trace)
+{
+	uint64_t refused;
+
+	know(1000);
+	refused = ledger_totals(fake.ledger)->refused;
+	ask(LEDGER_EXPLAIN, 0, 1, NULL);
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL_FOR_NOW);
+	ck_assert_uint_eq(numbers().full_for, 0);
+	ck_assert_uint_eq(ledger_totals(fake.ledger)->refused, refused);
+	refusal(0, 10);
+	fake.answers = 0;
+	pass_time(3ULL * 86400 * 1000);
+	ask(LEDGER_EXPLAIN, 0, 1, NULL);
+	count_ends(1, 1000, 1, 1);
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL);
+	ck_assert_uint_eq(numbers().full_smallest, 10);
+}
+END_TEST
+
+static void
+note_ticket(void *arg, const struct ledger_ticket *t)
+{
+	struct ledger_ticket *last = arg;
+
+	*last = *t;
+}
+
+START_TEST(a_ticket_is_shown_with_its_age_and_state)
+{
+	struct ledger_ticket t = {0};
+
+	know(0);
+	reserve(0, 600, "a");
+	pass_time(5000);
+	ledger_show_tickets(fake.ledger, fake.account, note_ticket, &t);
+	ck_assert_str_eq(t.name, "a");
+	ck_assert_uint_eq(t.bytes, 600);
+	ck_assert_uint_eq(t.age_ms, 5000);
+	ck_assert_int_eq(t.state, LEDGER_OPEN);
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_show_tickets(fake.ledger, fake.account, note_ticket, &t);
+	ck_assert_int_eq(t.state, LEDGER_ENDED);
+}
+END_TEST
+
 START_TEST(defer_is_never_hard)
 {
 	limits.over_quota = CONF_DEFER;
@@ -933,7 +1019,10 @@ ledger_rules(void)
 		tickets_of_an_earlier_daemon_are_orphans,
 		tickets_of_another_boot_end_with_the_first_count,
 		full_is_soft_until_over_quota_has_passed_and_hard_then,
-		defer_is_never_hard, full_since_ends_when_used_falls,
+		defer_is_never_hard, why_it_was_counted_and_what_that_corrected_is_kept,
+		a_count_for_a_refusal_says_so,
+		an_explanation_hears_no_and_leaves_no_trace,
+		a_ticket_is_shown_with_its_age_and_state, full_since_ends_when_used_falls,
 		full_since_ends_when_the_limit_rises,
 		full_since_ends_with_a_message_as_large_as_the_smallest_refused,
 		a_query_does_not_make_a_mailbox_full, full_since_survives_a_restart,

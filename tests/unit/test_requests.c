@@ -16,7 +16,7 @@ static struct fake {
 	uid_t uid;
 	uint64_t open_tickets, ticket_limit;
 	int has_table, reservations_of_mailbox;
-	char answer[16384]; /* all answers and parts, a line each */
+	char answer[32768]; /* all answers and parts, a line each */
 	int faults;
 	struct ledger_request asked;
 	char asked_name[300];
@@ -38,7 +38,7 @@ add_line(const char *line)
 void
 session_answer(struct request *r, const char *format, ...)
 {
-	char line[8192];
+	char line[16384];
 	va_list args;
 
 	(void)r;
@@ -273,6 +273,31 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 	n->reserved = 10;
 	n->tickets = (uint64_t)fake.reservations_of_mailbox;
 	n->known = 1;
+}
+
+uint64_t
+ledger_held_ms(const struct ledger *l)
+{
+	(void)l;
+	return 0;
+}
+
+void
+ledger_show_tickets(const struct ledger *l, const struct account *a,
+	void (*each)(void *arg, const struct ledger_ticket *t), void *arg)
+{
+	(void)l;
+	(void)a;
+	for (int i = 0; i < fake.reservations_of_mailbox; i++) {
+		const struct ledger_ticket t = {.name = "1.a b",
+			.id = 7,
+			.bytes = 5,
+			.age_ms = 3000,
+			.state = i ? LEDGER_UNSURE : LEDGER_OPEN,
+			.earlier = i > 0};
+
+		each(arg, &t);
+	}
 }
 
 const struct ledger_totals *
@@ -513,6 +538,40 @@ START_TEST(numbers_are_told_with_the_larger_percentage)
 }
 END_TEST
 
+START_TEST(an_explanation_tells_ledger_tickets_and_what_comes_next)
+{
+	fake.reservations_of_mailbox = 2;
+	ck_assert_str_eq(say_and_decide("EXPLAIN alice", VERDICT_FULL_FOR_NOW, NULL),
+		"* mailbox=alice known=1 used=250 messages=40 reserved=10 tickets=2"
+		" limit=1000 message_limit=50 over_quota=7 counting=0 counted_why=never"
+		" held_ms=0\n"
+		"* ticket=7 bytes=5 state=open age=3 earlier=0 name=1.a%20b\n"
+		"* ticket=7 bytes=5 state=unsure age=3 earlier=1 name=1.a%20b\n"
+		"OK next=full-for-now code=4.2.2 text=the%20mailbox%20is%20full"
+		" used=250 messages=40\n");
+	ck_assert_int_eq(fake.asked.kind, LEDGER_EXPLAIN);
+	ck_assert_uint_eq(fake.asked.bytes, 1);
+}
+END_TEST
+
+START_TEST(an_explanation_shows_so_many_tickets_and_no_more)
+{
+	fake.reservations_of_mailbox = 207;
+	say_and_decide("EXPLAIN alice", VERDICT_DELIVERED, NULL);
+	ck_assert_ptr_nonnull(
+		strstr(fake.answer, "\n* tickets_left_out=7\nOK next=delivered "));
+}
+END_TEST
+
+START_TEST(only_the_trusted_hear_explanations)
+{
+	fake.trusted = 0;
+	fake.uid = 1001;
+	ck_assert_str_eq(say("EXPLAIN alice"), "ERR 4.7.0 not yours to ask about\n");
+	ck_assert_int_eq(fake.asks, 0);
+}
+END_TEST
+
 START_TEST(a_list_comes_in_pieces_and_counts_nothing)
 {
 	int turns = 0;
@@ -560,7 +619,9 @@ make_suite(void)
 		tickets_are_limited_by_user_and_by_mailbox,
 		numbers_are_told_with_the_larger_percentage,
 		a_list_comes_in_pieces_and_counts_nothing,
-		statistics_are_lines_and_an_end};
+		an_explanation_tells_ledger_tickets_and_what_comes_next,
+		an_explanation_shows_so_many_tickets_and_no_more,
+		only_the_trusted_hear_explanations, statistics_are_lines_and_an_end};
 	Suite *suite = suite_create("requests");
 	TCase *all = tcase_create("all");
 

@@ -329,7 +329,8 @@ START_TEST(what_was_saved_is_loaded_again)
 		.full_used = 1,
 		.full_bytes = 2,
 		.full_messages = 3,
-		.full_smallest = 4};
+		.full_smallest = 4,
+		.last = {.why = LEDGER_ROUND, .was = 7, .found = 8}};
 
 	open_in(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
@@ -344,7 +345,11 @@ START_TEST(what_was_saved_is_loaded_again)
 	ck_assert_int_eq(usage_commit(usage), 0);
 	open_again(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
+	/* the count's age has grown by what the test has taken */
+	ck_assert_uint_lt(accounts[1].numbers.last.ago_ms, 60000);
+	accounts[1].numbers.last.ago_ms = 0;
 	ck_assert_mem_eq(&accounts[1].numbers, &all, sizeof all);
+	ck_assert_int_eq(accounts[2].numbers.last.why, LEDGER_NEVER);
 	ck_assert_int_eq(accounts[2].there, 1);
 	ck_assert_int_eq(accounts[2].numbers.known, 0);
 	ck_assert_uint_eq(ticket(&accounts[1], "1.a b\377%.host,S=5")->bytes, 5);
