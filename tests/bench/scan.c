@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../../quotad/count.h"
+#include "count.h"
 
 static uint64_t
 now_ns(void)

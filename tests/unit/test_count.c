@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../quotad/count.h"
-#include "../../quotad/folders.h"
-#include "../../quotad/siphash.h"
+#include "../../lib/siphash.h"
+#include "count.h"
+#include "folders.h"
 
 static char root[64];
 static char box[96];
@@ -148,6 +148,34 @@ START_TEST(file_size_counts_where_the_name_tells_none)
 	put_text("cur/2.b.host,S=x:2,", "123", 3);
 	put("cur/3.c.host:2,S,S=999");
 	expect(3, 8);
+}
+END_TEST
+
+START_TEST(parts_of_a_folder_add_up_to_its_count)
+{
+	struct count_part new, cur;
+	struct folders f;
+
+	put("new/1.a.host,S=100");
+	put("cur/1.a.host,S=100:2,S");
+	put("cur/2.b.host,S=20:2,S");
+	put_text("cur/3.c.host:2,S", "12345", 5);
+	put_text("cur/4.d.host,S=1:2,", "12345", 5);
+	ck_assert_int_eq(folders_look(&f, box, NULL, &why), 0);
+	ck_assert_int_eq(count_parts(f.dir, ".", &new, &cur, &why), 0);
+	expect(4, 126);
+	ck_assert_uint_eq(new.bytes + cur.bytes, 126);
+	ck_assert_uint_eq(new.messages, 1);
+	ck_assert_uint_eq(cur.messages, 3);
+	ck_assert_uint_eq(cur.again, 1);
+	ck_assert_uint_eq(cur.named, 2);
+	ck_assert_uint_eq(cur.named_bytes, 21);
+	ck_assert_uint_eq(cur.larger, 1);
+	ck_assert_uint_eq(cur.excess, 4);
+	ck_assert_int_gt(cur.changed.tv_sec, 0);
+	ck_assert_int_eq(count_parts(f.dir, ".Sent", &new, &cur, &why), 0);
+	ck_assert_int_eq(new.missing &&cur.missing, 1);
+	folders_clear(&f);
 }
 END_TEST
 
@@ -543,6 +571,7 @@ main(void)
 	tcase_set_timeout(large, 120);
 	tcase_add_test(c, sizes_in_names_add_up);
 	tcase_add_test(c, file_size_counts_where_the_name_tells_none);
+	tcase_add_test(c, parts_of_a_folder_add_up_to_its_count);
 	tcase_add_test(c, sum_stops_at_the_end_of_numbers);
 	tcase_add_test(c, message_counts_once_in_a_folder_by_its_unique_part);
 	tcase_add_test(c, copies_in_other_folders_count);

@@ -139,8 +139,8 @@ add_name(struct folders *f, const char *name, struct reason *why)
 	return 0;
 }
 
-static int
-is_ignored(const char *ignore, const char *name)
+int
+folders_is_ignored(const char *ignore, const char *name)
 {
 	return ignore && (conf_list_has(ignore, name) || conf_list_has(ignore, name + 1));
 }
@@ -165,7 +165,7 @@ list_entries(struct folders *f, DIR *dir, const char *ignore, struct reason *why
 	struct dirent *e;
 
 	while (errno = 0, (e = readdir(dir))) {
-		if (!is_folder(f->dir, e) || is_ignored(ignore, e->d_name))
+		if (!is_folder(f->dir, e) || folders_is_ignored(ignore, e->d_name))
 			continue;
 		if (f->count > FOLDERS_MAX)
 			return reason_set(why, "more than %d folders", FOLDERS_MAX);

@@ -25,6 +25,7 @@ struct tally {
 	struct count_seen *seen;   /* in the whole mailbox */
 	struct count_seen *folder; /* in the folder that is read; SEEN for the Maildir */
 	struct count_seen *spare;  /* for the FOLDER of all others */
+	struct count_part *part;   /* if not NULL, what was found in it */
 	int thorough;
 	char *buffer; /* BUFFER_SIZE bytes of directory entries */
 };
@@ -60,6 +61,25 @@ is_compressed(int dir, const char *name)
 	return 0;
 }
 
+/* BYTES as the name tells them, where it does; the file has EXCESS more. */
+static void
+note_message(
+	struct count_part *part, int is_new, int named, uint64_t bytes, uint64_t excess)
+{
+	if (!is_new) {
+		part->again++;
+		return;
+	}
+	part->messages++;
+	part->bytes = amount_add(part->bytes, bytes);
+	if (named) {
+		part->named++;
+		part->named_bytes = amount_add(part->named_bytes, bytes);
+	}
+	part->larger += excess > 0;
+	part->excess = amount_add(part->excess, excess);
+}
+
 /* What the file itself says: 1 with *bytes, 0 if it is no message or has gone, -1. */
 static int
 measure(struct tally *t, int dir, const char *name, int named, uint64_t *bytes,
@@ -87,12 +107,13 @@ measure(struct tally *t, int dir, const char *name, int named, uint64_t *bytes,
 static int
 count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *why)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, told;
 	int named, is_message = 1, is_new;
 
 	if (e->d_name[0] == '.' || (e->d_type != DT_REG && e->d_type != DT_UNKNOWN))
 		return 0;
 	named = maildir_size(e->d_name, &bytes);
+	told = bytes;
 	if (!named || t->thorough || e->d_type == DT_UNKNOWN)
 		is_message = measure(t, dir, e->d_name, named, &bytes, why);
 	if (is_message <= 0)
@@ -100,6 +121,9 @@ count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *w
 	is_new = seen_add(t->folder, e->d_name);
 	if (is_new < 0 || (t->folder != t->seen && seen_add(t->seen, e->d_name) < 0))
 		return reason_errno(why, "no memory for the names");
+	if (t->part)
+		note_message(t->part, is_new, named, named ? told : bytes,
+			named ? bytes - told : 0);
 	if (is_new) {
 		t->result.bytes = amount_add(t->result.bytes, bytes);
 		t->result.messages++;
@@ -253,6 +277,65 @@ count_mailbox(const char *path, const char *ignore, int thorough,
 	else
 		count_seen_free(&t.seen);
 	return done;
+}
+
+/* --- one folder, part by part ----------------------------------------------------- */
+
+static int
+tally_part(struct tally *t, int folder, const char *name, struct count_part *part,
+	struct reason *why)
+{
+	int dir = walk_open_in(folder, name, why), result;
+	struct stat st;
+
+	memset(part, 0, sizeof *part);
+	if (dir < 0) {
+		part->missing = 1;
+		return is_missing(errno) ? 0 : -1;
+	}
+	t->part = part;
+	result = count_entries(t, dir, why);
+	if (result == 0 && fstat(dir, &st))
+		result = reason_errno(why, "can't look at %s", name);
+	if (result == 0)
+		part->changed = st.st_ctim;
+	close(dir);
+	return result;
+}
+
+static int
+tally_folder(struct tally *t, int mailbox, const char *name, struct count_part *new,
+	struct count_part *cur, struct reason *why)
+{
+	int folder = walk_open_in(mailbox, name, why), result;
+
+	*new = *cur = (struct count_part){.missing = 1};
+	if (folder < 0)
+		return is_missing(errno) ? 0 : -1;
+	result = tally_part(t, folder, "new", new, why) ||
+				 tally_part(t, folder, "cur", cur, why)
+			 ? -1
+			 : 0;
+	close(folder);
+	return result;
+}
+
+int
+count_parts(int mailbox, const char *folder, struct count_part *new,
+	struct count_part *cur, struct reason *why)
+{
+	struct tally t = {.thorough = 1};
+	int result = -1;
+
+	t.buffer = malloc(BUFFER_SIZE);
+	t.seen = t.folder = seen_new();
+	if (t.buffer && t.seen)
+		result = tally_folder(&t, mailbox, folder, new, cur, why);
+	else
+		reason_errno(why, "can't begin to count");
+	free(t.buffer);
+	count_seen_free(&t.seen);
+	return result;
 }
 
 int

@@ -1,8 +1,8 @@
 /*
- * One look at one mailbox, in a child of the scanner. A count adds up the sizes of the
- * messages in new/ and cur/ of the Maildir and of every Maildir++ folder but those
- * ignored; a probe only takes the stamp: a digest of device, inode and ctime of each
- * directory and of the set of folders.
+ * One look at one mailbox: by the scanner's children, and by brimadm for a person, so
+ * that both count the same. A count adds up the sizes of the messages in new/ and cur/ of
+ * the Maildir and of every Maildir++ folder but those ignored; a probe only takes the
+ * stamp: a digest of device, inode and ctime of each directory and of the set of folders.
  *
  * A count is exact if no directory's ctime moved from before its first read to after its
  * last, and each was older than the clock's grain when it was first looked at; it is
@@ -10,11 +10,12 @@
  * before
  * ':'. Names, depth and number of folders are bounded; links are not followed.
  */
-#ifndef QUOTAD_COUNT_H
-#define QUOTAD_COUNT_H
+#ifndef BRIM_COUNT_H
+#define BRIM_COUNT_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "reason.h"
 
@@ -30,6 +31,24 @@ struct count_seen; /* the names of a count, as a set of hashes */
  * by count_seen_free), or -1 with the reason. */
 int count_mailbox(const char *path, const char *ignore, int thorough,
 	struct count_result *result, struct count_seen **seen, struct reason *why);
+
+/* One directory of a mailbox: new or cur of a folder. */
+struct count_part {
+	int missing;
+	struct timespec changed;  /* its ctime */
+	uint64_t messages, bytes; /* as a count has them, which believes the names */
+	uint64_t
+		named; /* messages whose names tell their size; the files say of others */
+	uint64_t named_bytes;
+	uint64_t again;  /* not counted: names that were seen in the folder before */
+	uint64_t larger; /* files larger than their names say, uncompressed, */
+	uint64_t excess; /* and by how many bytes in all: what the slow round finds */
+};
+
+/* Counts new and cur of one folder (a name from folders_look) in the open MAILBOX: 0, or
+ * -1 with the reason. */
+int count_parts(int mailbox, const char *folder, struct count_part *new,
+	struct count_part *cur, struct reason *why);
 
 /* Takes the stamp alone. */
 int count_stamp(

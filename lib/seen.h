@@ -3,8 +3,8 @@
  * that is new for each count: a user who chooses the names can't hide a message behind
  * another. Grows as needed; without memory it says so, and the count fails.
  */
-#ifndef QUOTAD_SEEN_H
-#define QUOTAD_SEEN_H
+#ifndef BRIM_SEEN_H
+#define BRIM_SEEN_H
 
 #include <stddef.h>
 

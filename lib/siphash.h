@@ -2,8 +2,8 @@
  * SipHash-1-3 (Aumasson and Bernstein): a 64-bit hash with a key. With a random key
  * nobody who chooses the text can make two texts collide.
  */
-#ifndef QUOTAD_SIPHASH_H
-#define QUOTAD_SIPHASH_H
+#ifndef BRIM_SIPHASH_H
+#define BRIM_SIPHASH_H
 
 #include <stddef.h>
 #include <stdint.h>

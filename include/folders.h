@@ -8,8 +8,8 @@
  * Fails where a directory can't be read or there are more than FOLDERS_MAX folders. What
  * is not a directory, a link to one too, is as good as missing.
  */
-#ifndef QUOTAD_FOLDERS_H
-#define QUOTAD_FOLDERS_H
+#ifndef BRIM_FOLDERS_H
+#define BRIM_FOLDERS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,5 +31,8 @@ struct folders {
 int folders_look(
 	struct folders *f, const char *path, const char *ignore, struct reason *why);
 void folders_clear(struct folders *f);
+
+/* Whether the list of names, with or without their dot, has that folder. */
+int folders_is_ignored(const char *ignore, const char *name);
 
 #endif
