@@ -1,4 +1,4 @@
-# make            lda, quotad, brimadm and brimq in build/bin
+# make            lda, lda-virtual, quotad, brimadm and brimq in build/bin
 # make deps       what building and testing need, from Debian's packages
 # make demo       real mail through a private Postfix, as root
 # make test       every test, as root         make bench   speed and memory, as root
@@ -36,12 +36,15 @@ CFLAGS_ALL = -std=gnu11 -g -D_GNU_SOURCE -Iinclude -MMD -MP $(WARN) $(HARDEN) $(
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
 
 LIB     := $(patsubst %.c,$B/%.o,$(wildcard lib/*.c))
-LDA     := $(patsubst %.c,$B/%.o,$(wildcard lda/*.c))
+# lda-virtual becomes the recipient, lda stays who it is: one file differs.
+LDA_ALL := $(patsubst %.c,$B/%.o,$(wildcard lda/*.c))
+LDA     := $(filter-out %/become.o,$(LDA_ALL))
+VIRTUAL := $(filter-out %/stay.o,$(LDA_ALL))
 QUOTAD  := $(patsubst %.c,$B/%.o,$(wildcard quotad/*.c))
 BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/postconf.c tools/tool.c \
 	tools/progress.c)
 BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c)
-PROGRAMS = $(addprefix $B/bin/,lda quotad brimadm brimq)
+PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq)
 
 # make V=1 shows the whole commands
 say = @printf '  %-5s %s\n'
@@ -54,6 +57,11 @@ $B/libbrim.a: $(LIB)
 	$(Q)ar rcs $@ $^
 
 $B/bin/lda: $(LDA) $B/libbrim.a
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lcap -lpthread
+
+$B/bin/lda-virtual: $(VIRTUAL) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lcap -lpthread
@@ -90,10 +98,27 @@ install: all
 	install -d $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
 		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	install -m 755 $B/bin/lda $(DESTDIR)$(LIBEXEC)/lda
+	install -m 750 $B/bin/lda-virtual $(DESTDIR)$(LIBEXEC)/lda-virtual
+	@$(give_capabilities)
 	install -m 755 $B/bin/quotad $B/bin/brimadm $(DESTDIR)$(SBINDIR)
 	install -m 755 $B/bin/brimq $(DESTDIR)$(BINDIR)
 	for page in man/*.[158]; do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
+
+# What lda-virtual needs where it will run: the group of the user that runs it, and then
+# (a change of group takes them away) its capabilities.
+VIRTUAL_FILE = $(LIBEXEC)/lda-virtual
+grant = chgrp brimlda $(VIRTUAL_FILE) && chmod 750 $(VIRTUAL_FILE) && \
+	setcap cap_setuid,cap_setgid=ep $(VIRTUAL_FILE)
+define give_capabilities
+if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && getent group brimlda >/dev/null; then \
+	$(grant); \
+else \
+	echo 'lda-virtual, for mailboxes of many uids, still needs the system user and group'; \
+	echo 'brimlda, and then, as root:'; \
+	echo '  $(grant)'; \
+fi
+endef
 
 clean:
 	rm -rf build

@@ -24,6 +24,20 @@ int privileges_find_user(
 int privileges_become(
 	const struct privileges_user *user, int read_search, struct reason *why);
 
+/* Whether this process may become that user as below: 0, or -1 where the user is root's,
+ * nobody's or no id at all, where the process is root (what is not to be had must not
+ * have been there), or where it was started without CAP_SETUID and CAP_SETGID; the reason
+ * reads "was started ...", and says what to do. */
+int privileges_may_become(const struct privileges_user *user, struct reason *why);
+
+/* With CAP_SETUID and CAP_SETGID from the program's file, and another user than root:
+ * becomes the user for good, with no group but its own, every capability set emptied,
+ * no_new_privs, and no other process of that user may look inside. With these two alone
+ * the bounding set can't be changed, and gives nothing to a process that has
+ * no_new_privs; with CAP_SETPCAP it is emptied, too. The check that all this held, and
+ * that there is no way back, is part of it. */
+int privileges_become_recipient(const struct privileges_user *user, struct reason *why);
+
 /* Gives the last capability up, too. */
 int privileges_drop_all(struct reason *why);
 

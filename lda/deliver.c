@@ -4,6 +4,7 @@
  */
 #include <stddef.h>
 
+#include "become.h"
 #include "delivery.h"
 #include "emergency.h"
 
@@ -49,6 +50,7 @@ store_message(struct delivery *d, struct outcome *o)
 	return delivery_read_settings(d, o) ||                /* brim.conf */
 	       recipient_uncensor(r, &d->message, o) ||       /* for whom, exactly */
 	       find_mailbox(d, o) ||                          /* users.db */
+	       become_recipient(&d->mailbox, o) ||            /* and nobody else */
 	       mailbox_policy(&d->mailbox, &d->conf, 0, o) || /* disabled? moved? */
 	       quota_check(q, d->mailbox.key, o) ||           /* full already? */
 	       store_open(s, d->mailbox.path, o) ||           /* its Maildir */

@@ -1,5 +1,6 @@
 /*
- * lda: one message from standard input into the mailbox of one recipient.
+ * lda, and lda-virtual: one message from standard input into the mailbox of one
+ * recipient.
  *
  * Says nothing and ends with 0 where the message is stored; otherwise one line, and one
  * of the exit statuses in lib/verdict.c. Whatever it doesn't understand is "try again".
@@ -8,6 +9,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "become.h"
 #include "delivery.h"
 #include "emergency.h"
 #include "log.h"
@@ -20,8 +22,7 @@ struct options {
 static int
 usage(struct outcome *o, const char *fault)
 {
-	outcome_set(o, VERDICT_MISCONFIGURED,
-		"%s; usage: lda [-c FILE] [-d RECIPIENT] [-f SENDER]", fault);
+	outcome_set(o, VERDICT_MISCONFIGURED, "%s; usage: %s", fault, program.usage);
 	return -1;
 }
 
@@ -42,7 +43,7 @@ read_options(struct options *p, int argc, char **argv, struct outcome *o)
 
 	opterr = 0;
 	while (result == 0 && argc > 0 &&
-		(letter = getopt(argc, argv, "+c:d:f:")) != -1) {
+		(letter = getopt(argc, argv, program.options)) != -1) {
 		if (letter == 'c')
 			result = take_option(&p->conf_file, o);
 		else if (letter == 'd')

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "become.h"
 
 /* Exim has the address in parts, the extension's separator included. It sets RECIPIENT,
  * too, but to the address before its routing. */
@@ -51,13 +52,19 @@ recipient_take(struct recipient *r, const char *option_d, const char *option_f,
 	struct outcome *o)
 {
 	memset(r, 0, sizeof *r);
-	r->sender = clean_sender(r->clean, option_f ? option_f : getenv("SENDER"));
-	r->address = option_d ? option_d : from_environment(r);
+	if (!option_f && program.takes_environment)
+		option_f = getenv("SENDER");
+	r->sender = clean_sender(r->clean, option_f);
+	r->address = option_d;
+	if (!option_d && program.takes_environment)
+		r->address = from_environment(r);
 	if (r->address)
 		return 0;
 	r->address = "";
-	outcome_set(o, VERDICT_MISCONFIGURED,
-		"no recipient: neither -d nor the MTA's environment names one");
+	outcome_set(o, VERDICT_MISCONFIGURED, "no recipient: %s",
+		program.takes_environment
+			? "neither -d nor the MTA's environment names one"
+			: "-d names none, and nothing else is believed");
 	return -1;
 }
 
@@ -90,16 +97,10 @@ check_mailbox(const struct mailbox *m, struct outcome *o)
 {
 	size_t length = strlen(m->path);
 
-	if (m->uid != geteuid())
-		outcome_set(o, VERDICT_MISCONFIGURED,
-			"the mailbox belongs to uid %u, but lda runs as uid %u",
-			(unsigned)m->uid, (unsigned)geteuid());
-	else if (length == 0 || m->path[length - 1] != '/')
-		outcome_set(o, VERDICT_MISCONFIGURED,
-			"mail= does not end in /, and only a Maildir can be delivered "
-			"to");
-	else
+	if (length > 0 && m->path[length - 1] == '/')
 		return 0;
+	outcome_set(o, VERDICT_MISCONFIGURED,
+		"mail= does not end in /, and only a Maildir can be delivered to");
 	return -1;
 }
 

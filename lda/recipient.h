@@ -22,7 +22,8 @@ struct recipient {
 	char clean[ADDRESS_MAX + 1];
 };
 
-/* Takes both from the options (NULL where they were not given) or the environment. -1
+/* Takes both from the options (NULL where they were not given) or the environment, where
+ * that may name them. -1
  * with the outcome where there is no recipient. The strings must stay. */
 int recipient_take(struct recipient *r, const char *option_d, const char *option_f,
 	struct outcome *o);
@@ -30,8 +31,8 @@ int recipient_take(struct recipient *r, const char *option_d, const char *option
 /* Mends what Postfix censored, which may mean to read the message's top. */
 int recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o);
 
-/* Finds the mailbox in the user table, and checks that this process may deliver to it: 0,
- * or -1 with the outcome. */
+/* Finds the mailbox in the user table, one that can be delivered to: 0, or -1 with the
+ * outcome. */
 int recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *m,
 	struct outcome *o);
 

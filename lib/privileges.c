@@ -1,5 +1,6 @@
 /*
- * Privileges: the steps from root to an ordinary user, each with its check.
+ * Privileges: the steps from root, or from a user that may change its uid, to an ordinary
+ * user, each with its check.
  *
  * The order is the kernel's: groups while CAP_SETGID is there, bounding set and
  * securebits while CAP_SETPCAP is, then the user, then the capabilities.
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define LOCKED                                                                           \
@@ -101,8 +103,8 @@ close_the_door(struct reason *why)
 static int
 check_ids(const struct privileges_user *user, struct reason *why)
 {
-	uid_t r, e, s;
-	gid_t rg, eg, sg;
+	uid_t r = 0, e = 0, s = 0; /* root's, in case the call only says that it worked */
+	gid_t rg = 0, eg = 0, sg = 0;
 
 	if (getresuid(&r, &e, &s) == -1 || getresgid(&rg, &eg, &sg) == -1)
 		return reason_errno(why, "reading the user");
@@ -157,6 +159,100 @@ privileges_become(const struct privileges_user *user, int read_search, struct re
 	if (check_ids(user, why) == -1 || check_bounds(why) == -1)
 		return -1;
 	return check_no_way_back(why);
+}
+
+/* --- from a user with two capabilities to a recipient ----------------------------- */
+
+#define UID_NOBODY 65534 /* what the kernel shows for ids that it can't map */
+
+static int
+check_recipient(const struct privileges_user *user, struct reason *why)
+{
+	if (user->uid == 0 || user->uid == UID_NOBODY || user->uid == (uid_t)-1)
+		return reason_set(why, "does not become uid %u", user->uid);
+	if (user->gid == 0 || user->gid == UID_NOBODY || user->gid == (gid_t)-1)
+		return reason_set(why, "does not become gid %u", user->gid);
+	return 0;
+}
+
+/* 1 if the capability is in force, 0, or -1 with the reason. */
+static int
+have_cap(cap_value_t cap, struct reason *why)
+{
+	cap_flag_value_t value = CAP_CLEAR;
+	cap_t caps = cap_get_proc();
+	int failed = !caps || cap_get_flag(caps, cap, CAP_EFFECTIVE, &value) == -1;
+
+	cap_free(caps);
+	if (failed)
+		return reason_errno(why, "reading the capabilities");
+	return value == CAP_SET;
+}
+
+/* The kernel doesn't say why it left a file's capabilities out: these are its reasons
+ * (capabilities(7)). */
+static int
+say_no_caps(struct reason *why)
+{
+	struct statvfs fs;
+	const char *cause = "has its file none? (setcap cap_setuid,cap_setgid=ep FILE)";
+
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		cause = "NoNewPrivileges= holds for the MTA; take it out of its unit";
+	else if (statvfs("/proc/self/exe", &fs) == 0 && fs.f_flag & ST_NOSUID)
+		cause = "it is on a nosuid file system; install it on another";
+	return reason_set(why, "was started without its capabilities: %s", cause);
+}
+
+int
+privileges_may_become(const struct privileges_user *user, struct reason *why)
+{
+	uid_t real = 0, effective = 0, saved = 0;
+	int can_groups, can_users;
+
+	if (check_recipient(user, why) == -1)
+		return -1;
+	if (getresuid(&real, &effective, &saved) == -1 || !real || !effective || !saved)
+		return reason_set(why, "was started as root; give it a user of its own");
+	can_groups = have_cap(CAP_SETGID, why);
+	can_users = can_groups == -1 ? -1 : have_cap(CAP_SETUID, why);
+	if (can_users == -1)
+		return -1;
+	return can_groups && can_users ? 0 : say_no_caps(why);
+}
+
+/* Neither the user that this was before nor root. */
+static int
+check_no_way_back_to(const struct privileges_user *old,
+	const struct privileges_user *user, struct reason *why)
+{
+	const uid_t none = (uid_t)-1;
+
+	if (old->uid != user->uid &&
+		(setresuid(none, old->uid, none) == 0 ||
+			setresuid(old->uid, old->uid, old->uid) == 0))
+		return reason_set(why, "uid %u can be had back", old->uid);
+	if (old->gid != user->gid && setresgid(none, old->gid, none) == 0)
+		return reason_set(why, "gid %u can be had back", old->gid);
+	return check_no_way_back(why);
+}
+
+int
+privileges_become_recipient(const struct privileges_user *user, struct reason *why)
+{
+	const struct privileges_user old = {getuid(), getgid()};
+	int can_bound = have_cap(CAP_SETPCAP, why);
+
+	if (check_recipient(user, why) == -1 || can_bound == -1)
+		return -1;
+	if (can_bound && drop_bounding_set(why) == -1)
+		return -1;
+	if (change_ids(user, why) == -1 || set_caps(0, why) == -1 ||
+		close_the_door(why) == -1)
+		return -1;
+	if (check_ids(user, why) == -1 || (can_bound && check_bounds(why) == -1))
+		return -1;
+	return check_no_way_back_to(&old, user, why);
 }
 
 int
