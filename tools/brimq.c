@@ -1,210 +1,24 @@
 /*
  * brimq: how full mailboxes are, as quotad knows it. Ordinary users hear about their own,
- * root and the group of the daemon about all.
+ * root and the group of the daemon about all. This file has the command line.
  */
 #include "brimq.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "amount.h"
 #include "conf.h"
-#include "record.h"
 
-#define UNKNOWN "4.1.1" /* quotad's code for no such mailbox */
+#define WATCH_SECONDS 2
+#define WATCH_MOST    86400
 
-struct brimq {
-	struct quota_client client;
-	struct brimq_show show;
-	int json, recount;
-	int missing; /* a mailbox that was asked about is not there */
+/* What the options were given; NULL where they were not. */
+struct given {
+	const char *conf, *socket, *list, *recount, *stats, *raw, *domain, *sort, *top,
+		*over, *watch, *json, *help;
 };
-
-/* What a mode does with the words that are left. */
-struct mode {
-	int least, most; /* words; -1: any number */
-	int (*run)(struct brimq *q, int argc, char **argv);
-};
-
-/* --- asking ----------------------------------------------------------------------- */
-
-static int
-cant_ask(const struct reason *why)
-{
-	return tool_fail(TOOL_CANT, "%s", why->text);
-}
-
-static int
-send_word(struct brimq *q, const char *request, const char *word)
-{
-	char *escaped = record_escape(word);
-	struct reason why;
-	int result;
-
-	if (!escaped)
-		return tool_fail(TOOL_CANT, "no memory");
-	result = quota_send(
-		&q->client, &why, "%s%s%s", request, *escaped ? " " : "", escaped);
-	free(escaped);
-	return result ? cant_ask(&why) : TOOL_OK;
-}
-
-/* What quotad would not or could not tell. */
-static int
-take_error(struct brimq *q, const struct quota_answer *a, const char *what)
-{
-	tool_warn("%s: %s", what, a->outcome.text);
-	if (strcmp(a->code, UNKNOWN) != 0)
-		return TOOL_CANT;
-	q->missing = 1;
-	return TOOL_OK;
-}
-
-static int
-take_mailbox(struct brimq *q, const struct quota_answer *a, const char *mailbox)
-{
-	int result;
-
-	if (a->kind != QUOTA_OK)
-		return take_error(q, a, mailbox);
-	result = q->recount ? brimq_show_recount(&q->show, mailbox, &a->fields)
-			    : brimq_show_mailbox(&q->show, &a->fields);
-	return result ? tool_fail(
-				TOOL_CANT, "%s: quotad's answer makes no sense", mailbox)
-		      : TOOL_OK;
-}
-
-static int
-ask_mailbox(struct brimq *q, const char *mailbox)
-{
-	struct quota_answer a;
-	struct reason why;
-	int status = send_word(q, q->recount ? "RECOUNT" : "GET", mailbox);
-
-	if (status)
-		return status;
-	if (quota_receive(&q->client, &a, &why))
-		return cant_ask(&why);
-	status = take_mailbox(q, &a, mailbox);
-	quota_answer_clear(&a);
-	return status;
-}
-
-/* --- the modes -------------------------------------------------------------------- */
-
-static int
-end_show(struct brimq *q, int status)
-{
-	brimq_show_end(&q->show);
-	if (status)
-		return status;
-	return q->missing || q->show.over ? TOOL_NO : TOOL_OK;
-}
-
-/* All are asked about, though one can't be told. */
-static int
-run_mailboxes(struct brimq *q, int argc, char **argv)
-{
-	int status = TOOL_OK;
-
-	if (brimq_show_begin(&q->show, q->json, q->recount))
-		return tool_fail(TOOL_CANT, "no memory");
-	for (int i = 0; i < argc && q->client.fd >= 0; i++)
-		if (ask_mailbox(q, argv[i]))
-			status = TOOL_CANT;
-	return end_show(q, status);
-}
-
-static int
-run_own(struct brimq *q, int argc, char **argv)
-{
-	const struct passwd *user;
-
-	if (argc > 0)
-		return run_mailboxes(q, argc, argv);
-	user = getpwuid(getuid());
-	if (!user)
-		return tool_fail(TOOL_CANT, "uid %u has no name; give an address",
-			(unsigned)getuid());
-	return run_mailboxes(q, 1, (char *[]){user->pw_name, NULL});
-}
-
-/* Reads "* " lines until the last one, calling EACH: TOOL_OK or TOOL_CANT. */
-static int
-read_all(struct brimq *q, const char *what,
-	int (*each)(void *arg, const struct record *fields), void *arg)
-{
-	struct quota_answer a;
-	struct reason why;
-	enum quota_kind kind;
-	int status = TOOL_OK;
-
-	do {
-		if (quota_receive(&q->client, &a, &why))
-			return cant_ask(&why);
-		kind = a.kind;
-		if (kind == QUOTA_ERR || kind == QUOTA_NO)
-			status = tool_fail(TOOL_CANT, "%s: %s", what, a.outcome.text);
-		else if (kind == QUOTA_MORE && each(arg, &a.fields))
-			status = tool_fail(
-				TOOL_CANT, "%s: quotad's answer makes no sense", what);
-		quota_answer_clear(&a);
-	} while (kind == QUOTA_MORE);
-	return status;
-}
-
-static int
-show_listed(void *arg, const struct record *fields)
-{
-	return brimq_show_mailbox(arg, fields);
-}
-
-static int
-run_list(struct brimq *q, int argc, char **argv)
-{
-	int status = send_word(q, "LIST", argc > 0 ? argv[0] : "");
-
-	if (status)
-		return status;
-	if (brimq_show_begin(&q->show, q->json, 0))
-		return tool_fail(TOOL_CANT, "no memory");
-	return end_show(q, read_all(q, "list", show_listed, &q->show));
-}
-
-struct statistics {
-	json_t *all;
-	int json;
-};
-
-static int
-show_statistic(void *arg, const struct record *fields)
-{
-	struct statistics *s = arg;
-
-	brimq_show_statistic(s->all, s->json, fields);
-	return 0;
-}
-
-static int
-run_stats(struct brimq *q, int argc, char **argv)
-{
-	struct statistics s = {.all = json_object(), .json = q->json};
-	int status = send_word(q, "STATS", "");
-
-	(void)argc;
-	(void)argv;
-	if (!status)
-		status = read_all(q, "stats", show_statistic, &s);
-	if (q->json && !status)
-		tool_json_print(s.all);
-	else
-		json_decref(s.all);
-	return status;
-}
-
-/* --- the command line ------------------------------------------------------------- */
 
 static int
 usage(const struct tool_option *options, FILE *to, int status)
@@ -212,76 +26,200 @@ usage(const struct tool_option *options, FILE *to, int status)
 	fprintf(to, "usage: brimq [OPTION...] [ADDRESS...]\n"
 		    "       brimq [OPTION...] --list [PATTERN]\n"
 		    "       brimq [OPTION...] --recount ADDRESS...\n"
-		    "       brimq [OPTION...] --stats\n\noptions:\n");
+		    "       brimq [OPTION...] --stats\n"
+		    "       brimq [OPTION...] --raw REQUEST\n\noptions:\n");
 	tool_print_options(options, to);
 	return status;
 }
 
-/* A person waits longer than a delivery: for a count of a large mailbox. */
-static int
-run(struct brimq *q, const struct mode *mode, const char *file, const char *socket,
-	int argc, char **argv)
-{
-	struct reason why;
-	struct conf conf;
-	int status;
+/* --- what the options mean -----------------------------------------------------------
+ */
 
-	if (conf_load(&conf, file, &why))
-		return cant_ask(&why);
-	if (quota_connect(&q->client, socket ? socket : conf.socket, conf.daemon_user,
-		    7 * conf.quotad_timeout, &why))
-		status = cant_ask(&why);
-	else
-		status = mode->run(q, argc, argv);
-	quota_close(&q->client);
-	conf_free(&conf);
-	return status;
+static int
+take_sort(struct brimq *q, const struct given *g)
+{
+	if (g->sort && brimq_sort_parse(g->sort, &q->choice.sort))
+		return tool_fail(TOOL_USAGE,
+			"--sort %s: sort by used, percent, limit, messages or name",
+			g->sort);
+	if (g->top && !g->sort)
+		q->choice.sort = BRIMQ_BY_USED;
+	return 0;
 }
 
-static const struct mode modes[] = {
-	{0, -1, run_own}, {0, 1, run_list}, {1, -1, run_mailboxes}, {0, 0, run_stats}};
-
-static const struct mode *
-choose_mode(const char *list, const char *recount, const char *stats, int argc)
+static int
+take_top(struct brimq *q, const struct given *g)
 {
-	const struct mode *mode = list      ? &modes[1]
-				  : recount ? &modes[2]
-				  : stats   ? &modes[3]
-					    : &modes[0];
+	uint64_t n = SIZE_MAX;
 
-	if (!!list + !!recount + !!stats > 1 || argc < mode->least ||
-		(mode->most >= 0 && argc > mode->most))
-		return NULL;
-	return mode;
+	if (g->top && (amount_count(g->top, &n, NULL) || n == 0))
+		return tool_fail(
+			TOOL_USAGE, "--top %s: how many? a number from 1 on", g->top);
+	q->choice.most = n < SIZE_MAX ? (size_t)n : SIZE_MAX;
+	return 0;
+}
+
+/* "90" or "90%". */
+static int
+take_over(struct brimq *q, const struct given *g)
+{
+	char number[24];
+	size_t length = g->over ? strcspn(g->over, "%") : 0;
+
+	if (!g->over)
+		return 0;
+	q->choice.has_least = 1;
+	snprintf(number, sizeof number, "%.*s", (int)length, g->over);
+	if (length < sizeof number && strlen(g->over) - length <= 1 &&
+		amount_count(number, &q->choice.least, NULL) == 0 &&
+		q->choice.least <= 1000000)
+		return 0;
+	return tool_fail(
+		TOOL_USAGE, "--over %s: per cent of the limit, such as 90", g->over);
+}
+
+/* A word of digits behind --watch is its seconds, though getopt does not take it so. */
+static void
+take_next_word(struct brimq *q, struct given *g)
+{
+	if (!g->watch || *g->watch || q->argc == 0 || !*q->argv[0] ||
+		q->argv[0][strspn(q->argv[0], "0123456789")])
+		return;
+	g->watch = *q->argv++;
+	q->argc--;
+}
+
+static int
+take_watch(const struct given *g, uint64_t *seconds)
+{
+	*seconds = WATCH_SECONDS;
+	if (!g->watch || !*g->watch)
+		return 0;
+	if ((amount_count(g->watch, seconds, NULL) == 0 ||
+		    amount_time(g->watch, seconds, NULL) == 0) &&
+		*seconds > 0 && *seconds <= WATCH_MOST)
+		return 0;
+	return tool_fail(TOOL_USAGE, "--watch=%s: a number of seconds from 1 to %d",
+		g->watch, WATCH_MOST);
+}
+
+/* A domain is all mailboxes whose names end so. The pattern lives as long as the program.
+ */
+static int
+take_domain(struct brimq *q, const struct given *g)
+{
+	static char *words[2];
+
+	if (!g->domain)
+		return 0;
+	if (!*g->domain || g->domain[strcspn(g->domain, "@*?[]\\ ")])
+		return tool_fail(
+			TOOL_USAGE, "--domain %s: that is not a domain", g->domain);
+	if (q->argc > 0)
+		return tool_fail(TOOL_USAGE,
+			"--domain %s lists all of its mailboxes, "
+			"and goes with no other name",
+			g->domain);
+	if (asprintf(&words[0], "*@%s", g->domain) < 0)
+		return tool_fail(TOOL_CANT, "no memory");
+	for (char *c = words[0]; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	q->argv = words;
+	q->argc = 1;
+	return 0;
+}
+
+/* --- what is to be done --------------------------------------------------------------
+ */
+
+/* Without a name, what chooses among mailboxes chooses among all. */
+static const struct brimq_mode *
+choose_mode(const struct given *g, int argc)
+{
+	if (g->recount)
+		return &brimq_recount;
+	if (g->stats)
+		return &brimq_stats;
+	if (g->raw)
+		return &brimq_raw;
+	if (g->list || g->domain)
+		return &brimq_list;
+	return argc == 0 && (g->sort || g->top || g->over) ? &brimq_list : &brimq_own;
+}
+
+static int
+check_mode(const struct brimq_mode *mode, const struct given *g)
+{
+	if ((g->sort || g->top || g->over || g->domain) && !mode->may_choose)
+		return tool_fail(TOOL_USAGE,
+			"%s takes no --sort, --top, --over or --domain", mode->option);
+	if (g->watch && !mode->may_repeat)
+		return tool_fail(TOOL_USAGE, "%s takes no --watch", mode->option);
+	return 0;
+}
+
+static int
+check_words(const struct brimq *q, const struct given *g)
+{
+	const struct brimq_mode *mode = q->mode;
+
+	if (!!g->list + !!g->recount + !!g->stats + !!g->raw > 1)
+		return -1;
+	return q->argc < mode->least || (mode->most >= 0 && q->argc > mode->most) ? -1
+										  : 0;
+}
+
+static int
+run(struct brimq *q, struct given *g, const struct tool_option *options)
+{
+	uint64_t seconds;
+
+	take_next_word(q, g);
+	q->mode = choose_mode(g, q->argc);
+	if (check_words(q, g))
+		return usage(options, stderr, TOOL_USAGE);
+	if (check_mode(q->mode, g) || take_sort(q, g) || take_top(q, g) ||
+		take_over(q, g) || take_watch(g, &seconds) || take_domain(q, g))
+		return TOOL_USAGE;
+	q->conf = g->conf;
+	q->socket = g->socket;
+	q->choice.json = g->json != NULL;
+	return g->watch ? brimq_watch(q, seconds) : brimq_ask(q);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct brimq q = {.client.fd = -1};
-	const char *conf = NULL, *socket = NULL, *json = NULL, *list = NULL,
-		   *recount = NULL, *stats = NULL, *help = NULL;
+	struct given g = {0};
 	const struct tool_option options[] = {
-		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE, &conf},
-		{'s', "socket", "SOCKET", "ask the quotad that listens there", &socket},
-		{0, "list", NULL, "show all mailboxes, or those that match", &list},
-		{0, "recount", NULL, "count the mailboxes anew", &recount},
-		{0, "stats", NULL, "show what quotad has done so far", &stats},
-		{0, "json", NULL, "print JSON", &json},
-		{'h', "help", NULL, "print this", &help},
+		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE,
+			&g.conf},
+		{'s', "socket", "SOCKET", "ask the quotad that listens there", &g.socket},
+		{0, "list", NULL, "show all mailboxes, or those that match", &g.list},
+		{0, "domain", "DOMAIN", "show the mailboxes of a domain", &g.domain},
+		{0, "over", "PERCENT", "show those that use more of their limit",
+			&g.over},
+		{0, "sort", "KEY", "by used, percent, limit, messages or name", &g.sort},
+		{0, "top", "N", "show the first N alone, by used if not by --sort",
+			&g.top},
+		{0, "watch", "[SECONDS]", "show it again and again", &g.watch},
+		{0, "recount", NULL, "count the mailboxes anew", &g.recount},
+		{0, "stats", NULL, "show what quotad has done so far", &g.stats},
+		{0, "raw", NULL, "send the request and print the answer as it is",
+			&g.raw},
+		{0, "json", NULL, "print JSON", &g.json},
+		{'h', "help", NULL, "print this", &g.help},
 		{0},
 	};
-	const struct mode *mode;
 
 	tool_start("brimq");
 	if (tool_options(&argc, &argv, options))
 		return TOOL_USAGE;
-	if (help)
+	if (g.help)
 		return tool_finish(usage(options, stdout, TOOL_OK));
-	mode = choose_mode(list, recount, stats, argc);
-	if (!mode)
-		return usage(options, stderr, TOOL_USAGE);
-	q.json = json != NULL;
-	q.recount = recount != NULL;
-	return tool_finish(run(&q, mode, conf, socket, argc, argv));
+	q.argc = argc;
+	q.argv = argv;
+	return tool_finish(run(&q, &g, options));
 }

@@ -8,48 +8,47 @@
 
 #include "amount.h"
 
-#define BAR 20 /* characters of the bar */
-
 static const struct tool_column columns[] = {
 	{"MAILBOX", 0},
-	{"USED", 1},
-	{"LIMIT", 1},
-	{"%", 1},
-	{"", 0},
-	{"MESSAGES", 1},
-	{"STATE", 0},
+	{"USED", TOOL_RIGHT},
+	{"LIMIT", TOOL_RIGHT},
+	{"%", TOOL_RIGHT | TOOL_COLOURED},
+	{"", TOOL_BAR | TOOL_COLOURED},
+	{"MESSAGES", TOOL_RIGHT},
+	{"STATE", TOOL_COLOURED},
 	{"FOR", 0},
 };
 
 static const struct tool_column recount_columns[] = {
 	{"MAILBOX", 0},
-	{"USED", 1},
-	{"WAS", 1},
+	{"USED", TOOL_RIGHT},
+	{"WAS", TOOL_RIGHT},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* The numbers of one mailbox; those of KNOWN only where quotad has counted it. */
-struct numbers {
-	int known, has_percent;
-	uint64_t used, messages, percent;
-	uint64_t limit, message_limit, full_for;
-};
-
 int
-brimq_show_begin(struct brimq_show *s, int json, int recounted)
+brimq_show_begin(struct brimq_show *s, const struct brimq_choice *choice, int recounted)
 {
+	struct tool_terminal t;
+
 	memset(s, 0, sizeof *s);
-	s->json = json;
-	if (json)
+	s->choice = *choice;
+	s->pick.sort = choice->sort;
+	s->pick.most = choice->most;
+	if (choice->json)
 		return 0;
 	s->table = recounted ? tool_table_new(recount_columns, COUNT(recount_columns))
 			     : tool_table_new(columns, COUNT(columns));
-	return s->table ? 0 : -1;
+	if (!s->table)
+		return -1;
+	tool_terminal_look(&t);
+	tool_table_fit(s->table, &t);
+	return 0;
 }
 
 static int
-read_numbers(const struct record *fields, struct numbers *n)
+read_numbers(const struct record *fields, struct brimq_numbers *n)
 {
 	memset(n, 0, sizeof *n);
 	n->known = record_get(fields, "used") != NULL;
@@ -65,10 +64,16 @@ read_numbers(const struct record *fields, struct numbers *n)
 }
 
 static int
-is_over(const struct numbers *n)
+is_more(uint64_t n, uint64_t limit, uint64_t percent)
 {
-	return n->known && ((n->limit && n->used > n->limit) ||
-				   (n->message_limit && n->messages > n->message_limit));
+	return limit && (unsigned __int128)n * 100 > (unsigned __int128)limit * percent;
+}
+
+int
+brimq_is_over(const struct brimq_numbers *n, uint64_t percent)
+{
+	return n->known && (is_more(n->used, n->limit, percent) ||
+				   is_more(n->messages, n->message_limit, percent));
 }
 
 /* --- JSON ------------------------------------------------------------------------- */
@@ -108,72 +113,90 @@ show_json(struct brimq_show *s, const char *mailbox, const struct record *fields
 
 /* --- the table -------------------------------------------------------------------- */
 
+/* The record's state, where quotad tells one, says more than any number. */
 static const char *
-show_bar(const struct numbers *n, char bar[BAR + 3])
+show_state(const struct brimq_numbers *n, const char *state)
 {
-	size_t full = n->percent >= 100 ? BAR : (size_t)n->percent * BAR / 100;
-
-	if (!n->has_percent)
-		return "";
-	bar[0] = '[';
-	memset(bar + 1, '#', full);
-	memset(bar + 1 + full, '.', BAR - full);
-	strcpy(bar + 1 + BAR, "]");
-	return bar;
-}
-
-static const char *
-show_state(const struct numbers *n)
-{
+	if (state && strcmp(state, "active") != 0)
+		return state;
 	if (!n->known)
 		return "uncounted";
 	if (n->full_for)
 		return "full";
-	return is_over(n) ? "over" : "";
+	return brimq_is_over(n, 100) ? "over" : "";
+}
+
+static enum tool_colour
+colour_of(const struct brimq_numbers *n)
+{
+	if (n->full_for || brimq_is_over(n, 100) || n->percent >= 100)
+		return TOOL_RED;
+	if (!n->has_percent)
+		return TOOL_PLAIN;
+	return n->percent >= 80 ? TOOL_YELLOW : TOOL_GREEN;
+}
+
+static void
+show_messages(const struct brimq_numbers *n, char text[2 * AMOUNT_SIZE])
+{
+	char number[AMOUNT_SIZE] = "?", limit[AMOUNT_SIZE] = "";
+
+	if (n->known)
+		snprintf(number, sizeof number, "%" PRIu64, n->messages);
+	if (n->message_limit)
+		snprintf(limit, sizeof limit, "/%" PRIu64, n->message_limit);
+	snprintf(text, 2 * AMOUNT_SIZE, "%s%s", number, limit);
 }
 
 static int
-show_row(struct brimq_show *s, const char *mailbox, const struct numbers *n)
+show_row(struct brimq_show *s, const struct record *fields, const struct brimq_numbers *n)
 {
-	char used[AMOUNT_SIZE], limit[AMOUNT_SIZE], percent[AMOUNT_SIZE], bar[BAR + 3],
-		messages[2 * AMOUNT_SIZE], full_for[AMOUNT_SIZE];
+	char used[AMOUNT_SIZE], limit[AMOUNT_SIZE], percent[AMOUNT_SIZE] = "",
+						    messages[2 * AMOUNT_SIZE],
+						    full_for[AMOUNT_SIZE];
 	const char *const cells[COUNT(columns)] = {
-		mailbox,
+		record_get(fields, "mailbox"),
 		n->known ? amount_show(n->used, used) : "?",
 		n->limit ? amount_show(n->limit, limit) : "-",
 		percent,
-		show_bar(n, bar),
+		percent, /* as a bar */
 		messages,
-		show_state(n),
+		show_state(n, record_get(fields, "state")),
 		n->full_for ? amount_show_time(n->full_for, full_for) : "",
 	};
-	int at = 0;
 
-	percent[0] = '\0';
 	if (n->has_percent)
 		snprintf(percent, sizeof percent, "%" PRIu64, n->percent);
-	if (n->known)
-		at = snprintf(messages, sizeof messages, "%" PRIu64, n->messages);
-	else
-		at = snprintf(messages, sizeof messages, "?");
-	if (n->message_limit)
-		snprintf(messages + at, sizeof messages - (size_t)at, "/%" PRIu64,
-			n->message_limit);
-	return tool_table_row(s->table, cells);
+	show_messages(n, messages);
+	return tool_table_coloured_row(s->table, cells, colour_of(n));
 }
 
 /* --- what is called --------------------------------------------------------------- */
 
-int
-brimq_show_mailbox(struct brimq_show *s, const struct record *fields)
+static int
+show_now(void *arg, const struct record *fields)
 {
-	struct numbers n;
+	struct brimq_show *s = arg;
+	struct brimq_numbers n;
 
 	if (read_numbers(fields, &n))
 		return -1;
-	s->over |= is_over(&n);
-	return s->json ? show_json(s, NULL, fields)
-		       : show_row(s, record_get(fields, "mailbox"), &n);
+	s->over |= brimq_is_over(&n, 100);
+	return s->choice.json ? show_json(s, NULL, fields) : show_row(s, fields, &n);
+}
+
+int
+brimq_show_mailbox(struct brimq_show *s, const struct record *fields)
+{
+	struct brimq_numbers n;
+
+	if (read_numbers(fields, &n))
+		return -1;
+	if (s->choice.has_least && !brimq_is_over(&n, s->choice.least))
+		return 0;
+	if (s->choice.sort == BRIMQ_AS_THEY_COME && s->choice.most == SIZE_MAX)
+		return show_now(s, fields);
+	return brimq_pick_add(&s->pick, &n, fields);
 }
 
 int
@@ -186,20 +209,23 @@ brimq_show_recount(struct brimq_show *s, const char *mailbox, const struct recor
 	if (record_number(fields, "used", 0, &used) ||
 		record_number(fields, "was", 0, &was))
 		return -1;
-	if (s->json)
+	if (s->choice.json)
 		return show_json(s, mailbox, fields);
 	amount_show(used, used_text);
 	amount_show(was, was_text);
 	return tool_table_row(s->table, cells);
 }
 
-void
+int
 brimq_show_end(struct brimq_show *s)
 {
-	if (s->json)
+	int result = brimq_pick_end(&s->pick, show_now, s);
+
+	if (s->choice.json)
 		tool_json_end(s->items);
 	else
 		tool_table_print(&s->table);
+	return result;
 }
 
 void
