@@ -542,10 +542,16 @@ end_unsure(struct ledger *l)
 	}
 }
 
+void
+ledger_clock(struct ledger *l, uint64_t now)
+{
+	l->now = now > l->now ? now : l->now;
+}
+
 uint64_t
 ledger_tick(struct ledger *l, uint64_t now)
 {
-	l->now = now > l->now ? now : l->now;
+	ledger_clock(l, now);
 	if (l->now - l->looked_over_at >= 100) {
 		l->looked_over_at = l->now;
 		end_unsure(l);

@@ -194,6 +194,9 @@ void ledger_hold(struct ledger *l);
  * most 1000). */
 uint64_t ledger_tick(struct ledger *l, uint64_t now);
 
+/* Sets the clock alone, where the last tick may be too old to tell a time by. */
+void ledger_clock(struct ledger *l, uint64_t now);
+
 /* Answers through calls->answer, at once or later, exactly once unless forgotten. */
 void ledger_ask(struct ledger *l, const struct ledger_request *r);
 /* Nobody waits for the answers to this connection any more. */

@@ -379,6 +379,7 @@ explain(struct server *v, struct request *r, char **argument)
 
 	if (find(v, r, argument[0], "4.1.1", &m) == -1)
 		return;
+	ledger_clock(v->ledger, server_now());
 	r->lines = explain_lines(v->ledger, r->account, &r->limits);
 	if (r->lines == NULL)
 		trouble(r, "no memory");

@@ -79,13 +79,19 @@ struct scanner {
 	void *died_arg;
 };
 
-static time_t
-now(void)
+static uint64_t
+now_ms(void)
 {
 	struct timespec t = {0};
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static time_t
+now(void)
+{
+	return (time_t)(now_ms() / 1000);
 }
 
 /* --- sockets ---------------------------------------------------------------------- */
@@ -450,6 +456,7 @@ count_done(struct job *job)
 {
 	job->found.seen = (const char *const *)job->seen;
 	job->found.text = job->found.failed ? job->why.text : NULL;
+	ledger_clock(job->scanner->ledger, now_ms()); /* when it was counted is shown */
 	ledger_counted(job->scanner->ledger, job->account, &job->found);
 }
 
