@@ -42,6 +42,7 @@ struct brimadm {
 	char **led; /* keys of records with an alias or a catch-all */
 	size_t led_count;
 	int removed; /* a record is gone: others may have led to it */
+	int large;   /* the change takes long enough that a terminal is told */
 };
 
 enum command_flags {
@@ -72,10 +73,18 @@ int brimadm_begin_new(struct brimadm *a);
 /* Makes the change, if what was touched is sound, and waits until quotad has taken it. */
 int brimadm_commit(struct brimadm *a);
 
-/* Ends it: with STATUS not TOOL_OK nothing is changed. Returns the status, printed. */
+/* Ends it: with STATUS not TOOL_OK, and with --dry-run, nothing is changed; --dry-run
+ * shows the difference. Returns the status, printed. */
 int brimadm_end(struct brimadm *a, int status);
 
-/* Puts the record in, after all checks that need no other alias. */
+/* The same without a word, and without --dry-run. */
+int brimadm_settle(struct brimadm *a, int status);
+
+/* Lets go of what must be looked at: the copy is sound now, or thrown away. */
+void brimadm_forget(struct brimadm *a);
+
+/* Puts the record in, after all checks that need no other alias. The copy is as it was
+ * where that is refused. */
 int brimadm_store(struct brimadm *a, const struct record *r);
 
 /* Sets the reason; returns the status. */
@@ -87,6 +96,16 @@ int brimadm_refuse(struct brimadm *a, enum tool_status status, const char *forma
 
 /* Whether what is led somewhere by the touched records is there. */
 int brimadm_check_aliases(struct brimadm *a);
+
+/* --- brimadm_difference.c: the copy and the table as it is
+ * ------------------------------
+ */
+
+/* Prints what the change does, and throws the copy away. */
+int brimadm_show_difference(struct brimadm *a);
+
+/* Refuses to remove more than a tenth of the records, unless --force is given. */
+int brimadm_check_removed(struct brimadm *a);
 
 /* --- brimadm_wait.c ------------------------------------------------------------------
  */
@@ -131,7 +150,13 @@ int brimadm_load(struct brimadm *a, int argc, char **argv);
 /* brimadm_apply.c */
 int brimadm_apply(struct brimadm *a, int argc, char **argv);
 
-/* brimadm_import.c */
+/* Runs one line of LENGTH bytes, which is cut up, on the copy. */
+int brimadm_apply_line(struct brimadm *a, char *line, size_t length);
+
+/* brimadm_stream.c: apply --interval */
+int brimadm_stream(struct brimadm *a, int argc, char **argv);
+
+/* brimadm_import_passwd.c, brimadm_import_postfix.c, brimadm_import_postfixadmin.c */
 int brimadm_import_passwd(struct brimadm *a, int argc, char **argv);
 int brimadm_import_postfix(struct brimadm *a, int argc, char **argv);
 int brimadm_import_postfixadmin(struct brimadm *a, int argc, char **argv);

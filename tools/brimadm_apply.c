@@ -37,18 +37,18 @@ run_words(struct brimadm *a, int count, char **words)
 	return c->run(a, count - 1, words + 1);
 }
 
-static int
-apply_line(struct brimadm *a, const struct input *in)
+int
+brimadm_apply_line(struct brimadm *a, char *line, size_t length)
 {
 	char **words;
 	int count, status;
 
-	if (strlen(in->line) != in->length)
+	if (strlen(line) != length)
 		return brimadm_refuse(a, TOOL_USAGE, "a NUL byte");
-	words = calloc(in->length + 1, sizeof *words);
+	words = calloc(length + 1, sizeof *words);
 	if (!words)
 		return brimadm_refuse(a, TOOL_CANT, "no memory");
-	count = cut(a, in->line, words);
+	count = cut(a, line, words);
 	status = count < 0 ? TOOL_USAGE : run_words(a, count, words);
 	free(words);
 	return status;
@@ -58,12 +58,16 @@ int
 brimadm_apply(struct brimadm *a, int argc, char **argv)
 {
 	struct input in;
-	int more, status = input_open(a, &in, argc, argv);
+	int more, status;
 
+	if (a->option[OPTION_INTERVAL])
+		return brimadm_stream(a, argc, argv);
+	status = input_open(a, &in, argc, argv);
+	a->large = 1;
 	if (!status)
 		status = brimadm_begin(a);
 	while (!status && (more = input_next(a, &in)) != 0) {
-		status = more < 0 ? TOOL_CANT : apply_line(a, &in);
+		status = more < 0 ? TOOL_CANT : brimadm_apply_line(a, in.line, in.length);
 		if (status && more > 0)
 			status = input_fault(a, &in, status);
 	}

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "progress.h"
+
 int
 brimadm_refuse(struct brimadm *a, enum tool_status status, const char *format, ...)
 {
@@ -64,6 +66,20 @@ find_group(struct brimadm *a, gid_t *gid)
 	return TOOL_OK;
 }
 
+static int
+replace_table(struct brimadm *a, gid_t gid, struct stat *table)
+{
+	struct progress p = {0};
+	int result;
+
+	if (a->large)
+		progress_say(&p, "writing the table");
+	result = users_edit_commit(
+		&a->edit, (mode_t)a->conf.users_mode, gid, table, &a->why);
+	progress_end(&p);
+	return result ? TOOL_CANT : TOOL_OK;
+}
+
 int
 brimadm_commit(struct brimadm *a)
 {
@@ -72,24 +88,46 @@ brimadm_commit(struct brimadm *a)
 	int status = brimadm_check_aliases(a);
 
 	if (!status)
+		status = brimadm_check_removed(a);
+	if (!status)
 		status = find_group(a, &gid);
-	if (status)
-		return status;
-	if (users_edit_commit(&a->edit, (mode_t)a->conf.users_mode, gid, &table, &a->why))
-		return TOOL_CANT;
-	brimadm_wait(a, &table);
-	return TOOL_OK;
+	if (!status)
+		status = replace_table(a, gid, &table);
+	if (!status)
+		brimadm_wait(a, &table);
+	return status;
+}
+
+void
+brimadm_forget(struct brimadm *a)
+{
+	for (size_t i = 0; i < a->led_count; i++)
+		free(a->led[i]);
+	free(a->led);
+	a->led = NULL;
+	a->led_count = 0;
+	a->removed = 0;
+}
+
+int
+brimadm_settle(struct brimadm *a, int status)
+{
+	if (!status)
+		status = brimadm_commit(a);
+	users_edit_abort(&a->edit);
+	brimadm_forget(a);
+	return status;
 }
 
 int
 brimadm_end(struct brimadm *a, int status)
 {
-	if (!status)
-		status = brimadm_commit(a);
-	users_edit_abort(&a->edit);
-	for (size_t i = 0; i < a->led_count; i++)
-		free(a->led[i]);
-	free(a->led);
+	if (!status && a->option[OPTION_DRY_RUN]) {
+		status = brimadm_show_difference(a);
+		brimadm_settle(a, status ? status : TOOL_NO);
+	} else {
+		status = brimadm_settle(a, status);
+	}
 	return status ? tool_fail((enum tool_status)status, "%s", a->why.text) : TOOL_OK;
 }
 
@@ -146,12 +184,13 @@ need_domain(struct brimadm *a, const struct record *r)
 	return found < 0 ? TOOL_CANT : TOOL_OK;
 }
 
+/* Where all of the table will be looked at, nothing need be remembered. */
 static int
 remember(struct brimadm *a, const struct record *r)
 {
 	char **grown;
 
-	if (!record_get(r, "alias") && !record_get(r, "catchall"))
+	if (a->removed || (!record_get(r, "alias") && !record_get(r, "catchall")))
 		return TOOL_OK;
 	grown = reallocarray(a->led, a->led_count + 1, sizeof *grown);
 	if (grown) {
@@ -164,20 +203,72 @@ remember(struct brimadm *a, const struct record *r)
 	return TOOL_OK;
 }
 
-int
-brimadm_store(struct brimadm *a, const struct record *r)
+/* What the table could not hold is the line's fault, not the table's. */
+static int
+check_length(struct brimadm *a, const struct record *r)
 {
+	size_t size = 3 * strlen(r->key); /* at most, with all bytes as %XX */
+	char *line;
+	int fits;
+
+	for (size_t i = 0; i < r->count; i++)
+		size += strlen(r->fields[i].name) + 3 * strlen(r->fields[i].value) + 2;
+	if (size <= RECORD_LINE_MAX)
+		return TOOL_OK;
+	line = record_format(r);
+	if (!line)
+		return brimadm_refuse(a, TOOL_CANT, "no memory");
+	fits = strlen(line) <= RECORD_LINE_MAX;
+	free(line);
+	return fits ? TOOL_OK
+		    : brimadm_refuse(a, TOOL_USAGE,
+			      "the record of %.100s is longer than %d bytes", r->key,
+			      RECORD_LINE_MAX);
+}
+
+static int
+same_path(const struct record *old, const struct record *r)
+{
+	const char *a = record_get(old, "mail"), *b = record_get(r, "mail");
+
+	return a && b ? strcmp(a, b) == 0 : !b;
+}
+
+/* The old record is out while paths are compared, so that its own is not in the way. */
+static int
+check_new_path(struct brimadm *a, const struct record *old, const struct record *r)
+{
+	struct reason why;
 	int status;
 
-	if (mailbox_check_record(r, &a->why))
-		return TOOL_USAGE;
-	status = check_mailbox(a, r);
-	if (status)
-		return status;
-	/* out first, so that its own path is not in its way */
+	if (old->key && same_path(old, r))
+		return TOOL_OK;
+	if (!old->key)
+		return check_path(a, r);
 	if (users_edit_remove(a->edit, r->key, &a->why) < 0)
 		return TOOL_CANT;
 	status = check_path(a, r);
+	if (status && users_edit_put(a->edit, old, &why)) {
+		a->why = why;
+		return TOOL_CANT;
+	}
+	return status;
+}
+
+int
+brimadm_store(struct brimadm *a, const struct record *r)
+{
+	struct record old;
+	int status = mailbox_check_record(r, &a->why) ? TOOL_USAGE : check_mailbox(a, r);
+
+	if (!status)
+		status = check_length(a, r);
+	if (status)
+		return status;
+	if (users_edit_get(a->edit, r->key, &old, &a->why) < 0)
+		return TOOL_CANT;
+	status = check_new_path(a, &old, r);
+	record_clear(&old);
 	if (!status && users_edit_put(a->edit, r, &a->why))
 		status = TOOL_CANT;
 	if (!status)

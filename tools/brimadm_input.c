@@ -4,6 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+static void
+begin_progress(struct input *in)
+{
+	struct stat st;
+
+	if (fstat(fileno(in->file), &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+		in->total = (uint64_t)st.st_size;
+	progress_begin(&in->progress, in->total, "reading");
+}
 
 int
 input_open(struct brimadm *a, struct input *in, int argc, char **argv)
@@ -12,8 +23,10 @@ input_open(struct brimadm *a, struct input *in, int argc, char **argv)
 
 	*in = (struct input){.name = named ? argv[0] : "standard input"};
 	in->file = named ? fopen(argv[0], "re") : stdin;
-	if (in->file)
+	if (in->file) {
+		begin_progress(in);
 		return TOOL_OK;
+	}
 	reason_errno(&a->why, "%s", in->name);
 	return TOOL_CANT;
 }
@@ -21,6 +34,7 @@ input_open(struct brimadm *a, struct input *in, int argc, char **argv)
 void
 input_close(struct input *in)
 {
+	progress_end(&in->progress);
 	if (in->file && in->file != stdin)
 		fclose(in->file);
 	free(in->line);
@@ -39,6 +53,8 @@ input_next(struct brimadm *a, struct input *in)
 	if (n < 0)
 		return 0;
 	in->number++;
+	in->done += (uint64_t)n;
+	progress_step(&in->progress, in->total ? in->done : in->number);
 	in->cut_off = in->line[n - 1] != '\n';
 	in->length = (size_t)n - !in->cut_off;
 	in->line[in->length] = '\0';

@@ -1,6 +1,6 @@
 /*
  * Lines of a file, or of standard input, with their numbers: what load, apply and the
- * imports read.
+ * imports read. A terminal sees how far it is.
  */
 #ifndef BRIMADM_INPUT_H
 #define BRIMADM_INPUT_H
@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "brimadm.h"
+#include "progress.h"
 
 struct input {
 	FILE *file;
@@ -16,6 +17,8 @@ struct input {
 	size_t size, length; /* LENGTH without the line's end */
 	unsigned long number;
 	int cut_off; /* the last line has no end */
+	struct progress progress;
+	uint64_t total, done; /* bytes; TOTAL is 0 where it is not known */
 };
 
 /* Opens argv[0]; standard input where there is none, or "-". */

@@ -124,6 +124,7 @@ brimadm_load(struct brimadm *a, int argc, char **argv)
 	struct input in;
 	int status = input_open(a, &in, argc, argv);
 
+	a->removed = a->large = 1; /* so all of the table is looked at */
 	if (!status)
 		status = brimadm_begin(a);
 	if (!status && a->option[OPTION_REPLACE] && users_edit_empty(a->edit, &a->why))
@@ -131,6 +132,5 @@ brimadm_load(struct brimadm *a, int argc, char **argv)
 	if (!status)
 		status = load_lines(a, &in);
 	input_close(&in);
-	a->removed = 1; /* so all of the table is looked at */
 	return brimadm_end(a, status);
 }

@@ -91,6 +91,15 @@ progress_step(struct progress *p, uint64_t done)
 }
 
 void
+progress_say(struct progress *p, const char *what)
+{
+	progress_begin(p, 0, what);
+	if (p->what)
+		p->width = fprintf(stderr, "\r%s...", what);
+	fflush(stderr);
+}
+
+void
 progress_end(struct progress *p)
 {
 	if (p->what && p->width)

@@ -24,6 +24,9 @@ void progress_begin(struct progress *p, uint64_t total, const char *what);
 /* DONE of the total by now; cheap enough for every record. */
 void progress_step(struct progress *p, uint64_t done);
 
+/* Shows WHAT alone, at once: what follows can't be counted. */
+void progress_say(struct progress *p, const char *what);
+
 /* Wipes the bar away. A progress that has ended, or is all zero, may be ended again. */
 void progress_end(struct progress *p);
 

@@ -135,7 +135,7 @@ class Brim:
         """Loads records, one line of the dump's form each; makes the table if need be."""
         if not self.users_db.exists():
             self.admin("init")
-        options = ["--replace"] if replace else []
+        options = ["--replace", "--force"] if replace else []
         self.admin("load", *options, input="".join(f"{line}\n" for line in lines))
 
     def mailbox(self, address, uid=20001, gid=None, mail=None, make=True, **fields):

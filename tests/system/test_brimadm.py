@@ -53,7 +53,7 @@ def refused(brim, *arguments, status=64, words=(), input=None):
 
 def test_help_lists_every_command_on_standard_output(brim):
     done = brim.admin("--help")
-    for word in ("init", "load [--replace] [FILE]", "move ADDRESS NEW-ADDRESS", "over_quota"):
+    for word in ("init", "load [FILE]", "move ADDRESS NEW-ADDRESS", "over_quota"):
         assert word in done.stdout
     assert done.stderr == ""
 
@@ -379,7 +379,7 @@ def test_load_keeps_the_others_and_replace_does_not(alice):
     line = "bob@example.org uid=20002 gid=20002 mail=/m/b/\n"
     alice.admin("load", input=line)
     assert len(dump(alice)) == 3
-    alice.admin("load", "--replace", "-", input=line)
+    alice.admin("load", "--replace", "--force", "-", input=line)
     assert dump(alice) == ["@example.org", line.strip()]
 
 

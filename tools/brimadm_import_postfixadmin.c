@@ -1,0 +1,316 @@
+/*
+ * import-postfixadmin: the tables mailbox, alias and domain of postfixadmin, as CSV (RFC
+ * 4180) with a line of column names, by which the tables are told apart. Passwords are
+ * not read. Quotas are bytes there, as in a record.
+ */
+#include "brimadm_import.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS_MAX 64
+
+/* One row; the cells lie in TEXT. */
+struct row {
+	char *text;
+	size_t length, room;
+	char *cells[COLUMNS_MAX];
+	int count;
+	unsigned long number; /* of its first line */
+};
+
+enum column { NAME, PATH, QUOTA, GOTO, ACTIVE, BACKUP, COLUMNS };
+
+struct table {
+	const char *name;
+	const char *columns[COLUMNS]; /* names; NULL: it has none such */
+	int (*import)(struct import *i, char *const cells[COLUMNS]);
+};
+
+/* --- rows
+ * -------------------------------------------------------------------------------- */
+
+/* Adds the line, with its end, to the row's text. */
+static int
+append(struct import *i, struct row *r, const struct input *in)
+{
+	size_t need = r->length + in->length + 2;
+	char *grown = r->room >= need ? r->text : realloc(r->text, 2 * need);
+
+	if (!grown)
+		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
+	if (grown != r->text || r->room < need)
+		r->room = 2 * need;
+	r->text = grown;
+	memcpy(grown + r->length, in->line, in->length);
+	r->length += in->length;
+	grown[r->length++] = '\n';
+	grown[r->length] = '\0';
+	return TOOL_OK;
+}
+
+/* Whether a quoted cell goes on in the next line. */
+static int
+is_open(const struct row *r)
+{
+	int quotes = 0;
+
+	for (const char *p = r->text; *p; p++)
+		quotes ^= *p == '"';
+	return quotes;
+}
+
+/* Reads lines up to the end of a row: 1, 0 at the end, -1 with the reason. */
+static int
+next_row(struct import *i, struct input *in, struct row *r)
+{
+	int more;
+
+	r->length = 0;
+	r->number = in->number + 1;
+	while ((more = input_next(i->a, in)) > 0) {
+		if (strlen(in->line) != in->length)
+			return reason_set(
+				&i->a->why, "%s:%lu: a NUL byte", in->name, in->number);
+		if (append(i, r, in))
+			return -1;
+		if (!is_open(r))
+			break;
+	}
+	if (more == 0 && r->length)
+		return reason_set(&i->a->why, "%s:%lu: a quoted cell has no end",
+			in->name, r->number);
+	while (more > 0 && r->length && strchr("\r\n", r->text[r->length - 1]))
+		r->text[--r->length] = '\0';
+	return more;
+}
+
+/* Takes one cell off *text, in place; *text is NULL behind the last. */
+static char *
+take_cell(char **text, char delimiter)
+{
+	char *p = *text, *cell = p, *to = p;
+	int quoted = *p == '"';
+
+	if (quoted)
+		p++;
+	while (*p && (quoted || *p != delimiter)) {
+		if (quoted && *p == '"' && *++p != '"')
+			quoted = 0; /* what follows is the delimiter, or the end */
+		else
+			*to++ = *p++;
+	}
+	*text = *p ? p + 1 : NULL;
+	*to = '\0';
+	return cell;
+}
+
+static int
+cut(struct import *i, struct row *r, char delimiter)
+{
+	char *rest = r->text;
+
+	r->count = 0;
+	while (rest && r->count < COLUMNS_MAX)
+		r->cells[r->count++] = take_cell(&rest, delimiter);
+	return rest ? brimadm_refuse(
+			      i->a, TOOL_USAGE, "more than %d columns", COLUMNS_MAX)
+		    : TOOL_OK;
+}
+
+/* --- the tables
+ * -------------------------------------------------------------------------- */
+
+static int
+is_no(const char *cell)
+{
+	return cell && (strcmp(cell, "0") == 0 || strcasecmp(cell, "f") == 0 ||
+			       strcasecmp(cell, "false") == 0);
+}
+
+static int
+import_mailbox_row(struct import *i, char *const cells[COLUMNS])
+{
+	const char *quota = cells[QUOTA];
+	uint64_t bytes = 0;
+
+	/* no limit is 0; what is below is none either */
+	if (quota && (quota[0] == '-' || strcmp(quota, "0") == 0 || quota[0] == '\0'))
+		quota = NULL;
+	if (quota && amount_count(quota, &bytes, NULL))
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: the quota \"%.40s\" is no number of bytes", cells[NAME],
+			quota);
+	if (cells[PATH][0] && cells[PATH][strlen(cells[PATH]) - 1] != '/')
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: %.80s has no / at its end: only Maildirs are delivered "
+			"to",
+			cells[NAME], cells[PATH]);
+	return import_mailbox(i, cells[NAME], cells[PATH], quota,
+		is_no(cells[ACTIVE]) ? "disabled" : NULL);
+}
+
+static int
+import_alias_row(struct import *i, char *const cells[COLUMNS])
+{
+	if (is_no(cells[ACTIVE])) {
+		i->left_out++;
+		return TOOL_OK;
+	}
+	return import_alias(i, cells[NAME], cells[GOTO]);
+}
+
+static int
+import_domain_row(struct import *i, char *const cells[COLUMNS])
+{
+	char *key;
+	int status;
+
+	/* ALL is a row of postfixadmin's own; mail for a backup's domain only passes */
+	if (strcmp(cells[NAME], "ALL") == 0 || (cells[BACKUP] && !is_no(cells[BACKUP]))) {
+		i->left_out++;
+		return TOOL_OK;
+	}
+	if (is_no(cells[ACTIVE]))
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: a domain that is not active can't be carried over: leave "
+			"out its rows in all tables",
+			cells[NAME]);
+	if (asprintf(&key, "@%s", cells[NAME]) < 0)
+		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
+	status = import_record(i, key, NULL);
+	free(key);
+	return status;
+}
+
+/* The first whose columns are all there, the optional ones (from QUOTA on, but goto) left
+ * aside. */
+static const struct table tables[] = {
+	{"mailbox",
+		{[NAME] = "username",
+			[PATH] = "maildir",
+			[QUOTA] = "quota",
+			[ACTIVE] = "active"},
+		import_mailbox_row},
+	{"alias", {[NAME] = "address", [GOTO] = "goto", [ACTIVE] = "active"},
+		import_alias_row},
+	{"domain", {[NAME] = "domain", [BACKUP] = "backupmx", [ACTIVE] = "active"},
+		import_domain_row},
+};
+
+/* Which cell of a row is the column; -1. */
+static int
+find_column(const struct row *header, const char *name)
+{
+	for (int n = 0; n < header->count; n++)
+		if (strcasecmp(header->cells[n], name) == 0)
+			return n;
+	return -1;
+}
+
+static const struct table *
+find_table(struct import *i, const struct row *header, int places[COLUMNS])
+{
+	for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+		int whole = 1;
+
+		for (int c = 0; c < COLUMNS; c++) {
+			const char *name = tables[t].columns[c];
+
+			places[c] = name ? find_column(header, name) : -1;
+			whole &= !name || places[c] >= 0;
+		}
+		if (whole)
+			return &tables[t];
+	}
+	brimadm_refuse(i->a, TOOL_USAGE,
+		"the first line must name the columns of postfixadmin's mailbox, alias "
+		"or "
+		"domain");
+	return NULL;
+}
+
+/* --- a file
+ * ------------------------------------------------------------------------------ */
+
+static int
+import_row(struct import *i, const struct table *t, const int places[COLUMNS],
+	const struct row *r, int width)
+{
+	char *cells[COLUMNS];
+
+	if (r->count != width)
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%d columns, where the first line has %d", r->count, width);
+	for (int c = 0; c < COLUMNS; c++)
+		cells[c] = places[c] < 0 ? NULL : r->cells[places[c]];
+	return t->import(i, cells);
+}
+
+/* Reads the line of names: the table, and what stands between columns. */
+static const struct table *
+read_header(struct import *i, struct input *in, struct row *r, int places[COLUMNS],
+	char *delimiter, int *status)
+{
+	const struct table *t = NULL;
+	int more = next_row(i, in, r);
+
+	*status = more < 0 ? TOOL_CANT : TOOL_USAGE;
+	if (more < 0)
+		return NULL;
+	if (more == 0) {
+		brimadm_refuse(i->a, TOOL_USAGE, "%s: it is empty", in->name);
+		return NULL;
+	}
+	if (strncmp(r->text, "\xEF\xBB\xBF", 3) == 0)
+		memmove(r->text, r->text + 3, strlen(r->text) - 2);
+	*delimiter = r->text[strcspn(r->text, ",;\t")];
+	if (*delimiter == '\0')
+		*delimiter = ',';
+	if (cut(i, r, *delimiter) == TOOL_OK)
+		t = find_table(i, r, places);
+	*status = t ? TOOL_OK : input_fault(i->a, in, TOOL_USAGE);
+	return t;
+}
+
+static int
+import_rows(struct import *i, struct input *in)
+{
+	struct row r = {0};
+	char delimiter = ',';
+	int places[COLUMNS], more = 0, width, status;
+	const struct table *t = read_header(i, in, &r, places, &delimiter, &status);
+
+	width = r.count;
+	while (!status && (more = next_row(i, in, &r)) > 0) {
+		if (r.length == 0)
+			continue;
+		status = cut(i, &r, delimiter);
+		if (!status)
+			status = import_row(i, t, places, &r, width);
+		status = import_judge(i, in, r.number, status);
+	}
+	free(r.text);
+	return more < 0 ? TOOL_CANT : status;
+}
+
+int
+brimadm_import_postfixadmin(struct brimadm *a, int argc, char **argv)
+{
+	struct import i = {.a = a};
+	int status, files = import_words(&i, argc, argv);
+
+	if (files < 0)
+		return tool_fail(TOOL_USAGE, "%s", a->why.text);
+	status = import_begin(a, &i);
+	for (int n = 0; n < files && !status; n++) {
+		struct input in;
+
+		status = input_open(a, &in, 1, &argv[n]);
+		if (!status)
+			status = import_rows(&i, &in);
+		input_close(&in);
+	}
+	return import_end(&i, status);
+}
