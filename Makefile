@@ -3,7 +3,7 @@
 # make demo       real mail through a private Postfix, as root
 # make test       every test, as root         make bench   speed and memory, as root
 # make lint       clang-tidy, cppcheck, layout, who may include what
-# make install    honours DESTDIR and PREFIX
+# make install    honours DESTDIR and PREFIX; make install-lib: libbrim for other programs
 #
 # CC=clang picks the compiler; SAN=1 builds with ASan and UBSan, COV=1 for coverage,
 # each in a folder of its own.
@@ -129,6 +129,7 @@ clean:
 -include $(shell find build -name '*.d' 2>/dev/null)
 
 
+include lib/libbrim.mk
 include tests/tests.mk
 
 .PHONY: all install clean FORCE
