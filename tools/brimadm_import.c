@@ -55,31 +55,34 @@ import_judge(struct import *i, struct input *in, unsigned long line, int status)
 /* --- records ---------------------------------------------------------------------------
  */
 
-/* 1 if the address has a record in the table, 0 if it may get one, -1 with *status. A
- * domain that came with its first mailbox may still get its own. */
+/* 1 if the record of the key is in the table, 0, -1. A domain without fields, as the
+ * first mailbox makes it, is none: it may get fields. */
 static int
-is_there(struct import *i, const char *key, int *status)
+has_record(struct import *i, const char *key, int in_copy)
 {
 	struct record r;
-	int found = users_get(i->old, key, &r, &i->a->why), made;
+	int found = in_copy ? users_edit_get(i->a->edit, key, &r, &i->a->why)
+			    : users_get(i->old, key, &r, &i->a->why);
+	int bare = found > 0 && r.count == 0 && key[0] == '@';
 
 	if (found > 0)
 		record_clear(&r);
-	if (found == 0) {
-		found = users_edit_get(i->a->edit, key, &r, &i->a->why);
-		made = found > 0 && r.count == 0 && key[0] == '@';
-		if (found > 0)
-			record_clear(&r);
-		if (found > 0 && !made) {
-			*status = brimadm_refuse(i->a, TOOL_USAGE,
-				"%.100s stands twice, here and in a line before", key);
-			return -1;
-		}
-		found = found < 0 ? -1 : 0;
-	}
-	if (found < 0)
-		*status = TOOL_CANT;
-	return found;
+	return bare ? 0 : found;
+}
+
+/* TOOL_OK if the address may get a record, TOOL_NO if it has one that it keeps. */
+static int
+check_there(struct import *i, const char *key)
+{
+	int found = has_record(i, key, 0);
+
+	if (found)
+		return found > 0 ? TOOL_NO : TOOL_CANT;
+	found = has_record(i, key, 1);
+	if (found > 0)
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.100s stands twice, here and in a line before", key);
+	return found ? TOOL_CANT : TOOL_OK;
 }
 
 static int
@@ -102,15 +105,15 @@ import_record(struct import *i, const char *address, ...)
 	struct record r = {0};
 	struct reason fault;
 	va_list fields;
-	int there, status = TOOL_OK;
+	int status;
 
 	if (address_key(key, address, &fault))
 		return brimadm_refuse(
 			i->a, TOOL_USAGE, "\"%.80s\": %.150s", address, fault.text);
-	there = is_there(i, key, &status);
-	if (there) {
-		i->there += there > 0;
-		return there > 0 ? TOOL_OK : status;
+	status = check_there(i, key);
+	if (status) {
+		i->there += status == TOOL_NO;
+		return status == TOOL_NO ? TOOL_OK : status;
 	}
 	va_start(fields, address);
 	status = record_set_key(&r, key) ? brimadm_refuse(i->a, TOOL_CANT, "no memory")
@@ -121,6 +124,24 @@ import_record(struct import *i, const char *address, ...)
 	i->added += status == TOOL_OK;
 	record_clear(&r);
 	return status;
+}
+
+int
+import_domain(struct import *i, const char *domain)
+{
+	char text[ADDRESS_MAX + 2], key[ADDRESS_MAX + 1];
+	struct record r;
+	int found;
+
+	snprintf(text, sizeof text, "@%s", domain);
+	if (address_key(key, text, &i->a->why))
+		return TOOL_USAGE;
+	found = users_edit_get(i->a->edit, key, &r, &i->a->why);
+	if (found == 0)
+		return import_record(i, key, NULL);
+	record_clear(&r);
+	i->there += found > 0;
+	return found > 0 ? TOOL_OK : TOOL_CANT;
 }
 
 /* The path below base=, without two '/' in a row; NULL without memory. */

@@ -27,6 +27,9 @@ int import_end(struct import *i, int status);
  * left out. TOOL_OK or TOOL_USAGE or TOOL_CANT with the reason. */
 int import_record(struct import *i, const char *address, ...) __attribute__((sentinel));
 
+/* A domain, whether or not it has fields, or came with a mailbox, already. */
+int import_domain(struct import *i, const char *domain);
+
 /* A mailbox with the PATH, as the other program has it, below base=. */
 int import_mailbox(struct import *i, const char *address, const char *path,
 	const char *quota, const char *state);

@@ -26,19 +26,6 @@ struct logical {
  * --------------------------------------------------------------------------- */
 
 static int
-import_domain(struct import *i, const char *domain)
-{
-	char *key;
-	int status;
-
-	if (asprintf(&key, "@%s", domain) < 0)
-		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
-	status = import_record(i, key, NULL);
-	free(key);
-	return status;
-}
-
-static int
 import_path(struct import *i, const char *address, const char *path)
 {
 	if (path[strcspn(path, BLANKS)])
@@ -72,6 +59,8 @@ check_key(struct import *i, const char *key, const char *value, enum content con
 		fault = "a quoted address can't be carried over";
 	else if (key[strlen(key) - 1] == ':')
 		fault = "a line of aliases(5), not of a virtual map";
+	else if (value[0] == '|' || value[0] == ':')
+		fault = "a command or a list can't be carried over";
 	else if (value[0] == '\0' && content != DOMAINS)
 		fault = "there is no right-hand side";
 	return fault ? brimadm_refuse(i->a, TOOL_USAGE, "%.80s: %s", key, fault)

@@ -61,7 +61,22 @@ is_open(const struct row *r)
 	return quotes;
 }
 
-/* Reads lines up to the end of a row: 1, 0 at the end, -1 with the reason. */
+/* A row that makes no sense; -2, as next_row has it. */
+static int
+bad_row(struct import *i, const struct input *in, unsigned long line, const char *fault)
+{
+	reason_set(&i->a->why, "%s:%lu: %s", in->name, line, fault);
+	return -2;
+}
+
+static int
+status_of(int more)
+{
+	return more == -2 ? TOOL_USAGE : more < 0 ? TOOL_CANT : TOOL_OK;
+}
+
+/* Reads lines up to the end of a row: 1, 0 at the end, -1 (it can't be read) or -2 (it
+ * makes no sense) with the reason. */
 static int
 next_row(struct import *i, struct input *in, struct row *r)
 {
@@ -164,9 +179,6 @@ import_alias_row(struct import *i, char *const cells[COLUMNS])
 static int
 import_domain_row(struct import *i, char *const cells[COLUMNS])
 {
-	char *key;
-	int status;
-
 	/* ALL is a row of postfixadmin's own; mail for a backup's domain only passes */
 	if (strcmp(cells[NAME], "ALL") == 0 || (cells[BACKUP] && !is_no(cells[BACKUP]))) {
 		i->left_out++;
@@ -177,15 +189,10 @@ import_domain_row(struct import *i, char *const cells[COLUMNS])
 			"%.80s: a domain that is not active can't be carried over: leave "
 			"out its rows in all tables",
 			cells[NAME]);
-	if (asprintf(&key, "@%s", cells[NAME]) < 0)
-		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
-	status = import_record(i, key, NULL);
-	free(key);
-	return status;
+	return import_domain(i, cells[NAME]);
 }
 
-/* The first whose columns are all there, the optional ones (from QUOTA on, but goto) left
- * aside. */
+/* The first whose columns are there; QUOTA and ACTIVE need not be. */
 static const struct table tables[] = {
 	{"mailbox",
 		{[NAME] = "username",
@@ -219,7 +226,7 @@ find_table(struct import *i, const struct row *header, int places[COLUMNS])
 			const char *name = tables[t].columns[c];
 
 			places[c] = name ? find_column(header, name) : -1;
-			whole &= !name || places[c] >= 0;
+			whole &= !name || places[c] >= 0 || c == QUOTA || c == ACTIVE;
 		}
 		if (whole)
 			return &tables[t];
@@ -256,7 +263,7 @@ read_header(struct import *i, struct input *in, struct row *r, int places[COLUMN
 	const struct table *t = NULL;
 	int more = next_row(i, in, r);
 
-	*status = more < 0 ? TOOL_CANT : TOOL_USAGE;
+	*status = more < 0 ? status_of(more) : TOOL_USAGE;
 	if (more < 0)
 		return NULL;
 	if (more == 0) {
@@ -292,7 +299,7 @@ import_rows(struct import *i, struct input *in)
 		status = import_judge(i, in, r.number, status);
 	}
 	free(r.text);
-	return more < 0 ? TOOL_CANT : status;
+	return more < 0 ? status_of(more) : status;
 }
 
 int
