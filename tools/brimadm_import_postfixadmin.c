@@ -86,16 +86,14 @@ next_row(struct import *i, struct input *in, struct row *r)
 	r->number = in->number + 1;
 	while ((more = input_next(i->a, in)) > 0) {
 		if (strlen(in->line) != in->length)
-			return reason_set(
-				&i->a->why, "%s:%lu: a NUL byte", in->name, in->number);
+			return bad_row(i, in, in->number, "a NUL byte");
 		if (append(i, r, in))
 			return -1;
 		if (!is_open(r))
 			break;
 	}
 	if (more == 0 && r->length)
-		return reason_set(&i->a->why, "%s:%lu: a quoted cell has no end",
-			in->name, r->number);
+		return bad_row(i, in, r->number, "a quoted cell has no end");
 	while (more > 0 && r->length && strchr("\r\n", r->text[r->length - 1]))
 		r->text[--r->length] = '\0';
 	return more;
