@@ -36,7 +36,6 @@ struct meta {
 
 #define META_BTREE    0x053162
 #define META_CHECKSUM 0x01
-#define PAGE_LEAF     5 /* of a Btree; the byte is where meta has its type */
 
 static int
 check_owner(const struct stat *st, const char *name, struct reason *why)
@@ -129,6 +128,10 @@ prepare(struct users *u, u_int32_t flags, u_int32_t cache)
 	u->db->set_errcall(u->db, keep_message);
 	u->db->set_msgcall(u->db, drop_message);
 	error = u->db->set_cachesize(u->db, 0, cache, 1);
+	/* no lock is ever waited for: without a number libdb reads how many CPUs are on
+	 */
+	if (!error)
+		error = env->mutex_set_tas_spins(env, 1);
 	/* never used, but libdb would look for one */
 	if (!error)
 		error = env->set_tmp_dir(env, "/nonexistent");
@@ -409,77 +412,4 @@ users_db_check_numbers(const struct users *u, struct reason *why)
 				u->path, (unsigned long long)n);
 	}
 	return 0;
-}
-
-/* Reads the pages that the walk along the leaves does not; libdb compares checksums. */
-static int
-check_branches(struct users *u, struct reason *why)
-{
-	DB_MPOOLFILE *pool = u->db->get_mpf(u->db);
-	db_pgno_t pages = (db_pgno_t)(u->stat.st_size / USERS_PAGE_SIZE);
-
-	for (db_pgno_t n = 0; n < pages; n++) {
-		uint8_t type;
-		void *page;
-		int error;
-
-		if (pread(u->fd, &type, 1,
-			    (off_t)n * USERS_PAGE_SIZE + offsetof(struct meta, type)) !=
-			1)
-			return reason_errno(why, "%s: read", u->path);
-		if (type == PAGE_LEAF)
-			continue;
-		error = pool->get(pool, &n, NULL, 0, &page);
-		if (!error)
-			error = pool->put(pool, page, DB_PRIORITY_UNCHANGED, 0);
-		if (error)
-			return users_db_fail(u, error, "read", why);
-	}
-	return 0;
-}
-
-/* One key of the walk, which must be above the one before; that one is kept. */
-static int
-check_step(const struct users *u, const DBT *key, DBT *before, struct reason *why)
-{
-	void *grown;
-
-	if (before->data && compare(before, key->data, key->size) >= 0)
-		return damaged(u, "a key stands out of order", why);
-	grown = realloc(before->data, key->size + 1);
-	if (!grown)
-		return reason_set(why, "%s: no memory", u->path);
-	before->data = grown;
-	memcpy(before->data, key->data, key->size);
-	before->size = key->size;
-	return 0;
-}
-
-static int
-check_order(struct users *u, struct reason *why)
-{
-	DBT key = {0}, value = {0}, before = {0};
-	int result = 0, error = u->cursor->get(u->cursor, &key, &value, DB_FIRST);
-
-	if (!error && compare(&key, users_key_first, sizeof users_key_first))
-		result = damaged(u, "its first key is missing", why);
-	while (!error && !result) {
-		result = check_step(u, &key, &before, why);
-		error = result ? 0 : u->cursor->get(u->cursor, &key, &value, DB_NEXT);
-	}
-	if (error && error != DB_NOTFOUND)
-		result = users_db_fail(u, error, "read", why);
-	else if (!result && !is_last(&before))
-		result = damaged(u, "its last key is missing", why);
-	free(before.data);
-	return result;
-}
-
-int
-users_read_through(struct users *u, struct reason *why)
-{
-	return users_db_check_numbers(u, why) || check_branches(u, why) ||
-			       check_order(u, why)
-		       ? -1
-		       : 0;
 }
