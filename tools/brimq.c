@@ -204,7 +204,7 @@ main(int argc, char **argv)
 		{0, "sort", "KEY", "by used, percent, limit, messages or name", &g.sort},
 		{0, "top", "N", "show the first N alone, by used if not by --sort",
 			&g.top},
-		{0, "watch", "[SECONDS]", "show it again and again", &g.watch},
+		{0, "watch", "[=SECONDS]", "show it again and again", &g.watch},
 		{0, "recount", NULL, "count the mailboxes anew", &g.recount},
 		{0, "stats", NULL, "show what quotad has done so far", &g.stats},
 		{0, "raw", NULL, "send the request and print the answer as it is",

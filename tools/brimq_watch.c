@@ -96,13 +96,15 @@ wake_up(int signal_number)
 	(void)signal_number;
 }
 
+/* What nohup or a shell has set to be ignored stays so. */
 static void
 handle(int signal_number, void (*handler)(int), int flags)
 {
-	struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+	struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
 
 	sigemptyset(&action.sa_mask);
-	sigaction(signal_number, &action, NULL);
+	if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+		sigaction(signal_number, &action, NULL);
 }
 
 /* SIGWINCH comes in the pauses alone, so that none is missed. */

@@ -25,7 +25,7 @@ struct tool_option {
 	const char *name; /* the long form, "json"; NULL without one */
 	const char
 		*argument; /* what the usage calls it; NULL: it takes none; in brackets,
-			      "[SECONDS]": it may stand behind a '=' */
+			      "[=SECONDS]": it may take one */
 	const char *sentence;
 	const char **value; /* set to the argument, or to "" */
 };

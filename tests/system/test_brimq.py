@@ -471,6 +471,16 @@ def test_a_watch_outlives_quotad(brim):
         assert t.end() == 0
 
 
+def test_a_watch_under_nohup_outlives_its_terminal(brim):
+    ignore = ["/usr/bin/env", "--ignore-signal=HUP"]
+    with subprocess.Popen([*ignore, BIN / "brimq", "-c", brim.conf, "--watch=1", "games"],
+                          stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert [process.stdout.readline() for _ in range(5)][4]
+        process.kill()
+
+
 def test_a_watch_elsewhere_prints_blocks(brim):
     process = subprocess.Popen([BIN / "brimq", "-c", brim.conf, "--watch=1", "games"],
                                stdout=subprocess.PIPE, text=True)
