@@ -175,18 +175,19 @@ check_recipient(const struct privileges_user *user, struct reason *why)
 	return 0;
 }
 
-/* 1 if the capability is in force, 0, or -1 with the reason. */
+/* 1 if both capabilities are in force, 0, or -1 with the reason. */
 static int
-have_cap(cap_value_t cap, struct reason *why)
+have_caps(cap_value_t a, cap_value_t b, struct reason *why)
 {
-	cap_flag_value_t value = CAP_CLEAR;
+	cap_flag_value_t has_a = CAP_CLEAR, has_b = CAP_CLEAR;
 	cap_t caps = cap_get_proc();
-	int failed = !caps || cap_get_flag(caps, cap, CAP_EFFECTIVE, &value) == -1;
+	int failed = !caps || cap_get_flag(caps, a, CAP_EFFECTIVE, &has_a) == -1 ||
+		     cap_get_flag(caps, b, CAP_EFFECTIVE, &has_b) == -1;
 
 	cap_free(caps);
 	if (failed)
 		return reason_errno(why, "reading the capabilities");
-	return value == CAP_SET;
+	return has_a == CAP_SET && has_b == CAP_SET;
 }
 
 /* The kernel doesn't say why it left a file's capabilities out: these are its reasons
@@ -208,17 +209,16 @@ int
 privileges_may_become(const struct privileges_user *user, struct reason *why)
 {
 	uid_t real = 0, effective = 0, saved = 0;
-	int can_groups, can_users;
+	int can;
 
 	if (check_recipient(user, why) == -1)
 		return -1;
 	if (getresuid(&real, &effective, &saved) == -1 || !real || !effective || !saved)
 		return reason_set(why, "was started as root; give it a user of its own");
-	can_groups = have_cap(CAP_SETGID, why);
-	can_users = can_groups == -1 ? -1 : have_cap(CAP_SETUID, why);
-	if (can_users == -1)
-		return -1;
-	return can_groups && can_users ? 0 : say_no_caps(why);
+	can = have_caps(CAP_SETUID, CAP_SETGID, why);
+	if (can == 0)
+		return say_no_caps(why);
+	return can == 1 ? 0 : -1;
 }
 
 /* Neither the user that this was before nor root. */
@@ -241,7 +241,7 @@ int
 privileges_become_recipient(const struct privileges_user *user, struct reason *why)
 {
 	const struct privileges_user old = {getuid(), getgid()};
-	int can_bound = have_cap(CAP_SETPCAP, why);
+	int can_bound = have_caps(CAP_SETPCAP, CAP_SETUID, why);
 
 	if (check_recipient(user, why) == -1 || can_bound == -1)
 		return -1;

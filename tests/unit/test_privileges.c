@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -167,6 +168,99 @@ START_TEST(users_are_found_in_passwd)
 }
 END_TEST
 
+/* --- from a user with capabilities to a recipient --------------------------------- */
+
+static const struct privileges_user recipient = {20001, 20002};
+
+/* What lda-virtual is when it starts. */
+static void
+be_a_user_with(size_t count, const cap_value_t *caps)
+{
+	cap_t set = cap_init();
+
+	ck_assert_ptr_nonnull(set);
+	ck_assert_int_eq(cap_set_flag(set, CAP_PERMITTED, (int)count, caps, CAP_SET), 0);
+	ck_assert_int_eq(cap_set_flag(set, CAP_EFFECTIVE, (int)count, caps, CAP_SET), 0);
+	ck_assert_int_eq(setgroups(2, (const gid_t[]){4, 5}), 0);
+	ck_assert_int_eq(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(setresgid(7, 7, 7), 0);
+	ck_assert_int_eq(setresuid(7, 7, 7), 0);
+	ck_assert_int_eq(cap_set_proc(set), 0);
+	cap_free(set);
+}
+
+START_TEST(a_recipient_is_become_with_two_capabilities_and_none_is_left)
+{
+	struct reason why;
+
+	be_a_user_with(2, (const cap_value_t[]){CAP_SETUID, CAP_SETGID});
+	ck_assert_int_eq(privileges_may_become(&recipient, &why), 0);
+	ck_assert_msg(privileges_become_recipient(&recipient, &why) == 0, "%s", why.text);
+	ck_assert_str_eq(status_of("Uid"), "20001\t20001\t20001\t20001");
+	ck_assert_str_eq(status_of("Gid"), "20002\t20002\t20002\t20002");
+	ck_assert_str_eq(status_of("Groups"), "");
+	ck_assert_str_eq(status_of("CapPrm"), "0000000000000000");
+	ck_assert_str_eq(status_of("CapEff"), "0000000000000000");
+	ck_assert_str_eq(status_of("CapInh"), "0000000000000000");
+	ck_assert_str_eq(status_of("NoNewPrivs"), "1");
+	ck_assert_int_eq(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+	ck_assert_int_eq(setresuid(7, 7, 7), -1);
+	ck_assert_int_eq(setresgid(7, 7, 7), -1);
+	ck_assert_int_eq(setresuid(0, 0, 0), -1);
+}
+END_TEST
+
+START_TEST(a_recipient_of_the_same_ids_is_no_way_back)
+{
+	const struct privileges_user same = {7, 7};
+	struct reason why;
+
+	be_a_user_with(2, (const cap_value_t[]){CAP_SETUID, CAP_SETGID});
+	ck_assert_msg(privileges_become_recipient(&same, &why) == 0, "%s", why.text);
+}
+END_TEST
+
+START_TEST(with_setpcap_the_bounding_set_is_emptied)
+{
+	struct reason why;
+
+	be_a_user_with(3, (const cap_value_t[]){CAP_SETUID, CAP_SETGID, CAP_SETPCAP});
+	ck_assert_msg(privileges_become_recipient(&recipient, &why) == 0, "%s", why.text);
+	ck_assert_str_eq(status_of("CapBnd"), "0000000000000000");
+	ck_assert_str_eq(status_of("CapPrm"), "0000000000000000");
+}
+END_TEST
+
+START_TEST(neither_root_nor_nobody_is_a_recipient)
+{
+	const struct privileges_user refused[] = {{0, 20001}, {20001, 0}, {65534, 20001},
+		{20001, 65534}, {(uid_t)-1, 20001}, {20001, (gid_t)-1}};
+	struct reason why;
+
+	be_a_user_with(2, (const cap_value_t[]){CAP_SETUID, CAP_SETGID});
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		ck_assert_int_eq(privileges_may_become(&refused[i], &why), -1);
+		ck_assert_int_eq(privileges_become_recipient(&refused[i], &why), -1);
+	}
+	ck_assert_uint_eq(getuid(), 7);
+	ck_assert_uint_eq(getgid(), 7);
+}
+END_TEST
+
+START_TEST(root_and_users_without_both_capabilities_become_no_recipient)
+{
+	const cap_value_t one = _i == 0 ? CAP_SETUID : CAP_SETGID;
+	struct reason why;
+
+	ck_assert_int_eq(privileges_may_become(&recipient, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "as root"));
+	be_a_user_with(1, &one);
+	ck_assert_int_eq(privileges_may_become(&recipient, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "without its capabilities"));
+	ck_assert_int_eq(privileges_become_recipient(&recipient, &why), -1);
+}
+END_TEST
+
 /* --- pretended success ------------------------------------------------------------ */
 
 static const char *const pretended[] = {"setresuid", "setresgid", "setgroups", "capset",
@@ -206,7 +300,11 @@ make_suite(void)
 		read_search_reads_what_others_may_not_and_writes_nothing,
 		the_last_capability_can_be_given_up, root_can_not_be_had_back,
 		no_program_gives_anything_back, root_is_refused_as_the_user,
-		an_ordinary_user_can_become_nobody_else, users_are_found_in_passwd};
+		an_ordinary_user_can_become_nobody_else, users_are_found_in_passwd,
+		a_recipient_is_become_with_two_capabilities_and_none_is_left,
+		a_recipient_of_the_same_ids_is_no_way_back,
+		with_setpcap_the_bounding_set_is_emptied,
+		neither_root_nor_nobody_is_a_recipient};
 	Suite *suite = suite_create("privileges");
 	TCase *all = tcase_create("all");
 
@@ -215,6 +313,8 @@ make_suite(void)
 		tcase_add_test(all, tests[i]);
 	tcase_add_loop_test(all, pretended_success_is_noticed, 0,
 		sizeof pretended / sizeof *pretended);
+	tcase_add_loop_test(
+		all, root_and_users_without_both_capabilities_become_no_recipient, 0, 2);
 	suite_add_tcase(suite, all);
 	return suite;
 }
