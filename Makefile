@@ -59,7 +59,7 @@ $B/libbrim.a: $(LIB)
 $B/bin/lda: $(LDA) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lcap -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lpthread
 
 $B/bin/lda-virtual: $(VIRTUAL) $B/libbrim.a
 	@mkdir -p $(@D)

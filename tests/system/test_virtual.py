@@ -427,6 +427,20 @@ def test_a_step_that_fails_or_pretends_is_noticed(server, box, call, fault):
     assert server.brim.usage(box.address)["used"] == "0"
 
 
+@pytest.mark.parametrize("call", ["setgroups(", "setresgid(", "setresuid(", "capset(",
+                                  "prctl(PR_SET_NO_NEW_PRIVS"])
+def test_a_single_call_that_pretends_is_noticed(server, box, call):
+    _, log = server.traced(box, "-e", "inject=openat2:error=EIO")
+    calls = [line.split(" ", 1)[1].strip() for line in log.splitlines()]
+    name = call.split("(")[0]
+    at = next(i for i, text in enumerate(calls) if text.startswith(call))
+    number = sum(text.startswith(f"{name}(") for text in calls[:at + 1])
+    result, log = server.traced(box, "-e", f"inject={name}:retval=0:when={number}")
+    assert (result.status, result.code) == (75, "4.3.0") and b"be become" in result.output
+    assert "(INJECTED)" in log and not WRITES.search(log), log
+    server.must_be_empty(box)
+
+
 @pytest.mark.parametrize("call", ["getresuid", "getresgid", "getgroups", "capget"])
 def test_a_look_back_that_fails_is_no_success(server, box, call):
     result, log = server.traced(box, "-e", f"inject={call}:error=EPERM")
