@@ -1,0 +1,718 @@
+"""brimadm check: each mistake alone is found by its name, and gone after its own command.
+
+Run as root. Every test has a host of its own (host.py), sound to begin with: a mailbox,
+a quotad that runs, and, for Postfix, its settings. A mistake is made, check finds it and
+nothing else, sh runs the command that check gives, and check finds nothing any more.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+import brim as private_brim
+from brim import Brim
+from host import Host, mount, unmount
+
+ADDRESS = "alice@example.org"
+UID = 20001
+PATIENCE = 15
+
+
+class Sound:
+    """A host where check finds nothing."""
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.host = stack.enter_context(Host())
+            self.remove_accounts()
+            self.brim = stack.enter_context(Brim())
+            self.conf = self.brim.conf
+            self.programs = self.host.folder / "programs"
+            shutil.copytree(private_brim.BIN, self.programs)
+            self.mail = self.brim.mailbox(ADDRESS, uid=UID)
+            self.brim.start_quotad()
+            stack.callback(self.end_listener)
+            self.undo = stack.enter_context(contextlib.ExitStack())
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    @staticmethod
+    def remove_accounts():
+        path = pathlib.Path("/etc/passwd")
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(
+            line for line in lines
+            if int(line.split(":")[2]) < 1000 or line.startswith("nobody:")))
+
+    def end_listener(self):
+        """The quotad that a mend has started is no child of this process."""
+        with contextlib.suppress(OSError), self.brim.connect(2) as s:
+            peer = s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            pid = struct.unpack("3i", peer)[0]
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+
+    def check(self, *arguments):
+        done = self.brim.admin("check", *arguments, check=False)
+        assert done.returncode in (0, 1), done
+        return done
+
+    def findings(self, *arguments):
+        done = self.check("--json", *arguments)
+        found = json.loads(done.stdout)
+        assert done.returncode == int(bool(found)), done
+        return found
+
+    def names(self, *arguments):
+        return sorted({f["check"] for f in self.findings(*arguments)})
+
+    def run(self, command):
+        path = f"{self.programs}:{os.environ['PATH']}:/usr/sbin:/sbin"
+        return subprocess.run(["sh", "-c", command], env={**os.environ, "PATH": path},
+                              capture_output=True, text=True, timeout=60)
+
+    def wait_until_sound(self):
+        limit = time.monotonic() + PATIENCE
+        while (found := self.findings()) and time.monotonic() < limit:
+            time.sleep(0.1)
+        assert not found, found
+
+    def mends(self, name, *others):
+        """The mistake is found alone, and its command takes it away."""
+        found = self.findings()
+        assert {f["check"] for f in found} == {name, *others}, found
+        for f in found:
+            if f["check"] == name:
+                done = self.run(f["mend"])
+                assert done.returncode == 0, (f, done)
+        self.wait_until_sound()
+
+    def tells(self, name, *words):
+        """The mistake is found alone; no command mends it, but a sentence says what to do."""
+        found = self.findings()
+        assert {f["check"] for f in found} == {name}, found
+        assert found[0]["mend"].endswith("."), found
+        for word in words:
+            assert word in found[0]["what"] + found[0]["mend"], found
+
+
+@pytest.fixture
+def sound():
+    with Sound() as s:
+        yield s
+
+
+# the report
+
+
+def test_where_nothing_is_wrong_it_says_so_and_exits_0(sound):
+    done = sound.check()
+    assert done.returncode == 0 and done.stdout == ""
+    assert done.stderr == "brimadm: 0 found: 0 errors, 0 warnings; 1 mailboxes looked at\n"
+    assert sound.findings() == []
+
+
+def test_a_finding_is_what_why_and_mend_and_exits_1(sound):
+    sound.mail.chmod(0o777)
+    done = sound.check()
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        f"mailbox-mode (error) {ADDRESS}",
+        f"  what: the mode of {sound.mail}/ is 0777",
+        "  why:  lda defers with 4.3.5 where others may write to the mailbox, or its owner "
+        "may not.",
+        f"  mend: chmod u+rwx,go-w {sound.mail}/"]
+    assert "1 found: 1 errors, 0 warnings" in done.stderr
+
+
+def test_json_has_stable_names(sound):
+    sound.mail.chmod(0o777)
+    assert sorted(sound.findings()[0]) == [
+        "check", "mend", "severity", "subject", "what", "why"]
+
+
+def test_only_root_can_check(sound):
+    done = subprocess.run([sound.programs / "brimadm", "-c", sound.conf, "check"],
+                          user=UID, group=UID, extra_groups=[], capture_output=True, text=True)
+    assert done.returncode == 75 and "only root" in done.stderr and done.stdout == ""
+
+
+def test_one_address_is_looked_at_alone(sound):
+    bob = sound.brim.mailbox("bob@example.org", uid=UID + 1)
+    bob.chmod(0o777)
+    assert sound.findings(ADDRESS) == []
+    assert sound.names("bob@example.org") == ["mailbox-mode"]
+    assert sound.names("nobody@example.org") == ["recipient"]
+    assert "5.1.1" in sound.findings("nobody@example.org")[0]["what"]
+
+
+def test_ten_thousand_mailboxes_take_less_than_ten_seconds(sound):
+    records = []
+    for i in range(10_000):
+        mail = sound.brim.home / str(i % 100) / str(i) / "Maildir"
+        for folder in ("new", "cur", "tmp"):
+            (mail / folder).mkdir(parents=True)
+        for folder in (mail.parent, mail, mail / "new", mail / "cur", mail / "tmp"):
+            os.chown(folder, UID, UID)
+            folder.chmod(0o700)
+        records.append(f"u{i}@example.org uid={UID} gid={UID} mail={mail}/")
+    sound.brim.load(*records)
+    start = time.monotonic()
+    done = sound.check()
+    assert time.monotonic() - start < 10
+    assert done.returncode == 0 and "10001 mailboxes" in done.stderr
+
+
+# settings
+
+
+@pytest.mark.parametrize("line", ["quotta = 1G", "quota = lots", "deadline = 5d", "nonsense"])
+def test_a_bad_line_of_the_settings(sound, line):
+    text = sound.conf.read_text()
+    sound.conf.write_text(f"{text}{line}\n")
+    sound.mends("settings")
+    assert sound.conf.read_text() == f"{text}#{line}\n"
+
+
+def test_settings_that_others_can_not_read(sound):
+    sound.conf.chmod(0o600)
+    sound.mends("settings-mode")
+
+
+def test_settings_that_others_can_change(sound):
+    sound.conf.chmod(0o666)
+    sound.mends("settings-mode")
+
+
+def test_settings_of_another_owner(sound):
+    os.chown(sound.conf, UID, UID)
+    sound.mends("settings-mode")
+
+
+def test_a_settings_file_that_is_not_there_can_not_be_checked(sound):
+    sound.conf.unlink()
+    done = sound.brim.admin("check", check=False)
+    assert done.returncode == 75 and done.stdout == ""
+
+
+# the table
+
+
+def test_a_missing_table(sound):
+    sound.brim.users_db.unlink()
+    found = sound.findings()
+    assert "table-missing" in [f["check"] for f in found]
+    assert sound.run(found[0]["mend"]).returncode == 0
+    assert "table-missing" not in sound.names()
+
+
+def test_a_table_of_another_owner(sound):
+    os.chown(sound.brim.users_db, UID, UID)
+    sound.mends("table-owner")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o640])
+def test_a_table_of_another_mode(sound, mode):
+    sound.brim.users_db.chmod(mode)
+    sound.mends("table-mode")
+
+
+def test_a_table_that_others_can_replace(sound):
+    sound.brim.users_db.parent.chmod(0o777)
+    sound.mends("table-directory")
+    os.chown(sound.brim.users_db.parent, UID, UID)
+    sound.mends("table-directory")
+
+
+def test_a_table_out_of_reach(sound):
+    sound.brim.users_db.parent.chmod(0o750)
+    sound.mends("table-reach")
+
+
+def test_a_damaged_table(sound):
+    with open(sound.brim.users_db, "r+b") as f:
+        f.seek(4096 + 100)
+        f.write(bytes([255]) * 64)
+    assert "table-damaged" in sound.names()
+    assert sound.findings()[0]["mend"].endswith(".")
+
+
+def test_an_empty_table(sound):
+    sound.host.add_user("carol", home=sound.brim.home / "carol")
+    sound.brim.make_maildir(sound.brim.home / "carol/Maildir", 21000, 21000)
+    sound.brim.load(replace=True)
+    sound.mends("table-empty", "accounts")
+
+
+# mailboxes
+
+
+def test_a_mailbox_of_another_owner(sound):
+    os.chown(sound.mail, 0, 0)
+    sound.mends("mailbox-owner")
+
+
+def test_a_folder_of_another_owner(sound):
+    os.chown(sound.mail / "new", 0, 0)
+    sound.mends("mailbox-owner")
+
+
+def test_a_mailbox_that_others_can_write_to(sound):
+    (sound.mail / "new").chmod(0o770)
+    sound.mends("mailbox-mode")
+
+
+def test_a_mailbox_that_its_owner_can_not_write_to(sound):
+    sound.mail.chmod(0o500)
+    sound.mends("mailbox-mode")
+
+
+def test_a_missing_mailbox_whose_parent_is_the_owners_is_no_mistake(sound):
+    shutil.rmtree(sound.mail)
+    assert sound.findings() == []
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
+
+
+def test_a_missing_mailbox_in_anothers_directory(sound):
+    shutil.rmtree(sound.mail)
+    os.chown(sound.mail.parent, 0, 0)
+    sound.mends("mailbox-missing")
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
+
+
+def test_a_missing_parent(sound):
+    shutil.rmtree(sound.mail.parent)
+    sound.mends("mailbox-missing")
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
+
+
+def test_a_way_that_the_recipient_can_not_go(sound):
+    os.chown(sound.mail.parent, 0, 0)
+    sound.mail.parent.chmod(0o700)
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 75
+    sound.mends("mailbox-way")
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
+
+
+def test_a_users_link_on_the_way(sound):
+    real = sound.mail.parent / "Real"
+    sound.mail.rename(real)
+    sound.mail.symlink_to(real)
+    os.lchown(sound.mail, UID, UID)
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 75
+    sound.mends("mailbox-link")
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
+
+
+def test_a_link_in_the_mailbox(sound):
+    (sound.mail / "new").rmdir()
+    (sound.mail / "new").symlink_to(sound.mail / "cur")
+    sound.tells("mailbox-link", "is a link")
+
+
+def test_a_file_in_the_place_of_a_mailbox(sound):
+    shutil.rmtree(sound.mail)
+    sound.mail.write_text("")
+    sound.tells("mailbox-open", "mail=PATH/")
+
+
+def test_a_file_in_the_place_of_a_folder(sound):
+    (sound.mail / "new").rmdir()
+    (sound.mail / "new").write_text("")
+    sound.mends("mailbox-open")
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
+
+
+def test_a_uid_below_min_uid(sound):
+    sound.brim.configure(min_uid=30000)
+    sound.mends("record")
+
+
+def test_two_mailboxes_in_one_directory(sound):
+    way = sound.brim.folder / "way"
+    way.symlink_to(sound.mail.parent)
+    sound.brim.mailbox("bob@example.org", uid=UID, mail=way / "Maildir", make=False)
+    sound.mends("mailbox-shared")
+
+
+def test_a_disabled_mailbox_needs_no_directory(sound):
+    shutil.rmtree(sound.mail.parent)
+    sound.brim.admin("disable", ADDRESS)
+    assert sound.findings() == []
+
+
+@contextlib.contextmanager
+def file_system(sound, options):
+    """A file system of its own for the mailbox."""
+    mount("tmpfs", sound.mail.parent, "tmpfs", data=f"mode=755,uid={UID},gid={UID},{options}")
+    try:
+        sound.brim.make_maildir(sound.mail, UID, UID)
+        yield
+    finally:
+        unmount(sound.mail.parent)
+
+
+def test_a_read_only_file_system(sound):
+    with file_system(sound, "size=1m"):
+        subprocess.run(["mount", "-o", "remount,ro", sound.mail.parent], check=True)
+        sound.mends("disk-read-only")
+
+
+def test_a_full_file_system(sound):
+    with file_system(sound, "size=1m"):
+        full = sound.mail.parent / "full"
+        full.write_bytes(bytes((1 << 20) - 8192))
+        sound.tells("disk-room", "du -x")
+        full.unlink()
+        assert sound.findings() == []
+
+
+def test_a_file_system_without_inodes(sound):
+    with file_system(sound, "size=1m,nr_inodes=40"):
+        files = [sound.mail.parent / str(i) for i in range(40)]
+        with contextlib.suppress(OSError):
+            for f in files:
+                f.write_text("")
+        sound.tells("disk-inodes", "--inodes")
+        for f in files:
+            f.unlink(missing_ok=True)
+        assert sound.findings() == []
+
+
+# quotad, users, accounts
+
+
+def test_quotad_is_down(sound):
+    sound.brim.stop_quotad()
+    sound.mends("quotad-down")
+
+
+def test_quotad_does_not_answer(sound):
+    quotad = sound.brim.quotad
+    quotad.send_signal(signal.SIGSTOP)
+    try:
+        assert sound.names() == ["quotad-down"]
+        found = sound.findings()
+    finally:
+        quotad.send_signal(signal.SIGCONT)
+    assert f"kill -KILL {quotad.pid};" in found[0]["mend"]
+
+
+def test_a_stranger_listens(sound):
+    sound.brim.stop_quotad()
+    sound.brim.socket.unlink(missing_ok=True)
+    stranger = subprocess.Popen(
+        ["socat", f"UNIX-LISTEN:{sound.brim.socket},fork,mode=666", "SYSTEM:cat"],
+        user=UID, group=UID, extra_groups=[],
+        stderr=subprocess.DEVNULL) if not os.chmod(sound.brim.socket.parent, 0o777) else None
+    try:
+        limit = time.monotonic() + PATIENCE
+        while not sound.brim.socket.exists() and time.monotonic() < limit:
+            time.sleep(0.02)
+        sound.mends("quotad-stranger")
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_quotad_has_another_table(sound):
+    other = sound.brim.users_db.with_name("other.db")
+    shutil.copy(sound.brim.users_db, other)
+    sound.brim.configure(users_db=other)
+    sound.mends("quotad-table")
+
+
+def test_a_socket_out_of_reach(sound):
+    sound.brim.socket.parent.chmod(0o750)
+    sound.mends("socket-reach")
+
+
+def test_a_socket_that_others_can_not_write_to(sound):
+    sound.brim.socket.chmod(0o600)
+    sound.mends("socket-reach")
+
+
+def test_a_daemon_user_that_does_not_exist(sound):
+    sound.brim.configure(daemon_user="brimtest")
+    found = sound.findings()
+    assert "daemon-user" in {f["check"] for f in found}
+    done = sound.run(next(f["mend"] for f in found if f["check"] == "daemon-user"))
+    assert done.returncode == 0, done
+    assert "daemon-user" not in sound.names()
+
+
+def test_a_usage_store_of_another_owner(sound):
+    os.chown(sound.brim.usage_dir, 0, 0)
+    sound.mends("usage-owner")
+
+
+def test_a_trusted_user_that_does_not_exist(sound):
+    sound.brim.configure(trusted_users="mail vmale, news")
+    sound.mends("trusted-user")
+    assert "trusted_users = mail news\n" in sound.conf.read_text()
+
+
+def test_an_account_without_a_record(sound):
+    home = sound.brim.home / "carol"
+    uid = sound.host.add_user("carol", home=home)
+    sound.brim.make_maildir(home / "Maildir", uid, uid)
+    sound.mends("accounts")
+
+
+# Postfix
+
+MASTER = """\
+pickup unix n - n 60 1 pickup
+local unix - n n - - local
+"""
+PIPE = ("brim unix - n n - 20 pipe flags=DRX user={user} null_sender= "
+        "argv={lda} -d ${{recipient}} -f ${{sender}}\n")
+
+
+class WithPostfix(Sound):
+    """The same with a Postfix that delivers by mailbox_command, and by pipe if it is told."""
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            self.home = self.brim.home / "bob"
+            uid = self.host.add_user("bob", home=self.home)
+            self.brim.mailbox("bob", uid=uid, mail=self.home / "Maildir")
+            self.lda = self.host.folder / "lda"
+            shutil.copy(private_brim.BIN / "lda", self.lda)
+            self.lda.chmod(0o755)
+            self.etc = pathlib.Path("/etc/postfix")
+            self.spool = self.host.folder / "spool"
+            self.spool.mkdir()
+            self.write_main()
+            (self.etc / "master.cf").write_text(MASTER)
+            pathlib.Path("/etc/aliases").write_text("postmaster: root\nroot: bob\n")
+            assert self.run("newaliases").returncode == 0
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def write_main(self, *lines):
+        main = self.etc / "main.cf"
+        main.write_text("".join(f"{line}\n" for line in (
+            "compatibility_level = 3.6", "myhostname = host.test", "mydestination = host.test",
+            f"queue_directory = {self.spool}", "alias_maps = hash:/etc/aliases",
+            "alias_database = hash:/etc/aliases", f"mailbox_command = {self.lda}",
+            "mailbox_size_limit = 0", "delay_warning_time = 4h", *lines)))
+        main.chmod(0o644)
+
+    def add_pipe(self, user="news", lda=None):
+        with open(self.etc / "master.cf", "a") as f:
+            f.write(PIPE.format(user=user, lda=lda or self.lda))
+        self.brim.configure(trusted_users="news mail")
+
+
+@pytest.fixture
+def postfix():
+    with WithPostfix() as s:
+        yield s
+
+
+def test_a_sound_postfix(postfix):
+    assert postfix.findings() == []
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    assert postfix.findings() == []
+
+
+def test_a_postfix_without_brim_is_left_alone(postfix):
+    postfix.write_main("mailbox_command =", "mailbox_size_limit = 51200000",
+                       "delay_warning_time = 0", "local_recipient_maps =")
+    assert postfix.findings() == []
+
+
+@pytest.mark.parametrize("name, line", [
+    ("postfix-file-limit", "mailbox_size_limit = 51200000"),
+    ("postfix-time-limit", "command_time_limit = 300s"),
+    ("postfix-time-limit", "command_time_limit = 2m"),
+    ("postfix-queue-lifetime", "maximal_queue_lifetime = 1d"),
+    ("postfix-queue-lifetime", "maximal_queue_lifetime = 3"),
+    ("postfix-delay-warning", "delay_warning_time = 0"),
+    ("postfix-delay-warning", "delay_warning_time = 0h"),
+    ("postfix-local-recipients", "local_recipient_maps ="),
+])
+def test_a_setting_of_postfix(postfix, name, line):
+    postfix.write_main(line)
+    postfix.mends(name)
+
+
+@pytest.mark.parametrize("form", ['{lda} -d "$USER"', "exec {lda}", "{lda} ; true",
+                                  "{lda} -f $SENDER"])
+def test_a_command_that_needs_a_shell(postfix, form):
+    postfix.write_main("mailbox_command = " + form.format(lda=postfix.lda))
+    if form == "exec {lda}":
+        assert postfix.findings() == []  # no byte of it needs one
+    else:
+        postfix.mends("postfix-shell")
+
+
+def test_settings_that_postconf_can_not_read(postfix):
+    (postfix.etc / "main.cf").write_text("mailbox_command = /x/lda\nnonsense\n")
+    postfix.tells("postfix", "postfix(1)")
+
+
+def test_an_over_quota_of_one_mailbox_that_is_too_long(postfix):
+    postfix.brim.admin("set", ADDRESS, "over_quota=20d")
+    postfix.mends("postfix-queue-lifetime")
+
+
+def test_an_over_quota_that_no_queue_is_kept_for(postfix):
+    postfix.brim.admin("set", ADDRESS, "over_quota=120d")
+    postfix.tells("postfix-queue-lifetime", "100d")
+
+
+def test_a_larger_message_than_brim_takes(postfix):
+    postfix.brim.configure(message_size_limit="1M")
+    postfix.mends("postfix-message-size")
+
+
+def test_root_has_no_alias(postfix):
+    pathlib.Path("/etc/aliases").write_text("postmaster: bob\n")
+    assert postfix.run("newaliases").returncode == 0
+    postfix.mends("root-mail")
+    done = postfix.run("postalias -q root hash:/etc/aliases")
+    assert done.stdout == "bob\n", done
+
+
+def test_aliases_that_were_not_compiled(postfix):
+    later = time.time() + 10
+    os.utime("/etc/aliases", (later, later))
+    assert postfix.names() == ["aliases-old"]
+    now = time.time() - 5
+    os.utime("/etc/aliases", (now, now))
+    os.utime("/etc/aliases.db", (now - 60, now - 60))
+    postfix.mends("aliases-old")
+
+
+def test_an_lda_that_is_not_there(postfix):
+    postfix.write_main("mailbox_command = /nonexistent/lda")
+    postfix.tells("lda-path", "Install lda")
+
+
+def test_an_lda_that_others_can_not_run(postfix):
+    postfix.lda.chmod(0o700)
+    postfix.mends("lda-path")
+
+
+def test_an_lda_out_of_reach(postfix):
+    folder = postfix.host.folder / "closed"
+    folder.mkdir(mode=0o700)
+    shutil.copy(postfix.lda, folder / "lda")
+    postfix.write_main(f"mailbox_command = {folder}/lda")
+    postfix.mends("lda-path")
+
+
+def test_a_pipe_for_many_recipients(postfix):
+    postfix.add_pipe()
+    postfix.mends("pipe-recipients")
+
+
+def test_a_time_limit_of_the_pipe(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1", "brim_time_limit = 60s")
+    postfix.mends("postfix-time-limit")
+
+
+def test_a_user_of_the_pipe_that_does_not_exist(postfix):
+    postfix.add_pipe(user="vmale")
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    found = postfix.findings()
+    assert [f["check"] for f in found] == ["pipe-user"]
+    assert postfix.run(found[0]["mend"]).returncode == 0
+    assert postfix.names() == ["pipe-trust"]
+
+
+def test_a_user_of_the_pipe_that_is_not_trusted(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    postfix.brim.configure(trusted_users="mail")
+    postfix.mends("pipe-trust")
+    assert "trusted_users = mail news\n" in postfix.conf.read_text()
+    postfix.brim.configure(trusted_users=None)
+    postfix.mends("pipe-trust")
+    assert "trusted_users = news\n" in postfix.conf.read_text()
+
+
+# lda-virtual
+
+
+@pytest.fixture
+def virtual(postfix):
+    """With lda-virtual by pipe, as it has to be."""
+    postfix.virtual = postfix.host.folder / "lda-virtual"
+    shutil.copy(postfix.lda, postfix.virtual)
+    shutil.chown(postfix.virtual, "root", "news")
+    postfix.virtual.chmod(0o750)
+    subprocess.run(["setcap", "cap_setuid,cap_setgid=ep", postfix.virtual], check=True)
+    postfix.add_pipe(lda=postfix.virtual)
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    if os.statvfs(postfix.virtual).f_flag & os.ST_NOSUID:
+        pytest.skip("the temporary folder is mounted nosuid")
+    assert postfix.findings() == []
+    return postfix
+
+
+def test_lda_virtual_without_its_capabilities(virtual):
+    subprocess.run(["setcap", "-r", virtual.virtual], check=True)
+    virtual.mends("lda-capabilities")
+
+
+def test_lda_virtual_with_more_capabilities(virtual):
+    subprocess.run(["setcap", "cap_setuid,cap_setgid,cap_chown=ep", virtual.virtual], check=True)
+    virtual.mends("lda-capabilities")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700, 0o4750])
+def test_lda_virtual_of_another_mode(virtual, mode):
+    virtual.virtual.chmod(mode)
+    virtual.mends("lda-capabilities")
+
+
+def test_lda_virtual_of_another_group(virtual):
+    shutil.chown(virtual.virtual, "root", "root")
+    virtual.mends("lda-capabilities")
+
+
+def test_lda_virtual_on_a_nosuid_file_system(virtual):
+    folder = virtual.host.folder / "nosuid"
+    folder.mkdir()
+    mount("tmpfs", folder, "tmpfs", data="mode=755")
+    try:
+        shutil.copy(virtual.virtual, folder / "lda-virtual")
+        shutil.chown(folder / "lda-virtual", "root", "news")
+        (folder / "lda-virtual").chmod(0o750)
+        subprocess.run(["setcap", "cap_setuid,cap_setgid=ep", folder / "lda-virtual"],
+                       check=True)
+        subprocess.run(["mount", "-o", "remount,nosuid", folder], check=True)
+        master = virtual.etc / "master.cf"
+        master.write_text(master.read_text().replace(
+            str(virtual.virtual), str(folder / "lda-virtual")))
+        virtual.mends("lda-nosuid")
+    finally:
+        unmount(folder)
+
+
+@pytest.mark.parametrize("unit", ["postfix.service", "postfix@-.service"])
+def test_a_unit_without_new_privileges(virtual, unit):
+    folder = pathlib.Path(f"/etc/systemd/system/{unit}.d")
+    folder.mkdir(parents=True)
+    (folder / "harden.conf").write_text("[Service]\nNoNewPrivileges=yes\n")
+    virtual.mends("postfix-no-new-privileges")
