@@ -60,7 +60,7 @@ struct lane {
 	unsigned int count; /* of those running */
 };
 
-enum { COUNTS, PROBES, LANES };
+enum { COUNTS, PROBES, PINGS, LANES };
 
 /* A scanner process; fd is -1 where there is none. */
 struct process {
@@ -77,6 +77,8 @@ struct scanner {
 	struct lane lanes[LANES];
 	void (*died)(void *arg);
 	void *died_arg;
+	void (*pinged)(void *arg, int failed);
+	void *pinged_arg;
 };
 
 static uint64_t
@@ -168,7 +170,7 @@ finish(struct job *job)
 
 	if (job->found.failed)
 		log_warning("%s failed mailbox=%s: %s", job->lane->kind->word,
-			ledger_name(job->account), job->why.text);
+			job->account ? ledger_name(job->account) : "", job->why.text);
 	job->lane->kind->done(job);
 	free_job(job);
 	event_active(s->pump, EV_TIMEOUT, 0);
@@ -467,9 +469,22 @@ probe_done(struct job *job)
 		job->scanner->ledger, job->account, job->found.stamp, job->found.failed);
 }
 
+static enum said
+hear_pong(struct job *job, const char *line, size_t length)
+{
+	return strcmp(line, "PONG") == 0 ? SAID_ALL : hear_failed(job, line, length);
+}
+
+static void
+ping_done(struct job *job)
+{
+	job->scanner->pinged(job->scanner->pinged_arg, job->found.failed);
+}
+
 static const struct kind kinds[LANES] = {
 	[COUNTS] = {"count", 32, SCANNER_COUNT_SECONDS, hear_scanned, count_done},
 	[PROBES] = {"probe", 64, SCANNER_PROBE_SECONDS, hear_probed, probe_done},
+	[PINGS] = {"ping", 1, SCANNER_PING_SECONDS, hear_pong, ping_done},
 };
 
 /* --- processes -------------------------------------------------------------------- */
@@ -687,6 +702,16 @@ void
 scanner_probe(struct scanner *s, const struct scanner_job *job)
 {
 	ask(s, &s->lanes[PROBES], job);
+}
+
+void
+scanner_ping(struct scanner *s, void (*done)(void *arg, int failed), void *arg)
+{
+	const struct scanner_job nothing = {.path = "/", .ignore = ""};
+
+	s->pinged = done;
+	s->pinged_arg = arg;
+	ask(s, &s->lanes[PINGS], &nothing);
 }
 
 static void

@@ -39,6 +39,10 @@ int scanner_attach(struct scanner *s, struct event_base *base, struct ledger *l,
 void scanner_count(struct scanner *s, const struct scanner_job *job);
 void scanner_probe(struct scanner *s, const struct scanner_job *job);
 
+/* Asks for a sign of life of the scanner and of a child of it; DONE is called later,
+ * once, with FAILED set where there was none. Not before the last one has come. */
+void scanner_ping(struct scanner *s, void (*done)(void *arg, int failed), void *arg);
+
 /* Ends the scanner; what was asked is forgotten. */
 void scanner_stop(struct scanner **s);
 

@@ -124,6 +124,14 @@ run_probe(int fd, const struct record *job, const char *path)
 		dprintf(fd, "PROBED stamp=%" PRIu64 "\n", stamp);
 }
 
+static void
+run_ping(int fd, const struct record *job, const char *path)
+{
+	(void)job;
+	(void)path;
+	dprintf(fd, "PONG\n");
+}
+
 /* What a child that reads a hostile mailbox can use up, and do, at most. */
 static void
 set_bounds(void)
@@ -167,7 +175,7 @@ run_job(int fd, const char *line, size_t length)
 	static const struct {
 		const char *word;
 		void (*run)(int fd, const struct record *job, const char *path);
-	} kinds[] = {{"count", run_count}, {"probe", run_probe}};
+	} kinds[] = {{"count", run_count}, {"probe", run_probe}, {"ping", run_ping}};
 	struct record job = {0};
 	const char *path;
 

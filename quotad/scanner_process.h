@@ -3,14 +3,15 @@
  * each. It reads no mailbox, keeps no descriptor of a job, and ends when the daemon does.
  *
  * Daemon to scanner, one packet per job with the socket on which to talk: a record "count
- * path= ignore= thorough=", "probe path= ignore=", or "spare" (fork another scanner,
- *which takes its jobs from that socket). Then, in lines, on the job's socket:
+ * path= ignore= thorough=", "probe path= ignore=", "ping" or "spare" (fork another
+ *scanner, which takes its jobs from that socket). Then, in lines, on the job's socket:
  *
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
  *	child	COUNTED exact= bytes= messages= stamp= corrected=
  *	child	+name ... END		those that the count saw
  *	child	PROBED stamp=		the answer to a probe
+ *	child	PONG			the answer to a ping
  *	child	FAILED text=		in the place of any answer
  *
  * A child without an answer in its time is killed by its own alarm.
@@ -23,6 +24,7 @@
 #define SCANNER_READY         "READY" /* the first packet, else the reason why not */
 #define SCANNER_COUNT_SECONDS 300
 #define SCANNER_PROBE_SECONDS 10
+#define SCANNER_PING_SECONDS  10
 
 /* In the forked process: becomes USER (NULL: stays), says so on SOCKET and serves it. */
 void scanner_process_run(int socket, const struct privileges_user *user)

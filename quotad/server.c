@@ -282,15 +282,12 @@ on_sweep(int fd, short what, void *arg)
 	sessions_sweep(v->sessions, server_now());
 }
 
-/* The sign itself is given after a pass has gone through ledger and store. */
 static void
 on_watchdog(int fd, short what, void *arg)
 {
-	struct server *v = arg;
-
 	(void)fd;
 	(void)what;
-	v->alive_is_due = 1;
+	watchdog_begin(arg);
 }
 
 /* The pass that follows is all there is to do. */
@@ -388,14 +385,6 @@ wait_for_ledger(struct server *v, uint64_t ms)
 	event_add(v->events[LEDGER_DUE], &wait);
 }
 
-static void
-give_sign_of_life(struct server *v)
-{
-	if (v->alive_is_due)
-		systemd_notify(&v->systemd, "WATCHDOG=1");
-	v->alive_is_due = 0;
-}
-
 /* What the events of a pass have brought: worked off, committed, answered. */
 static void
 finish_pass(struct server *v)
@@ -408,7 +397,7 @@ finish_pass(struct server *v)
 	wait_for_ledger(v, ledger_tick(v->ledger, server_now()));
 	committed = usage_commit(v->usage) == 0;
 	if (committed)
-		give_sign_of_life(v);
+		watchdog_finish(v);
 	sessions_flush(v->sessions, committed);
 }
 

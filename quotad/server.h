@@ -22,6 +22,7 @@
 #include "systemd.h"
 #include "table.h"
 #include "usage.h"
+#include "watchdog.h"
 
 #define SERVER_VERSION "0.1"
 #define SERVER_EVENTS  8 /* signals and timers */
@@ -49,8 +50,8 @@ struct server {
 	struct failure *failures; /* of looks that could not begin */
 	struct event *events[SERVER_EVENTS];
 	uint64_t started_ms;
-	unsigned passes;  /* since input was last known to be read */
-	int alive_is_due; /* systemd waits for a sign of life */
+	unsigned passes; /* since input was last known to be read */
+	struct watchdog watchdog;
 	int stop, failed;
 };
 

@@ -1,6 +1,7 @@
 /*
  * The usage store. Keys are "a" and a mailbox's name, or "t", its name, a NUL and the
- * name of a ticket's file; values are records of fields. What is zero is left out.
+ * name of a ticket's file; values are records of fields. What is zero is left out. One
+ * key of another form, SIGN_KEY, is written for the watchdog alone.
  *
  * libdb reads no DB_CONFIG, since it is given no home; and it never syncs, since it would
  * do so in the middle of a request: the syncer does, the log before the tables. A store
@@ -47,6 +48,7 @@
 /* The highest deadline that the settings allow: a ticket that was lost can't be older. */
 #define TICKET_SECONDS 900
 
+#define SIGN_KEY   "watchdog"
 #define KEY_SIZE   (1 + ADDRESS_MAX + 1 + NAME_MAX + 1)
 #define VALUE_SIZE 768
 
@@ -336,7 +338,9 @@ load_entry(struct usage *u, const DBT *key, const DBT *value)
 	memcpy(text, key->data, key->size);
 	text[key->size] = '\0';
 	name = strlen(text + 1);
-	if (name > 0 && text[0] == 'a' && 1 + name == key->size)
+	if (strcmp(text, SIGN_KEY) == 0)
+		result = 0;
+	else if (name > 0 && text[0] == 'a' && 1 + name == key->size)
 		result = load_account(u, text + 1, &r);
 	else if (name > 0 && text[0] == 't' && 1 + name < key->size)
 		result = load_ticket(u, text + 1, text + 1 + name + 1, &r);
@@ -565,6 +569,33 @@ usage_remove_ticket(struct usage *u, struct account *a, const char *name)
 	error = u->db->del(u->db, u->txn, &k, 0);
 	if (error && error != DB_NOTFOUND)
 		lose(u, "remove", error);
+}
+
+int
+usage_put_sign(struct usage *u, uint64_t number)
+{
+	char value[VALUE_SIZE];
+	int n = snprintf(value, sizeof value, "number=%" PRIu64, number);
+
+	return put(u, SIGN_KEY, sizeof SIGN_KEY - 1, value, (size_t)n);
+}
+
+int
+usage_check_sign(struct usage *u, uint64_t number)
+{
+	DBT k = {.data = (void *)SIGN_KEY, .size = sizeof SIGN_KEY - 1}, v = {0};
+	uint64_t found = 0;
+	struct record r;
+	int error;
+
+	if (!u->env)
+		return 0;
+	error = u->db->get(u->db, u->txn, &k, &v, 0);
+	if (error || record_parse(&r, v.data, v.size, 0, NULL))
+		return -1;
+	error = record_number(&r, "number", 0, &found);
+	record_clear(&r);
+	return !error && found == number ? 0 : -1;
 }
 
 int

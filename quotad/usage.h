@@ -49,6 +49,12 @@ int usage_commit(struct usage *u);
 /* About once a second: sync, checkpoint, come back from memory. */
 void usage_tick(struct usage *u, uint64_t now_ms);
 
+/* A sign of life: puts NUMBER into the store, to be committed like anything else; then,
+ * in a later pass, tells whether it is there. 0, -1 where it is not. In memory there is
+ * nothing to do. */
+int usage_put_sign(struct usage *u, uint64_t number);
+int usage_check_sign(struct usage *u, uint64_t number);
+
 /* 1 while the store is on disk, 0 in memory. */
 int usage_on_disk(const struct usage *u);
 

@@ -552,6 +552,68 @@ def test_the_watchdog_hears_of_it_while_it_lives(brim):
         assert told.recv(100) == b"WATCHDOG=1"
 
 
+def scanners(brim):
+    """The ids of the daemon's scanner and its spare."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, rest = pathlib.Path(path).read_text().rsplit(")", 1)
+            if name.endswith("(quotad-scanner"):
+                found.append((int(rest.split()[1]), int(name.split()[0])))
+    family = {brim.quotad.pid}
+    while more := {pid for parent, pid in found if parent in family} - family:
+        family |= more
+    return family - {brim.quotad.pid}
+
+
+def hears_nothing(told, seconds):
+    """What was on its way is taken first."""
+    time.sleep(0.4)
+    told.settimeout(0.1)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            told.recv(100)
+    told.settimeout(seconds)
+    with pytest.raises(TimeoutError):
+        told.recv(100)
+    told.settimeout(PATIENCE)
+    return True
+
+
+def test_the_watchdog_hears_nothing_while_the_scanner_hangs(brim):
+    with by_systemd(brim, WATCHDOG_USEC="300000") as told:
+        assert told.recv(100) == b"READY=1"
+        assert told.recv(100) == b"WATCHDOG=1"
+        stopped = scanners(brim)
+        assert stopped
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert hears_nothing(told, 1)
+            # the daemon itself is well, and answers what needs no scanner
+            assert brim.ask("STATS")[-1] == "OK"
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        assert told.recv(100) == b"WATCHDOG=1"
+        assert "no sign of life for systemd" in brim.log.read_text()
+
+
+def test_the_watchdogs_mark_in_the_store_is_no_damage(brim):
+    with by_systemd(brim, WATCHDOG_USEC="300000") as told:
+        assert told.recv(100) == b"READY=1"
+        assert told.recv(100) == b"WATCHDOG=1"
+        with brim.connect() as s:
+            s.sendall(b"RESERVE alice@example.org 500 name=9.z.host,S=500\n")
+            assert s.recv(100).startswith(b"OK ticket=")
+            brim.stop_quotad(signal.SIGKILL)
+    brim.socket.unlink()
+    brim.start_quotad()
+    assert "set aside" not in brim.log.read_text()
+    assert brim.ask("STATS").count("* store=disk") == 1
+    assert brim.usage("alice@example.org")["tickets"] == "1"
+
+
 def test_what_is_no_listening_socket_is_refused_from_systemd(brim):
     def at_three():
         os.dup2(os.open("/dev/null", os.O_RDONLY), 3)

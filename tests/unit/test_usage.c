@@ -359,6 +359,20 @@ START_TEST(what_was_saved_is_loaded_again)
 }
 END_TEST
 
+START_TEST(a_sign_of_life_is_read_back_and_is_no_damage)
+{
+	open_in(BOOT);
+	ck_assert_int_eq(usage_put_sign(usage, 7), 0);
+	ck_assert_int_eq(usage_commit(usage), 0);
+	ck_assert_int_eq(usage_check_sign(usage, 7), 0);
+	ck_assert_int_eq(usage_check_sign(usage, 8), -1);
+	open_again(BOOT);
+	ck_assert_int_eq(start, USAGE_SOUND);
+	ck_assert_int_eq(usage_on_disk(usage), 1);
+	ck_assert_int_eq(usage_check_sign(usage, 7), 0);
+}
+END_TEST
+
 static void
 save_without_commit(void)
 {
@@ -1020,6 +1034,7 @@ add_kept(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, what_was_saved_is_loaded_again);
+	tcase_add_test(c, a_sign_of_life_is_read_back_and_is_no_damage);
 	tcase_add_test(c, pass_without_its_end_leaves_nothing);
 	tcase_add_test(c, what_does_not_fit_a_key_is_refused);
 	tcase_add_test(c, another_boot_knows_no_number_and_ends_the_tickets);
