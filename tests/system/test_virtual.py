@@ -85,11 +85,11 @@ class VirtualServer(MailServer):
             output, errors = process.communicate(message, PATIENCE)
         return Result(process.returncode, output, errors, time.monotonic() - start)
 
-    def traced(self, box, *options, message=MESSAGE):
+    def traced(self, box, *options, message=MESSAGE, program=None):
         """A delivery under strace, which must be root's for the file's capabilities to
         count; returns the Result and what strace saw."""
         log = self.brim.folder / "strace"
-        result = self.run("-d", box.address, message=message, user=0,
+        result = self.run("-d", box.address, message=message, user=0, program=program,
                           prefix=["strace", "-f", "-u", "brimlda", "-o", log, *options])
         return result, log.read_text()
 
@@ -427,18 +427,32 @@ def test_a_step_that_fails_or_pretends_is_noticed(server, box, call, fault):
     assert server.brim.usage(box.address)["used"] == "0"
 
 
-@pytest.mark.parametrize("call", ["setgroups(", "setresgid(", "setresuid(", "capset(",
-                                  "prctl(PR_SET_NO_NEW_PRIVS"])
-def test_a_single_call_that_pretends_is_noticed(server, box, call):
-    _, log = server.traced(box, "-e", "inject=openat2:error=EIO")
+def pretend_one(server, box, call, program=None):
+    """The first call that begins so, and no other, only says that it worked."""
+    _, log = server.traced(box, "-e", "inject=openat2:error=EIO", program=program)
     calls = [line.split(" ", 1)[1].strip() for line in log.splitlines()]
     name = call.split("(")[0]
     at = next(i for i, text in enumerate(calls) if text.startswith(call))
     number = sum(text.startswith(f"{name}(") for text in calls[:at + 1])
-    result, log = server.traced(box, "-e", f"inject={name}:retval=0:when={number}")
-    assert (result.status, result.code) == (75, "4.3.0") and b"be become" in result.output
+    result, log = server.traced(box, "-e", f"inject={name}:retval=0:when={number}",
+                                program=program)
+    assert (result.status, result.code) == (75, "4.3.0"), result
+    assert b"can't be become" in result.output
     assert "(INJECTED)" in log and not WRITES.search(log), log
     server.must_be_empty(box)
+
+
+@pytest.mark.parametrize("call", ["setgroups(", "setresgid(", "setresuid(", "capset(",
+                                  "prctl(PR_SET_NO_NEW_PRIVS"])
+def test_a_single_call_that_pretends_is_noticed(server, box, call):
+    pretend_one(server, box, call)
+
+
+@pytest.mark.parametrize("call", ["prctl(PR_CAPBSET_DROP", "prctl(PR_SET_SECUREBITS"])
+def test_with_setpcap_a_bounding_set_that_pretends_is_noticed(server, box, call):
+    program = lend(server.host.folder / "lda-setpcap", server.user,
+                   "cap_setuid,cap_setgid,cap_setpcap=ep")
+    pretend_one(server, box, call, program)
 
 
 @pytest.mark.parametrize("call", ["getresuid", "getresgid", "getgroups", "capget"])
