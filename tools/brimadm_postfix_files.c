@@ -196,44 +196,36 @@ copy_staged(
 	return result;
 }
 
-/* Removes the staged folder with all that may be in it. */
+/* Removes the staged folder, with all that may be in it: what a crash left, too. */
 static void
 unstage(struct postfix_files *f)
 {
 	static const char *const suffixes[] = {"", BEFORE, AFTER, ".tmp"};
 	char buf[NAME_BYTES];
 
-	if (!f->staged)
+	if (f->staged_fd < 0)
+		f->staged_fd =
+			open(f->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (f->staged_fd < 0)
 		return;
 	for (size_t i = 0; i < NAMES; i++)
 		for (size_t s = 0; s < sizeof suffixes / sizeof *suffixes; s++)
 			unlinkat(
 				f->staged_fd, with_suffix(names[i], suffixes[s], buf), 0);
-	if (f->staged_fd >= 0)
-		close(f->staged_fd);
-	rmdir(f->staged);
-	free(f->staged);
-	f->staged = NULL;
+	close(f->staged_fd);
 	f->staged_fd = -1;
+	rmdir(f->staged);
 }
 
 int
 postfix_files_stage(struct postfix_files *f, const char *suffix, struct reason *why)
 {
-	char *path;
-
 	unstage(f);
-	if (asprintf(&path, "%s/brim-staged.XXXXXX", f->folder) < 0)
-		return reason_set(why, "no memory");
-	if (!mkdtemp(path)) {
-		reason_errno(why, "no folder can be made in %s", f->folder);
-		free(path);
-		return -1;
-	}
-	f->staged = path;
-	f->staged_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (mkdir(f->staged, 0700))
+		return reason_errno(why, "%s can't be made", f->staged);
+	f->staged_fd = open(f->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (f->staged_fd < 0)
-		return reason_errno(why, "%s can't be opened", path);
+		return reason_errno(why, "%s can't be opened", f->staged);
 	for (size_t i = 0; i < NAMES; i++)
 		if (copy_staged(f, names[i], suffix, why))
 			return -1;
@@ -333,6 +325,16 @@ postfix_files_undo(const struct postfix_files *f, struct reason *why)
 /* --- its life -------------------------------------------------------------------------
  */
 
+static int
+lock(const struct postfix_files *f, struct reason *why)
+{
+	if (flock(f->fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK
+		       ? reason_set(why, "another brimadm is at work in %s", f->folder)
+		       : reason_errno(why, "%s can't be locked", f->folder);
+}
+
 int
 postfix_files_open(struct postfix_files *f, const char *folder, struct reason *why)
 {
@@ -342,13 +344,13 @@ postfix_files_open(struct postfix_files *f, const char *folder, struct reason *w
 	if (f->fd < 0)
 		return reason_errno(why, "%s can't be opened", folder);
 	f->folder = strdup(folder);
-	if (f->folder && flock(f->fd, LOCK_EX | LOCK_NB) == 0)
+	if (!f->folder || asprintf(&f->staged, "%s/brim-staged", folder) < 0)
+		reason_set(why, "no memory");
+	else if (lock(f, why) == 0)
 		return 0;
-	if (f->folder && errno == EWOULDBLOCK)
-		reason_set(why, "another brimadm is at work in %s", folder);
-	else
-		reason_errno(why, "%s can't be locked", folder);
-	postfix_files_close(f);
+	close(f->fd);
+	free(f->folder);
+	free(f->staged);
 	return -1;
 }
 
@@ -356,9 +358,9 @@ void
 postfix_files_close(struct postfix_files *f)
 {
 	unstage(f);
-	if (f->fd >= 0)
-		close(f->fd);
+	close(f->fd);
 	free(f->folder);
+	free(f->staged);
 	memset(f, 0, sizeof *f);
 	f->fd = f->staged_fd = -1;
 }

@@ -14,9 +14,9 @@
 
 struct postfix_files {
 	char *folder;
-	char *staged; /* NULL, or the staged folder's path */
-	int fd;       /* of the folder; holds its lock */
-	int staged_fd;
+	char *staged;  /* the staged folder's path */
+	int fd;        /* of the folder; holds its lock */
+	int staged_fd; /* -1 without it */
 };
 
 enum postfix_state {

@@ -277,6 +277,17 @@ postconf_read(struct postconf *p, struct reason *why)
 	return p->folder ? 1 : reason_set(why, "postconf tells no config_directory");
 }
 
+static void
+drop_setting(struct postconf *p, const char *name)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->setting_count; i++)
+		if (strcmp(p->settings[i].name, name) != 0)
+			p->settings[kept++] = p->settings[i];
+	p->setting_count = kept;
+}
+
 int
 postconf_read_folder(struct postconf *p, const char *folder, struct reason *why)
 {
@@ -284,7 +295,10 @@ postconf_read_folder(struct postconf *p, const char *folder, struct reason *why)
 	const char *const services[] = {"-c", folder, "-M", NULL};
 
 	memset(p, 0, sizeof *p);
-	return read_both(p, settings, services, why);
+	if (read_both(p, settings, services, why))
+		return -1;
+	drop_setting(p, "config_directory"); /* what -c says */
+	return 0;
 }
 
 void

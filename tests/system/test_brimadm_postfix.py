@@ -1,0 +1,376 @@
+"""brimadm postfix: what it sets makes a real Postfix deliver, and what it takes back is
+byte for byte as it was."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import stat
+import subprocess
+
+import pytest
+
+import brim as private_brim
+from host import MS_BIND, mount
+from postfix import HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer
+
+WAYS = ("mailbox_command", "pipe", "virtual")
+MESSAGE = b"From: me@sender.test\nSubject: test\n\nhello\n"
+SETTINGS = "compatibility_level = 3.6\n"
+SERVICE = "retry     unix  -       -       n       -       -       error"
+
+# Files as administrators leave them: (main.cf, master.cf)
+ODD = {
+    "plain": (SETTINGS, SERVICE + "\n"),
+    "no_final_newline": (SETTINGS + "mailbox_command = /bin/old", SERVICE),
+    "comment_at_the_end": (SETTINGS + "# the end", SERVICE + "\n# the end"),
+    "continuation_lines": (
+        SETTINGS + "mailbox_command=/bin/old\n# in between\n   -x\n\t-y\nmydestination = a.test,\n"
+        "  b.test\n\n\n",
+        "smtp inet n - n - - smtpd\n  -o {smtpd_sasl_type = a b}\n# note\n  -o smtpd_x=1\n"),
+    "twice_and_crowded": (
+        "\n\n  \n" + SETTINGS + "mailbox_size_limit = 1\nmailbox_size_limit =2\nvirtual_transport=lmtp\n",
+        "\n" + SERVICE + "\nbrim unix - n n - 9 pipe flags=R user=nobody argv=/bin/cat\n"
+        "  ${recipient}\n"),
+    "bytes_of_another_charset": (
+        SETTINGS + "# gr\xfc\xdfe\r\n", SERVICE + "\n# \xfc\n"),
+}
+
+
+class BareServer(MailServer):
+    """A mail server whose Postfix knows nothing of Brim, and lda where it is installed."""
+
+    def _ways(self):
+        return "", ""
+
+    def _lend_lda(self):
+        shown = subprocess.run(
+            [private_brim.BIN / "brimadm", "-c", "/dev/null", "postfix", "--way",
+             "mailbox_command"], check=True, capture_output=True, text=True).stdout
+        path = pathlib.Path(re.search(r"^mailbox_command = (\S+)$", shown, re.M)[1])
+        self._open_up(path.parent)
+        shutil.copy(private_brim.BIN / "lda", path)
+        path.chmod(0o755)
+        shutil.copy(path, path.with_name("lda-virtual"))
+        return path
+
+    def _open_up(self, folder):
+        """Makes the folder in this host alone, whatever is there already."""
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        kept, new = self.host.folder / "kept", self.host.folder / "opened"
+        kept.mkdir()
+        new.mkdir()
+        mount(there, kept, flags=MS_BIND)
+        mount("tmpfs", new, "tmpfs", data="mode=755")
+        for entry in kept.iterdir():
+            if entry.name != (folder / "x").relative_to(there).parts[0]:
+                (new / entry.name).symlink_to(entry)
+        mount(new, there, flags=MS_BIND)
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with BareServer() as mail_server:
+        mail_server.host.add_user("brimlda")
+        yield mail_server
+
+
+class Folder:
+    """Postfix's settings in a folder of their own."""
+
+    def __init__(self, server, path, main=SETTINGS, master=SERVICE + "\n"):
+        self.server = server
+        self.path = path
+        self.main, self.master = path / "main.cf", path / "master.cf"
+        self.main.write_bytes(main.encode("latin-1"))
+        self.master.write_bytes(master.encode("latin-1"))
+
+    def run(self, *arguments, prefix=(), conf=None):
+        return subprocess.run(
+            [*prefix, private_brim.BIN / "brimadm", "-c", conf or self.server.brim.conf,
+             "postfix", *arguments],
+            env={"PATH": os.environ["PATH"], "MAIL_CONFIG": str(self.path)},
+            capture_output=True, text=True, timeout=60)
+
+    def apply(self, way, **more):
+        done = self.run("--way", way, "--apply", **more)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    def undo(self):
+        done = self.run("--undo")
+        assert done.returncode == 0, done
+        return done.stdout
+
+    def get(self, name):
+        return subprocess.run(["postconf", "-c", self.path, "-xh", name], check=True,
+                              capture_output=True, text=True).stdout.rstrip("\n")
+
+    def services(self):
+        return subprocess.run(["postconf", "-c", self.path, "-M"], check=True,
+                              capture_output=True, text=True).stdout
+
+    def state(self):
+        """All that must be as before."""
+        found = {}
+        for path in sorted(self.path.iterdir()):
+            st = path.lstat()
+            found[path.name] = (path.read_bytes() if path.is_file() else None,
+                                stat.filemode(st.st_mode), st.st_uid, st.st_gid)
+        return found
+
+
+@pytest.fixture
+def folder(server, tmp_path):
+    return Folder(server, tmp_path)
+
+
+# --- the settings deliver ----------------------------------------------------------------
+
+def reload(server):
+    """What brimadm tells to do, and waits until Postfix has."""
+    def count():
+        return sum("reload -- version" in line for line in server.host.log_lines())
+    before = count()
+    server.postfix.master.send_signal(signal.SIGHUP)
+    server.postfix.wait(lambda: count() > before, "Postfix to read its settings again")
+
+
+@pytest.mark.parametrize("way", ["mailbox_command", "pipe"])
+def test_real_mail_is_delivered_after_apply_and_undo_leaves_the_files_as_they_were(server, way):
+    etc = pathlib.Path("/etc/postfix")
+    before = {path.name: path.read_bytes() for path in etc.iterdir()}
+    make = server.account if way == "mailbox_command" else server.mailbox
+    mailbox = make(f"by{way.replace('_', '')}")
+    nobody = f"nobody@{HOST_DOMAIN if way == 'mailbox_command' else VIRTUAL_DOMAIN}"
+
+    shown = server.brim.admin("postfix", "--way", way, "--apply").stdout
+    assert "postfix reload" in shown
+    reload(server)
+    fate = server.postfix.send("me@sender.test", mailbox.address, MESSAGE).fate()
+    assert (fate.status, fate.code) == ("sent", "2.0.0"), fate
+    (stored,) = server.brim.messages(mailbox.maildir)
+    assert stored.endswith(b"\nhello\n")
+    assert server.brim.files(mailbox.maildir)[0].stat().st_uid == mailbox.uid
+    if way == "pipe":
+        fate = server.postfix.send("me@sender.test", nobody, MESSAGE).fate()
+        assert (fate.status, fate.code) == ("bounced", "5.1.1"), fate
+
+    server.brim.admin("postfix", "--undo")
+    assert {path.name: path.read_bytes() for path in etc.iterdir()} == before
+
+
+def test_domains_of_the_table_become_virtual(server, folder):
+    folder.apply("pipe")
+    assert folder.get("virtual_mailbox_domains") == VIRTUAL_DOMAIN
+
+
+# --- apply and undo ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("files", ODD)
+@pytest.mark.parametrize("way", WAYS)
+def test_undo_takes_back_byte_for_byte(server, tmp_path, way, files):
+    folder = Folder(server, tmp_path, *ODD[files])
+    folder.main.chmod(0o640)
+    os.chown(folder.master, 12345, 12346)
+    before = folder.state()
+
+    shown = folder.apply(way)
+    if way == "mailbox_command":
+        assert folder.get("mailbox_command") == str(server.lda)
+        assert f"+mailbox_command = {server.lda}\n" in shown
+        assert folder.get("mailbox_size_limit") == "0"
+    else:
+        name = {"pipe": "brim", "virtual": "brim-virtual"}[way]
+        assert folder.get("virtual_transport") == name
+        assert folder.get(f"{name}_destination_recipient_limit") == "1"
+        assert re.search(rf"^{name} +unix +- +n +n +- +20 +pipe flags=DRX ", folder.services(), re.M)
+    assert folder.main.stat().st_mode & 0o7777 == 0o640
+    assert folder.master.stat().st_uid == 12345
+    assert "retry" not in ODD[files][1] or re.search("^retry .* error$", folder.services(), re.M)
+
+    folder.undo()
+    assert folder.state() == before
+
+
+def test_what_is_shown_is_what_changes(folder):
+    folder.main.write_text(SETTINGS + "mailbox_command = /bin/old\n")
+    shown = folder.apply("mailbox_command")
+    assert "-mailbox_command = /bin/old\n+mailbox_command = " in shown
+    assert "compatibility_level" not in shown and "config_directory" not in shown
+    assert "+mailbox_command = /bin/old\n" in folder.undo()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_second_apply_changes_nothing_and_keeps_the_first_copy(folder, way):
+    before = folder.state()
+    folder.apply(way)
+    applied = folder.state()
+    assert folder.apply(way) == "Nothing to change.\n"
+    assert folder.state() == applied
+    folder.undo()
+    assert folder.state() == before
+
+
+def test_another_way_is_refused_until_the_first_is_taken_back(folder):
+    before = folder.state()
+    folder.apply("mailbox_command")
+    applied = folder.state()
+    done = folder.run("--way", "pipe", "--apply")
+    assert done.returncode == 75 and "--undo" in done.stderr
+    assert folder.state() == applied
+    folder.undo()
+    folder.apply("pipe")
+    folder.undo()
+    assert folder.state() == before
+
+
+def test_files_edited_since_are_left_alone_and_the_commands_shown_mend_them(folder):
+    folder.main.write_text(SETTINGS + "mailbox_command = /bin/it's old\n")
+    before = folder.main.read_bytes(), folder.services()
+    folder.apply("pipe")
+    with open(folder.main, "a") as f:
+        f.write("# mine\n")
+    edited = folder.state()
+    done = folder.run("--undo")
+    assert done.returncode == 75 and "edited" in done.stderr
+    assert folder.state() == edited
+    subprocess.run(["sh", "-e"], input=done.stdout, text=True, check=True,
+                   stderr=subprocess.DEVNULL,
+                   env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MAIL_CONFIG": str(folder.path)})
+    assert folder.main.read_bytes() == before[0] + b"# mine\n"
+    assert folder.services() == before[1]
+    assert sorted(folder.state()) == ["main.cf", "master.cf"]
+
+
+def test_undo_of_nothing_says_so(folder):
+    before = folder.state()
+    done = folder.run("--undo")
+    assert done.returncode == 1 and "nothing to take back" in done.stderr
+    assert folder.state() == before
+
+
+@pytest.mark.parametrize("nth", range(1, 7))
+def test_a_kill_at_any_rename_leaves_whole_files_and_undo_mends(folder, nth):
+    before = folder.state()
+    folder.apply("pipe")
+    after = folder.state()
+    folder.undo()
+    done = folder.run("--way", "pipe", "--apply", prefix=[
+        "strace", "-qq", "-o", "/dev/null", "-e", "trace=renameat",
+        "-e", f"inject=renameat:signal=KILL:when={nth}"])
+    assert done.returncode in (-9, 137), done
+    for name in before:
+        assert folder.state()[name] in (before[name], after[name])
+    done = folder.run("--undo")
+    assert done.returncode == (1 if nth <= 3 else 0), done
+    folder.apply("pipe")
+    folder.undo()
+    assert folder.state() == before
+
+
+# --- what is set and what is not -------------------------------------------------------------
+
+def test_without_apply_it_shows_and_changes_nothing(folder):
+    before = folder.state()
+    for way in WAYS:
+        done = folder.run("--way", way)
+        assert done.returncode == 0 and done.stderr == ""
+        assert "# --- lines for" in done.stdout
+    assert folder.state() == before
+
+
+def test_the_lines_shown_can_be_pasted(folder):
+    shown = folder.run("--way", "pipe").stdout
+    main, master = shown.split("# --- lines for ")[1:]
+    folder.main.write_text(folder.main.read_text() + "#" + main)
+    folder.master.write_text(folder.master.read_text() + "#" + master)
+    assert folder.run("--way", "pipe", "--apply").stdout == "Nothing to change.\n"
+
+
+def conf_with(server, path, **settings):
+    """Brim's settings with some others."""
+    text = "".join(f"{k} = {v}\n" for k, v in {**server.brim.settings, **settings}.items())
+    path.write_text(text)
+    return path
+
+
+def test_limits_that_would_bounce_mail_are_raised(server, folder):
+    folder.main.write_text(SETTINGS + "command_time_limit = 600\n")
+    conf = conf_with(server, folder.path / "brim.conf", deadline="600s", over_quota="10d")
+    folder.apply("mailbox_command", conf=conf)
+    assert folder.get("command_time_limit") == "1200s"
+    assert folder.get("maximal_queue_lifetime") == "12d"
+    assert folder.get("delay_warning_time") == "4h"
+
+
+def test_limits_that_are_right_are_left_alone(folder):
+    folder.main.write_text(SETTINGS + "delay_warning_time = 2\nmaximal_queue_lifetime = 9\n"
+                           "command_time_limit = 2h\n")
+    folder.apply("mailbox_command")
+    assert folder.get("delay_warning_time") == "2"
+    assert folder.get("maximal_queue_lifetime") == "9"
+    assert folder.get("command_time_limit") == "2h"
+
+
+def test_what_goes_before_mailbox_command_is_taken_out(folder):
+    folder.main.write_text(SETTINGS + "mailbox_transport = lmtp:unix:private/x\n"
+                           "local_recipient_maps =\n")
+    folder.apply("mailbox_command")
+    assert folder.get("mailbox_transport") == ""
+    assert folder.get("local_recipient_maps") != ""
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments", [
+    (), ("--apply",), ("--way", "lmtp"), ("--undo", "--apply"), ("--undo", "--way", "pipe")])
+def test_a_command_line_that_makes_no_sense_is_refused(folder, arguments):
+    before = folder.state()
+    assert folder.run(*arguments).returncode == 64
+    assert folder.state() == before
+
+
+def refused(folder, words, way="pipe", **more):
+    before = folder.state()
+    done = folder.run("--way", way, "--apply", **more)
+    assert done.returncode == 75 and words in done.stderr, done
+    assert folder.state() == before
+
+
+def test_a_link_is_not_replaced_by_a_file(folder):
+    folder.main.rename(folder.path / "real.cf")
+    folder.main.symlink_to("real.cf")
+    refused(folder, "is a link")
+
+
+def test_a_mail_user_that_may_not_ask_or_does_not_exist_is_refused(server, folder):
+    conf = conf_with(server, folder.path / "brim.conf", trusted_users="nosuchuser")
+    refused(folder, "nosuchuser", conf=conf)
+    conf_with(server, conf, trusted_users="")
+    refused(folder, "trusted_users = vmail", conf=conf)
+
+
+def test_a_main_cf_that_postconf_refuses_is_left_alone(folder):
+    folder.master.write_text("what is this\n")
+    refused(folder, "postconf: ")
+
+
+def test_without_a_main_cf_it_shows_but_does_not_apply(folder):
+    folder.main.unlink()
+    refused(folder, "no settings")
+    assert "mailbox_command = " in folder.run("--way", "mailbox_command").stdout
+
+
+def test_only_root_may_apply(server, folder):
+    folder.path.chmod(0o755)
+    refused(folder, "only root", prefix=["setpriv", "--reuid=daemon", "--clear-groups"])
+
+
+def test_two_at_once_do_not_mix(folder):
+    before = folder.state()
+    done = folder.run("--way", "pipe", "--apply", prefix=["flock", "--no-fork", folder.path])
+    assert done.returncode == 75 and "another brimadm" in done.stderr, done
+    assert folder.state() == before
