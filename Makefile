@@ -9,11 +9,15 @@
 # each in a folder of its own.
 
 CC      = gcc
+VERSION = 0.1
 PREFIX  = /usr/local
 BINDIR  = $(PREFIX)/bin
 SBINDIR = $(PREFIX)/sbin
 LIBEXEC = $(PREFIX)/lib/brim
 MANDIR  = $(PREFIX)/share/man
+UNITDIR = $(PREFIX)/lib/systemd/system
+SYSUSERS = $(PREFIX)/lib/sysusers.d
+TMPFILES = $(PREFIX)/lib/tmpfiles.d
 
 ifdef SAN
 B = build/san
@@ -32,7 +36,8 @@ endif
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wold-style-definition -Wredundant-decls
 HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
-CFLAGS_ALL = -std=gnu11 -g -D_GNU_SOURCE -Iinclude -MMD -MP $(WARN) $(HARDEN) $(VARIANT) $(CFLAGS)
+CFLAGS_ALL = -std=gnu11 -g -D_GNU_SOURCE -DBRIM_VERSION='"$(VERSION)"' -Iinclude -MMD -MP \
+	$(WARN) $(HARDEN) $(VARIANT) $(CFLAGS)
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
 
 LIB     := $(patsubst %.c,$B/%.o,$(wildcard lib/*.c))
@@ -104,6 +109,12 @@ install: all
 	install -m 755 $B/bin/brimq $(DESTDIR)$(BINDIR)
 	for page in man/*.[158]; do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES)
+	sed 's|/usr/local/sbin/|$(SBINDIR)/|' etc/quotad.service \
+		>$(DESTDIR)$(UNITDIR)/quotad.service
+	install -m 644 etc/quotad.socket $(DESTDIR)$(UNITDIR)
+	install -m 644 etc/brim.sysusers $(DESTDIR)$(SYSUSERS)/brim.conf
+	install -m 644 etc/brim.tmpfiles $(DESTDIR)$(TMPFILES)/brim.conf
 
 # What lda-virtual needs where it will run: the group of the user that runs it, and then
 # (a change of group takes them away) its capabilities.

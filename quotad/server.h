@@ -24,8 +24,8 @@
 #include "usage.h"
 #include "watchdog.h"
 
-#define SERVER_VERSION "0.1"
-#define SERVER_EVENTS  8 /* signals and timers */
+#define SERVER_VERSION BRIM_VERSION /* the Makefile has it */
+#define SERVER_EVENTS  8            /* signals and timers */
 
 struct sessions;
 struct round;

@@ -5,7 +5,7 @@
 BUILD_PACKAGES = gcc libc6-dev pkg-config libdb5.3-dev libcap-dev libevent-dev libinih-dev \
 	libjansson-dev
 TEST_PACKAGES = check libsubunit-dev g++ spin python3 python3-pytest postfix faketime strace \
-	socat mandoc libcap2-bin db5.3-util e2fsprogs procps
+	socat mandoc libcap2-bin db5.3-util e2fsprogs procps systemd zsh
 BENCH_PACKAGES = maildrop dovecot-core
 LINT_PACKAGES = clang clang-format clang-tidy cppcheck gcovr
 
