@@ -392,11 +392,12 @@ def test_a_full_mailbox_is_red_and_a_nearly_full_one_yellow(brim):
 
 
 def test_the_terminals_width_is_obeyed(brim):
-    for columns, bar in ((60, None), (70, 11), (90, 31)):
+    for columns, bar in ((60, None), (70, 11), (89, 30)):
         with Terminal(brim, "alice@example.org", columns=columns, NO_COLOR="1") as t:
             assert t.end() == 0
             found = re.search(r"\[[#.]+\]", t.shown)
             assert (found and len(found[0])) == bar
+    assert found[0].count("#") == 7  # a quarter of what is inside
 
 
 ENTERED, LEFT = "\x1b[?1049h", "\x1b[?1049l"
