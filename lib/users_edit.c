@@ -19,7 +19,8 @@
 
 #include "users_db.h"
 
-#define WRITER_CACHE (32 << 20)
+#define WRITER_CACHE (128 << 20) /* a load's keys and paths may come in any order */
+#define LITTLE_CACHE (1 << 20)   /* where keys come in order, or hardly any */
 #define FORM_VERSION "brim users 1"
 
 struct users_edit {
@@ -30,6 +31,19 @@ struct users_edit {
 	char *new_name; /* of the copy */
 	char *lock_name;
 };
+
+/* Closes the copy in libdb; what was not yet written of it is not. */
+static void
+forget_pages(struct users *copy)
+{
+	if (!copy->db)
+		return;
+	if (copy->cursor)
+		copy->cursor->close(copy->cursor);
+	copy->db->close(copy->db, DB_NOSYNC);
+	copy->cursor = NULL;
+	copy->db = NULL;
+}
 
 /* --- begin ---------------------------------------------------------------------- */
 
@@ -207,11 +221,7 @@ users_edit_abort(struct users_edit **e)
 {
 	if (!*e)
 		return;
-	if ((*e)->copy.db) {
-		/* nothing of it is wanted, so nothing of it is written */
-		(*e)->copy.cursor->close((*e)->copy.cursor);
-		(*e)->copy.db->close((*e)->copy.db, DB_NOSYNC);
-	}
+	forget_pages(&(*e)->copy);
 	if ((*e)->copy.fd >= 0)
 		unlinkat((*e)->dir, (*e)->new_name, 0);
 	free_edit(e);
@@ -294,14 +304,10 @@ users_edit_table(struct users_edit *e, struct reason *why)
 int
 users_edit_empty(struct users_edit *e, struct reason *why)
 {
-	if (e->copy.db) {
-		e->copy.cursor->close(e->copy.cursor);
-		e->copy.db->close(e->copy.db, DB_NOSYNC);
-		e->copy.cursor = NULL;
-		e->copy.db = NULL;
-	}
+	forget_pages(&e->copy);
 	if (ftruncate(e->copy.fd, 0))
 		return reason_errno(why, "%s.new: truncate", e->copy.path);
+	e->copy.stat.st_size = 0;
 	return make_empty(e, why);
 }
 
@@ -485,6 +491,61 @@ users_edit_remove(struct users_edit *e, const char *key, struct reason *why)
 	return take_out(e, key, why);
 }
 
+/* --- packing -------------------------------------------------------------------- */
+
+/* Whether the copy has more than twice the pages that it began with: most of them are
+ * half empty then, since keys came in the middle. */
+static int
+has_grown(struct users_edit *e)
+{
+	DB_MPOOLFILE *pool = e->copy.db->get_mpf(e->copy.db);
+	db_pgno_t last = 0;
+
+	return pool->get_last_pgno(pool, &last) == 0 &&
+	       last >= 2 * (uint64_t)e->copy.stat.st_size / USERS_PAGE_SIZE;
+}
+
+/* In ascending order, so that libdb fills each page. */
+static int
+copy_keys(struct users *from, struct users *to, struct reason *why)
+{
+	DBT key = {0}, value = {0};
+	int put = 0, got = from->cursor->get(from->cursor, &key, &value, DB_FIRST);
+
+	while (!got && !put) {
+		put = to->db->put(to->db, NULL, &key, &value, 0);
+		if (!put)
+			got = from->cursor->get(from->cursor, &key, &value, DB_NEXT);
+	}
+	if (put)
+		return users_db_fail(to, put, "write", why);
+	return got == DB_NOTFOUND ? 0 : users_db_fail(from, got, "read", why);
+}
+
+/* Puts a file of full pages in the place of the copy's. */
+static int
+pack(struct users_edit *e, struct reason *why)
+{
+	struct users packed = {.path = e->copy.path};
+	int result, from = e->copy.fd;
+
+	if (open_copy(e, why)) {
+		e->copy.fd = from;
+		return -1;
+	}
+	packed.fd = e->copy.fd;
+	result = users_db_attach(&packed, DB_CREATE, LITTLE_CACHE, why);
+	if (!result)
+		result = copy_keys(&e->copy, &packed, why);
+	if (result)
+		forget_pages(&packed);
+	else
+		result = users_db_detach(&packed, why);
+	forget_pages(&e->copy);
+	close(from);
+	return result;
+}
+
 /* --- commit --------------------------------------------------------------------- */
 
 /* Reads what is in the file now, through a handle that knows nothing of the change. */
@@ -494,7 +555,7 @@ read_back(struct users_edit *e, struct reason *why)
 	if (fstat(e->copy.fd, &e->copy.stat))
 		return reason_errno(why, "%s.new: stat", e->copy.path);
 	if (users_db_check_meta(&e->copy, why) ||
-		users_db_attach(&e->copy, DB_RDONLY, WRITER_CACHE, why) ||
+		users_db_attach(&e->copy, DB_RDONLY, LITTLE_CACHE, why) ||
 		users_read_through(&e->copy, why) || users_db_detach(&e->copy, why))
 		return -1;
 	return 0;
@@ -533,7 +594,8 @@ int
 users_edit_commit(struct users_edit **e, mode_t mode, gid_t group, struct stat *new_table,
 	struct reason *why)
 {
-	if (need_copy(*e, why) || users_db_detach(&(*e)->copy, why) ||
+	if (need_copy(*e, why) ||
+		(has_grown(*e) ? pack(*e, why) : users_db_detach(&(*e)->copy, why)) ||
 		read_back(*e, why) || finish_file(*e, mode, group, new_table, why) ||
 		rename_copy(*e, why)) {
 		users_edit_abort(e);

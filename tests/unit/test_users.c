@@ -504,7 +504,7 @@ START_TEST(a_table_cut_off_anywhere_is_refused)
 
 	write_table(USERS, 7);
 	bytes = read_bytes(table, &size);
-	ck_assert_uint_gt(size, 20 * PAGE);
+	ck_assert_uint_gt(size, 10 * PAGE);
 	for (size_t at = 0; at < size; at += PAGE) {
 		write_bytes(copy, bytes, at);
 		assert_refused(copy, at ? "damaged" : "empty");
