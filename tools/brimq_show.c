@@ -117,7 +117,7 @@ show_json(struct brimq_show *s, const char *mailbox, const struct record *fields
 static const char *
 show_state(const struct brimq_numbers *n, const char *state)
 {
-	if (state && strcmp(state, "active") != 0)
+	if (state && strcmp(state, "enabled") != 0)
 		return state;
 	if (!n->known)
 		return "uncounted";

@@ -9,9 +9,11 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import pytest
@@ -292,6 +294,38 @@ def test_one_request_does_not_become_two(brim):
     assert done.returncode == 75 and done.stdout == "" and "odd byte" in done.stderr
 
 
+# --- the state of a record
+
+
+@contextlib.contextmanager
+def answering(path, line):
+    """A quotad, root's, that answers one request so."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer():
+            connection = listener.accept()[0]
+            with connection:
+                connection.recv(100)
+                connection.sendall(line.encode() + b"\n")
+                connection.recv(100)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield
+        thread.join(20)
+
+
+@pytest.mark.parametrize("state, shown", [("disabled", "disabled"), ("enabled", "uncounted"),
+                                          ("moved", "moved")])
+def test_the_state_of_the_record_says_more_than_uncounted(brim, state, shown):
+    path = brim.folder / "fake.sock"
+    with answering(path, f"OK mailbox=bob limit=0 state={state}"):
+        words = brim.query("-s", path, "bob").stdout.splitlines()[1].split()
+    assert words == ["bob", "?", "-", "?", shown]
+
+
 # --- the terminal
 
 
@@ -490,3 +524,15 @@ def test_a_watch_elsewhere_prints_blocks(brim):
         process.stdout.close()
         assert process.wait(20) == 75
     assert lines == ["MAILBOX", "games", ""] * 2
+
+
+def test_a_watch_leaves_no_connection_behind(brim):
+    with subprocess.Popen([BIN / "brimq", "-c", brim.conf, "--watch=1", "games"],
+                          stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(9):
+            process.stdout.readline()
+        limit = time.monotonic() + 0.8  # before the next round
+        while "* connections=1" not in brim.ask("STATS"):
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        process.kill()
