@@ -42,6 +42,7 @@ struct brimadm {
 	char **led; /* keys of records with an alias or a catch-all */
 	size_t led_count;
 	int removed; /* a record is gone: others may have led to it */
+	int once;    /* a record that is there is a mistake, not to be replaced */
 	int large;   /* the change takes long enough that a terminal is told */
 };
 

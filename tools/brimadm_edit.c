@@ -255,6 +255,15 @@ check_new_path(struct brimadm *a, const struct record *old, const struct record 
 	return status;
 }
 
+/* A domain that came with its first mailbox may still get its own record. */
+static int
+check_once(struct brimadm *a, const struct record *old)
+{
+	if (!a->once || !old->key || (old->count == 0 && old->key[0] == '@'))
+		return TOOL_OK;
+	return brimadm_refuse(a, TOOL_USAGE, "%.100s stands twice", old->key);
+}
+
 int
 brimadm_store(struct brimadm *a, const struct record *r)
 {
@@ -267,7 +276,9 @@ brimadm_store(struct brimadm *a, const struct record *r)
 		return status;
 	if (users_edit_get(a->edit, r->key, &old, &a->why) < 0)
 		return TOOL_CANT;
-	status = check_new_path(a, &old, r);
+	status = check_once(a, &old);
+	if (!status)
+		status = check_new_path(a, &old, r);
 	record_clear(&old);
 	if (!status && users_edit_put(a->edit, r, &a->why))
 		status = TOOL_CANT;

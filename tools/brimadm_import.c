@@ -13,6 +13,7 @@ import_begin(struct brimadm *a, struct import *i)
 
 	i->a = a;
 	a->removed = a->large = 1; /* so all of the table is looked at */
+	a->once = 1;
 	if (status)
 		return status;
 	i->old = users_open(a->conf.users_db, &a->why);
@@ -55,34 +56,18 @@ import_judge(struct import *i, struct input *in, unsigned long line, int status)
 /* --- records ---------------------------------------------------------------------------
  */
 
-/* 1 if the record of the key is in the table, 0, -1. A domain without fields, as the
+/* 1 if the table as it is has a record of the key, 0, -1. A domain without fields, as the
  * first mailbox makes it, is none: it may get fields. */
 static int
-has_record(struct import *i, const char *key, int in_copy)
+has_record(struct import *i, const char *key)
 {
 	struct record r;
-	int found = in_copy ? users_edit_get(i->a->edit, key, &r, &i->a->why)
-			    : users_get(i->old, key, &r, &i->a->why);
+	int found = users_get(i->old, key, &r, &i->a->why);
 	int bare = found > 0 && r.count == 0 && key[0] == '@';
 
 	if (found > 0)
 		record_clear(&r);
 	return bare ? 0 : found;
-}
-
-/* TOOL_OK if the address may get a record, TOOL_NO if it has one that it keeps. */
-static int
-check_there(struct import *i, const char *key)
-{
-	int found = has_record(i, key, 0);
-
-	if (found)
-		return found > 0 ? TOOL_NO : TOOL_CANT;
-	found = has_record(i, key, 1);
-	if (found > 0)
-		return brimadm_refuse(i->a, TOOL_USAGE,
-			"%.100s stands twice, here and in a line before", key);
-	return found ? TOOL_CANT : TOOL_OK;
 }
 
 static int
@@ -105,15 +90,15 @@ import_record(struct import *i, const char *address, ...)
 	struct record r = {0};
 	struct reason fault;
 	va_list fields;
-	int status;
+	int there, status;
 
 	if (address_key(key, address, &fault))
 		return brimadm_refuse(
 			i->a, TOOL_USAGE, "\"%.80s\": %.150s", address, fault.text);
-	status = check_there(i, key);
-	if (status) {
-		i->there += status == TOOL_NO;
-		return status == TOOL_NO ? TOOL_OK : status;
+	there = has_record(i, key);
+	if (there) {
+		i->there += there > 0;
+		return there > 0 ? TOOL_OK : TOOL_CANT;
 	}
 	va_start(fields, address);
 	status = record_set_key(&r, key) ? brimadm_refuse(i->a, TOOL_CANT, "no memory")

@@ -56,25 +56,6 @@ brimadm_init(struct brimadm *a, int argc, char **argv)
 /* --- load ------------------------------------------------------------------------------
  */
 
-/* In place of the whole table a key that stands twice is a mistake. */
-static int
-check_twice(struct brimadm *a, const struct record *r)
-{
-	struct record other;
-	int found = a->option[OPTION_REPLACE]
-			    ? users_edit_get(a->edit, r->key, &other, &a->why)
-			    : 0;
-	int made_by_us = found > 0 && other.count == 0 && r->key[0] == '@';
-
-	if (found > 0)
-		record_clear(&other);
-	if (found < 0)
-		return TOOL_CANT;
-	return found && !made_by_us
-		       ? brimadm_refuse(a, TOOL_USAGE, "%.100s stands twice", r->key)
-		       : TOOL_OK;
-}
-
 static int
 load_line(struct brimadm *a, const struct input *in)
 {
@@ -90,9 +71,7 @@ load_line(struct brimadm *a, const struct input *in)
 	if (address_key(key, r.key, &a->why) == 0)
 		status = record_set_key(&r, key)
 				 ? brimadm_refuse(a, TOOL_CANT, "no memory")
-				 : check_twice(a, &r);
-	if (!status)
-		status = brimadm_store(a, &r);
+				 : brimadm_store(a, &r);
 	record_clear(&r);
 	return status;
 }
@@ -125,6 +104,7 @@ brimadm_load(struct brimadm *a, int argc, char **argv)
 	int status = input_open(a, &in, argc, argv);
 
 	a->removed = a->large = 1; /* so all of the table is looked at */
+	a->once = a->option[OPTION_REPLACE] != NULL;
 	if (!status)
 		status = brimadm_begin(a);
 	if (!status && a->option[OPTION_REPLACE] && users_edit_empty(a->edit, &a->why))
