@@ -7,6 +7,7 @@ BUILD_PACKAGES = gcc libc6-dev pkg-config libdb5.3-dev libcap-dev libevent-dev l
 TEST_PACKAGES = check libsubunit-dev g++ spin python3 python3-pytest postfix faketime strace \
 	socat mandoc libcap2-bin db5.3-util e2fsprogs procps systemd zsh
 BENCH_PACKAGES = maildrop dovecot-core
+DEB_PACKAGES = debhelper dpkg-dev fakeroot lintian
 LINT_PACKAGES = clang clang-format clang-tidy cppcheck gcovr
 
 # Does nothing where all is there. Postfix is installed without a configuration of its own.
@@ -73,7 +74,19 @@ coverage: lint-deps
 lint: lint-deps
 	@tests/lint
 
+# The Debian package, for this release alone; lintian has nothing against it.
+deb:
+	$(call need,$(BUILD_PACKAGES) $(DEB_PACKAGES))
+	@tests/package/build build/deb
+	@lintian --fail-on error,warning build/deb/*.changes
+	@ls build/deb/*.deb
+
+# It is installed, used, upgraded, removed and purged in a Debian of its own, which is fetched.
+test-package: deb
+	$(call need,debootstrap)
+	@tests/package/run build/deb
+
 include tests/bench/bench.mk
 
-.PHONY: deps bench-deps lint-deps unit test demo test-model test-power test-storm test-san \
+.PHONY: deb test-package deps bench-deps lint-deps unit test demo test-model test-power test-storm test-san \
 	coverage lint
