@@ -30,6 +30,7 @@ struct users_edit {
 	char *name;     /* in dir: of the table */
 	char *new_name; /* of the copy */
 	char *lock_name;
+	char absent[ADDRESS_MAX + 1]; /* a key that was asked for, and is not there */
 };
 
 /* Closes the copy in libdb; what was not yet written of it is not. */
@@ -192,6 +193,7 @@ users_edit_begin(const char *path, int create, void (*waiting)(void), struct rea
 		return NULL;
 	}
 	e->dir = e->lock = e->copy.fd = -1;
+	e->copy.stays = 1; /* nobody else changes it */
 	if (make_names(e, path, why) || open_directory(e, why) ||
 		take_lock(e, waiting, why) || open_copy(e, why) ||
 		fill_copy(e, create, why))
@@ -208,6 +210,7 @@ free_edit(struct users_edit **e)
 		close((*e)->dir);
 	if ((*e)->lock >= 0) /* last: this lets the next writer in */
 		close((*e)->lock);
+	record_clear(&(*e)->copy.domain);
 	free((*e)->copy.path);
 	free((*e)->name);
 	free((*e)->new_name);
@@ -229,6 +232,15 @@ users_edit_abort(struct users_edit **e)
 
 /* --- keys and values in the copy ------------------------------------------------ */
 
+/* What was remembered of the table may be so no more. */
+static void
+forget_answers(struct users_edit *e, const char *key)
+{
+	e->absent[0] = '\0';
+	if (key[0] == '@')
+		record_clear(&e->copy.domain);
+}
+
 static int
 put_bytes(struct users_edit *e, const void *key, size_t key_size, const char *value,
 	struct reason *why)
@@ -237,6 +249,7 @@ put_bytes(struct users_edit *e, const void *key, size_t key_size, const char *va
 	DBT v = {.data = (void *)value, .size = (u_int32_t)strlen(value)};
 	int error = e->copy.db->put(e->copy.db, NULL, &k, &v, 0);
 
+	forget_answers(e, key);
 	return error ? users_db_fail(&e->copy, error, "write", why) : 0;
 }
 
@@ -246,6 +259,7 @@ remove_bytes(struct users_edit *e, const void *key, size_t size, struct reason *
 	DBT k = {.data = (void *)key, .size = (u_int32_t)size};
 	int error = e->copy.db->del(e->copy.db, NULL, &k, 0);
 
+	forget_answers(e, key);
 	if (error == DB_NOTFOUND)
 		return 0;
 	return error ? users_db_fail(&e->copy, error, "write", why) : 1;
@@ -284,8 +298,18 @@ int
 users_edit_get(
 	struct users_edit *e, const char *key, struct record *r, struct reason *why)
 {
+	int found;
+
 	memset(r, 0, sizeof *r);
-	return need_copy(e, why) ? -1 : users_get(&e->copy, key, r, why);
+	if (need_copy(e, why))
+		return -1;
+	/* a record that is put is asked for several times before */
+	if (key[0] && strcmp(key, e->absent) == 0)
+		return 0;
+	found = users_get(&e->copy, key, r, why);
+	if (found == 0 && strlen(key) <= ADDRESS_MAX)
+		strcpy(e->absent, key);
+	return found;
 }
 
 int
@@ -305,6 +329,8 @@ int
 users_edit_empty(struct users_edit *e, struct reason *why)
 {
 	forget_pages(&e->copy);
+	record_clear(&e->copy.domain);
+	e->absent[0] = '\0';
 	if (ftruncate(e->copy.fd, 0))
 		return reason_errno(why, "%s.new: truncate", e->copy.path);
 	e->copy.stat.st_size = 0;
@@ -313,7 +339,8 @@ users_edit_empty(struct users_edit *e, struct reason *why)
 
 /* --- the index of paths --------------------------------------------------------- */
 
-/* The index's key for the path: \001, then the path without '/' at its end. */
+/* The index's key for the path: \001, then the path without '/' at its end; there is room
+ * for a byte more. */
 static char *
 index_key(const char *path, size_t *size, struct reason *why)
 {
@@ -322,10 +349,13 @@ index_key(const char *path, size_t *size, struct reason *why)
 
 	while (length && path[length - 1] == '/')
 		length--;
-	if (asprintf(&key, "\001%.*s", (int)length, path) < 0) {
+	key = malloc(length + 2);
+	if (!key) {
 		reason_set(why, "%.100s: no memory", path);
 		return NULL;
 	}
+	key[0] = users_key_first[0];
+	memcpy(key + 1, path, length);
 	*size = length + 1;
 	return key;
 }
@@ -341,35 +371,72 @@ copy_owner(const struct users_edit *e, const DBT *value, char *key, struct reaso
 	return 1;
 }
 
-/* Looks for the key itself, then for one that begins with it and '/'. INDEX has room for
- * one byte more. */
+/* How many bytes at their beginning are the same. */
+static size_t
+common_bytes(const DBT *found, const char *index, size_t size)
+{
+	const char *data = found->data;
+	size_t i = 0;
+
+	while (i < size && i < found->size && data[i] == index[i])
+		i++;
+	return i;
+}
+
+/* Steps from where the index's key would be to the one before it: what that has in common
+ * with the key, into COMMON. */
 static int
-find_path(struct users_edit *e, char *index, size_t size, int inside, char *key,
+look_before(struct users_edit *e, const char *index, size_t size, size_t *common,
 	struct reason *why)
+{
+	DBT found = {0}, value = {0};
+	int error = e->copy.cursor->get(e->copy.cursor, &found, &value, DB_PREV);
+
+	if (error)
+		return users_db_fail(&e->copy, error, "look-up", why);
+	*common = common_bytes(&found, index, size);
+	return 0;
+}
+
+/* The path, and each that it lies in, from the innermost: a key that begins this one
+ * also begins all keys between the two, so the one before tells how long it may be.
+ * INSIDE gets whether some key begins with this one. */
+static int
+find_around(struct users_edit *e, const char *index, size_t size, int *inside, char *key,
+	struct reason *why)
+{
+	size_t whole = size, common = 0;
+	DBT found, value;
+	int hit;
+
+	*inside = 0;
+	while (size > 1) {
+		hit = users_db_seek(&e->copy, index, size, &found, &value, why);
+		if (hit)
+			return hit > 0 ? copy_owner(e, &value, key, why) : -1;
+		if (size == whole)
+			*inside = common_bytes(&found, index, size) == size;
+		if (look_before(e, index, size, &common, why))
+			return -1;
+		do
+			size--;
+		while (size > 1 && (size > common || index[size] != '/'));
+	}
+	return 0;
+}
+
+/* A path that begins with the key and '/', for which there is room behind it. */
+static int
+find_inside(struct users_edit *e, char *index, size_t size, char *key, struct reason *why)
 {
 	DBT found, value;
 	int hit;
 
-	if (inside)
-		index[size++] = '/';
+	index[size++] = '/';
 	hit = users_db_seek(&e->copy, index, size, &found, &value, why);
-	if (hit == 0 && inside)
-		hit = found.size > size && memcmp(found.data, index, size) == 0;
+	if (hit == 0)
+		hit = common_bytes(&found, index, size) == size;
 	return hit > 0 ? copy_owner(e, &value, key, why) : hit;
-}
-
-/* The path, and each that it lies in, from the innermost. */
-static int
-find_around(struct users_edit *e, char *index, size_t size, char *key, struct reason *why)
-{
-	int hit = 0;
-
-	while (size > 1 && hit == 0) {
-		hit = find_path(e, index, size, 0, key, why);
-		while (size > 1 && index[--size] != '/')
-			continue;
-	}
-	return hit;
 }
 
 int
@@ -377,23 +444,18 @@ users_edit_path_owner(
 	struct users_edit *e, const char *path, char *key, struct reason *why)
 {
 	size_t size;
-	char *index, *roomy;
-	int hit;
+	char *index;
+	int hit, inside;
 
 	if (need_copy(e, why))
 		return -1;
 	index = index_key(path, &size, why);
 	if (!index)
 		return -1;
-	roomy = realloc(index, size + 2);
-	if (!roomy) {
-		free(index);
-		return reason_set(why, "%.100s: no memory", path);
-	}
-	hit = find_around(e, roomy, size, key, why);
-	if (hit == 0)
-		hit = find_path(e, roomy, size, 1, key, why);
-	free(roomy);
+	hit = find_around(e, index, size, &inside, key, why);
+	if (hit == 0 && (inside || size == 1))
+		hit = find_inside(e, index, size, key, why);
+	free(index);
 	return hit;
 }
 

@@ -349,6 +349,15 @@ static const struct {
 	{"/srv/mail/a-/", NULL},
 	{"/srv/mai/", NULL},
 	{"/srv/mail/d/", "d"},
+	{"/srv/mail/a/b!/c/", "a"},
+	{"/srv/mail/a//b/", "a"},
+	{"/srv/mail/d/y/z/", "d"},
+	{"/srv/mail/d!x/", "d!x"},
+	{"/srv/mail/d!x/y/", "d!x"},
+	{"/srv/mail/d!", NULL},
+	{"/srv/mail/dd/", NULL},
+	{"/zzz/", NULL},
+	{"/a/", NULL},
 };
 
 START_TEST(same_and_nested_paths_have_an_owner)
@@ -358,12 +367,41 @@ START_TEST(same_and_nested_paths_have_an_owner)
 
 	put_mail(e, "a", "/srv/mail/a/");
 	put_mail(e, "d", "/srv/mail/d");
+	put_mail(e, "d!x", "/srv/mail/d!x"); /* between that and what lies in it */
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
 		ck_assert_int_eq(users_edit_path_owner(e, paths[i].path, key, &why),
 			paths[i].owner != NULL);
 		if (paths[i].owner)
 			ck_assert_str_eq(key, paths[i].owner);
 	}
+	users_edit_abort(&e);
+}
+END_TEST
+
+/* What was said before a change is not said again after it. */
+START_TEST(a_change_is_seen_at_once)
+{
+	static const char *const keys[] = {"a@x.org", "@x.org"};
+	struct users_edit *e = begin();
+	struct record r;
+
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(users_edit_get(e, keys[i], &r, &why), 0);
+		ck_assert_int_eq(users_edit_get(e, keys[i], &r, &why), 0);
+		for (uint64_t n, generation = 1; generation < 3; generation++) {
+			put(e, keys[i], (unsigned)generation);
+			ck_assert_int_eq(users_edit_get(e, keys[i], &r, &why), 1);
+			ck_assert(record_number(&r, "quota", 0, &n) == 0);
+			ck_assert_uint_eq(n, generation);
+			record_clear(&r);
+		}
+		ck_assert_int_eq(users_edit_remove(e, keys[i], &why), 1);
+		ck_assert_int_eq(users_edit_get(e, keys[i], &r, &why), 0);
+		put(e, keys[i], 1);
+	}
+	ck_assert_int_eq(users_edit_empty(e, &why), 0);
+	for (size_t i = 0; i < 2; i++)
+		ck_assert_int_eq(users_edit_get(e, keys[i], &r, &why), 0);
 	users_edit_abort(&e);
 }
 END_TEST
@@ -922,7 +960,8 @@ users_suite(void)
 	const TTest *const tests[] = {what_was_put_is_found, what_was_not_put_is_absent,
 		a_table_opened_to_stay_gives_the_same_records, an_empty_table_says_so,
 		each_gives_every_record_in_order, a_record_longer_than_a_line_is_refused,
-		odd_keys_are_refused, same_and_nested_paths_have_an_owner,
+		odd_keys_are_refused, a_change_is_seen_at_once,
+		same_and_nested_paths_have_an_owner,
 		a_path_is_free_once_its_record_lets_go, a_missing_table_is_an_error,
 		an_empty_file_is_an_error, what_is_no_database_is_an_error,
 		a_table_of_somebody_else_is_refused,
