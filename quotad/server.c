@@ -467,10 +467,9 @@ open_ledger(struct server *v, const char *run_dir, struct reason *why)
 static int
 open_rooms(struct server *v)
 {
-	v->table = table_new(v->base, v->conf.users_db);
 	v->peers = peers_new(v->group);
 	v->sessions = sessions_new(v);
-	if (v->table == NULL || v->peers == NULL || v->sessions == NULL)
+	if (v->peers == NULL || v->sessions == NULL)
 		return -1;
 	v->round = round_new(v);
 	if (v->round == NULL || peers_configure(v->peers, &v->conf) == -1)
@@ -486,16 +485,22 @@ accepted(void *arg, int fd)
 	sessions_accept(v->sessions, fd);
 }
 
-/* The store first: it may belong to another quotad, and loading it needs no loop. */
+/* The table is read through by a child while this process loads the store, since both
+ * take their time; the store comes before all else that is shared with another quotad. */
 int
 server_open(struct server *v, const char *run_dir, struct reason *why)
 {
 	v->started_ms = server_now();
+	v->base = event_base_new();
+	if (v->base != NULL)
+		v->table = table_new(v->base, v->conf.users_db);
+	if (v->table == NULL)
+		return reason_set(why, "the event loop could not be set up");
 	if (open_ledger(v, run_dir, why) == -1)
 		return -1;
-	v->base = event_base_new();
-	if (v->base == NULL || open_rooms(v) == -1)
+	if (open_rooms(v) == -1)
 		return reason_set(why, "the event loop could not be set up");
+	table_wait(v->table);
 	if (scanner_attach(v->scanner, v->base, v->ledger, on_scanner_died, v) == -1 ||
 		listener_start(v->listener, v->base, accepted, v) == -1)
 		return reason_set(why, "no memory");

@@ -266,24 +266,6 @@ table_look(struct table *t)
 
 /* --- life ------------------------------------------------------------------------- */
 
-/* The first table is waited for, so that nobody hears "try again" only because we have
- * just begun. */
-static void
-look_and_wait(struct table *t)
-{
-	int status;
-
-	table_look(t);
-	if (t->child == 0)
-		return;
-	while (waitpid(t->child, &status, 0) == -1)
-		if (errno != EINTR) {
-			t->child = 0;
-			return;
-		}
-	checked(t, status);
-}
-
 struct table *
 table_new(struct event_base *base, const char *path)
 {
@@ -299,8 +281,23 @@ table_new(struct event_base *base, const char *path)
 		table_free(&t);
 		return NULL;
 	}
-	look_and_wait(t);
+	table_look(t);
 	return t;
+}
+
+void
+table_wait(struct table *t)
+{
+	int status;
+
+	if (t->child == 0)
+		return;
+	while (waitpid(t->child, &status, 0) == -1)
+		if (errno != EINTR) {
+			t->child = 0;
+			return;
+		}
+	checked(t, status);
 }
 
 void

@@ -12,8 +12,13 @@
 
 struct table;
 
+/* Begins to check the table, if there is one. NULL without memory. */
 struct table *table_new(struct event_base *base, const char *path);
 void table_free(struct table **t);
+
+/* Waits for the first check, so that nobody hears "try again" only because we have just
+ * begun. */
+void table_wait(struct table *t);
 
 /* The table in use, or NULL while none has been taken. Valid until the next pass. */
 struct users *table_users(struct table *t);
