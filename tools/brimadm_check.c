@@ -225,6 +225,8 @@ check_quote(struct check *c, const char *word)
 	for (; *word; word++)
 		if (*word == '\'')
 			fputs("'\\''", to);
+		else if (*word < ' ' || *word > '~')
+			fprintf(to, "'\"$(printf '\\%03o')\"'", (unsigned char)*word);
 		else
 			fputc(*word, to);
 	fputc('\'', to);
@@ -414,6 +416,7 @@ int
 brimadm_check(struct brimadm *a, int argc, char **argv)
 {
 	struct check c = {.a = a, .address = argc ? argv[0] : NULL};
+	int status;
 
 	if (geteuid() != 0)
 		return tool_fail(TOOL_CANT, "only root can look at every mailbox");
@@ -422,6 +425,7 @@ brimadm_check(struct brimadm *a, int argc, char **argv)
 	look(&c);
 	if (a->option[OPTION_JSON])
 		tool_json_end(c.printed);
+	status = sum_up(&c);
 	let_go(&c);
-	return sum_up(&c);
+	return status;
 }

@@ -52,7 +52,7 @@ static const char *
 restart(struct check *c, const char *signal)
 {
 	pid_t pid = find_listener(c->a->conf.socket);
-	const char *start, *file = c->a->conf_file;
+	const char *start, *lock, *file = c->a->conf_file;
 
 	if (has_systemd())
 		return "systemctl restart quotad";
@@ -60,8 +60,13 @@ restart(struct check *c, const char *signal)
 		file ? " -c " : "", file ? check_quote(c, file) : "");
 	if (!pid)
 		return start;
-	return check_text(c, "kill -%s %d; flock %s.lock true; %s", signal, (int)pid,
-		check_quote(c, c->a->conf.socket), start);
+	lock = check_text(c, "%s/lock", c->a->conf.usage_dir);
+	if (access(lock, F_OK) == 0) /* it is let go of last; to make it is quotad's */
+		lock = check_text(c, "flock %s true; ", check_quote(c, lock));
+	else
+		lock = "";
+	return check_text(c, "kill -%s %d; flock %s.lock true; %s%s", signal, (int)pid,
+		check_quote(c, c->a->conf.socket), lock, start);
 }
 
 const char *
