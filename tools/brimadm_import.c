@@ -1,7 +1,6 @@
 /* What the imports share. */
 #include "brimadm_import.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,25 +70,20 @@ has_record(struct import *i, const char *key)
 }
 
 static int
-set_fields(struct import *i, struct record *r, va_list fields)
+set_fields(struct import *i, struct record *r, const struct import_field *fields)
 {
-	const char *name, *value;
-
-	while ((name = va_arg(fields, const char *))) {
-		value = va_arg(fields, const char *);
-		if (value && record_set(r, name, value))
+	for (; fields->name; fields++)
+		if (fields->value && record_set(r, fields->name, fields->value))
 			return brimadm_refuse(i->a, TOOL_CANT, "no memory");
-	}
 	return TOOL_OK;
 }
 
 int
-import_record(struct import *i, const char *address, ...)
+import_record(struct import *i, const char *address, const struct import_field *fields)
 {
 	char key[ADDRESS_MAX + 1];
 	struct record r = {0};
 	struct reason fault;
-	va_list fields;
 	int there, status;
 
 	if (address_key(key, address, &fault))
@@ -100,10 +94,8 @@ import_record(struct import *i, const char *address, ...)
 		i->there += there > 0;
 		return there > 0 ? TOOL_OK : TOOL_CANT;
 	}
-	va_start(fields, address);
 	status = record_set_key(&r, key) ? brimadm_refuse(i->a, TOOL_CANT, "no memory")
 					 : set_fields(i, &r, fields);
-	va_end(fields);
 	if (!status)
 		status = brimadm_store(i->a, &r);
 	i->added += status == TOOL_OK;
@@ -123,7 +115,7 @@ import_domain(struct import *i, const char *domain)
 		return TOOL_USAGE;
 	found = users_edit_get(i->a->edit, key, &r, &i->a->why);
 	if (found == 0)
-		return import_record(i, key, NULL);
+		return import_record(i, key, (const struct import_field[]){{0}});
 	record_clear(&r);
 	i->there += found > 0;
 	return found > 0 ? TOOL_OK : TOOL_CANT;
@@ -167,8 +159,9 @@ import_mailbox(struct import *i, const char *address, const char *path, const ch
 	whole = whole_path(i, path);
 	if (!whole)
 		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
-	status = import_record(i, address, "uid", i->uid, "gid", i->gid, "mail", whole,
-		"quota", quota, "state", state, NULL);
+	status = import_record(i, address,
+		(const struct import_field[]){{"uid", i->uid}, {"gid", i->gid},
+			{"mail", whole}, {"quota", quota}, {"state", state}, {0}});
 	free(whole);
 	return status;
 }
@@ -256,7 +249,8 @@ import_alias(struct import *i, const char *address, const char *targets)
 		i->left_out++; /* leads to itself: says that the address is one */
 	else if (!status)
 		status = import_record(i, address,
-			address[0] == '@' ? "catchall" : "alias", folded, NULL);
+			(const struct import_field[]){
+				{address[0] == '@' ? "catchall" : "alias", folded}, {0}});
 	free(joined);
 	free(folded);
 	return status;

@@ -17,15 +17,20 @@ struct import {
 	unsigned long long added, there, left_out, faults;
 };
 
+struct import_field {
+	const char *name, *value;
+};
+
 /* Begins the change: a status, with the reason. */
 int import_begin(struct brimadm *a, struct import *i);
 
 /* Ends it, says what became of it, and returns the status, printed. */
 int import_end(struct import *i, int status);
 
-/* Puts a record in. NAMES and values by turns, up to NULL; a field with the value NULL is
- * left out. TOOL_OK or TOOL_USAGE or TOOL_CANT with the reason. */
-int import_record(struct import *i, const char *address, ...) __attribute__((sentinel));
+/* Puts a record in. The fields end with one without a name; one without a value is left
+ * out. TOOL_OK, or TOOL_USAGE or TOOL_CANT with the reason. */
+int import_record(
+	struct import *i, const char *address, const struct import_field *fields);
 
 /* A domain, whether or not it has fields, or came with a mailbox, already. */
 int import_domain(struct import *i, const char *domain);

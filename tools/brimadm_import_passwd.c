@@ -29,7 +29,9 @@ import_account(struct import *i, const char *name, const char *uid, const char *
 	if (asprintf(&path, "%s%sMaildir/", home,
 		    home[strlen(home) - 1] == '/' ? "" : "/") < 0)
 		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
-	status = import_record(i, name, "uid", uid, "gid", gid, "mail", path, NULL);
+	status = import_record(i, name,
+		(const struct import_field[]){
+			{"uid", uid}, {"gid", gid}, {"mail", path}, {0}});
 	free(path);
 	fault = i->a->why;
 	if (status == TOOL_USAGE)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define COLUMNS_MAX 64
+#define ROW_MAX     (1 << 20) /* bytes; more is a quote that was left open */
 
 /* One row; the cells lie in TEXT. */
 struct row {
@@ -17,6 +18,7 @@ struct row {
 	size_t length, room;
 	char *cells[COLUMNS_MAX];
 	int count;
+	int open;             /* a quoted cell goes on in the next line */
 	unsigned long number; /* of its first line */
 };
 
@@ -36,29 +38,24 @@ static int
 append(struct import *i, struct row *r, const struct input *in)
 {
 	size_t need = r->length + in->length + 2;
-	char *grown = r->room >= need ? r->text : realloc(r->text, 2 * need);
 
-	if (!grown)
-		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
-	if (grown != r->text || r->room < need)
+	if (need > r->room) {
+		char *grown = realloc(r->text, 2 * need);
+
+		if (!grown) {
+			reason_set(&i->a->why, "no memory");
+			return -1;
+		}
+		r->text = grown;
 		r->room = 2 * need;
-	r->text = grown;
-	memcpy(grown + r->length, in->line, in->length);
+	}
+	memcpy(r->text + r->length, in->line, in->length);
 	r->length += in->length;
-	grown[r->length++] = '\n';
-	grown[r->length] = '\0';
-	return TOOL_OK;
-}
-
-/* Whether a quoted cell goes on in the next line. */
-static int
-is_open(const struct row *r)
-{
-	int quotes = 0;
-
-	for (const char *p = r->text; *p; p++)
-		quotes ^= *p == '"';
-	return quotes;
+	r->text[r->length++] = '\n';
+	r->text[r->length] = '\0';
+	for (size_t n = 0; n < in->length; n++)
+		r->open ^= in->line[n] == '"';
+	return 0;
 }
 
 /* A row that makes no sense; -2, as next_row has it. */
@@ -83,16 +80,16 @@ next_row(struct import *i, struct input *in, struct row *r)
 	int more;
 
 	r->length = 0;
+	r->open = 0;
 	r->number = in->number + 1;
-	while ((more = input_next(i->a, in)) > 0) {
-		if (strlen(in->line) != in->length)
+	do {
+		more = input_next(i->a, in);
+		if (more > 0 && strlen(in->line) != in->length)
 			return bad_row(i, in, in->number, "a NUL byte");
-		if (append(i, r, in))
+		if (more > 0 && append(i, r, in))
 			return -1;
-		if (!is_open(r))
-			break;
-	}
-	if (more == 0 && r->length)
+	} while (more > 0 && r->open && r->length <= ROW_MAX);
+	if (more >= 0 && r->open)
 		return bad_row(i, in, r->number, "a quoted cell has no end");
 	while (more > 0 && r->length && strchr("\r\n", r->text[r->length - 1]))
 		r->text[--r->length] = '\0';

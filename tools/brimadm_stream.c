@@ -398,8 +398,11 @@ open_stream(struct stream *s, int argc, char **argv)
 		return tool_fail(TOOL_CANT, "%s: %s", argv[0], strerror(errno));
 	s->rest = malloc(LINE_BYTES);
 	/* as many lines as one read may bring find room */
-	s->lines = malloc((BATCH_MAX + READ_SIZE) * sizeof *s->lines);
-	return s->rest && s->lines ? TOOL_OK : tool_fail(TOOL_CANT, "no memory");
+	s->lines = calloc(BATCH_MAX + READ_SIZE, sizeof *s->lines);
+	if (s->rest && s->lines)
+		return TOOL_OK;
+	tool_fail(TOOL_CANT, "no memory");
+	return TOOL_CANT;
 }
 
 int

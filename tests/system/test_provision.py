@@ -698,6 +698,14 @@ def test_a_row_that_can_not_be_carried_over_is_told_with_its_line(brim, content,
               words=(str(path), *words))
 
 
+def test_a_quote_that_is_left_open_does_not_swallow_a_large_file(brim):
+    rows = text(f"a{i}@example.org,b@elsewhere.example" for i in range(300000))
+    (path,) = maps(brim, file='address,goto\n"x@example.org,y\n' + rows)
+    start = time.monotonic()
+    unchanged(brim, "import-postfixadmin", path, words=(":2: ", "no end"))
+    assert time.monotonic() - start < 5
+
+
 def test_every_fault_of_an_import_is_told_at_once(brim):
     (path,) = maps(brim, file="address,goto\na@example.org,\nb@example.org,\nc@example.org,\n")
     done = unchanged(brim, "import-postfixadmin", path, words=("3 lines can't be imported",))
