@@ -18,6 +18,8 @@ MANDIR  = $(PREFIX)/share/man
 UNITDIR = $(PREFIX)/lib/systemd/system
 SYSUSERS = $(PREFIX)/lib/sysusers.d
 TMPFILES = $(PREFIX)/lib/tmpfiles.d
+BASH_COMPLETION = $(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETION  = $(PREFIX)/share/zsh/site-functions
 
 ifdef SAN
 B = build/san
@@ -47,8 +49,9 @@ LDA     := $(filter-out %/become.o,$(LDA_ALL))
 VIRTUAL := $(filter-out %/stay.o,$(LDA_ALL))
 QUOTAD  := $(patsubst %.c,$B/%.o,$(wildcard quotad/*.c))
 BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/postconf.c tools/tool.c \
-	tools/progress.c)
-BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c)
+	tools/progress.c tools/completion.c)
+BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c \
+	tools/completion.c)
 PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq)
 
 # make V=1 shows the whole commands
@@ -115,6 +118,10 @@ install: all
 	install -m 644 etc/quotad.socket $(DESTDIR)$(UNITDIR)
 	install -m 644 etc/brim.sysusers $(DESTDIR)$(SYSUSERS)/brim.conf
 	install -m 644 etc/brim.tmpfiles $(DESTDIR)$(TMPFILES)/brim.conf
+	install -d $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
+	for tool in brimadm brimq; do \
+		$B/bin/$$tool --completion bash >$(DESTDIR)$(BASH_COMPLETION)/$$tool && \
+		$B/bin/$$tool --completion zsh >$(DESTDIR)$(ZSH_COMPLETION)/_$$tool || exit 1; done
 
 # What lda-virtual needs where it will run: the group of the user that runs it, and then
 # (a change of group takes them away) its capabilities.

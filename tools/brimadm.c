@@ -1,5 +1,6 @@
 /* brimadm: one table of commands, from which the usage is printed, too. */
 #include "brimadm.h"
+#include "completion.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,36 @@ usage(const struct tool_option *options, FILE *to, int status)
 	return status;
 }
 
+static int
+completion_command(size_t i, struct completion_command *c)
+{
+	*c = (struct completion_command){commands[i].name, commands[i].arguments,
+		commands[i].sentence, commands[i].options};
+	return c->name != NULL;
+}
+
+static int
+completion_field(size_t i, struct completion_field *f)
+{
+	const struct mailbox_field *field = mailbox_field_at(i);
+
+	*f = (struct completion_field){field ? field->name : NULL, NULL};
+	if (field && field->type == MAILBOX_FIELD_STATE)
+		f->values = "enabled disabled suspended moved";
+	else if (field && field->type == MAILBOX_FIELD_OVER_QUOTA)
+		f->values = "defer bounce";
+	return field != NULL;
+}
+
+static int
+print_completion(const struct tool_option *options, const char *shell)
+{
+	const struct completion c = {
+		"brimadm", options, OPTIONS, completion_command, completion_field};
+
+	return completion_print(&c, shell);
+}
+
 /* What stands against running the command, that its arguments do not show. OPTIONS begin
  * with those of the commands. */
 static int
@@ -142,7 +173,7 @@ int
 main(int argc, char **argv)
 {
 	static struct brimadm a;
-	const char *help = NULL;
+	const char *help = NULL, *completion = NULL;
 	const struct tool_option options[] = {
 		[OPTION_JSON] = {0, "json", NULL, "print JSON", &a.option[OPTION_JSON]},
 		[OPTION_REPLACE] = {0, "replace", NULL,
@@ -173,6 +204,7 @@ main(int argc, char **argv)
 		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE,
 			&a.conf_file},
 		{'h', "help", NULL, "print this", &help},
+		{0, "completion", "SHELL", NULL, &completion},
 		{0},
 	};
 	const struct command *c;
@@ -183,6 +215,8 @@ main(int argc, char **argv)
 		return TOOL_USAGE;
 	if (help)
 		return tool_finish(usage(options, stdout, TOOL_OK));
+	if (completion)
+		return tool_finish(print_completion(options, completion));
 	if (argc < 1)
 		return usage(options, stderr, TOOL_USAGE);
 	c = brimadm_command(&a, argv[0], argc - 1);

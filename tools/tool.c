@@ -171,7 +171,11 @@ tool_print_options(const struct tool_option *options, FILE *to)
 {
 	for (; options->value; options++) {
 		char *text;
-		int n = asprintf(&text, "%s%c%s%s%s%s%s", options->letter ? "-" : "",
+		int n;
+
+		if (!options->sentence)
+			continue;
+		n = asprintf(&text, "%s%c%s%s%s%s%s", options->letter ? "-" : "",
 			options->letter ? options->letter : ' ',
 			options->letter && options->name ? ", " : "",
 			options->name ? "--" : "", options->name ? options->name : "",

@@ -26,8 +26,8 @@ struct tool_option {
 	const char
 		*argument; /* what the usage calls it; NULL: it takes none; in brackets,
 			      "[=SECONDS]": it may take one */
-	const char *sentence;
-	const char **value; /* set to the argument, or to "" */
+	const char *sentence; /* NULL: the usage has it not */
+	const char **value;   /* set to the argument, or to "" */
 };
 
 /* To be called first: the name for messages, signals that must not kill (SIGPIPE,
