@@ -281,11 +281,11 @@ import_rows(struct import *i, struct input *in)
 {
 	struct row r = {0};
 	char delimiter = ',';
-	int places[COLUMNS], more = 0, width, status;
+	int places[COLUMNS] = {0}, more = 0, width, status;
 	const struct table *t = read_header(i, in, &r, places, &delimiter, &status);
 
 	width = r.count;
-	while (!status && (more = next_row(i, in, &r)) > 0) {
+	while (t && !status && (more = next_row(i, in, &r)) > 0) {
 		if (r.length == 0)
 			continue;
 		status = cut(i, &r, delimiter);

@@ -387,6 +387,13 @@ open_stream(struct stream *s, int argc, char **argv)
 {
 	int named = argc && strcmp(argv[0], "-") != 0;
 
+	s->rest = malloc(LINE_BYTES);
+	/* as many lines as one read may bring find room */
+	s->lines = calloc(BATCH_MAX + READ_SIZE, sizeof *s->lines);
+	if (!s->rest || !s->lines) {
+		tool_fail(TOOL_CANT, "no memory");
+		return TOOL_CANT;
+	}
 	if (s->a->option[OPTION_DRY_RUN])
 		return tool_fail(TOOL_USAGE, "apply: --interval with --dry-run makes no "
 					     "sense");
@@ -396,13 +403,7 @@ open_stream(struct stream *s, int argc, char **argv)
 	s->fd = named ? open(argv[0], O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 	if (s->fd < 0)
 		return tool_fail(TOOL_CANT, "%s: %s", argv[0], strerror(errno));
-	s->rest = malloc(LINE_BYTES);
-	/* as many lines as one read may bring find room */
-	s->lines = calloc(BATCH_MAX + READ_SIZE, sizeof *s->lines);
-	if (s->rest && s->lines)
-		return TOOL_OK;
-	tool_fail(TOOL_CANT, "no memory");
-	return TOOL_CANT;
+	return TOOL_OK;
 }
 
 int
