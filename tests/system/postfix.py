@@ -298,7 +298,8 @@ class MailServer:
             self.brim = stack.enter_context(private_brim.Brim(
                 **{"local_domains": HOST_DOMAIN, "trusted_users": MAIL_USER,
                    "quotad_timeout": "2s", "deadline": "20s", **self.settings}))
-            os.mkdir("/etc/brim")
+            os.makedirs("/etc/brim", exist_ok=True)  # there where Brim is installed
+            pathlib.Path("/etc/brim/brim.conf").unlink(missing_ok=True)
             os.symlink(self.brim.conf, "/etc/brim/brim.conf")
             self.brim.load(f"@{VIRTUAL_DOMAIN}")
             self.postfix = Postfix(self.host, *self._ways())
