@@ -56,6 +56,7 @@ show_time(uint64_t seconds, char buf[TIME_SIZE])
 	return buf;
 }
 
+/* A name from elsewhere, as in the user table. */
 static void
 print_text(const char *label, const char *text)
 {
@@ -145,7 +146,7 @@ static void
 show_files(const struct explain *e)
 {
 	if (e->unread.text[0]) {
-		print_text("the files", "can't be read; see below");
+		printf(LABEL "can't be read\n", "the files");
 		return;
 	}
 	if (e->missing)
@@ -247,15 +248,14 @@ show_difference(const struct explain *e)
 {
 	json_t *found = explain_reasons(e);
 	char buf[AMOUNT_SIZE];
-	size_t i;
-	const json_t *text;
 
 	if (e->bytes == e->ledger.used)
 		printf(LABEL "none\n", "difference");
 	else
 		printf(LABEL "%s bytes, from the ledger to the files\n", "difference",
 			show_step(e->ledger.used, e->bytes, buf));
-	json_array_foreach(found, i, text) print_text("", json_string_value(text));
+	for (size_t i = 0; i < json_array_size(found); i++)
+		printf(LABEL "%s\n", "", json_string_value(json_array_get(found, i)));
 	json_decref(found);
 }
 

@@ -103,6 +103,7 @@ def test_what_another_program_removed_is_the_difference(brim):
     assert directories(answer)[".", "cur"]["changed_since_count"] is True
     assert directories(answer)[".", "new"]["changed_since_count"] is False
     assert "difference   -100 bytes" in page(brim)
+    assert "100 bytes are not there any more" in page(brim)
     brim.recount(ADDRESS)
     last = explain(brim)["ledger"]["last_count"]
     assert (last["was"], last["found"]) == (130, 30)
@@ -253,6 +254,18 @@ def test_without_quotad_the_files_are_shown_alone(brim):
     assert "the files    100 bytes" in done.stdout
     assert "quotad did not answer" in done.stdout
     assert done.stderr.startswith("brimadm: ")
+
+
+def test_a_mailbox_that_cant_be_read_shows_the_ledger_alone(brim):
+    fill(brim, 100)
+    elsewhere = brim.alice.rename(brim.alice.with_name("elsewhere"))
+    os.symlink(elsewhere, brim.alice)
+    os.lchown(brim.alice, ALICE, ALICE)  # a user's link is not followed
+    answer = explain(brim, status=75)
+    assert answer["files"]["error"]
+    assert answer["ledger"]["used"] == 100
+    assert "difference" not in answer
+    assert "the files    can't be read" in page(brim, status=75)
 
 
 def test_an_unknown_address_is_1_and_an_alias_is_followed(brim):
