@@ -605,6 +605,80 @@ START_TEST(a_flipped_byte_is_never_no_such_user)
 }
 END_TEST
 
+static int
+reads_through(const char *path)
+{
+	struct users *u = users_open(path, &why);
+	int result = u ? users_read_through(u, &why) : -1;
+
+	users_close(&u);
+	return result == 0;
+}
+
+/* Free bytes of a page among them. */
+START_TEST(reading_through_sees_any_byte_that_flipped)
+{
+	unsigned seed = 2;
+	size_t size;
+	char *bytes;
+
+	write_table(USERS, 7);
+	bytes = read_bytes(table, &size);
+	ck_assert(reads_through(table));
+	for (unsigned i = 0; i < 2000; i++) {
+		size_t at = PAGE + (size_t)rand_r(&seed) % (size - PAGE);
+		char flip = (char)(1 << rand_r(&seed) % 8);
+
+		bytes[at] ^= flip;
+		write_bytes(copy, bytes, size);
+		ck_assert_msg(!reads_through(copy), "byte %zu", at);
+		bytes[at] ^= flip;
+	}
+	free(bytes);
+}
+END_TEST
+
+/* libdb's sum, as it stands in the page's bytes 28 to 31. */
+static void
+sum_page(char *page)
+{
+	uint32_t sum = 0;
+
+	memset(page + 28, 0, 4);
+	for (size_t i = 0; i < PAGE; i++)
+		sum = sum * 33 + (unsigned char)page[i];
+	memcpy(page + 28, &sum, 4);
+}
+
+/* The first two items' offsets stand at 32 and 36: keys, in a leaf and a branch alike. */
+START_TEST(reading_through_sees_keys_out_of_order_under_a_right_sum)
+{
+	size_t size, seen = 0;
+	char *bytes, saved[PAGE];
+
+	write_table(USERS, 7);
+	bytes = read_bytes(table, &size);
+	for (size_t at = PAGE; at < size; at += PAGE) {
+		char *page = bytes + at;
+
+		memcpy(saved, page, PAGE);
+		sum_page(page);
+		ck_assert_int_eq(memcmp(page, saved, PAGE), 0);
+		if (page[25] == 5 && page[20] >= 4) {
+			memcpy(page + 32, saved + 36, 2);
+			memcpy(page + 36, saved + 32, 2);
+			sum_page(page);
+			write_bytes(copy, bytes, size);
+			ck_assert_msg(!reads_through(copy), "page %zu", at / PAGE);
+			seen++;
+		}
+		memcpy(page, saved, PAGE);
+	}
+	ck_assert_uint_gt(seen, 5);
+	free(bytes);
+}
+END_TEST
+
 START_TEST(pages_that_changed_places_are_seen)
 {
 	size_t size;
@@ -970,7 +1044,10 @@ users_suite(void)
 		a_writer_wants_a_directory_that_is_roots_alone,
 		a_table_cut_off_anywhere_is_refused,
 		a_page_of_zeros_is_never_no_such_user,
-		a_flipped_byte_is_never_no_such_user, pages_that_changed_places_are_seen,
+		a_flipped_byte_is_never_no_such_user,
+		reading_through_sees_any_byte_that_flipped,
+		reading_through_sees_keys_out_of_order_under_a_right_sum,
+		pages_that_changed_places_are_seen,
 		a_damaged_table_is_not_changed_but_can_be_replaced,
 		nothing_is_ever_printed, a_db_config_anywhere_has_no_effect,
 		an_abort_leaves_the_old_table, the_leftover_of_a_crash_is_removed,
