@@ -1,9 +1,251 @@
+/*
+ * The command simulate: what lda would say to a message, asked of the same functions as
+ * lda asks (lib/mailbox, quotad's CHECK), without a delivery. It can't see what only the
+ * delivery itself meets: the Maildir's file system, and who lda runs as.
+ */
 #include "brimadm.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quota_client.h"
+
+/* What a sender's report says on MTAs that go by the exit status; measured on Exim 4.96,
+ * OpenSMTPD 6.8 and sendmail 8.17. Postfix (3.7) says the code of the line. */
+static const struct mta_status {
+	int exit_status;
+	const char *exim, *opensmtpd, *sendmail;
+} statuses[] = {
+	{0, "2.0.0", "2.0.0", "2.0.0"},
+	{67, "5.0.0", "5.3.0", "5.1.1"},
+	{69, "5.0.0", "5.3.0", "5.5.0"},
+	{75, "4.0.0", "deferred", "4.2.0"},
+	{77, "5.0.0", "5.3.0", "5.3.0"},
+};
+
+struct simulation {
+	struct brimadm *a;
+	struct mailbox mailbox;
+	struct outcome outcome;
+	uint64_t size;
+	char quotad[REASON_SIZE + 64]; /* what it says */
+	json_t *way;                   /* the steps through the table, as texts */
+};
+
+static void
+step(struct simulation *s, const char *from, const char *what, const char *to)
+{
+	char *text;
+
+	if (asprintf(&text, "%s: %s%s", from, what, to ? to : "") < 0)
+		return;
+	json_array_append_new(s->way, tool_json_text(text));
+	free(text);
+}
+
+/* Where the address leads at once; the target as a new string, or NULL at the end. */
+static char *
+one_step(struct simulation *s, struct users *u, const char *text)
+{
+	struct brimadm *a = s->a;
+	struct address address;
+	struct record r = {0};
+	char domain[ADDRESS_MAX + 2], *target = NULL;
+	const char *to;
+
+	if (address_parse(&address, text, a->conf.recipient_delimiter, &a->why)) {
+		step(s, text, a->why.text, NULL);
+		return NULL;
+	}
+	if (mailbox_find_record(u, &a->conf, &address, &r, &a->why) > 0) {
+		to = record_get(&r, "alias");
+		step(s, address.text, to ? "alias -> " : "mailbox ", to ? to : r.key);
+	} else {
+		step(s, address.text, "not there", NULL);
+		record_clear(&r);
+		snprintf(domain, sizeof domain, "@%s", address.domain);
+		to = users_get(u, domain, &r, &a->why) > 0 ? record_get(&r, "catchall")
+							   : NULL;
+		step(s, domain, to ? "catch-all -> " : "no catch-all", to);
+	}
+	target = to ? strdup(to) : NULL;
+	record_clear(&r);
+	return target;
+}
+
+static void
+trace(struct simulation *s, struct users *u, const char *recipient)
+{
+	char *at = strdup(recipient);
+
+	for (int i = 0; at && i <= MAILBOX_ALIASES_MAX; i++) {
+		char *next = one_step(s, u, at);
+
+		free(at);
+		at = next;
+	}
+	free(at);
+}
+
+/* As lda takes quotad's word: only what it may say about room. */
+static int
+take_refusal(struct simulation *s, const struct quota_answer *answer)
+{
+	switch (answer->outcome.verdict) {
+	case VERDICT_FULL_FOR_NOW:
+	case VERDICT_FULL:
+	case VERDICT_TOO_LARGE:
+	case VERDICT_NO_DISK:
+	case VERDICT_MISCONFIGURED:
+		s->outcome = answer->outcome;
+		break;
+	default:
+		outcome_set(
+			&s->outcome, VERDICT_TROUBLE, "quotad: %s", answer->outcome.text);
+	}
+	return -1;
+}
+
+static int
+without_quotad(struct simulation *s, const struct reason *why)
+{
+	int delivers = s->a->conf.quotad_down_delivers != 0;
+
+	snprintf(s->quotad, sizeof s->quotad, "%s; quotad_down = %s", why->text,
+		delivers ? "deliver" : "defer");
+	if (!delivers)
+		outcome_set(&s->outcome, VERDICT_TROUBLE, "%s", why->text);
+	return delivers ? 0 : -1;
+}
+
+static int
+ask_quotad(struct simulation *s)
+{
+	const struct conf *c = &s->a->conf;
+	char *key = record_escape(s->mailbox.key);
+	struct quota_client q = {.fd = -1};
+	struct quota_answer answer = {0};
+	struct reason why;
+	int result = 0;
+
+	if (!key ||
+		quota_connect(&q, c->socket, c->daemon_user, c->quotad_timeout, &why) ||
+		quota_send(&q, &why, "CHECK %s %" PRIu64, key, s->size) ||
+		quota_receive(&q, &answer, &why)) {
+		result = without_quotad(s, &why);
+	} else if (answer.kind == QUOTA_OK) {
+		snprintf(s->quotad, sizeof s->quotad, "there is room");
+	} else {
+		snprintf(s->quotad, sizeof s->quotad, "%.300s", answer.outcome.text);
+		result = take_refusal(s, &answer);
+	}
+	quota_answer_clear(&answer);
+	quota_close(&q);
+	free(key);
+	return result;
+}
+
+static int
+simulate(struct simulation *s, const char *recipient)
+{
+	struct brimadm *a = s->a;
+	struct users *u = users_open(a->conf.users_db, &a->why);
+	int result;
+
+	outcome_set(&s->outcome, VERDICT_DELIVERED, NULL);
+	if (!u) {
+		outcome_set(&s->outcome, VERDICT_MISCONFIGURED, "%s", a->why.text);
+		return -1;
+	}
+	trace(s, u, recipient);
+	result = mailbox_find(&s->mailbox, u, &a->conf, recipient, &s->outcome);
+	users_close(&u);
+	return result || mailbox_policy(&s->mailbox, &a->conf, s->size, &s->outcome) ||
+	       ask_quotad(s);
+}
+
+/* --- showing it -----------------------------------------------------------------------
+ */
+
+static json_t *
+as_json(const struct simulation *s)
+{
+	int status = verdict_exit_status(s->outcome.verdict);
+	char line[VERDICT_LINE_MAX + 1];
+	json_t *all = json_object(), *mta = json_object();
+
+	line[outcome_line(&s->outcome, line)] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	json_object_set(all, "way", s->way);
+	json_object_set_new(all, "mailbox", tool_json_text(s->mailbox.key));
+	json_object_set_new(
+		all, "mail", tool_json_text(s->mailbox.path ? s->mailbox.path : ""));
+	json_object_set_new(all, "uid", json_integer(s->mailbox.uid));
+	json_object_set_new(all, "quota", json_integer((json_int_t)s->mailbox.quota));
+	json_object_set_new(all, "quotad", tool_json_text(s->quotad));
+	json_object_set_new(
+		all, "verdict", tool_json_text(verdict_name(s->outcome.verdict)));
+	json_object_set_new(all, "exit_status", json_integer(status));
+	json_object_set_new(all, "line", tool_json_text(line));
+	json_object_set_new(
+		mta, "postfix", json_string(verdict_code(s->outcome.verdict)));
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+		if (statuses[i].exit_status == status) {
+			json_object_set_new(mta, "exim", json_string(statuses[i].exim));
+			json_object_set_new(
+				mta, "opensmtpd", json_string(statuses[i].opensmtpd));
+			json_object_set_new(
+				mta, "sendmail", json_string(statuses[i].sendmail));
+		}
+	json_object_set_new(all, "dsn", mta);
+	return all;
+}
+
+static void
+print_text(json_t *all)
+{
+	const char *name, *mta;
+	json_t *value, *status;
+	size_t i;
+
+	json_object_foreach(all, name, value)
+	{
+		if (json_is_string(value))
+			printf("%-12s %s\n", name, json_string_value(value));
+		else if (json_is_integer(value))
+			printf("%-12s %" JSON_INTEGER_FORMAT "\n", name,
+				json_integer_value(value));
+		json_array_foreach(value, i, status)
+			printf("%-12s %s\n", i ? "" : name, json_string_value(status));
+		json_object_foreach(value, mta, status)
+			printf("%-12s %s %s\n", name, mta, json_string_value(status));
+	}
+}
 
 int
 brimadm_simulate(struct brimadm *a, int argc, char **argv)
 {
+	struct simulation s = {.a = a, .size = 0};
+	json_t *all;
+
 	(void)argc;
-	(void)argv;
-	return brimadm_refuse(a, TOOL_CANT, "not made yet");
+	if (a->option[OPTION_SIZE] &&
+		amount_size(a->option[OPTION_SIZE], &s.size, &a->why))
+		return tool_fail(TOOL_USAGE, "--size: %s", a->why.text);
+	s.way = json_array();
+	simulate(&s, argv[0]);
+	all = as_json(&s);
+	if (a->option[OPTION_JSON]) {
+		tool_json_print(all);
+	} else {
+		print_text(all);
+		json_decref(all);
+	}
+	json_decref(s.way);
+	mailbox_clear(&s.mailbox);
+	if (s.outcome.verdict == VERDICT_DELIVERED)
+		return TOOL_OK;
+	return verdict_exit_status(s.outcome.verdict) == 75 ? TOOL_CANT : TOOL_NO;
 }
