@@ -427,6 +427,29 @@ END_TEST
 /* --- files that are no sound table ---------------------------------------------------
  */
 
+/* Keys come in the middle, so without packing most pages are half empty, and the table is
+ * 1.25 MB. */
+START_TEST(a_table_that_has_grown_has_full_pages_and_every_record)
+{
+	enum { MANY = 3000, BYTES = 245 }; /* of a record, with its path in the index */
+	struct stat st;
+	struct users *u;
+	uint64_t n;
+
+	write_table(MANY, 7);
+	ck_assert_int_eq(stat(table, &st), 0);
+	ck_assert_msg(st.st_size < MANY * BYTES, "%lld", (long long)st.st_size);
+	write_table(USERS, 8);
+	u = open_sound(table);
+	for (unsigned i = 0; i < MANY; i++) {
+		ck_assert_int_eq(lookup(u, name_of(i), &n), 1);
+		ck_assert_uint_eq(n, i < USERS ? 8 : 7);
+	}
+	ck_assert_int_eq(users_read_through(u, &why), 0);
+	users_close(&u);
+}
+END_TEST
+
 START_TEST(a_missing_table_is_an_error)
 {
 	assert_refused(table, "No such file");
@@ -1034,8 +1057,9 @@ users_suite(void)
 	const TTest *const tests[] = {what_was_put_is_found, what_was_not_put_is_absent,
 		a_table_opened_to_stay_gives_the_same_records, an_empty_table_says_so,
 		each_gives_every_record_in_order, a_record_longer_than_a_line_is_refused,
-		odd_keys_are_refused, a_change_is_seen_at_once,
-		same_and_nested_paths_have_an_owner,
+		odd_keys_are_refused,
+		a_table_that_has_grown_has_full_pages_and_every_record,
+		a_change_is_seen_at_once, same_and_nested_paths_have_an_owner,
 		a_path_is_free_once_its_record_lets_go, a_missing_table_is_an_error,
 		an_empty_file_is_an_error, what_is_no_database_is_an_error,
 		a_table_of_somebody_else_is_refused,
