@@ -1,0 +1,69 @@
+"""brimadm simulate says what the real lda then does."""
+
+import json
+
+import pytest
+
+from brim import Brim
+
+UID = 20001
+CASES = {
+    "mailbox": "a@x.test", "extension": "a+ext@x.test", "capitals": "A@X.test",
+    "alias": "alias@x.test", "catch_all": "whoever@y.test", "no_such_user": "nobody@x.test",
+    "domain_not_ours": "a@z.test", "moved": "moved@x.test", "disabled": "off@x.test",
+    "suspended": "later@x.test", "full": "full@x.test", "too_large": "small@x.test",
+    "bare_name": "acct@host.test", "malformed": "@x.test",
+}
+
+
+@pytest.fixture(scope="module")
+def brim():
+    with Brim(message_size_limit="100M") as b:
+        b.mailbox("a@x.test", uid=UID)
+        for name, fields in {"moved": {"state": "moved", "moved_to": "new@z.test"},
+                             "off": {"state": "disabled"}, "later": {"state": "suspended"},
+                             "small": {"quota": 100}}.items():
+            b.mailbox(f"{name}@x.test", uid=UID, **fields)
+        full = b.mailbox("full@x.test", uid=UID, quota=1000, over_quota="bounce")
+        (full / "cur/1.a.b,S=1000").write_bytes(b"x" * 1000)
+        b.mailbox("acct", uid=UID)
+        b.load("@y.test catchall=alias@x.test", "alias@x.test alias=a@x.test")
+        b.start_quotad()
+        yield b
+
+
+def simulate(brim, *arguments):
+    done = brim.admin("simulate", *arguments, "--json", check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def agree(brim, recipient, message=b"Subject: x\n\n" + b"x" * 200 + b"\n"):
+    files = len(list(brim.home.rglob("new/*")))
+    status, said = simulate(brim, recipient, "--size", f"{len(message)}B")
+    assert len(list(brim.home.rglob("new/*"))) == files
+    real = brim.deliver(recipient, message, uid=UID)
+    assert said["exit_status"] == real.status, (said, real)
+    assert said["line"] == real.output.decode().rstrip("\n")
+    assert status == {0: 0, 75: 75}.get(real.status, 1)
+    return said
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_status_and_line_are_those_of_lda(brim, case):
+    agree(brim, CASES[case])
+
+
+def test_the_way_is_shown_step_by_step(brim):
+    _, said = simulate(brim, "who+x@y.test")
+    assert said["way"] == ["who+x@y.test: not there", "@y.test: catch-all -> alias@x.test",
+                           "alias@x.test: alias -> a@x.test", "a@x.test: mailbox a@x.test"]
+
+
+def test_an_empty_table_and_a_quotad_that_is_down_are_soft():
+    with Brim() as b:
+        b.admin("init")
+        assert agree(b, "a@x.test")["line"].startswith("4.3.5 ")
+        b.mailbox("a@x.test", uid=UID)
+        assert agree(b, "a@x.test")["line"].startswith("4.3.0 ")
+        b.configure(quotad_down="deliver")
+        assert agree(b, "a@x.test")["line"] == ""
