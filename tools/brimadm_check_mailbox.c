@@ -250,26 +250,35 @@ check_part(
 			"the mode of %s is %04o", path, (unsigned)st->st_mode & 07777);
 }
 
+/* Room for one more place: 0, or -1 without memory. */
+static int
+make_room(struct check *c)
+{
+	size_t room = c->place_room ? 2 * c->place_room : 256;
+	struct check_place *more;
+
+	if (c->place_count < c->place_room)
+		return 0;
+	more = realloc(c->places, room * sizeof *more);
+	if (!more)
+		return -1;
+	c->places = more;
+	c->place_room = room;
+	return 0;
+}
+
 static void
 keep_place(struct check *c, const struct mailbox *m, const struct stat *st)
 {
-	struct check_place *more;
-	char *key = strdup(m->key);
+	struct check_place *p;
 
-	if (key && c->place_count == c->place_room) {
-		c->place_room = c->place_room ? 2 * c->place_room : 256;
-		more = realloc(c->places, c->place_room * sizeof *more);
-		if (!more) {
-			free(key);
-			key = NULL;
-			c->place_room = c->place_count;
-		} else {
-			c->places = more;
-		}
-	}
-	if (key)
-		c->places[c->place_count++] =
-			(struct check_place){st->st_dev, st->st_ino, key};
+	c->failed |= make_room(c) != 0;
+	if (c->failed)
+		return;
+	p = &c->places[c->place_count];
+	*p = (struct check_place){st->st_dev, st->st_ino, strdup(m->key)};
+	if (p->key)
+		c->place_count++;
 	else
 		c->failed = 1;
 }
