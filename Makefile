@@ -4,6 +4,7 @@
 # make test       every test, as root         make bench   speed and memory, as root
 # make lint       clang-tidy, cppcheck, layout, who may include what
 # make install    honours DESTDIR and PREFIX; make install-lib: libbrim for other programs
+# make deb        Debian packages in build/deb; make test-package installs them, as root
 #
 # CC=clang picks the compiler; SAN=1 builds with ASan and UBSan, COV=1 for coverage,
 # each in a folder of its own.
