@@ -26,11 +26,9 @@ def items(name):
 
 
 def options_of(name):
-    """Every option that an item is about: "-c", "--json"."""
+    """Every option in the head of an item, its own or a command's: "-c", "--json"."""
     found = set()
     for item in items(name):
-        if not item.startswith("Fl"):
-            continue
         found |= {"--" + word for word in re.findall(r"Fl Fl ([a-z-]+)", item)}
         found |= {"-" + word for word in re.findall(r"Fl ([a-zA-Z])\b(?! Fl)", item)}
     return found
