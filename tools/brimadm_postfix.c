@@ -577,8 +577,9 @@ show_or_apply(struct brimadm *a, struct plan *p)
 {
 	int found, status = find_way(a, p);
 
-	if (!status)
-		status = find_user(p);
+	if (!p->way)
+		return status;
+	status = find_user(p);
 	if (status)
 		return status;
 	found = postconf_read(&p->now, &a->why);

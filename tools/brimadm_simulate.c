@@ -204,24 +204,25 @@ as_json(const struct simulation *s)
 }
 
 static void
+print_value(const char *name, json_t *value)
+{
+	if (json_is_string(value))
+		printf("%-12s %s\n", name, json_string_value(value));
+	else if (json_is_integer(value))
+		printf("%-12s %lld\n", name, (long long)json_integer_value(value));
+	for (size_t i = 0; i < json_array_size(value); i++)
+		print_value(i ? "" : name, json_array_get(value, i));
+	for (void *at = json_object_iter(value); at;
+		at = json_object_iter_next(value, at))
+		printf("%-12s %s %s\n", name, json_object_iter_key(at),
+			json_string_value(json_object_iter_value(at)));
+}
+
+static void
 print_text(json_t *all)
 {
-	const char *name, *mta;
-	json_t *value, *status;
-	size_t i;
-
-	json_object_foreach(all, name, value)
-	{
-		if (json_is_string(value))
-			printf("%-12s %s\n", name, json_string_value(value));
-		else if (json_is_integer(value))
-			printf("%-12s %" JSON_INTEGER_FORMAT "\n", name,
-				json_integer_value(value));
-		json_array_foreach(value, i, status)
-			printf("%-12s %s\n", i ? "" : name, json_string_value(status));
-		json_object_foreach(value, mta, status)
-			printf("%-12s %s %s\n", name, mta, json_string_value(status));
-	}
+	for (void *at = json_object_iter(all); at; at = json_object_iter_next(all, at))
+		print_value(json_object_iter_key(at), json_object_iter_value(at));
 }
 
 int

@@ -231,7 +231,7 @@ has_settings(struct reason *why)
 	char *told = NULL, *path = NULL;
 	int there = 0;
 
-	if (!folder && postconf_run(which, &told, why) == 0) {
+	if (!folder && postconf_run(which, &told, why) == 0 && told) {
 		told[strcspn(told, "\n")] = '\0';
 		folder = told;
 	}
