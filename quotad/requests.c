@@ -74,11 +74,15 @@ percent(uint64_t n, uint64_t limit)
 }
 
 /* "mailbox=... used=..." into TEXT, NUMBERS_SIZE bytes; the numbers of a mailbox that is
- * not KNOWN are absent. */
+ * not KNOWN are absent, and so is the state of one that is enabled. */
 static void
 show_numbers(char *text, const char *escaped, const struct ledger_numbers *n,
-	const struct ledger_limits *limits, int known)
+	const struct request *r, int known)
 {
+	static const char *const states[] = {[MAILBOX_DISABLED] = " state=disabled",
+		[MAILBOX_SUSPENDED] = " state=suspended",
+		[MAILBOX_MOVED] = " state=moved"};
+	const struct ledger_limits *limits = &r->limits;
 	uint64_t bytes = percent(n->used, limits->bytes),
 		 messages = percent(n->messages, limits->messages);
 	int at = snprintf(text, NUMBERS_SIZE, "mailbox=%s", escaped);
@@ -94,8 +98,10 @@ show_numbers(char *text, const char *escaped, const struct ledger_numbers *n,
 		at += snprintf(text + at, NUMBERS_SIZE - (size_t)at, " percent=%" PRIu64,
 			bytes > messages ? bytes : messages);
 	if (n->full_for)
-		snprintf(text + at, NUMBERS_SIZE - (size_t)at, " full_for=%" PRIu64,
+		at += snprintf(text + at, NUMBERS_SIZE - (size_t)at, " full_for=%" PRIu64,
 			n->full_for);
+	if (r->state != MAILBOX_ENABLED)
+		snprintf(text + at, NUMBERS_SIZE - (size_t)at, "%s", states[r->state]);
 }
 
 static void
@@ -143,7 +149,7 @@ say_numbers(struct server *v, struct request *r, const struct ledger_answer *a)
 		return;
 	}
 	ledger_numbers(v->ledger, r->account, &n);
-	show_numbers(text, escaped, &n, &r->limits, 1);
+	show_numbers(text, escaped, &n, r, 1);
 	free(escaped);
 	session_answer(r, "OK %s", text);
 }
@@ -156,6 +162,7 @@ take_limits(struct request *r, const struct mailbox *m)
 	r->limits.bytes = m->quota;
 	r->limits.messages = m->messages;
 	r->limits.over_quota = m->over_quota;
+	r->state = m->state;
 }
 
 /* A delivery hears 4.3.0 of a recipient that is not in this table: lda has the say. */
@@ -516,7 +523,7 @@ list_mailbox(struct server *v, struct request *r, const struct mailbox *m)
 	take_limits(r, m);
 	if (a != NULL)
 		ledger_numbers(v->ledger, a, &n);
-	show_numbers(text, escaped, &n, &r->limits, n.known);
+	show_numbers(text, escaped, &n, r, n.known);
 	snprintf(line, sizeof line, "* %s", text);
 	session_part(r, line);
 	r->listed++;

@@ -15,6 +15,7 @@
 
 #include <sys/queue.h>
 
+#include "mailbox.h"
 #include "server.h"
 
 #define SESSION_SLOTS   64    /* requests of a connection that wait at a time */
@@ -36,9 +37,10 @@ struct request {
 	const struct command *command;
 	struct account *account;
 	struct ledger_limits limits;
-	char *pattern; /* LIST */
-	char *last;    /* LIST: the key that was looked at last */
-	char *lines;   /* EXPLAIN: all but the last line */
+	enum mailbox_state state; /* of the record */
+	char *pattern;            /* LIST */
+	char *last;               /* LIST: the key that was looked at last */
+	char *lines;              /* EXPLAIN: all but the last line */
 	uint64_t listed;
 };
 

@@ -79,6 +79,13 @@ one(const struct plan *p, FILE *to)
 }
 
 static int
+two(const struct plan *p, FILE *to)
+{
+	(void)p;
+	return fputs("2", to) >= 0;
+}
+
+static int
 transport(const struct plan *p, FILE *to)
 {
 	return fputs(p->way->transport, to) >= 0;
@@ -191,6 +198,8 @@ static const struct setting {
 		"One exit status can't speak for many."},
 	{"brim-virtual_destination_recipient_limit", VIRTUAL, one,
 		"One exit status can't speak for many."},
+	{"brim-virtual_destination_concurrency_limit", VIRTUAL, two,
+		"A recipient can stop its own delivery: it holds two, not all."},
 	{"command_time_limit", LOCAL | PIPE | VIRTUAL, command_time,
 		"Longer than lda's deadline: Postfix bounces what runs into this."},
 	{"delay_warning_time", LOCAL | PIPE | VIRTUAL, warning_time,
