@@ -1,7 +1,9 @@
 /*
- * Reading the user table. The file is checked (owner, mode, size against its first page)
- * before libdb sees it, and libdb gets the open descriptor as /proc/self/fd/N, since it
- * opens a file by name more than once and a replacement in between must not be seen.
+ * Reading the user table. The file is checked (owner, mode, its first page) before libdb
+ * sees it, and that one isn't started before it's needed: a look-up or two do without
+ * (users_look.c), which costs a fresh process a third. libdb gets the open descriptor as
+ * /proc/self/fd/N, since it opens a file by name more than once and a replacement in
+ * between must not be seen.
  *
  * It keeps no environment: DB_CONFIG and $DB_HOME mean nothing to it, and its messages
  * end in a reason, never on standard error.
@@ -15,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "users_db.h"
+#include "users_look.h"
 
 /* Pages kept; more costs a fresh process its page faults, fewer cost one that stays a
  * read and a checksum for each look-up in a large table. */
@@ -26,16 +28,25 @@ const char users_key_first[1] = "\001";
 const char users_key_records[1] = "\003";
 const char users_key_last[ADDRESS_MAX + 1] = {[0 ... ADDRESS_MAX] = '\377'};
 
-/* The first page, as far as it is looked at here (libdb's dbinc/db_page.h). */
+/* The first page (libdb's dbinc/db_page.h). */
 struct meta {
 	uint8_t lsn[8];
 	uint32_t number, magic, version, page_size;
 	uint8_t encryption, type, flags, unused;
-	uint32_t free, last_page;
+	uint32_t free, last_page, parts, keys, records, tree_flags;
+	uint8_t id[20];
+	uint32_t unused_2, least_keys, record_length, record_pad, root;
+	uint8_t unused_3[400];
+	uint32_t sum;
+	uint8_t longer_sum[16];
 };
+
+_Static_assert(sizeof(struct meta) == USERS_META_SIZE, "libdb's first page");
 
 #define META_BTREE    0x053162
 #define META_CHECKSUM 0x01
+#define META_VERSION  9
+#define META_TYPE     9
 
 static int
 check_owner(const struct stat *st, const char *name, struct reason *why)
@@ -70,8 +81,25 @@ users_db_open_file(
 	return -1;
 }
 
+static int
+has_right_sum(struct meta *m)
+{
+	uint32_t sum = m->sum;
+
+	m->sum = 0;
+	return sum == users_page_sum((const uint8_t *)m, sizeof *m);
+}
+
+/* No duplicates, record numbers, compression, encryption, partitions. */
+static int
+is_usual(const struct meta *m)
+{
+	return m->version == META_VERSION && m->type == META_TYPE &&
+	       m->flags == META_CHECKSUM && !m->encryption && !m->parts && !m->tree_flags;
+}
+
 int
-users_db_check_meta(const struct users *u, struct reason *why)
+users_db_check_meta(struct users *u, struct reason *why)
 {
 	struct meta m;
 	ssize_t n = pread(u->fd, &m, sizeof m, 0);
@@ -88,6 +116,10 @@ users_db_check_meta(const struct users *u, struct reason *why)
 			"%s: damaged: %lld bytes long, its first page says %llu", u->path,
 			(long long)u->stat.st_size,
 			((unsigned long long)m.last_page + 1) * USERS_PAGE_SIZE);
+	if (!has_right_sum(&m))
+		return users_page_damaged(u, 0, "has a wrong checksum", why);
+	u->root = m.root;
+	u->usual = is_usual(&m);
 	return 0;
 }
 
@@ -184,7 +216,7 @@ users_db_detach(struct users *u, struct reason *why)
 }
 
 static struct users *
-open_table(const char *path, u_int32_t cache, struct reason *why)
+open_table(const char *path, struct reason *why)
 {
 	struct users *u = calloc(1, sizeof *u);
 
@@ -196,25 +228,38 @@ open_table(const char *path, u_int32_t cache, struct reason *why)
 		return NULL;
 	}
 	u->fd = users_db_open_file(AT_FDCWD, path, path, &u->stat, why);
-	if (u->fd < 0 || users_db_check_meta(u, why) ||
-		users_db_attach(u, DB_RDONLY, cache, why))
+	if (u->fd < 0 || users_db_check_meta(u, why))
 		users_close(&u);
 	return u;
+}
+
+/* Starts libdb, unless it runs. */
+static int
+need_db(struct users *u, struct reason *why)
+{
+	return u->db ? 0 : users_db_attach(u, DB_RDONLY, READER_CACHE, why);
 }
 
 struct users *
 users_open(const char *path, struct reason *why)
 {
-	return open_table(path, READER_CACHE, why);
+	struct users *u = open_table(path, why);
+
+	if (u && !u->usual && need_db(u, why))
+		users_close(&u);
+	return u;
 }
 
 struct users *
 users_open_to_stay(const char *path, struct reason *why)
 {
-	struct users *u = open_table(path, STAYING_CACHE, why);
+	struct users *u = open_table(path, why);
 
-	if (u)
-		u->stays = 1;
+	if (!u)
+		return NULL;
+	u->stays = 1;
+	if (users_db_attach(u, DB_RDONLY, STAYING_CACHE, why))
+		users_close(&u);
 	return u;
 }
 
@@ -301,13 +346,34 @@ is_kept(const struct users *u, const char *key)
 }
 
 static int
-find_record(struct users *u, const char *key, struct record *r, struct reason *why)
+find_through_db(struct users *u, const char *key, struct record *r, struct reason *why)
 {
 	DBT found, value;
-	int hit = users_db_seek(u, key, strlen(key), &found, &value, why);
+	int hit = need_db(u, why);
 
+	if (hit == 0)
+		hit = users_db_seek(u, key, strlen(key), &found, &value, why);
 	if (hit <= 0)
 		return hit;
+	return take_record(u, &found, &value, r, why) ? -1 : 1;
+}
+
+static int
+find_record(struct users *u, const char *key, struct record *r, struct reason *why)
+{
+	struct users_page p;
+	struct users_item item;
+	enum users_look result =
+		u->db ? USERS_LOOK_UNUSUAL : users_look(u, key, &p, &item, why);
+	DBT found = {.data = (void *)key, .size = (u_int32_t)strlen(key)};
+	DBT value = {0};
+
+	if (result == USERS_LOOK_UNUSUAL)
+		return find_through_db(u, key, r, why);
+	if (result != USERS_LOOK_FOUND)
+		return result == USERS_LOOK_ABSENT ? 0 : -1;
+	value.data = (void *)item.data;
+	value.size = item.size;
 	return take_record(u, &found, &value, r, why) ? -1 : 1;
 }
 
@@ -336,8 +402,8 @@ users_has_records(struct users *u, struct reason *why)
 {
 	DBT found, value;
 
-	if (users_db_seek(u, users_key_records, sizeof users_key_records, &found, &value,
-		    why) < 0)
+	if (need_db(u, why) || users_db_seek(u, users_key_records,
+				       sizeof users_key_records, &found, &value, why) < 0)
 		return -1;
 	return !is_last(&found);
 }
@@ -378,8 +444,11 @@ users_each(struct users *u, const char *after,
 {
 	DBT key = {0}, value = {0};
 	DBC *cursor;
-	int result = 0, error = u->db->cursor(u->db, NULL, &cursor, 0);
+	int result = 0, error;
 
+	if (need_db(u, why))
+		return -1;
+	error = u->db->cursor(u->db, NULL, &cursor, 0);
 	if (error)
 		return users_db_fail(u, error, "read", why);
 	error = place(cursor, after, &key, &value);

@@ -21,6 +21,8 @@ struct users {
 	char *path;
 	DB *db; /* NULL: not open in libdb */
 	DBC *cursor;
+	uint32_t root;        /* the tree's first page */
+	int usual;            /* the first page says nothing that libdb alone can read */
 	int stays;            /* the table can't change under it, and is asked often: */
 	struct record domain; /* the domain's that was found last; no key: none */
 	char message[REASON_SIZE / 2]; /* libdb's own words for the last error */
@@ -39,8 +41,9 @@ int users_db_open_file(
 int users_db_attach(
 	struct users *u, u_int32_t flags, u_int32_t cache, struct reason *why);
 
-/* Looks at the first page, which tells what is no table of ours and what is cut off. */
-int users_db_check_meta(const struct users *u, struct reason *why);
+/* Looks at the first page, which tells what is no table of ours and what is cut off, and
+ * where the tree is. */
+int users_db_check_meta(struct users *u, struct reason *why);
 
 /* Looks whether each page carries its own number. A page of zeros passes libdb's
  * checksums and can then make it spin (measured on 5.3.28). */
