@@ -260,6 +260,22 @@ overwrite(int fd, off_t at, const void *bytes, size_t size)
 	ck_assert_int_eq(pwrite(fd, bytes, size, at), (ssize_t)size);
 }
 
+/* How often four keys at random are refused meanwhile. */
+static unsigned
+flip(int fd, off_t at, unsigned char bit)
+{
+	unsigned char was, flipped;
+	unsigned refused = 0;
+
+	ck_assert_int_eq(pread(fd, &was, 1, at), 1);
+	flipped = was ^ bit;
+	overwrite(fd, at, &flipped, 1);
+	for (unsigned i = 0; i < 4; i++)
+		refused += (unsigned)is_refused(keys[any(number_of_keys)]);
+	overwrite(fd, at, &was, 1);
+	return refused;
+}
+
 START_TEST(no_byte_that_flips_makes_a_user_unknown)
 {
 	off_t size;
@@ -267,17 +283,23 @@ START_TEST(no_byte_that_flips_makes_a_user_unknown)
 	unsigned refused = 0;
 
 	ck_assert_int_gt(size, 4 * PAGE);
-	for (off_t at = 0; at < size; at++) {
-		unsigned char was, flipped;
-
-		ck_assert_int_eq(pread(fd, &was, 1, at), 1);
-		flipped = was ^ (unsigned char)(1 << any(8));
-		overwrite(fd, at, &flipped, 1);
-		for (unsigned i = 0; i < 4; i++)
-			refused += (unsigned)is_refused(keys[any(FEW)]);
-		overwrite(fd, at, &was, 1);
-	}
+	for (off_t at = 0; at < size; at++)
+		refused += flip(fd, at, (unsigned char)(1 << any(8)));
 	ck_assert_uint_gt(refused, PAGE);
+	close(fd);
+}
+END_TEST
+
+/* Where the tree is, and its form, stand here. */
+START_TEST(any_bit_of_the_first_page_that_flips_is_seen)
+{
+	enum { IN_USE = 512 };
+	off_t size;
+	int fd = open_for_damage(FEW, &size);
+
+	for (off_t at = 0; at < IN_USE; at++)
+		for (unsigned bit = 1; bit < 256; bit *= 2)
+			ck_assert_uint_eq(flip(fd, at, (unsigned char)bit), 4);
 	close(fd);
 }
 END_TEST
@@ -322,6 +344,7 @@ main(void)
 	tcase_add_test(c, each_key_and_its_neighbours_are_answered_as_libdb_does);
 	tcase_add_test(c, libdb_is_started_for_a_long_value_and_not_before);
 	tcase_add_test(c, no_byte_that_flips_makes_a_user_unknown);
+	tcase_add_test(c, any_bit_of_the_first_page_that_flips_is_seen);
 	tcase_add_test(c, no_page_of_zeros_or_in_anothers_place_makes_a_user_unknown);
 	suite_add_tcase(s, c);
 	srunner_run_all(runner, CK_ENV);
