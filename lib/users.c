@@ -349,10 +349,11 @@ static int
 find_through_db(struct users *u, const char *key, struct record *r, struct reason *why)
 {
 	DBT found, value;
-	int hit = need_db(u, why);
+	int hit;
 
-	if (hit == 0)
-		hit = users_db_seek(u, key, strlen(key), &found, &value, why);
+	if (need_db(u, why))
+		return -1;
+	hit = users_db_seek(u, key, strlen(key), &found, &value, why);
 	if (hit <= 0)
 		return hit;
 	return take_record(u, &found, &value, r, why) ? -1 : 1;
@@ -361,8 +362,8 @@ find_through_db(struct users *u, const char *key, struct record *r, struct reaso
 static int
 find_record(struct users *u, const char *key, struct record *r, struct reason *why)
 {
-	struct users_page p;
-	struct users_item item;
+	struct users_page p = {0};
+	struct users_item item = {0};
 	enum users_look result =
 		u->db ? USERS_LOOK_UNUSUAL : users_look(u, key, &p, &item, why);
 	DBT found = {.data = (void *)key, .size = (u_int32_t)strlen(key)};
