@@ -23,7 +23,8 @@ struct walk {
 static int
 damaged(const struct walk *w, uint32_t number, const char *what)
 {
-	return users_page_damaged(w->u, number, what, w->why);
+	users_page_damaged(w->u, number, what, w->why);
+	return -1;
 }
 
 /* Reads the page, which no other has led to. */
