@@ -154,7 +154,7 @@ def ratio(times, one, other):
 def set_targets(report, place, abreast, times):
     where = f"{place}, {abreast} at a time"
     if place.startswith("ext4"):
-        report.at_most(f"lda beside the floor, {where}", ratio(times, "lda", "floor"), 1.4,
+        report.at_most(f"lda beside the floor, {where}", ratio(times, "lda", "floor"), 1.25,
                        "times")
     else:
         above = median([a - b for a, b in zip(times["lda"], times["floor"])])
