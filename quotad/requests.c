@@ -32,11 +32,11 @@ struct command {
 	const char *word;
 	int least, most; /* arguments */
 	enum who who;    /* ANYONE: about mailboxes of its own uid */
+	int tells_all;   /* yes says no, too */
 	void (*perform)(struct server *v, struct request *r, char **argument);
 	/* says yes, for the ledger; NULL where it is not asked */
 	void (*yes)(struct server *v, struct request *r, const struct ledger_answer *a);
 	const char *usage;
-	int tells_all; /* yes says no, too */
 };
 
 /* --- answers ---------------------------------------------------------------------- */
@@ -570,16 +570,16 @@ requests_continue(struct server *v, struct request *r)
 /* --- the table -------------------------------------------------------------------- */
 
 static const struct command commands[] = {
-	{"CHECK", 2, 3, ANYONE, check, say_ok, "CHECK <recipient> <bytes> [<sender>]", 0},
-	{"RESERVE", 3, 3, ANYONE, reserve, say_ticket,
-		"RESERVE <recipient> <bytes> name=<basename>", 0},
-	{"COMMIT", 1, 1, ANYONE, commit, NULL, "COMMIT <ticket>", 0},
-	{"CANCEL", 1, 1, ANYONE, cancel, NULL, "CANCEL <ticket>", 0},
-	{"GET", 1, 1, ANYONE, get, say_numbers, "GET <recipient>", 0},
-	{"LIST", 0, 1, TRUSTED, list, NULL, "LIST [<pattern>]", 0},
-	{"RECOUNT", 1, 1, ANYONE, recount, say_recounted, "RECOUNT <mailbox>", 0},
-	{"EXPLAIN", 1, 1, TRUSTED, explain, say_explained, "EXPLAIN <recipient>", 1},
-	{"STATS", 0, 0, TRUSTED, stats, NULL, "STATS", 0},
+	{"CHECK", 2, 3, ANYONE, 0, check, say_ok, "CHECK <recipient> <bytes> [<sender>]"},
+	{"RESERVE", 3, 3, ANYONE, 0, reserve, say_ticket,
+		"RESERVE <recipient> <bytes> name=<basename>"},
+	{"COMMIT", 1, 1, ANYONE, 0, commit, NULL, "COMMIT <ticket>"},
+	{"CANCEL", 1, 1, ANYONE, 0, cancel, NULL, "CANCEL <ticket>"},
+	{"GET", 1, 1, ANYONE, 0, get, say_numbers, "GET <recipient>"},
+	{"LIST", 0, 1, TRUSTED, 0, list, NULL, "LIST [<pattern>]"},
+	{"RECOUNT", 1, 1, ANYONE, 0, recount, say_recounted, "RECOUNT <mailbox>"},
+	{"EXPLAIN", 1, 1, TRUSTED, 1, explain, say_explained, "EXPLAIN <recipient>"},
+	{"STATS", 0, 0, TRUSTED, 0, stats, NULL, "STATS"},
 };
 
 static const struct command *
