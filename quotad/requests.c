@@ -376,24 +376,29 @@ say_explained(struct server *v, struct request *r, const struct ledger_answer *a
 	say_next(v, r, &o);
 }
 
-/* EXPLAIN <recipient>: what the ledger holds, as it is before the question what the next
- * message would get makes it look at the mailbox. */
+/* EXPLAIN <recipient> [<bytes>]: what the ledger holds, as it is before the question what
+ * the next message would get makes it look at the mailbox. */
 static void
 explain(struct server *v, struct request *r, char **argument)
 {
 	struct mailbox m;
 	struct outcome o;
+	uint64_t bytes = 1;
 
+	if (argument[1] != NULL && amount_count(argument[1], &bytes, NULL) == -1) {
+		malformed(r, "the size must be a number of bytes");
+		return;
+	}
 	if (find(v, r, argument[0], "4.1.1", &m) == -1)
 		return;
 	ledger_clock(v->ledger, server_now());
 	r->lines = explain_lines(v->ledger, r->account, &r->limits);
 	if (r->lines == NULL)
 		trouble(r, "no memory");
-	else if (mailbox_policy(&m, &v->conf, 1, &o) == -1)
+	else if (mailbox_policy(&m, &v->conf, bytes, &o) == -1)
 		say_next(v, r, &o);
 	else
-		ask(v, r, LEDGER_EXPLAIN, 1, NULL);
+		ask(v, r, LEDGER_EXPLAIN, bytes, NULL);
 	mailbox_clear(&m);
 }
 
@@ -578,7 +583,8 @@ static const struct command commands[] = {
 	{"GET", 1, 1, ANYONE, 0, get, say_numbers, "GET <recipient>"},
 	{"LIST", 0, 1, TRUSTED, 0, list, NULL, "LIST [<pattern>]"},
 	{"RECOUNT", 1, 1, ANYONE, 0, recount, say_recounted, "RECOUNT <mailbox>"},
-	{"EXPLAIN", 1, 1, TRUSTED, 1, explain, say_explained, "EXPLAIN <recipient>"},
+	{"EXPLAIN", 1, 2, TRUSTED, 1, explain, say_explained,
+		"EXPLAIN <recipient> [<bytes>]"},
 	{"STATS", 0, 0, TRUSTED, 0, stats, NULL, "STATS"},
 };
 

@@ -1,7 +1,8 @@
 /*
  * The command simulate: what lda would say to a message, asked of the same functions as
- * lda asks (lib/mailbox, quotad's CHECK), without a delivery. It can't see what only the
- * delivery itself meets: the Maildir's file system, and who lda runs as.
+ * lda asks (lib/mailbox, quotad), without a delivery. quotad is asked by EXPLAIN, since a
+ * CHECK that is refused begins the time after which "full" is for good. It can't see what
+ * only the delivery itself meets: the Maildir's file system, and who lda runs as.
  */
 #include "brimadm.h"
 
@@ -91,20 +92,23 @@ trace(struct simulation *s, struct users *u, const char *recipient)
 
 /* As lda takes quotad's word: only what it may say about room. */
 static int
-take_refusal(struct simulation *s, const struct quota_answer *answer)
+take_verdict(struct simulation *s, enum verdict verdict, const char *text)
 {
-	switch (answer->outcome.verdict) {
+	switch (verdict) {
+	case VERDICT_DELIVERED:
+		snprintf(s->quotad, sizeof s->quotad, "there is room");
+		return 0;
 	case VERDICT_FULL_FOR_NOW:
 	case VERDICT_FULL:
 	case VERDICT_TOO_LARGE:
 	case VERDICT_NO_DISK:
 	case VERDICT_MISCONFIGURED:
-		s->outcome = answer->outcome;
+		outcome_set(&s->outcome, verdict, "%s", text);
 		break;
 	default:
-		outcome_set(
-			&s->outcome, VERDICT_TROUBLE, "quotad: %s", answer->outcome.text);
+		outcome_set(&s->outcome, VERDICT_TROUBLE, "quotad: %s", text);
 	}
+	snprintf(s->quotad, sizeof s->quotad, "%.300s", text);
 	return -1;
 }
 
@@ -120,6 +124,32 @@ without_quotad(struct simulation *s, const struct reason *why)
 	return delivers ? 0 : -1;
 }
 
+/* The last answer to EXPLAIN; those before it tell of the ledger. */
+static int
+receive_last(struct quota_client *q, struct quota_answer *answer, struct reason *why)
+{
+	do {
+		quota_answer_clear(answer);
+		if (quota_receive(q, answer, why))
+			return -1;
+	} while (answer->kind == QUOTA_MORE);
+	return 0;
+}
+
+static int
+take_answer(struct simulation *s, const struct quota_answer *answer)
+{
+	const char *next = record_get(&answer->fields, "next");
+	const char *text = record_get(&answer->fields, "text");
+	enum verdict verdict;
+
+	if (answer->kind != QUOTA_OK)
+		return take_verdict(s, VERDICT_TROUBLE, answer->outcome.text);
+	if (!next || verdict_parse(next, &verdict))
+		return take_verdict(s, VERDICT_TROUBLE, "its answer makes no sense");
+	return take_verdict(s, verdict, text ? text : "");
+}
+
 static int
 ask_quotad(struct simulation *s)
 {
@@ -128,19 +158,16 @@ ask_quotad(struct simulation *s)
 	struct quota_client q = {.fd = -1};
 	struct quota_answer answer = {0};
 	struct reason why;
-	int result = 0;
+	int result;
 
+	reason_set(&why, "no memory");
 	if (!key ||
 		quota_connect(&q, c->socket, c->daemon_user, c->quotad_timeout, &why) ||
-		quota_send(&q, &why, "CHECK %s %" PRIu64, key, s->size) ||
-		quota_receive(&q, &answer, &why)) {
+		quota_send(&q, &why, "EXPLAIN %s %" PRIu64, key, s->size) ||
+		receive_last(&q, &answer, &why))
 		result = without_quotad(s, &why);
-	} else if (answer.kind == QUOTA_OK) {
-		snprintf(s->quotad, sizeof s->quotad, "there is room");
-	} else {
-		snprintf(s->quotad, sizeof s->quotad, "%.300s", answer.outcome.text);
-		result = take_refusal(s, &answer);
-	}
+	else
+		result = take_answer(s, &answer);
 	quota_answer_clear(&answer);
 	quota_close(&q);
 	free(key);

@@ -1,6 +1,7 @@
 """brimadm simulate says what the real lda then does."""
 
 import json
+import time
 
 import pytest
 
@@ -51,6 +52,20 @@ def agree(brim, recipient, message=b"Subject: x\n\n" + b"x" * 200 + b"\n"):
 @pytest.mark.parametrize("case", CASES)
 def test_status_and_line_are_those_of_lda(brim, case):
     agree(brim, CASES[case])
+
+
+def test_a_simulated_refusal_does_not_begin_the_time_of_being_full():
+    with Brim() as b:
+        full = b.mailbox("full@x.test", uid=UID, quota=1000)
+        (full / "cur/1.a.b,S=1000").write_bytes(b"x" * 1000)
+        b.start_quotad()
+        _, said = simulate(b, "full@x.test", "--size", "100B")
+        assert said["line"].startswith("4.2.2 ")
+        time.sleep(1.1)  # a second is the grain of full_for
+        assert "full_for=" not in b.ask("EXPLAIN full@x.test")[0]
+        b.ask("CHECK full@x.test 100")
+        time.sleep(1.1)
+        assert "full_for=" in b.ask("EXPLAIN full@x.test")[0]
 
 
 def test_the_way_is_shown_step_by_step(brim):

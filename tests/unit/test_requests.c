@@ -558,6 +558,10 @@ START_TEST(an_explanation_tells_ledger_tickets_and_what_comes_next)
 		" used=250 messages=40\n");
 	ck_assert_int_eq(fake.asked.kind, LEDGER_EXPLAIN);
 	ck_assert_uint_eq(fake.asked.bytes, 1);
+	say_and_decide("EXPLAIN alice 800", VERDICT_DELIVERED, NULL);
+	ck_assert_uint_eq(fake.asked.bytes, 800);
+	ck_assert_str_eq(say("EXPLAIN alice many"),
+		"ERR 4.5.2 the size must be a number of bytes\n");
 }
 END_TEST
 
