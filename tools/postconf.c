@@ -283,6 +283,8 @@ drop_setting(struct postconf *p, const char *name)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < p->setting_count; i++)
+		/* each that is counted has a name */
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
 		if (strcmp(p->settings[i].name, name) != 0)
 			p->settings[kept++] = p->settings[i];
 	p->setting_count = kept;
