@@ -39,20 +39,22 @@ endif
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wold-style-definition -Wredundant-decls
 HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
-CFLAGS_ALL = -std=gnu11 -g -D_GNU_SOURCE -DBRIM_VERSION='"$(VERSION)"' -Iinclude -MMD -MP \
+CFLAGS_ALL = -std=gnu11 -g -D_GNU_SOURCE -DBRIM_VERSION='"$(VERSION)"' $(INCLUDES) -MMD -MP \
 	$(WARN) $(HARDEN) $(VARIANT) $(CFLAGS)
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
 
-LIB     := $(patsubst %.c,$B/%.o,$(wildcard lib/*.c))
+# What a folder and those below it hold, as objects.
+objects = $(patsubst %.c,$B/%.o,$(sort $(shell find $(1) -name '*.c')))
+
+INCLUDES := $(addprefix -I,include $(sort $(dir $(shell find lib lda quotad tools -name '*.h'))))
+LIB      := $(call objects,lib)
 # lda-virtual becomes the recipient, lda stays who it is: one file differs.
-LDA_ALL := $(patsubst %.c,$B/%.o,$(wildcard lda/*.c))
-LDA     := $(filter-out %/become.o,$(LDA_ALL))
-VIRTUAL := $(filter-out %/stay.o,$(LDA_ALL))
-QUOTAD  := $(patsubst %.c,$B/%.o,$(wildcard quotad/*.c))
-BRIMADM := $(patsubst %.c,$B/%.o,$(wildcard tools/brimadm*.c) tools/postconf.c tools/tool.c \
-	tools/progress.c tools/completion.c)
-BRIMQ   := $(patsubst %.c,$B/%.o,$(wildcard tools/brimq*.c) tools/tool.c \
-	tools/completion.c)
+LDA_ALL  := $(call objects,lda)
+LDA      := $(filter-out %/become.o,$(LDA_ALL))
+VIRTUAL  := $(filter-out %/stay.o,$(LDA_ALL))
+QUOTAD   := $(call objects,quotad)
+BRIMADM  := $(filter-out $B/tools/brimq% $B/tools/query/%,$(call objects,tools))
+BRIMQ    := $(filter $B/tools/brimq% $B/tools/query/% %/tool.o %/completion.o,$(call objects,tools))
 PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq)
 
 # make V=1 shows the whole commands
@@ -63,7 +65,7 @@ all: $(PROGRAMS)
 
 $B/libbrim.a: $(LIB)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar rcsT $@ $^
 
 $B/bin/lda: $(LDA) $B/libbrim.a
 	@mkdir -p $(@D)
@@ -95,8 +97,8 @@ $B/libexec: FORCE
 	@mkdir -p $(@D)
 	@echo '$(LIBEXEC)' | cmp -s - $@ || echo '$(LIBEXEC)' >$@
 
-$B/tools/brimadm_%.o: CFLAGS_ALL += -DBRIM_LIBEXEC='"$(LIBEXEC)"'
-$B/tools/brimadm_postfix.o: $B/libexec
+$B/tools/%.o: CFLAGS_ALL += -DBRIM_LIBEXEC='"$(LIBEXEC)"'
+$(BRIMADM): $B/libexec
 
 $B/%.o: %.c
 	@mkdir -p $(@D)

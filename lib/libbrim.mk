@@ -13,7 +13,9 @@ PUBLIC_SONAME  = libbrim.so.0
 
 lib: $(PUBLIC)/libbrim.a $(PUBLIC)/$(PUBLIC_SONAME) $(PUBLIC)/libbrim.pc
 
-$(PUBLIC)/%.o: lib/%.c
+vpath %.c $(sort $(dir $(shell find lib -name '*.c')))
+
+$(PUBLIC)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) CC $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -fPIC -c -o $@ $<

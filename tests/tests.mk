@@ -32,7 +32,7 @@ UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
 # fake of a neighbour in it wins at link time.
 $B/rooms.a: $(filter-out %/main.o,$(LDA) $(QUOTAD))
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar rcsT $@ $^
 
 $B/unit/%: $B/tests/unit/%.o $B/rooms.a $B/libbrim.a
 	@mkdir -p $(@D)

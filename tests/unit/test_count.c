@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../lib/siphash.h"
+#include "siphash.h"
 #include "count.h"
 #include "folders.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../../quotad/ledger.h"
+#include "ledger.h"
 #include "conf.h"
 
 #define DEADLINE_MS 300000

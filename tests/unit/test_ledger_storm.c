@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../../quotad/ledger.h"
+#include "ledger.h"
 
 enum { LIMIT = 100, LDAS = 6, CONNECTIONS = 400, FILES = 400, STEPS = 400 };
 enum { DEADLINE = 300000, ANSWER = 7500 };

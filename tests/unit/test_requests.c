@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../quotad/requests.h"
+#include "requests.h"
 #include "mailbox.h"
 
 static struct fake {

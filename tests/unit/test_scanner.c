@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../quotad/scanner.h"
+#include "scanner.h"
 
 #define USER_ID 54321
 

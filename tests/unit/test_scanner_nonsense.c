@@ -12,8 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "../../quotad/scanner.h"
-#include "../../quotad/scanner_process.h"
+#include "scanner.h"
+#include "scanner_process.h"
 #include "record.h"
 
 struct account {

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../quotad/requests.h"
-#include "../../quotad/session.h"
+#include "requests.h"
+#include "session.h"
 
 #define WAITING_MAX 200
 
