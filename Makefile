@@ -150,7 +150,7 @@ clean:
 -include $(shell find build -name '*.d' 2>/dev/null)
 
 
-include lib/libbrim.mk
+include lib/client/libbrim.mk
 include tests/tests.mk
 
 .PHONY: all install clean FORCE
