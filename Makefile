@@ -46,16 +46,24 @@ LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
 # What a folder and those below it hold, as objects.
 objects = $(patsubst %.c,$B/%.o,$(sort $(shell find $(1) -name '*.c')))
 
-INCLUDES := $(addprefix -I,include $(sort $(dir $(shell find lib lda quotad tools -name '*.h'))))
 LIB      := $(call objects,lib)
 # lda-virtual becomes the recipient, lda stays who it is: one file differs.
 LDA_ALL  := $(call objects,lda)
-LDA      := $(filter-out %/become.o,$(LDA_ALL))
-VIRTUAL  := $(filter-out %/stay.o,$(LDA_ALL))
+LDA      := $(filter-out %/identity_become.o,$(LDA_ALL))
+VIRTUAL  := $(filter-out %/identity_same.o,$(LDA_ALL))
 QUOTAD   := $(call objects,quotad)
-BRIMADM  := $(filter-out $B/tools/brimq% $B/tools/query/%,$(call objects,tools))
-BRIMQ    := $(filter $B/tools/brimq% $B/tools/query/% %/tool.o %/completion.o,$(call objects,tools))
+BRIMADM  := $(filter-out $B/tools/query/%,$(call objects,tools))
+BRIMQ    := $(filter $B/tools/query/% %/tool.o %/completion.o,$(call objects,tools))
 PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq)
+
+# A program sees include/ and its own folders, named from its root.
+INCLUDES = -Iinclude
+$B/lib/%.o: INCLUDES += -Ilib
+$B/lda/%.o: INCLUDES += -Ilda
+$B/quotad/%.o: INCLUDES += -Iquotad
+$B/tools/%.o: INCLUDES += -Itools
+$B/tools/admin/%.o: INCLUDES += -Itools/admin
+$B/tests/%.o: INCLUDES += -I. -Ilib -Ilda -Iquotad
 
 # make V=1 shows the whole commands
 say = @printf '  %-5s %s\n'

@@ -4,9 +4,9 @@
  */
 #include <stddef.h>
 
-#include "become.h"
 #include "delivery.h"
-#include "emergency.h"
+#include "process/emergency.h"
+#include "process/identity.h"
 
 #define LOOK_UP_SECONDS 10 /* a damaged table can make libdb spin or crash */
 

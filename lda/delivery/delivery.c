@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "emergency.h"
 #include "log.h"
+#include "process/emergency.h"
 
 static int64_t
 now_ms(void)

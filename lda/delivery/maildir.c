@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "emergency.h"
+#include "process/emergency.h"
 #include "store.h"
 #include "walk.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "become.h"
+#include "process/identity.h"
 
 /* Exim has the address in parts, the extension's separator included. It sets RECIPIENT,
  * too, but to the address before its routing. */

@@ -9,9 +9,9 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "become.h"
-#include "delivery.h"
+#include "delivery/delivery.h"
 #include "emergency.h"
+#include "identity.h"
 #include "log.h"
 #include "start.h"
 

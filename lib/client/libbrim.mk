@@ -18,7 +18,7 @@ vpath %.c $(sort $(dir $(shell find lib -name '*.c')))
 $(PUBLIC)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) CC $@)
-	$(Q)$(CC) $(CFLAGS_ALL) -fPIC -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) -Ilib -fPIC -c -o $@ $<
 
 # One object, so that a name that is not public can be hidden in a static library, too.
 $(PUBLIC)/all.o: $(patsubst %,$(PUBLIC)/%.o,$(PUBLIC_ROOMS))

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "users_look.h"
+#include "btree_get.h"
 
 /* Pages kept; more costs a fresh process its page faults, fewer cost one that stays a
  * read and a checksum for each look-up in a large table. */

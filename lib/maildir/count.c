@@ -13,7 +13,7 @@
 #include "amount.h"
 #include "folders.h"
 #include "maildir.h"
-#include "seen.h"
+#include "name_set.h"
 #include "walk.h"
 
 #define TRIES       3

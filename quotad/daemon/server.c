@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "protocol/line.h"
 #include "record.h"
-#include "requests.h"
-#include "round.h"
-#include "session.h"
+#include "scanner/recount_schedule.h"
+#include "wire/connection.h"
 
 #define BOOT_ID   "/proc/sys/kernel/random/boot_id"
 #define LOOK_MS   250 /* at the user table */

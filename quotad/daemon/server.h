@@ -14,15 +14,15 @@
 #include <sys/types.h>
 
 #include "conf.h"
-#include "ledger.h"
-#include "listener.h"
-#include "peer.h"
+#include "ledger/ledger.h"
 #include "reason.h"
-#include "scanner.h"
+#include "scanner/jobs.h"
+#include "store/usage.h"
 #include "systemd.h"
-#include "table.h"
-#include "usage.h"
+#include "users_reload.h"
 #include "watchdog.h"
+#include "wire/listener.h"
+#include "wire/peer.h"
 
 #define SERVER_VERSION BRIM_VERSION /* the Makefile has it */
 #define SERVER_EVENTS  8            /* signals and timers */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "amount.h"
-#include "ledger_parts.h"
+#include "parts.h"
 
 /* --- accounts --------------------------------------------------------------------- */
 

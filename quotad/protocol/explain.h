@@ -5,7 +5,7 @@
 #ifndef QUOTAD_EXPLAIN_H
 #define QUOTAD_EXPLAIN_H
 
-#include "ledger.h"
+#include "ledger/ledger.h"
 
 #define EXPLAIN_TICKETS 200 /* that are shown, at most */
 

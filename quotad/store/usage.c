@@ -28,9 +28,9 @@
 
 #include "address.h"
 #include "amount.h"
+#include "boot_marker.h"
 #include "child.h"
 #include "log.h"
-#include "mark.h"
 #include "record.h"
 #include "store_dir.h"
 #include "syncer.h"

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#include "ledger.h"
+#include "ledger/ledger.h"
 #include "reason.h"
 
 struct usage;

@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/systemd.h"
 #include "log.h"
-#include "systemd.h"
 
 #define BACKLOG   4096
 #define PAUSE_MS  100

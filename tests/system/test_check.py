@@ -180,7 +180,7 @@ def test_ten_thousand_mailboxes_take_less_than_ten_seconds(sound):
 
 
 def test_the_man_page_tells_every_name():
-    source = (private_brim.ROOT / "tools/brimadm_check.c").read_text()
+    source = (private_brim.ROOT / "tools/admin/check/check.c").read_text()
     page = (private_brim.ROOT / "man/brimadm.8").read_text()
     page = page[page.index(".Sh CHECKS"):page.index(".Sh TEXT FORM")]
     names = re.findall(r'\[CHECK_\w+\] =\s*\{"([a-z-]+)"', source)

@@ -98,7 +98,7 @@ def test_every_field():
 
 
 def test_every_verdict_with_its_status_and_code():
-    rows = re.findall(r'\{"[a-z-]+", (EX_\w+), "([\d.]+)"', source("lib/verdict.c"))
+    rows = re.findall(r'\{"[a-z-]+", (EX_\w+), "([\d.]+)"', source("lib/base/verdict.c"))
     assert len(rows) > 10
     verdicts = {(STATUSES[status], code if STATUSES[status] else "") for status, code in rows}
     documented = {(int(status), code) for status, code in
@@ -108,7 +108,7 @@ def test_every_verdict_with_its_status_and_code():
 
 def test_every_exit_status_of_the_tools():
     statuses = {int(number) for number in re.findall(
-        r"TOOL_\w+ = (\d+)", source("tools/tool.h").split("enum tool_status")[1].split("}")[0])}
+        r"TOOL_\w+ = (\d+)", source("tools/cli/tool.h").split("enum tool_status")[1].split("}")[0])}
     assert {0, 64, 75} <= statuses
     for name in ("brimadm.8", "brimq.1"):
         documented = {int(item) for item in items(name) if item.isdigit()}
@@ -116,7 +116,7 @@ def test_every_exit_status_of_the_tools():
 
 
 def test_every_request_with_its_arguments():
-    table = re.findall(r'"([A-Z]+)((?: [^"]*)?)"\},', source("quotad/requests.c"))
+    table = re.findall(r'"([A-Z]+)((?: [^"]*)?)"\},', source("quotad/protocol/line.c"))
     assert len(table) >= 8
     documented = {item.split()[1]: item for item in items("quotad.8")
                   if re.match(r"Ic [A-Z]+", item)}
@@ -127,7 +127,7 @@ def test_every_request_with_its_arguments():
 
 
 def test_every_number_of_stats():
-    names = re.findall(r'^\t\t\{"(\w+)", ', source("quotad/requests.c"), re.M)
+    names = re.findall(r'^\t\t\{"(\w+)", ', source("quotad/protocol/line.c"), re.M)
     assert len(names) > 10
     text = page("quotad.8")
     assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
@@ -137,7 +137,7 @@ def test_every_number_of_stats():
 def test_every_key_of_the_log(program):
     """Keys stand before a value, as sender=, in what is logged."""
     keys = set()
-    for path in (ROOT / program).glob("*.c"):
+    for path in (ROOT / program).rglob("*.c"):
         for call in re.findall(r"log_(?:info|warning|error)\((.*?)\);", path.read_text(), re.S):
             text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', call))
             keys |= set(re.findall(r"\b([a-z_]+)=%", text))

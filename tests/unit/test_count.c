@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "siphash.h"
 #include "count.h"
 #include "folders.h"
+#include "lib/maildir/siphash.h"
 
 static char root[64];
 static char box[96];

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "ledger.h"
 #include "conf.h"
+#include "quotad/ledger/ledger.h"
 
 #define DEADLINE_MS 300000
 #define ANSWER_MS   7500

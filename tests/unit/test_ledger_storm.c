@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "ledger.h"
+#include "quotad/ledger/ledger.h"
 
 enum { LIMIT = 100, LDAS = 6, CONNECTIONS = 400, FILES = 400, STEPS = 400 };
 enum { DEADLINE = 300000, ANSWER = 7500 };

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "requests.h"
 #include "mailbox.h"
+#include "quotad/protocol/line.h"
 
 static struct fake {
 	int trusted, nobody;

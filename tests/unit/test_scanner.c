@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "scanner.h"
+#include "quotad/scanner/jobs.h"
 
 #define USER_ID 54321
 

@@ -12,8 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "scanner.h"
-#include "scanner_process.h"
+#include "quotad/scanner/jobs.h"
+#include "quotad/scanner/process.h"
 #include "record.h"
 
 struct account {

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "requests.h"
-#include "session.h"
+#include "quotad/protocol/line.h"
+#include "quotad/wire/connection.h"
 
 #define WAITING_MAX 200
 

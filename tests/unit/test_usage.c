@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "usage.h"
+#include "quotad/store/usage.h"
 
 #define ACCOUNTS 100001
 #define BOOT     "11111111-aaaa-4bbb-8ccc-000000000001"

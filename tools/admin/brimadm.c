@@ -1,6 +1,6 @@
 /* brimadm: one table of commands, from which the usage is printed, too. */
 #include "brimadm.h"
-#include "completion.h"
+#include "cli/completion.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,11 +9,11 @@
 #define BRIMADM_H
 
 #include "amount.h"
+#include "cli/tool.h"
 #include "conf.h"
 #include "mailbox.h"
 #include "reason.h"
 #include "record.h"
-#include "tool.h"
 #include "users.h"
 
 /* Options of commands; brimadm.c has the table. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "amount.h"
-#include "completion.h"
+#include "cli/completion.h"
 #include "conf.h"
 
 #define WATCH_SECONDS 2

@@ -6,8 +6,8 @@
 #ifndef TOOLS_BRIMQ_H
 #define TOOLS_BRIMQ_H
 
+#include "cli/tool.h"
 #include "quota_client.h"
-#include "tool.h"
 
 /* --- the numbers of one mailbox --------------------------------------------------- */
 

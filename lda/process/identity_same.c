@@ -1,0 +1,21 @@
+/* lda: this process is the recipient already, or must not deliver. */
+#include <unistd.h>
+
+#include "identity.h"
+
+const struct program program = {
+	.options = "+c:d:f:",
+	.usage = "lda [-c FILE] [-d RECIPIENT] [-f SENDER]",
+	.takes_environment = 1,
+};
+
+int
+become_recipient(const struct mailbox *m, struct outcome *o)
+{
+	if (m->uid == geteuid())
+		return 0;
+	outcome_set(o, VERDICT_MISCONFIGURED,
+		"the mailbox belongs to uid %u, but lda runs as uid %u", (unsigned)m->uid,
+		(unsigned)geteuid());
+	return -1;
+}

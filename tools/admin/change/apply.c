@@ -1,0 +1,76 @@
+/* Many commands, one a line, as one change. */
+#include "input.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Cuts the line into words, each decoded: their number, or -1. WORDS has room for as many
+ * as the line has bytes. */
+static int
+cut(struct brimadm *a, char *line, char **words)
+{
+	int count = 0;
+
+	for (char *word; (word = strsep(&line, " \t"));) {
+		if (*word == '\0')
+			continue;
+		if (record_unescape(word))
+			return reason_set(&a->why, "\"%.60s\" has a bad %%XX", word);
+		words[count++] = word;
+	}
+	return count;
+}
+
+static int
+run_words(struct brimadm *a, int count, char **words)
+{
+	const struct command *c;
+
+	if (count < 1 || !words[0] || words[0][0] == '#')
+		return TOOL_OK;
+	c = brimadm_command(a, words[0], count - 1);
+	if (!c)
+		return TOOL_USAGE;
+	if (!(c->flags & COMMAND_CHANGES))
+		return brimadm_refuse(
+			a, TOOL_USAGE, "%s can't be applied from a file", c->name);
+	return c->run(a, count - 1, words + 1);
+}
+
+int
+brimadm_apply_line(struct brimadm *a, char *line, size_t length)
+{
+	char **words;
+	int count, status;
+
+	if (strlen(line) != length)
+		return brimadm_refuse(a, TOOL_USAGE, "a NUL byte");
+	words = calloc(length + 1, sizeof *words);
+	if (!words)
+		return brimadm_refuse(a, TOOL_CANT, "no memory");
+	count = cut(a, line, words);
+	status = count < 0 ? TOOL_USAGE : run_words(a, count, words);
+	free(words);
+	return status;
+}
+
+int
+brimadm_apply(struct brimadm *a, int argc, char **argv)
+{
+	struct input in;
+	int more, status;
+
+	if (a->option[OPTION_INTERVAL])
+		return brimadm_stream(a, argc, argv);
+	status = input_open(a, &in, argc, argv);
+	a->large = 1;
+	if (!status)
+		status = brimadm_begin(a);
+	while (!status && (more = input_next(a, &in)) != 0) {
+		status = more < 0 ? TOOL_CANT : brimadm_apply_line(a, in.line, in.length);
+		if (status && more > 0)
+			status = input_fault(a, &in, status);
+	}
+	input_close(&in);
+	return brimadm_end(a, status);
+}

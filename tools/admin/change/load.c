@@ -1,0 +1,116 @@
+/* The commands that make a table and fill it. */
+#include "input.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* --- init ------------------------------------------------------------------------------
+ */
+
+static int
+make_directory(struct brimadm *a)
+{
+	char *path = strdup(a->conf.users_db);
+	int result = path ? mkdir(dirname(path), 0755) : -1;
+
+	if (result && errno == EEXIST)
+		result = 0;
+	if (result)
+		reason_errno(&a->why, "%s: make its directory", a->conf.users_db);
+	free(path);
+	return result;
+}
+
+/* A table that is there is left alone, and said to be damaged if it is. */
+static int
+look_at_old(struct brimadm *a)
+{
+	struct users *u = users_open(a->conf.users_db, &a->why);
+	int result = u ? users_read_through(u, &a->why) : -1;
+
+	users_close(&u);
+	if (result)
+		return tool_fail(TOOL_CANT, "%s", a->why.text);
+	tool_warn("%s is there already and sound", a->conf.users_db);
+	return TOOL_OK;
+}
+
+int
+brimadm_init(struct brimadm *a, int argc, char **argv)
+{
+	struct stat st;
+
+	(void)argc;
+	(void)argv;
+	if (lstat(a->conf.users_db, &st) == 0)
+		return look_at_old(a);
+	if (make_directory(a))
+		return tool_fail(TOOL_CANT, "%s", a->why.text);
+	return brimadm_end(a, brimadm_begin_new(a));
+}
+
+/* --- load ------------------------------------------------------------------------------
+ */
+
+static int
+load_line(struct brimadm *a, const struct input *in)
+{
+	char key[ADDRESS_MAX + 1];
+	struct record r;
+	int status = TOOL_USAGE;
+
+	if (in->cut_off)
+		return brimadm_refuse(
+			a, TOOL_USAGE, "the line has no end: the file may be cut off");
+	if (record_parse(&r, in->line, in->length, 1, &a->why))
+		return TOOL_USAGE;
+	if (address_key(key, r.key, &a->why) == 0)
+		status = record_set_key(&r, key)
+				 ? brimadm_refuse(a, TOOL_CANT, "no memory")
+				 : brimadm_store(a, &r);
+	record_clear(&r);
+	return status;
+}
+
+static int
+load_lines(struct brimadm *a, struct input *in)
+{
+	unsigned long records = 0;
+	int more;
+
+	while ((more = input_next(a, in)) > 0) {
+		int status = in->length ? load_line(a, in) : TOOL_OK;
+
+		if (status)
+			return input_fault(a, in, status);
+		records += in->length > 0;
+	}
+	if (more < 0)
+		return TOOL_CANT;
+	if (records == 0 && a->option[OPTION_REPLACE])
+		return brimadm_refuse(a, TOOL_USAGE,
+			"%s holds no record: the table is left as it is", in->name);
+	return TOOL_OK;
+}
+
+int
+brimadm_load(struct brimadm *a, int argc, char **argv)
+{
+	struct input in;
+	int status = input_open(a, &in, argc, argv);
+
+	a->removed = a->large = 1; /* so all of the table is looked at */
+	a->once = a->option[OPTION_REPLACE] != NULL;
+	if (!status)
+		status = brimadm_begin(a);
+	if (!status && a->option[OPTION_REPLACE] && users_edit_empty(a->edit, &a->why))
+		status = TOOL_CANT;
+	if (!status)
+		status = load_lines(a, &in);
+	input_close(&in);
+	return brimadm_end(a, status);
+}

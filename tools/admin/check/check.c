@@ -1,0 +1,431 @@
+/*
+ * check: one table of the steps, one of what may be found. Each finding goes out as it is
+ * made, so that a million mailboxes need no more memory than one.
+ */
+#include "check.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum severity { ERROR, WARNING };
+
+static const char *const severities[] = {"error", "warning"};
+
+static const struct kind {
+	const char *name; /* stable: scripts rely on it */
+	enum severity severity;
+	const char *why;
+} kinds[CHECK_KINDS] = {
+	[CHECK_SETTINGS] = {"settings", ERROR,
+		"With bad settings lda defers all mail with 4.3.5, and quotad does not "
+		"start."},
+	[CHECK_SETTINGS_MODE] = {"settings-mode", ERROR,
+		"lda reads the settings as the recipient, and whoever can change them "
+		"can break it."},
+	[CHECK_TABLE_MISSING] = {"table-missing", ERROR,
+		"Without a table lda defers all mail with 4.3.5."},
+	[CHECK_TABLE_OWNER] = {"table-owner", ERROR,
+		"A table that is not root's is not believed: all mail is deferred."},
+	[CHECK_TABLE_MODE] = {"table-mode", ERROR,
+		"lda must be able to read the table, and nobody but root to change it."},
+	[CHECK_TABLE_REACH] = {"table-reach", ERROR,
+		"lda, which runs as the recipient, can't reach the table and defers."},
+	[CHECK_TABLE_DIRECTORY] = {"table-directory", ERROR,
+		"Who can write to the table's directory can put another in its place."},
+	[CHECK_TABLE_DAMAGED] = {"table-damaged", ERROR,
+		"From a damaged table no recipient is believed: mail is deferred."},
+	[CHECK_TABLE_EMPTY] = {"table-empty", ERROR,
+		"With an empty table all mail is deferred with 4.3.5."},
+	[CHECK_RECIPIENT] = {"recipient", ERROR,
+		"Mail for this address does not reach a mailbox."},
+	[CHECK_RECORD] = {"record", ERROR,
+		"lda refuses a record that makes no sense, and defers with 4.3.5."},
+	[CHECK_MAILBOX_MISSING] = {"mailbox-missing", ERROR,
+		"lda makes a mailbox only where its parent is the recipient's own, and "
+		"defers otherwise."},
+	[CHECK_MAILBOX_OWNER] = {"mailbox-owner", ERROR,
+		"lda defers with 4.3.5 where the mailbox is not the recipient's own."},
+	[CHECK_MAILBOX_MODE] = {"mailbox-mode", ERROR,
+		"lda defers with 4.3.5 where others may write to the mailbox, or its "
+		"owner may not."},
+	[CHECK_MAILBOX_WAY] = {"mailbox-way", ERROR,
+		"lda, which runs as the recipient, can't get to the mailbox, and "
+		"defers."},
+	[CHECK_MAILBOX_LINK] = {"mailbox-link", ERROR,
+		"No user's link is followed on the way to a mailbox, and none in it: lda "
+		"defers."},
+	[CHECK_MAILBOX_OPEN] = {"mailbox-open", ERROR,
+		"What can't be opened can't be delivered to: lda defers."},
+	[CHECK_MAILBOX_SHARED] = {"mailbox-shared", ERROR,
+		"Two mailboxes in one directory are each charged with the mail of both, "
+		"and it passes their limits."},
+	[CHECK_DISK_READ_ONLY] = {"disk-read-only", ERROR,
+		"Nothing can be delivered to a file system that is read-only."},
+	[CHECK_DISK_ROOM] = {"disk-room", WARNING,
+		"On a full disk lda defers all mail with 4.3.1."},
+	[CHECK_DISK_INODES] = {"disk-inodes", WARNING,
+		"Each message is a file: without inodes lda defers all mail with 4.3.1."},
+	[CHECK_DAEMON_USER] = {"daemon-user", ERROR,
+		"quotad does not start without the user that it becomes."},
+	[CHECK_USAGE_OWNER] = {"usage-owner", ERROR,
+		"Without its store quotad counts in memory, and each start costs a count "
+		"of every mailbox."},
+	[CHECK_TRUSTED_USER] = {"trusted-user", WARNING,
+		"A user of that name made later could ask about every mailbox."},
+	[CHECK_QUOTAD_DOWN] = {"quotad-down", ERROR,
+		"Without quotad lda defers, or with quotad_down = deliver keeps no "
+		"limit."},
+	[CHECK_QUOTAD_STRANGER] = {"quotad-stranger", ERROR,
+		"lda believes root and daemon_user alone, and defers."},
+	[CHECK_QUOTAD_TABLE] = {"quotad-table", ERROR,
+		"Where quotad's table is not lda's, new users are deferred and old "
+		"limits "
+		"hold."},
+	[CHECK_SOCKET_REACH] = {"socket-reach", ERROR,
+		"lda, which runs as the recipient, can't ask quotad, and defers."},
+	[CHECK_ACCOUNTS] = {"accounts", WARNING,
+		"Mail for an account without a record bounces: no such user."},
+	[CHECK_ROOT_MAIL] = {"root-mail", ERROR,
+		"Postfix delivers root's mail as nobody, for whom there is no mailbox."},
+	[CHECK_ALIASES_OLD] = {"aliases-old", WARNING,
+		"Postfix reads the compiled aliases, which are older than their text."},
+	[CHECK_POSTFIX] = {"postfix", ERROR,
+		"Postfix can't work with settings that its own postconf can't read."},
+	[CHECK_LDA_PATH] = {"lda-path", ERROR,
+		"A command that Postfix can't run is a delivery that fails, and may "
+		"bounce."},
+	[CHECK_LDA_CAPABILITIES] = {"lda-capabilities", ERROR,
+		"Without its file capabilities lda-virtual can't become the recipient; "
+		"with a wider mode others could use them."},
+	[CHECK_LDA_NOSUID] = {"lda-nosuid", ERROR,
+		"On a nosuid file system file capabilities mean nothing, and lda-virtual "
+		"defers."},
+	[CHECK_PIPE_USER] = {"pipe-user", ERROR,
+		"pipe(8) defers all mail where its user does not exist."},
+	[CHECK_PIPE_TRUST] = {"pipe-trust", WARNING,
+		"One user that delivers for many mailboxes soon has more connections "
+		"than "
+		"an ordinary user may: mail is deferred."},
+	[CHECK_PIPE_RECIPIENTS] = {"pipe-recipients", ERROR,
+		"One exit status can't speak for many recipients: lda defers with "
+		"4.3.5."},
+	[CHECK_FILE_LIMIT] = {"postfix-file-limit", ERROR,
+		"Postfix makes mailbox_size_limit a limit for every file that a delivery "
+		"writes: larger messages are deferred until they bounce."},
+	[CHECK_TIME_LIMIT] = {"postfix-time-limit", ERROR,
+		"Postfix kills a command at its time limit and bounces the message; lda "
+		"must give up before."},
+	[CHECK_SHELL] = {"postfix-shell", ERROR,
+		"Run through a shell a killed lda bounces the message, where Postfix "
+		"would defer it."},
+	[CHECK_QUEUE_LIFETIME] = {"postfix-queue-lifetime", WARNING,
+		"Postfix bounces a deferred message before over_quota has passed, as one "
+		"that could not be delivered in time."},
+	[CHECK_DELAY_WARNING] = {"postfix-delay-warning", WARNING,
+		"While a mailbox is full its senders hear nothing for days."},
+	[CHECK_NO_NEW_PRIVILEGES] = {"postfix-no-new-privileges", ERROR,
+		"With NoNewPrivileges= file capabilities mean nothing, and lda-virtual "
+		"defers."},
+	[CHECK_LOCAL_RECIPIENTS] = {"postfix-local-recipients", WARNING,
+		"Postfix takes mail for unknown users of this host and must bounce it to "
+		"senders that may be forged."},
+	[CHECK_MESSAGE_SIZE] = {"postfix-message-size", WARNING,
+		"Postfix takes messages that lda must bounce with 5.2.3, where it could "
+		"refuse them."},
+};
+
+enum needs {
+	CONF = 1,     /* settings that could be read */
+	TABLE = 2,    /* a table that could be read */
+	EVERYBODY = 4 /* not for one address */
+};
+
+static const struct step {
+	const char *doing;
+	unsigned needs;
+	void (*look)(struct check *c);
+} steps[] = {
+	{"settings", 0, check_settings},
+	{"settings", 0, check_settings_file},
+	{"users", CONF, check_users},
+	{"Postfix", CONF, check_postfix_read},
+	{"user table", CONF, check_table},
+	{"mailboxes", CONF | TABLE, check_mailboxes},
+	{"quotad", CONF, check_quotad},
+	{"file systems", CONF, check_stores},
+	{"accounts", CONF | TABLE | EVERYBODY, check_accounts},
+	{"Postfix", CONF, check_postfix},
+};
+
+/* --- texts -------------------------------------------------------------------------- */
+
+struct check_texts {
+	struct check_texts *next;
+	char *text;
+};
+
+static const char *
+keep(struct check *c, char *text)
+{
+	struct check_texts *t = text ? malloc(sizeof *t) : NULL;
+
+	if (!t) {
+		free(text);
+		c->failed = 1;
+		return "";
+	}
+	*t = (struct check_texts){c->texts, text};
+	c->texts = t;
+	return text;
+}
+
+static void
+forget_texts(struct check *c)
+{
+	struct check_texts *t;
+
+	while ((t = c->texts)) {
+		c->texts = t->next;
+		free(t->text);
+		free(t);
+	}
+}
+
+const char *
+check_text(struct check *c, const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	return keep(c, n < 0 ? NULL : text);
+}
+
+const char *
+check_quote(struct check *c, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789@%_=+:,./-";
+	char *quoted = NULL;
+	size_t size;
+	FILE *to;
+
+	if (*word && word[strspn(word, plain)] == '\0')
+		return word;
+	to = open_memstream(&quoted, &size);
+	if (!to)
+		return keep(c, NULL);
+	fputc('\'', to);
+	for (; *word; word++)
+		if (*word == '\'')
+			fputs("'\\''", to);
+		else if (*word < ' ' || *word > '~')
+			fprintf(to, "'\"$(printf '\\%03o')\"'", (unsigned char)*word);
+		else
+			fputc(*word, to);
+	fputc('\'', to);
+	if (fclose(to)) {
+		free(quoted);
+		quoted = NULL;
+	}
+	return keep(c, quoted);
+}
+
+const char *
+check_brimadm(struct check *c)
+{
+	if (!c->a->conf_file)
+		return "brimadm";
+	return check_text(c, "brimadm -c %s", check_quote(c, c->a->conf_file));
+}
+
+const char *
+check_conf_file(const struct check *c)
+{
+	return c->a->conf_file ? c->a->conf_file : CONF_FILE;
+}
+
+/* Whether the line sets the setting. */
+static int
+is_setting(const char *line, const char *name)
+{
+	line += strspn(line, " \t");
+	if (strncmp(line, name, strlen(name)) != 0)
+		return 0;
+	line += strlen(name);
+	return line[strspn(line, " \t")] == '=';
+}
+
+/* 1 where the settings' file has a line for it, 0 where not, -1 without a file. */
+static int
+has_line(const struct check *c, const char *name)
+{
+	FILE *from = fopen(check_conf_file(c), "re");
+	char *line = NULL;
+	size_t size = 0;
+	int has = 0;
+
+	if (!from)
+		return -1;
+	while (!has && getline(&line, &size, from) >= 0)
+		has = is_setting(line, name);
+	free(line);
+	fclose(from);
+	return has;
+}
+
+const char *
+check_setting(struct check *c, const char *name, const char *value)
+{
+	const char *file = check_quote(c, check_conf_file(c));
+	int has = has_line(c, name);
+
+	if (value[strcspn(value, "|&\\'\n")])
+		return check_text(c, "Set %s in %s.", name, file);
+	if (has > 0)
+		return check_text(c, "sed -i 's|^[ \\t]*%s[ \\t]*=.*|%s = %s|' %s", name,
+			name, value, file);
+	return check_text(c, "%sprintf '\\n%%s\\n' '%s = %s' >>%s",
+		has < 0 && !c->a->conf_file ? "mkdir -p /etc/brim && " : "", name, value,
+		file);
+}
+
+/* --- the report --------------------------------------------------------------------- */
+
+static void
+print_json(struct check *c, const struct kind *k, const char *subject, const char *what,
+	const char *mend)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "check", json_string(k->name));
+	json_object_set_new(o, "severity", json_string(severities[k->severity]));
+	json_object_set_new(o, "subject", tool_json_text(subject));
+	json_object_set_new(o, "what", tool_json_text(what));
+	json_object_set_new(o, "why", json_string(k->why));
+	json_object_set_new(o, "mend", tool_json_text(mend));
+	tool_json_item(o, &c->printed);
+}
+
+/* A command as it is to be copied; a byte that would move the cursor is no part of it. */
+static void
+print_line(const char *title, const char *text)
+{
+	fputs(title, stdout);
+	for (; *text; text++)
+		putchar(iscntrl((unsigned char)*text) ? '?' : *text);
+	putchar('\n');
+}
+
+static void
+print_text(const struct kind *k, const char *subject, const char *what, const char *mend)
+{
+	printf("%s (%s) ", k->name, severities[k->severity]);
+	print_line(subject, "");
+	print_line("  what: ", what);
+	print_line("  why:  ", k->why);
+	print_line("  mend: ", mend);
+}
+
+void
+check_found(struct check *c, enum check_kind kind, const char *subject, const char *mend,
+	const char *format, ...)
+{
+	const struct kind *k = &kinds[kind];
+	char *what = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&what, format, args) < 0)
+		what = NULL;
+	va_end(args);
+	progress_end(&c->bar);
+	c->found[k->severity]++;
+	if (!what)
+		c->failed = 1;
+	else if (c->a->option[OPTION_JSON])
+		print_json(c, k, subject, what, mend);
+	else
+		print_text(k, subject, what, mend);
+	free(what);
+	forget_texts(c);
+}
+
+void
+check_step(struct check *c)
+{
+	forget_texts(c);
+	c->mailboxes++;
+	if (!c->bar.what)
+		progress_begin(&c->bar, 0, "mailboxes");
+	progress_step(&c->bar, c->mailboxes);
+}
+
+/* --- the story ---------------------------------------------------------------------- */
+
+static void
+look(struct check *c)
+{
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		const struct step *s = &steps[i];
+
+		if ((s->needs & CONF && !c->has_conf) ||
+			(s->needs & TABLE && !c->users) ||
+			(s->needs & EVERYBODY && c->address))
+			continue;
+		s->look(c);
+		progress_end(&c->bar);
+		forget_texts(c);
+	}
+}
+
+static void
+let_go(struct check *c)
+{
+	check_postfix_free(c);
+	check_mailboxes_free(c);
+	users_close(&c->users);
+	forget_texts(c);
+	if (c->has_conf)
+		conf_free(&c->a->conf);
+}
+
+static int
+sum_up(const struct check *c)
+{
+	size_t found = c->found[ERROR] + c->found[WARNING];
+
+	if (c->failed)
+		return tool_fail(TOOL_CANT, "no memory: the report is not whole");
+	if (!c->has_conf)
+		tool_warn("without settings nothing else was looked at: mend them first");
+	else if (!c->users)
+		tool_warn("without the table no mailbox was looked at: mend it first");
+	tool_warn("%zu found: %zu errors, %zu warnings; %zu mailboxes looked at", found,
+		c->found[ERROR], c->found[WARNING], c->mailboxes);
+	return found ? TOOL_NO : TOOL_OK;
+}
+
+int
+brimadm_check(struct brimadm *a, int argc, char **argv)
+{
+	struct check c = {.a = a, .address = argc ? argv[0] : NULL};
+	int status;
+
+	if (geteuid() != 0)
+		return tool_fail(TOOL_CANT, "only root can look at every mailbox");
+	if (a->conf_file && access(a->conf_file, F_OK))
+		return tool_fail(TOOL_CANT, "%s is not there", a->conf_file);
+	look(&c);
+	if (a->option[OPTION_JSON])
+		tool_json_end(c.printed);
+	status = sum_up(&c);
+	let_go(&c);
+	return status;
+}

@@ -1,0 +1,179 @@
+/*
+ * brimadm check: what could make a delivery fail or a promise break, before mail is late.
+ *
+ * A check looks and changes nothing. What it finds is told with check_found: the kind of
+ * the finding (a row of the table in brimadm_check.c, with its stable name and why it
+ * matters), what is so now, and the command that mends it. Where a thing can't be looked
+ * at, that is a finding, too.
+ */
+#ifndef BRIMADM_CHECK_H
+#define BRIMADM_CHECK_H
+
+#include <sys/types.h>
+
+#include "brimadm.h"
+#include "cli/progress.h"
+#include "postfix/postconf.h"
+
+enum check_kind {
+	CHECK_SETTINGS,
+	CHECK_SETTINGS_MODE,
+	CHECK_TABLE_MISSING,
+	CHECK_TABLE_OWNER,
+	CHECK_TABLE_MODE,
+	CHECK_TABLE_REACH,
+	CHECK_TABLE_DIRECTORY,
+	CHECK_TABLE_DAMAGED,
+	CHECK_TABLE_EMPTY,
+	CHECK_RECIPIENT,
+	CHECK_RECORD,
+	CHECK_MAILBOX_MISSING,
+	CHECK_MAILBOX_OWNER,
+	CHECK_MAILBOX_MODE,
+	CHECK_MAILBOX_WAY,
+	CHECK_MAILBOX_LINK,
+	CHECK_MAILBOX_OPEN,
+	CHECK_MAILBOX_SHARED,
+	CHECK_DISK_READ_ONLY,
+	CHECK_DISK_ROOM,
+	CHECK_DISK_INODES,
+	CHECK_DAEMON_USER,
+	CHECK_USAGE_OWNER,
+	CHECK_TRUSTED_USER,
+	CHECK_QUOTAD_DOWN,
+	CHECK_QUOTAD_STRANGER,
+	CHECK_QUOTAD_TABLE,
+	CHECK_SOCKET_REACH,
+	CHECK_ACCOUNTS,
+	CHECK_ROOT_MAIL,
+	CHECK_ALIASES_OLD,
+	CHECK_POSTFIX,
+	CHECK_LDA_PATH,
+	CHECK_LDA_CAPABILITIES,
+	CHECK_LDA_NOSUID,
+	CHECK_PIPE_USER,
+	CHECK_PIPE_TRUST,
+	CHECK_PIPE_RECIPIENTS,
+	CHECK_FILE_LIMIT,
+	CHECK_TIME_LIMIT,
+	CHECK_SHELL,
+	CHECK_QUEUE_LIFETIME,
+	CHECK_DELAY_WARNING,
+	CHECK_NO_NEW_PRIVILEGES,
+	CHECK_LOCAL_RECIPIENTS,
+	CHECK_MESSAGE_SIZE,
+	CHECK_KINDS
+};
+
+struct check_texts;
+struct check_disk;
+struct check_place;
+
+struct check {
+	struct brimadm *a;
+	const char *address; /* all mailboxes where it is NULL */
+	int has_conf;
+	struct users *users; /* NULL where the table can't be read */
+	uint64_t longest;    /* the longest over_quota of all, but for defer */
+	int has_longest;
+	struct postconf postfix;
+	int has_postfix;    /* Postfix is there, and its settings were read */
+	char *command;      /* mailbox_command as it is written, if it runs lda */
+	char *some_account; /* a mailbox of this host, for root's mail */
+	/* the report */
+	size_t found[2]; /* errors, warnings */
+	size_t printed, mailboxes;
+	int failed; /* no memory: the report is not whole */
+	struct progress bar;
+	struct check_texts *texts;
+	/* what the mailboxes have in common */
+	struct check_disk *disks;
+	size_t disk_count;
+	struct check_place *places;
+	size_t place_count, place_room;
+};
+
+/* --- brimadm_check.c: the story and the report -------------------------------------- */
+
+/* Reports one finding about SUBJECT. MEND is a command for sh, or a sentence. Texts made
+ * by check_text and check_quote are gone afterwards. */
+void check_found(struct check *c, enum check_kind kind, const char *subject,
+	const char *mend, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* One more mailbox has been looked at. */
+void check_step(struct check *c);
+
+/* A text that lives until the finding has been reported; never NULL. */
+const char *check_text(struct check *c, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The same: a word as sh reads it. */
+const char *check_quote(struct check *c, const char *word);
+
+/* brimadm with the settings that are in force: "brimadm" or "brimadm -c FILE". */
+const char *check_brimadm(struct check *c);
+
+/* The file of the settings. */
+const char *check_conf_file(const struct check *c);
+
+/* A command that gives a setting a value. */
+const char *check_setting(struct check *c, const char *name, const char *value);
+
+/* --- brimadm_check_files.c: settings, table --------------------------------------------
+ */
+
+void check_settings(struct check *c);
+void check_settings_file(struct check *c);
+void check_table(struct check *c);
+
+/* Everybody, for check_way. */
+#define CHECK_EVERYBODY ((uid_t)-1)
+
+/* Reports the first directory on the way to PATH that the user can't search: 1, or 0. */
+int check_way(struct check *c, enum check_kind kind, const char *subject,
+	const char *path, uid_t uid, gid_t gid);
+
+/* --- brimadm_check_mailbox.c: mailboxes and their file systems
+ * --------------------------
+ */
+
+void check_mailboxes(struct check *c);
+void check_stores(struct check *c);
+void check_mailboxes_free(struct check *c);
+
+/* --- brimadm_check_daemon.c: quotad, users and accounts
+ * ---------------------------------
+ */
+
+void check_users(struct check *c);
+void check_quotad(struct check *c);
+void check_accounts(struct check *c);
+
+/* A command that makes quotad read its settings, or "" where there is none to tell. */
+const char *check_reload(struct check *c);
+
+/* A command that adds a user of the system. */
+const char *check_add_user(struct check *c, const char *name);
+
+/* --- brimadm_check_postfix.c
+ * ------------------------------------------------------------
+ */
+
+void check_postfix_read(struct check *c);
+void check_postfix(struct check *c);
+void check_postfix_free(struct check *c);
+
+/* The path of lda in the command; NULL where it runs none. */
+const char *check_find_lda(struct check *c, const char *command);
+
+/* --- brimadm_check_lda.c: how Postfix runs lda
+ * -------------------------------------------
+ */
+
+/* The program itself; USER is pipe's, NULL for mailbox_command. */
+void check_lda(struct check *c, const char *path, const char *user);
+
+/* Whether PATH is lda-virtual. */
+int check_is_virtual(const char *path);
+
+#endif

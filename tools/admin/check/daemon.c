@@ -1,0 +1,333 @@
+/* check: quotad, the users that Brim needs, and the accounts that have no mailbox. */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "privileges.h"
+#include "quota_client.h"
+
+#define FIRST_ACCOUNT 1000 /* lower uids are the system's */
+#define UID_NOBODY    65534
+#define SECONDS       5   /* that quotad may take to answer */
+#define TRIES         100 /* to see a table that is being taken now */
+#define PAUSE_MS      20
+
+/* --- commands
+ * --------------------------------------------------------------------------- */
+
+static int
+has_systemd(void)
+{
+	return access("/run/systemd/system", F_OK) == 0;
+}
+
+/* Who listens; 0 where nobody does. */
+static pid_t
+find_listener(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	struct ucred peer = {0};
+	socklen_t size = sizeof peer;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return 0;
+	strncpy(to.sun_path, path, sizeof to.sun_path - 1);
+	if (connect(fd, (const struct sockaddr *)&to, sizeof to) == 0)
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	close(fd);
+	return peer.pid;
+}
+
+/* Ends what listens, waits until it has let go of the socket, and starts quotad. */
+static const char *
+restart(struct check *c, const char *signal)
+{
+	pid_t pid = find_listener(c->a->conf.socket);
+	const char *start, *lock, *file = c->a->conf_file;
+
+	if (has_systemd())
+		return "systemctl restart quotad";
+	start = check_text(c, "setsid quotad%s%s >/dev/null 2>&1 </dev/null &",
+		file ? " -c " : "", file ? check_quote(c, file) : "");
+	if (!pid)
+		return start;
+	lock = check_text(c, "%s/lock", c->a->conf.usage_dir);
+	if (access(lock, F_OK) == 0) /* it is let go of last; to make it is quotad's */
+		lock = check_text(c, "flock %s true; ", check_quote(c, lock));
+	else
+		lock = "";
+	return check_text(c, "kill -%s %d; flock %s.lock true; %s%s", signal, (int)pid,
+		check_quote(c, c->a->conf.socket), lock, start);
+}
+
+const char *
+check_reload(struct check *c)
+{
+	pid_t pid;
+
+	if (has_systemd())
+		return " && systemctl reload quotad";
+	pid = find_listener(c->a->conf.socket);
+	return pid ? check_text(c, " && kill -HUP %d", (int)pid) : "";
+}
+
+const char *
+check_add_user(struct check *c, const char *name)
+{
+	const char *quoted = check_quote(c, name);
+
+	return check_text(c,
+		"useradd --system %s%s --home-dir /nonexistent --no-create-home "
+		"--shell /usr/sbin/nologin %s",
+		getgrnam(name) ? "-g " : "--user-group", getgrnam(name) ? quoted : "",
+		quoted);
+}
+
+/* --- users
+ * ------------------------------------------------------------------------------ */
+
+/* The list without the word. */
+static const char *
+without(struct check *c, const char *list, const char *word)
+{
+	const char *left = "";
+
+	for (const char *p = list; *p;) {
+		size_t n;
+
+		p += strspn(p, " ,\t");
+		n = strcspn(p, " ,\t");
+		if (n && (n != strlen(word) || strncmp(p, word, n) != 0))
+			left = check_text(
+				c, "%s%s%.*s", left, *left ? " " : "", (int)n, p);
+		p += n;
+	}
+	return left;
+}
+
+static void
+check_trusted(struct check *c)
+{
+	char *list = strdup(c->a->conf.trusted_users), *rest = list, *word;
+	struct privileges_user user;
+	struct reason why;
+
+	if (!list)
+		c->failed = 1;
+	while (rest && (word = strsep(&rest, " ,\t")))
+		if (*word && privileges_find_user(word, &user, &why))
+			check_found(c, CHECK_TRUSTED_USER, word,
+				check_text(c, "%s%s",
+					check_setting(c, "trusted_users",
+						without(c, c->a->conf.trusted_users,
+							word)),
+					check_reload(c)),
+				"trusted_users names it, but: %s", why.text);
+	free(list);
+}
+
+static void
+check_usage(struct check *c, const struct privileges_user *daemon)
+{
+	const char *directory = c->a->conf.usage_dir;
+	struct stat st;
+
+	if (stat(directory, &st) || st.st_uid == daemon->uid)
+		return;
+	check_found(c, CHECK_USAGE_OWNER, directory,
+		check_text(c, "chown -R %u:%u %s", (unsigned)daemon->uid,
+			(unsigned)daemon->gid, check_quote(c, directory)),
+		"it belongs to uid %u, not to %s", (unsigned)st.st_uid,
+		c->a->conf.daemon_user);
+}
+
+void
+check_users(struct check *c)
+{
+	const char *name = c->a->conf.daemon_user;
+	struct privileges_user daemon;
+	struct reason why;
+
+	if (privileges_find_user(name, &daemon, &why))
+		check_found(c, CHECK_DAEMON_USER, name,
+			getpwnam(name) ? "Name another user as daemon_user."
+				       : check_add_user(c, name),
+			"%s", why.text);
+	else
+		check_usage(c, &daemon);
+	check_trusted(c);
+}
+
+/* --- quotad
+ * ----------------------------------------------------------------------------- */
+
+/* The table that quotad has, as a new string; NULL with the reason. */
+static char *
+ask_table(struct quota_client *q, struct reason *why)
+{
+	struct quota_answer answer;
+	char *identity = NULL;
+	const char *value;
+	enum quota_kind kind;
+
+	if (quota_send(q, why, "STATS"))
+		return NULL;
+	do {
+		if (quota_receive(q, &answer, why)) {
+			free(identity);
+			return NULL;
+		}
+		kind = answer.kind;
+		value = record_get(&answer.fields, "users_table");
+		if (value && !identity)
+			identity = strdup(value);
+		quota_answer_clear(&answer);
+	} while (kind == QUOTA_MORE);
+	if (!identity)
+		reason_set(why, "quotad does not tell its table");
+	return identity;
+}
+
+static int
+is_file(const char *identity, const char *path)
+{
+	struct stat st;
+	char *now;
+	int same;
+
+	if (stat(path, &st))
+		return 0;
+	if (asprintf(&now, "%llu:%llu:%lld.%09ld", (unsigned long long)st.st_dev,
+		    (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec,
+		    st.st_mtim.tv_nsec) < 0)
+		return 0;
+	same = strcmp(now, identity) == 0;
+	free(now);
+	return same;
+}
+
+/* A table that was changed a moment ago may be on its way. */
+static void
+compare_tables(struct check *c, struct quota_client *q)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+	struct reason why;
+	char *identity = NULL;
+	int same = 0;
+
+	for (int i = 0; i < TRIES && !same; i++) {
+		if (i)
+			nanosleep(&pause, NULL);
+		free(identity);
+		identity = ask_table(q, &why);
+		if (!identity)
+			break;
+		same = is_file(identity, c->a->conf.users_db);
+	}
+	if (!identity)
+		check_found(c, CHECK_QUOTAD_DOWN, c->a->conf.socket, restart(c, "KILL"),
+			"%s", why.text);
+	else if (!same)
+		check_found(c, CHECK_QUOTAD_TABLE, c->a->conf.users_db,
+			restart(c, "TERM"), "quotad has another table (%s)", identity);
+	free(identity);
+}
+
+static void
+check_socket_mode(struct check *c)
+{
+	const char *path = c->a->conf.socket;
+	struct stat st;
+
+	if (check_way(c, CHECK_SOCKET_REACH, path, path, CHECK_EVERYBODY, 0) ||
+		stat(path, &st) || (st.st_mode & 0222) == 0222)
+		return;
+	check_found(c, CHECK_SOCKET_REACH, path,
+		check_text(c, "chmod a+rw %s", check_quote(c, path)), "its mode is %04o",
+		(unsigned)st.st_mode & 07777);
+}
+
+void
+check_quotad(struct check *c)
+{
+	struct conf *conf = &c->a->conf;
+	struct quota_client q;
+	struct reason why;
+
+	check_socket_mode(c);
+	errno = 0;
+	if (quota_connect(&q, conf->socket, conf->daemon_user, SECONDS, &why) == 0) {
+		if (c->users)
+			compare_tables(c, &q);
+		quota_close(&q);
+		return;
+	}
+	if (find_listener(conf->socket))
+		check_found(c, CHECK_QUOTAD_STRANGER, conf->socket, restart(c, "TERM"),
+			"%s", why.text);
+	else
+		check_found(c, CHECK_QUOTAD_DOWN, conf->socket, restart(c, "TERM"), "%s",
+			why.text);
+}
+
+/* --- accounts
+ * --------------------------------------------------------------------------- */
+
+/* Whether mail for the account leads anywhere, by its name or in the first domain. */
+static int
+is_known(struct check *c, const char *name)
+{
+	const char *domain =
+		c->a->conf.local_domains + strspn(c->a->conf.local_domains, " ,");
+	char *text = NULL;
+	struct address a;
+	struct record r = {0};
+	struct reason why;
+	int known;
+
+	if (asprintf(&text, "%s%s%.*s", name, *domain ? "@" : "",
+		    (int)strcspn(domain, " ,\t"), domain) < 0)
+		return 1;
+	known = address_parse(&a, text, "", &why) != 0 ||
+		mailbox_find_record(c->users, &c->a->conf, &a, &r, &why) != 0;
+	record_clear(&r);
+	free(text);
+	return known;
+}
+
+void
+check_accounts(struct check *c)
+{
+	FILE *from;
+	const struct passwd *p;
+	const char *names = "";
+	size_t count = 0;
+
+	if (c->has_postfix && !c->command)
+		return; /* their mail is not Brim's */
+	from = fopen("/etc/passwd", "re");
+	while (from && (p = fgetpwent(from))) {
+		if (p->pw_uid < FIRST_ACCOUNT || p->pw_uid == UID_NOBODY ||
+			is_known(c, p->pw_name))
+			continue;
+		if (count++ < 5)
+			names = check_text(
+				c, "%s%s%s", names, *names ? ", " : "", p->pw_name);
+	}
+	if (from)
+		fclose(from);
+	if (count)
+		check_found(c, CHECK_ACCOUNTS, "/etc/passwd",
+			check_text(c, "%s import-passwd", check_brimadm(c)),
+			"%zu accounts have no record: %s%s", count, names,
+			count > 5 ? ", ..." : "");
+}

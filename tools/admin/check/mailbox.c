@@ -1,0 +1,456 @@
+/*
+ * check: each mailbox as lda would find it, and the file systems that mail and table are
+ * on. Of each mailbox two numbers and its key are kept, to find those that share a place.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "walk.h"
+
+#define LEAST_PERCENT 2 /* of a file system's room and inodes */
+
+struct check_disk {
+	dev_t device;
+};
+
+struct check_place {
+	dev_t device;
+	ino_t inode;
+	char *key;
+};
+
+/* --- file systems ----------------------------------------------------------------------
+ */
+
+/* Whether it has not been looked at before. */
+static int
+is_new_disk(struct check *c, dev_t device)
+{
+	struct check_disk *more;
+
+	for (size_t i = 0; i < c->disk_count; i++)
+		if (c->disks[i].device == device)
+			return 0;
+	more = realloc(c->disks, (c->disk_count + 1) * sizeof *more);
+	if (!more) {
+		c->failed = 1;
+		return 0;
+	}
+	c->disks = more;
+	more[c->disk_count++].device = device;
+	return 1;
+}
+
+/* The highest directory above PATH that is on this device: where it is mounted. */
+static const char *
+mount_point(struct check *c, const char *path, dev_t device)
+{
+	char *real = realpath(path, NULL), *slash;
+	const char *found;
+	struct stat st;
+
+	while (real && (slash = strrchr(real, '/')) && slash > real) {
+		*slash = '\0';
+		if (lstat(real, &st) || st.st_dev != device) {
+			*slash = '/';
+			break;
+		}
+	}
+	if (real && strrchr(real, '/') == real && lstat("/", &st) == 0 &&
+		st.st_dev == device)
+		real[1] = '\0';
+	found = check_text(c, "%s", real ? real : path);
+	free(real);
+	return found;
+}
+
+static unsigned
+per_cent(uint64_t free_part, uint64_t all)
+{
+	return all ? (unsigned)((double)free_part * 100 / (double)all) : 100;
+}
+
+static void
+check_room(struct check *c, const char *path, dev_t device, const struct statvfs *fs)
+{
+	unsigned room = per_cent(fs->f_bavail, fs->f_blocks),
+		 inodes = per_cent(fs->f_favail, fs->f_files);
+	const char *point;
+
+	if (room < LEAST_PERCENT) {
+		point = mount_point(c, path, device);
+		check_found(c, CHECK_DISK_ROOM, point,
+			check_text(c, "Make room there: du -x %s shows where it went.",
+				check_quote(c, point)),
+			"%u %% of its room is left", room);
+	}
+	if (inodes < LEAST_PERCENT) {
+		point = mount_point(c, path, device);
+		check_found(c, CHECK_DISK_INODES, point,
+			check_text(c,
+				"Remove files there: du -x --inodes %s counts them.",
+				check_quote(c, point)),
+			"%u %% of its inodes are left", inodes);
+	}
+}
+
+static void
+check_disk(struct check *c, const char *path)
+{
+	struct statvfs fs;
+	struct stat st;
+	const char *point;
+
+	if (stat(path, &st) || !is_new_disk(c, st.st_dev) || statvfs(path, &fs))
+		return;
+	if (fs.f_flag & ST_RDONLY) {
+		point = mount_point(c, path, st.st_dev);
+		check_found(c, CHECK_DISK_READ_ONLY, point,
+			check_text(c, "mount -o remount,rw %s", check_quote(c, point)),
+			"it is read-only");
+		return;
+	}
+	check_room(c, path, st.st_dev, &fs);
+}
+
+void
+check_stores(struct check *c)
+{
+	const char *const files[] = {c->a->conf.users_db, c->a->conf.usage_dir};
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		char *directory = strdup(files[i]), *slash;
+
+		slash = directory ? strrchr(directory, '/') : NULL;
+		if (slash && slash > directory) {
+			*slash = '\0';
+			check_disk(c, directory);
+		}
+		free(directory);
+	}
+}
+
+/* --- one mailbox -----------------------------------------------------------------------
+ */
+
+static const char *
+make_command(struct check *c, const struct mailbox *m)
+{
+	return check_text(c, "install -d -m 700 -o %u -g %u %s", (unsigned)m->uid,
+		(unsigned)m->gid, check_quote(c, m->path));
+}
+
+/* lda would make it, if its parent is the recipient's own. */
+static void
+check_missing(struct check *c, const struct mailbox *m)
+{
+	char name[NAME_MAX + 1];
+	struct stat st;
+	struct reason why;
+	int parent = walk_open_parent(m->path, name, &why);
+	int sound = parent >= 0 && fstat(parent, &st) == 0;
+
+	if (!sound)
+		check_found(c, CHECK_MAILBOX_MISSING, m->key, make_command(c, m),
+			"%s is missing; its parent: %s", m->path, why.text);
+	else if (st.st_uid != m->uid || st.st_mode & (S_IWGRP | S_IWOTH))
+		check_found(c, CHECK_MAILBOX_MISSING, m->key, make_command(c, m),
+			"%s is missing; its parent belongs to uid %u, with mode %04o",
+			m->path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+	if (parent >= 0)
+		close(parent);
+}
+
+/* A path without links is as good; the walk says what else stands against it. */
+static void
+found_link(struct check *c, const struct mailbox *m, const char *what)
+{
+	char *real = realpath(m->path, NULL);
+
+	check_found(c, CHECK_MAILBOX_LINK, m->key,
+		real ? check_text(c, "%s set %s %s", check_brimadm(c),
+			       check_quote(c, m->key),
+			       check_quote(c, check_text(c, "mail=%s/", real)))
+		     : "Put a directory in the place of the link.",
+		"%s", what);
+	free(real);
+}
+
+static void
+cant_open(struct check *c, const struct mailbox *m, const struct reason *why)
+{
+	int error = errno;
+
+	if (error == ENOENT)
+		check_missing(c, m);
+	else if (error == ELOOP)
+		found_link(c, m, why->text);
+	else
+		check_found(c, CHECK_MAILBOX_OPEN, m->key,
+			check_text(c,
+				"Put a directory in its place, or set another: "
+				"%s set %s mail=PATH/.",
+				check_brimadm(c), check_quote(c, m->key)),
+			"%s", why->text);
+}
+
+/* What lda looks at: the mailbox itself and its folders, where they are. */
+static const char *const parts[] = {"", "new", "cur", "tmp"};
+
+static int
+stat_part(int dir, const char *name, struct stat *st)
+{
+	return *name ? fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) : fstat(dir, st);
+}
+
+/* 1 if it was reported. */
+static int
+check_owner(struct check *c, const struct mailbox *m, int dir)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		if (stat_part(dir, parts[i], &st) || S_ISLNK(st.st_mode) ||
+			st.st_uid == m->uid)
+			continue;
+		check_found(c, CHECK_MAILBOX_OWNER, m->key,
+			check_text(c, "chown -R %u:%u %s", (unsigned)m->uid,
+				(unsigned)m->gid, check_quote(c, m->path)),
+			"%s%s belongs to uid %u, not to %u", m->path, parts[i],
+			(unsigned)st.st_uid, (unsigned)m->uid);
+		return 1;
+	}
+	return 0;
+}
+
+static void
+check_part(
+	struct check *c, const struct mailbox *m, const char *name, const struct stat *st)
+{
+	const char *path = check_text(c, "%s%s", m->path, name);
+
+	if (S_ISLNK(st->st_mode))
+		check_found(c, CHECK_MAILBOX_LINK, m->key,
+			"Put a directory in the place of the link.", "%s is a link",
+			path);
+	else if (!S_ISDIR(st->st_mode))
+		check_found(c, CHECK_MAILBOX_OPEN, m->key,
+			check_text(c, "rm %s", check_quote(c, path)),
+			"%s is not a directory", path);
+	else if (st->st_mode & (S_IWGRP | S_IWOTH) || (st->st_mode & 0700) != 0700)
+		check_found(c, CHECK_MAILBOX_MODE, m->key,
+			check_text(c, "chmod u+rwx,go-w %s", check_quote(c, path)),
+			"the mode of %s is %04o", path, (unsigned)st->st_mode & 07777);
+}
+
+/* Room for one more place: 0, or -1 without memory. */
+static int
+make_room(struct check *c)
+{
+	size_t room = c->place_room ? 2 * c->place_room : 256;
+	struct check_place *more;
+
+	if (c->place_count < c->place_room)
+		return 0;
+	more = realloc(c->places, room * sizeof *more);
+	if (!more)
+		return -1;
+	c->places = more;
+	c->place_room = room;
+	return 0;
+}
+
+static void
+keep_place(struct check *c, const struct mailbox *m, const struct stat *st)
+{
+	struct check_place *p;
+
+	c->failed |= make_room(c) != 0;
+	if (c->failed)
+		return;
+	p = &c->places[c->place_count];
+	*p = (struct check_place){st->st_dev, st->st_ino, strdup(m->key)};
+	if (p->key)
+		c->place_count++;
+	else
+		c->failed = 1;
+}
+
+static void
+check_directory(struct check *c, const struct mailbox *m, int dir)
+{
+	struct stat st;
+
+	if (check_owner(c, m, dir) == 0)
+		for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+			if (stat_part(dir, parts[i], &st) == 0)
+				check_part(c, m, parts[i], &st);
+	if (fstat(dir, &st) == 0)
+		keep_place(c, m, &st);
+	check_way(c, CHECK_MAILBOX_WAY, m->key, m->path, m->uid, m->gid);
+	check_disk(c, m->path);
+}
+
+static void
+check_mailbox(struct check *c, const struct mailbox *m)
+{
+	struct reason why;
+	int dir;
+
+	if (m->over_quota != CONF_DEFER &&
+		(!c->has_longest || m->over_quota > c->longest)) {
+		c->longest = m->over_quota;
+		c->has_longest = 1;
+	}
+	if (m->state == MAILBOX_DISABLED || m->state == MAILBOX_MOVED)
+		return; /* it takes no mail */
+	dir = walk_open(m->path, &why);
+	if (dir < 0) {
+		cant_open(c, m, &why);
+		return;
+	}
+	check_directory(c, m, dir);
+	close(dir);
+}
+
+/* --- records ---------------------------------------------------------------------------
+ */
+
+/* The record of the key's domain: 1, 0 without one. It is freed in any case. */
+static int
+find_domain(struct check *c, const char *key, struct record *domain)
+{
+	const char *at = strrchr(key, '@');
+	struct reason why;
+
+	memset(domain, 0, sizeof *domain);
+	return at && users_get(c->users, at, domain, &why) > 0;
+}
+
+static const char *
+mend_record(struct check *c, const struct record *r)
+{
+	uint64_t uid;
+
+	if (record_number(r, "uid", 0, &uid) == 0 && uid >= 100 && uid < UINT32_MAX &&
+		uid < c->a->conf.min_uid)
+		return check_setting(
+			c, "min_uid", check_text(c, "%llu", (unsigned long long)uid));
+	return check_text(c, "Set what is wrong: %s set %s FIELD=VALUE.",
+		check_brimadm(c), check_quote(c, r->key));
+}
+
+static void
+check_record(struct check *c, const struct record *r)
+{
+	struct record domain;
+	struct mailbox m;
+	struct reason why;
+	int has = find_domain(c, r->key, &domain);
+
+	if (mailbox_from_record(&m, r, has ? &domain : NULL, &c->a->conf, &why)) {
+		check_found(c, CHECK_RECORD, r->key, mend_record(c, r), "%s", why.text);
+	} else {
+		if (!c->some_account && !strchr(m.key, '@') && strcmp(m.key, "root") != 0)
+			c->some_account = strdup(m.key);
+		check_mailbox(c, &m);
+		mailbox_clear(&m);
+	}
+	record_clear(&domain);
+}
+
+static int
+take_record(void *arg, const struct record *r)
+{
+	struct check *c = arg;
+
+	if (mailbox_kind_of(r) == MAILBOX_KIND_MAILBOX) {
+		check_step(c);
+		check_record(c, r);
+	}
+	return 0;
+}
+
+/* --- all of them, or one ---------------------------------------------------------------
+ */
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct check_place *x = a, *y = b;
+
+	if (x->device != y->device)
+		return x->device < y->device ? -1 : 1;
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+static void
+check_shared(struct check *c)
+{
+	if (c->place_count)
+		qsort(c->places, c->place_count, sizeof *c->places, by_place);
+	for (size_t i = 1; i < c->place_count; i++) {
+		const char *first = c->places[i - 1].key, *key = c->places[i].key,
+			   *brimadm;
+
+		if (by_place(&c->places[i - 1], &c->places[i]) != 0)
+			continue;
+		brimadm = check_brimadm(c);
+		check_found(c, CHECK_MAILBOX_SHARED, key,
+			check_text(c, "%s remove %s && %s alias %s %s", brimadm,
+				check_quote(c, key), brimadm, check_quote(c, key),
+				check_quote(c, first)),
+			"its directory is that of %s, too", first);
+	}
+}
+
+static void
+check_one(struct check *c)
+{
+	struct outcome o;
+	struct mailbox m;
+
+	c->mailboxes = 1;
+	if (mailbox_find(&m, c->users, &c->a->conf, c->address, &o)) {
+		check_found(c, CHECK_RECIPIENT, c->address,
+			check_text(c, "See where it leads: %s simulate %s.",
+				check_brimadm(c), check_quote(c, c->address)),
+			"%s %s", verdict_code(o.verdict), o.text);
+		return;
+	}
+	check_mailbox(c, &m);
+	mailbox_clear(&m);
+}
+
+void
+check_mailboxes(struct check *c)
+{
+	struct reason why;
+
+	if (c->address)
+		check_one(c);
+	else if (users_each(c->users, "", take_record, c, &why))
+		check_found(c, CHECK_TABLE_DAMAGED, c->a->conf.users_db,
+			check_text(c, "Load the last dump: %s load --replace FILE.",
+				check_brimadm(c)),
+			"%s", why.text);
+	else
+		check_shared(c);
+}
+
+void
+check_mailboxes_free(struct check *c)
+{
+	for (size_t i = 0; i < c->place_count; i++)
+		free(c->places[i].key);
+	free(c->places);
+	free(c->disks);
+	free(c->some_account);
+}

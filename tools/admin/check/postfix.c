@@ -1,0 +1,421 @@
+/*
+ * check: the settings of a Postfix that delivers by Brim, by mailbox_command or by pipe.
+ * Without Postfix, or where it runs no lda, there is nothing to find.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "privileges.h"
+
+#define BLANKS " \t"
+#define QUOTES "\"'"
+
+/* Postfix runs a command of these bytes alone without a shell
+ * (src/global/exec_command.c). */
+static const char no_shell[] = "1234567890!@%-_=+:,./\n \t"
+			       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+#define DAY                86400
+#define QUEUE_LIFETIME_MAX (99 * DAY) /* Postfix takes 100 days, and one is added */
+
+/* --- reading
+ * ---------------------------------------------------------------------------- */
+
+static int
+is_lda(const char *path)
+{
+	const char *base = strrchr(path, '/');
+
+	return base && (strcmp(base, "/lda") == 0 || check_is_virtual(path));
+}
+
+const char *
+check_find_lda(struct check *c, const char *command)
+{
+	size_t n;
+
+	for (const char *p = command; *p; p += n) {
+		const char *word;
+
+		p += strspn(p, BLANKS QUOTES ";&|");
+		n = strcspn(p, BLANKS QUOTES ";&|");
+		word = check_text(c, "%.*s", (int)n, p);
+		if (is_lda(word))
+			return word;
+	}
+	return NULL;
+}
+
+/* As it is written: postconf -x would take the names of a shell's variables for its own.
+ */
+static void
+read_command(struct check *c)
+{
+	static const char *const arguments[] = {"-h", "mailbox_command", NULL};
+	struct reason why;
+
+	if (postconf_run(arguments, &c->command, &why))
+		return;
+	c->command[strcspn(c->command, "\n")] = '\0';
+	if (!check_find_lda(c, c->command)) {
+		free(c->command);
+		c->command = NULL;
+	}
+}
+
+void
+check_postfix_read(struct check *c)
+{
+	struct reason why;
+	int there = postconf_read(&c->postfix, &why);
+
+	c->has_postfix = there > 0;
+	if (there < 0)
+		check_found(c, CHECK_POSTFIX, "postconf",
+			"Mend what it says; postfix(1) check says more.", "%s", why.text);
+	else if (there > 0)
+		read_command(c);
+}
+
+void
+check_postfix_free(struct check *c)
+{
+	postconf_free(&c->postfix);
+	free(c->command);
+}
+
+static const char *
+get(const struct check *c, const char *name)
+{
+	const char *value = postconf_get(&c->postfix, name);
+
+	return value ? value : "";
+}
+
+static int
+get_time(const struct check *c, const char *name, char unit, uint64_t *seconds)
+{
+	const char *value = postconf_get(&c->postfix, name);
+
+	return value ? postconf_time(value, unit, seconds) : -1;
+}
+
+/* A Postfix that runs must be told. */
+static const char *
+reload(struct check *c)
+{
+	FILE *from = fopen(
+		check_text(c, "%s/pid/master.pid", get(c, "queue_directory")), "re");
+	long pid = 0;
+
+	if (!from)
+		return "";
+	if (fscanf(from, "%9ld", &pid) != 1)
+		pid = 0;
+	fclose(from);
+	return pid > 1 && kill((pid_t)pid, 0) == 0 ? " && postfix reload" : "";
+}
+
+static const char *
+set(struct check *c, const char *name, const char *value)
+{
+	return check_text(c, "postconf -e %s%s",
+		check_quote(c, check_text(c, "%s=%s", name, value)), reload(c));
+}
+
+/* --- mailbox_command
+ * -------------------------------------------------------------------- */
+
+static void
+check_file_limit(struct check *c)
+{
+	const char *limit = get(c, "mailbox_size_limit");
+
+	if (strcmp(limit, "0") != 0)
+		check_found(c, CHECK_FILE_LIMIT, "mailbox_size_limit",
+			set(c, "mailbox_size_limit", "0"), "it is %s", limit);
+}
+
+/* NAME is the limit's, which may be unset; FALLBACK is whose value it has then. */
+static void
+check_time_limit(struct check *c, const char *name, const char *fallback)
+{
+	uint64_t limit, deadline = c->a->conf.deadline;
+
+	if (get_time(c, name, 's', &limit) && get_time(c, fallback, 's', &limit))
+		return;
+	if (limit <= deadline)
+		check_found(c, CHECK_TIME_LIMIT, name, set(c, name, "1000s"),
+			"%s is %llu s, and deadline is %llu s", name,
+			(unsigned long long)limit, (unsigned long long)deadline);
+}
+
+static void
+check_shell(struct check *c)
+{
+	const char *lda;
+
+	if (c->command[strspn(c->command, no_shell)] == '\0')
+		return;
+	lda = check_find_lda(c, c->command);
+	check_found(c, CHECK_SHELL, "mailbox_command",
+		lda[strspn(lda, no_shell)] ? "Give lda a path without such a byte."
+					   : set(c, "mailbox_command", lda),
+		"its byte '%c' needs a shell: %s",
+		c->command[strspn(c->command, no_shell)], c->command);
+}
+
+static void
+check_local_recipients(struct check *c)
+{
+	if (get(c, "local_recipient_maps")[0] == '\0')
+		check_found(c, CHECK_LOCAL_RECIPIENTS, "local_recipient_maps",
+			check_text(c, "postconf -X local_recipient_maps%s", reload(c)),
+			"it is empty");
+}
+
+/* --- aliases
+ * ---------------------------------------------------------------------------- */
+
+/* The path of the first alias database that is a file with a text; NULL without one. */
+static const char *
+find_aliases(struct check *c)
+{
+	static const char *const types[] = {"hash:", "btree:", "lmdb:", "cdb:", "dbm:"};
+	const char *maps = get(c, "alias_maps");
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		const char *map = strstr(maps, types[i]);
+
+		if (map) {
+			map += strlen(types[i]);
+			return check_text(c, "%.*s", (int)strcspn(map, ", \t"), map);
+		}
+	}
+	return NULL;
+}
+
+/* 1 where the file has an alias for the name, 0 where not, -1 without a file. */
+static int
+has_alias(const char *path, const char *name)
+{
+	FILE *from = fopen(path, "re");
+	char *line = NULL, *p;
+	size_t size = 0, length = strlen(name);
+	int has = 0;
+
+	if (!from)
+		return errno == ENOENT ? 0 : -1;
+	while (!has && getline(&line, &size, from) >= 0) {
+		p = line + (line[0] == '"');
+		has = strncasecmp(p, name, length) == 0 &&
+		      p[length + strspn(p + length, "\" \t")] == ':';
+	}
+	free(line);
+	fclose(from);
+	return has;
+}
+
+static void
+check_root_alias(struct check *c, const char *path)
+{
+	const char *mend = "Give root an alias there, and run newaliases.";
+
+	if (has_alias(path, "root") != 0)
+		return;
+	if (c->some_account)
+		mend = check_text(c, "printf 'root: %%s\\n' %s >>%s && newaliases",
+			check_quote(c, c->some_account), check_quote(c, path));
+	check_found(c, CHECK_ROOT_MAIL, "root", mend, "%s has no alias for root", path);
+}
+
+static void
+check_aliases(struct check *c)
+{
+	const char *path = find_aliases(c);
+	struct stat text, compiled;
+
+	if (!path || c->address)
+		return;
+	path = strdup(path); /* it outlives the finding */
+	if (!path) {
+		c->failed = 1;
+		return;
+	}
+	check_root_alias(c, path);
+	if (stat(path, &text) == 0 &&
+		(stat(check_text(c, "%s.db", path), &compiled) == 0 ||
+			stat(check_text(c, "%s.lmdb", path), &compiled) == 0) &&
+		compiled.st_mtime < text.st_mtime)
+		check_found(c, CHECK_ALIASES_OLD, path, "newaliases",
+			"it was changed after its database was made");
+	free((void *)path);
+}
+
+static void
+check_local(struct check *c)
+{
+	const char *lda = check_find_lda(c, c->command);
+
+	if (lda)
+		check_lda(c, lda, NULL);
+	check_shell(c);
+	check_file_limit(c);
+	check_time_limit(c, "command_time_limit", "command_time_limit");
+	check_local_recipients(c);
+	check_aliases(c);
+}
+
+/* --- pipe
+ * ------------------------------------------------------------------------------- */
+
+static void
+check_trust(struct check *c, const char *user)
+{
+	const char *list = c->a->conf.trusted_users;
+
+	if (!conf_list_has(list, user))
+		check_found(c, CHECK_PIPE_TRUST, user,
+			check_text(c, "%s%s",
+				check_setting(c, "trusted_users",
+					check_text(c, "%s%s%s", list, *list ? " " : "",
+						user)),
+				check_reload(c)),
+			"trusted_users does not name it");
+}
+
+static void
+check_pipe_user(struct check *c, const char *name, const char *lda)
+{
+	struct privileges_user user;
+	struct reason why;
+
+	if (privileges_find_user(name, &user, &why))
+		check_found(c, CHECK_PIPE_USER, name, check_add_user(c, name), "%s",
+			why.text);
+	else if (!check_is_virtual(lda))
+		check_trust(c, name);
+}
+
+static void
+check_pipe(struct check *c, const struct postconf_service *s, const char *lda)
+{
+	char *user = postconf_argument(s, "user"), *limit, *time;
+	const char *value;
+
+	if (user)
+		user[strcspn(user, ":")] = '\0';
+	check_lda(c, lda, user);
+	if (user)
+		check_pipe_user(c, user, lda);
+	free(user);
+	if (asprintf(&limit, "%s_destination_recipient_limit", s->name) < 0)
+		limit = NULL;
+	if (asprintf(&time, "%s_time_limit", s->name) < 0)
+		time = NULL;
+	value = limit ? get(c, limit) : "1";
+	if (strcmp(value, "1") != 0)
+		check_found(c, CHECK_PIPE_RECIPIENTS, limit, set(c, limit, "1"),
+			"it is %s", *value ? value : "not set");
+	if (time)
+		check_time_limit(c, time, "command_time_limit");
+	free(limit);
+	free(time);
+}
+
+/* The number of pipe services that run lda; each is looked at. */
+static size_t
+check_pipes(struct check *c)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->postfix.service_count; i++) {
+		const struct postconf_service *s = &c->postfix.services[i];
+		char *argv = strcmp(s->command, "pipe") == 0
+				     ? postconf_argument(s, "argv")
+				     : NULL;
+		const char *lda = argv ? check_find_lda(c, argv) : NULL;
+		char *path = lda ? strdup(lda) : NULL;
+
+		if (path) {
+			check_pipe(c, s, path);
+			count++;
+		}
+		free(path);
+		free(argv);
+	}
+	return count;
+}
+
+/* --- both ways
+ * -------------------------------------------------------------------------- */
+
+static void
+check_queue(struct check *c)
+{
+	uint64_t lifetime, longest = c->has_longest ? c->longest : c->a->conf.over_quota;
+	char buf[AMOUNT_SIZE], days[AMOUNT_SIZE];
+
+	if (longest == CONF_DEFER || longest == 0 ||
+		get_time(c, "maximal_queue_lifetime", 'd', &lifetime) ||
+		longest < lifetime)
+		return;
+	amount_show_time((longest / DAY + 1) * DAY, days);
+	check_found(c, CHECK_QUEUE_LIFETIME, "maximal_queue_lifetime",
+		longest > QUEUE_LIFETIME_MAX
+			? "Lower over_quota: Postfix keeps nothing for longer than 100d."
+			: set(c, "maximal_queue_lifetime", days),
+		"it is %s, and over_quota is %s", get(c, "maximal_queue_lifetime"),
+		amount_show_time(longest, buf));
+}
+
+static void
+check_delay_warning(struct check *c)
+{
+	uint64_t delay;
+
+	if ((c->has_longest ? c->longest : c->a->conf.over_quota) == 0 ||
+		get_time(c, "delay_warning_time", 'h', &delay) || delay > 0)
+		return;
+	check_found(c, CHECK_DELAY_WARNING, "delay_warning_time",
+		set(c, "delay_warning_time", "4h"), "it is %s",
+		get(c, "delay_warning_time"));
+}
+
+static void
+check_message_size(struct check *c)
+{
+	uint64_t ours = c->a->conf.message_size_limit, theirs;
+	const char *value = get(c, "message_size_limit");
+
+	if (ours == 0 || amount_count(value, &theirs, NULL) ||
+		(theirs != 0 && theirs <= ours))
+		return;
+	check_found(c, CHECK_MESSAGE_SIZE, "message_size_limit",
+		set(c, "message_size_limit",
+			check_text(c, "%llu", (unsigned long long)ours)),
+		"Postfix's is %s, and that in %s is %llu", value, check_conf_file(c),
+		(unsigned long long)ours);
+}
+
+void
+check_postfix(struct check *c)
+{
+	size_t ways;
+
+	if (!c->has_postfix)
+		return;
+	if (c->command)
+		check_local(c);
+	ways = check_pipes(c) + (c->command != NULL);
+	if (ways == 0)
+		return;
+	check_queue(c);
+	check_delay_warning(c);
+	check_message_size(c);
+}

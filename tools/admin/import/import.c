@@ -1,0 +1,287 @@
+/* What the imports share. */
+#include "import.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int
+import_begin(struct brimadm *a, struct import *i)
+{
+	int status = brimadm_begin(a);
+
+	i->a = a;
+	a->removed = a->large = 1; /* so all of the table is looked at */
+	a->once = 1;
+	if (status)
+		return status;
+	i->old = users_open(a->conf.users_db, &a->why);
+	return i->old ? TOOL_OK : TOOL_CANT;
+}
+
+int
+import_end(struct import *i, int status)
+{
+	users_close(&i->old);
+	if (!status && i->faults)
+		status = brimadm_refuse(i->a, TOOL_USAGE,
+			"%llu line%s can't be imported: nothing is changed", i->faults,
+			i->faults == 1 ? "" : "s");
+	status = brimadm_end(i->a, status);
+	if (!status)
+		tool_warn("%s: %llu, in the table already: %llu, left out: %llu",
+			i->a->option[OPTION_DRY_RUN] ? "to import" : "imported", i->added,
+			i->there, i->left_out);
+	return status;
+}
+
+int
+import_judge(struct import *i, struct input *in, unsigned long line, int status)
+{
+	if (!status)
+		return TOOL_OK;
+	if (status == TOOL_CANT) {
+		struct reason why = i->a->why;
+
+		return brimadm_refuse(
+			i->a, TOOL_CANT, "%s:%lu: %s", in->name, line, why.text);
+	}
+	progress_end(&in->progress);
+	tool_warn("%s:%lu: %s", in->name, line, i->a->why.text);
+	i->faults++;
+	return TOOL_OK;
+}
+
+/* --- records ---------------------------------------------------------------------------
+ */
+
+/* 1 if the table as it is has a record of the key, 0, -1. A domain without fields, as the
+ * first mailbox makes it, is none: it may get fields. */
+static int
+has_record(struct import *i, const char *key)
+{
+	struct record r;
+	int found = users_get(i->old, key, &r, &i->a->why);
+	int bare = found > 0 && r.count == 0 && key[0] == '@';
+
+	if (found > 0)
+		record_clear(&r);
+	return bare ? 0 : found;
+}
+
+static int
+set_fields(struct import *i, struct record *r, const struct import_field *fields)
+{
+	for (; fields->name; fields++)
+		if (fields->value && record_set(r, fields->name, fields->value))
+			return brimadm_refuse(i->a, TOOL_CANT, "no memory");
+	return TOOL_OK;
+}
+
+int
+import_record(struct import *i, const char *address, const struct import_field *fields)
+{
+	char key[ADDRESS_MAX + 1];
+	struct record r = {0};
+	struct reason fault;
+	int there, status;
+
+	if (address_key(key, address, &fault))
+		return brimadm_refuse(
+			i->a, TOOL_USAGE, "\"%.80s\": %.150s", address, fault.text);
+	there = has_record(i, key);
+	if (there) {
+		i->there += there > 0;
+		return there > 0 ? TOOL_OK : TOOL_CANT;
+	}
+	status = record_set_key(&r, key) ? brimadm_refuse(i->a, TOOL_CANT, "no memory")
+					 : set_fields(i, &r, fields);
+	if (!status)
+		status = brimadm_store(i->a, &r);
+	i->added += status == TOOL_OK;
+	record_clear(&r);
+	return status;
+}
+
+int
+import_domain(struct import *i, const char *domain)
+{
+	char text[ADDRESS_MAX + 2], key[ADDRESS_MAX + 1];
+	struct record r;
+	int found;
+
+	snprintf(text, sizeof text, "@%s", domain);
+	if (address_key(key, text, &i->a->why))
+		return TOOL_USAGE;
+	found = users_edit_get(i->a->edit, key, &r, &i->a->why);
+	if (found == 0)
+		return import_record(i, key, (const struct import_field[]){{0}});
+	record_clear(&r);
+	i->there += found > 0;
+	return found > 0 ? TOOL_OK : TOOL_CANT;
+}
+
+/* The path below base=, without two '/' in a row; NULL without memory. */
+static char *
+whole_path(const struct import *i, const char *path)
+{
+	char *whole, *to;
+
+	if (asprintf(&whole, "%s%s%s", i->base ? i->base : "", i->base ? "/" : "", path) <
+		0)
+		return NULL;
+	to = whole;
+	for (const char *p = whole; *p; p++)
+		if (to == whole || *p != '/' || to[-1] != '/')
+			*to++ = *p;
+	*to = '\0';
+	return whole;
+}
+
+int
+import_mailbox(struct import *i, const char *address, const char *path, const char *quota,
+	const char *state)
+{
+	char *whole;
+	int status;
+
+	if (address[0] == '@')
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: one mailbox for a whole domain: add a mailbox and set "
+			"catchall= of the domain",
+			address);
+	if (!i->uid || !i->gid)
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: a mailbox needs the words uid= and gid=", address);
+	if (!i->base && path[0] != '/')
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: the path %.80s needs the word base=", address, path);
+	whole = whole_path(i, path);
+	if (!whole)
+		return brimadm_refuse(i->a, TOOL_CANT, "no memory");
+	status = import_record(i, address,
+		(const struct import_field[]){{"uid", i->uid}, {"gid", i->gid},
+			{"mail", whole}, {"quota", quota}, {"state", state}, {0}});
+	free(whole);
+	return status;
+}
+
+/* The targets with single commas between, in place; how many. */
+static int
+join(char *text)
+{
+	char *to = text;
+	int count = 0;
+
+	for (const char *p = text; *(p += strspn(p, ", \t\r\n"));) {
+		size_t n = strcspn(p, ", \t\r\n");
+
+		if (count++)
+			*to++ = ',';
+		memmove(to, p, n);
+		to += n;
+		p += n;
+	}
+	*to = '\0';
+	return count;
+}
+
+static int
+check_target(struct import *i, const char *address, const char *targets, int count)
+{
+	if (count == 0)
+		return brimadm_refuse(i->a, TOOL_USAGE, "%.100s has no target", address);
+	if (targets[strcspn(targets, "|:\"")])
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: a command, file or quoted address (%.80s) can't be "
+			"carried over",
+			address, targets);
+	if (targets[0] == '@')
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: a whole domain as target (%.80s) can't be carried over: "
+			"name an address",
+			address, targets);
+	if (address[0] == '@' && count > 1)
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: a catch-all with more than one target can't be carried "
+			"over",
+			address);
+	return TOOL_OK;
+}
+
+/* Whether the address is one of the folded targets. */
+static int
+has_itself(const char *address, const char *targets)
+{
+	char key[ADDRESS_MAX + 1];
+	size_t length;
+
+	if (address_key(key, address, NULL))
+		return 0;
+	length = strlen(key);
+	for (const char *p = targets;; p++) {
+		size_t n = strcspn(p, ",");
+
+		if (n == length && memcmp(p, key, n) == 0)
+			return 1;
+		p += n;
+		if (*p == '\0')
+			return 0;
+	}
+}
+
+int
+import_alias(struct import *i, const char *address, const char *targets)
+{
+	char *joined = strdup(targets), *folded = NULL;
+	int count = joined ? join(joined) : 0,
+	    status = joined ? check_target(i, address, joined, count)
+			    : brimadm_refuse(i->a, TOOL_CANT, "no memory");
+
+	if (!status && !(folded = brimadm_fold(i->a, joined)))
+		status = TOOL_USAGE;
+	if (!status && has_itself(address, folded) && count > 1)
+		status = brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s keeps its mail and sends it on (%.100s), which a record "
+			"can't say: leave the line out, and the rest to the MTA",
+			address, folded);
+	else if (!status && has_itself(address, folded))
+		i->left_out++; /* leads to itself: says that the address is one */
+	else if (!status)
+		status = import_record(i, address,
+			(const struct import_field[]){
+				{address[0] == '@' ? "catchall" : "alias", folded}, {0}});
+	free(joined);
+	free(folded);
+	return status;
+}
+
+/* --- words
+ * ------------------------------------------------------------------------------ */
+
+int
+import_words(struct import *i, int argc, char **argv)
+{
+	const struct {
+		const char *name;
+		const char **value;
+	} words[] = {{"uid=", &i->uid}, {"gid=", &i->gid}, {"base=", &i->base}};
+	int left = 0;
+
+	for (int n = 0; n < argc; n++) {
+		const char **value = NULL;
+
+		for (size_t w = 0; w < sizeof words / sizeof *words; w++)
+			if (strncmp(argv[n], words[w].name, strlen(words[w].name)) == 0) {
+				value = words[w].value;
+				*value = argv[n] + strlen(words[w].name);
+			}
+		if (!value)
+			argv[left++] = argv[n];
+	}
+	if (i->base && i->base[0] != '/')
+		return reason_set(&i->a->why, "base=%.100s is no absolute path", i->base);
+	if (left == 0)
+		return reason_set(&i->a->why, "no file is named");
+	return left;
+}

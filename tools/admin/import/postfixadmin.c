@@ -1,0 +1,318 @@
+/*
+ * import-postfixadmin: the tables mailbox, alias and domain of postfixadmin, as CSV (RFC
+ * 4180) with a line of column names, by which the tables are told apart. Passwords are
+ * not read. Quotas are bytes there, as in a record.
+ */
+#include "import.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS_MAX 64
+#define ROW_MAX     (1 << 20) /* bytes; more is a quote that was left open */
+
+/* One row; the cells lie in TEXT. */
+struct row {
+	char *text;
+	size_t length, room;
+	char *cells[COLUMNS_MAX];
+	int count;
+	int open;             /* a quoted cell goes on in the next line */
+	unsigned long number; /* of its first line */
+};
+
+enum column { NAME, PATH, QUOTA, GOTO, ACTIVE, BACKUP, COLUMNS };
+
+struct table {
+	const char *name;
+	const char *columns[COLUMNS]; /* names; NULL: it has none such */
+	int (*import)(struct import *i, char *const cells[COLUMNS]);
+};
+
+/* --- rows
+ * -------------------------------------------------------------------------------- */
+
+/* Adds the line, with its end, to the row's text. */
+static int
+append(struct import *i, struct row *r, const struct input *in)
+{
+	size_t need = r->length + in->length + 2;
+
+	if (need > r->room) {
+		char *grown = realloc(r->text, 2 * need);
+
+		if (!grown) {
+			reason_set(&i->a->why, "no memory");
+			return -1;
+		}
+		r->text = grown;
+		r->room = 2 * need;
+	}
+	memcpy(r->text + r->length, in->line, in->length);
+	r->length += in->length;
+	r->text[r->length++] = '\n';
+	r->text[r->length] = '\0';
+	for (size_t n = 0; n < in->length; n++)
+		r->open ^= in->line[n] == '"';
+	return 0;
+}
+
+/* A row that makes no sense; -2, as next_row has it. */
+static int
+bad_row(struct import *i, const struct input *in, unsigned long line, const char *fault)
+{
+	reason_set(&i->a->why, "%s:%lu: %s", in->name, line, fault);
+	return -2;
+}
+
+static int
+status_of(int more)
+{
+	return more == -2 ? TOOL_USAGE : more < 0 ? TOOL_CANT : TOOL_OK;
+}
+
+/* Reads lines up to the end of a row: 1, 0 at the end, -1 (it can't be read) or -2 (it
+ * makes no sense) with the reason. */
+static int
+next_row(struct import *i, struct input *in, struct row *r)
+{
+	int more;
+
+	r->length = 0;
+	r->open = 0;
+	r->number = in->number + 1;
+	do {
+		more = input_next(i->a, in);
+		if (more > 0 && strlen(in->line) != in->length)
+			return bad_row(i, in, in->number, "a NUL byte");
+		if (more > 0 && append(i, r, in))
+			return -1;
+	} while (more > 0 && r->open && r->length <= ROW_MAX);
+	if (more >= 0 && r->open)
+		return bad_row(i, in, r->number, "a quoted cell has no end");
+	while (more > 0 && r->length && strchr("\r\n", r->text[r->length - 1]))
+		r->text[--r->length] = '\0';
+	return more;
+}
+
+/* Takes one cell off *text, in place; *text is NULL behind the last. */
+static char *
+take_cell(char **text, char delimiter)
+{
+	char *p = *text, *cell = p, *to = p;
+	int quoted = *p == '"';
+
+	if (quoted)
+		p++;
+	while (*p && (quoted || *p != delimiter)) {
+		if (quoted && *p == '"' && *++p != '"')
+			quoted = 0; /* what follows is the delimiter, or the end */
+		else
+			*to++ = *p++;
+	}
+	*text = *p ? p + 1 : NULL;
+	*to = '\0';
+	return cell;
+}
+
+static int
+cut(struct import *i, struct row *r, char delimiter)
+{
+	char *rest = r->text;
+
+	r->count = 0;
+	while (rest && r->count < COLUMNS_MAX)
+		r->cells[r->count++] = take_cell(&rest, delimiter);
+	return rest ? brimadm_refuse(
+			      i->a, TOOL_USAGE, "more than %d columns", COLUMNS_MAX)
+		    : TOOL_OK;
+}
+
+/* --- the tables
+ * -------------------------------------------------------------------------- */
+
+static int
+is_no(const char *cell)
+{
+	return cell && (strcmp(cell, "0") == 0 || strcasecmp(cell, "f") == 0 ||
+			       strcasecmp(cell, "false") == 0);
+}
+
+static int
+import_mailbox_row(struct import *i, char *const cells[COLUMNS])
+{
+	const char *quota = cells[QUOTA];
+	uint64_t bytes = 0;
+
+	/* no limit is 0; what is below is none either */
+	if (quota && (quota[0] == '-' || strcmp(quota, "0") == 0 || quota[0] == '\0'))
+		quota = NULL;
+	if (quota && amount_count(quota, &bytes, NULL))
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: the quota \"%.40s\" is no number of bytes", cells[NAME],
+			quota);
+	if (cells[PATH][0] && cells[PATH][strlen(cells[PATH]) - 1] != '/')
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: %.80s has no / at its end: only Maildirs are delivered "
+			"to",
+			cells[NAME], cells[PATH]);
+	return import_mailbox(i, cells[NAME], cells[PATH], quota,
+		is_no(cells[ACTIVE]) ? "disabled" : NULL);
+}
+
+static int
+import_alias_row(struct import *i, char *const cells[COLUMNS])
+{
+	if (is_no(cells[ACTIVE])) {
+		i->left_out++;
+		return TOOL_OK;
+	}
+	return import_alias(i, cells[NAME], cells[GOTO]);
+}
+
+static int
+import_domain_row(struct import *i, char *const cells[COLUMNS])
+{
+	/* ALL is a row of postfixadmin's own; mail for a backup's domain only passes */
+	if (strcmp(cells[NAME], "ALL") == 0 || (cells[BACKUP] && !is_no(cells[BACKUP]))) {
+		i->left_out++;
+		return TOOL_OK;
+	}
+	if (is_no(cells[ACTIVE]))
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%.80s: a domain that is not active can't be carried over: leave "
+			"out its rows in all tables",
+			cells[NAME]);
+	return import_domain(i, cells[NAME]);
+}
+
+/* The first whose columns are there; QUOTA and ACTIVE need not be. */
+static const struct table tables[] = {
+	{"mailbox",
+		{[NAME] = "username",
+			[PATH] = "maildir",
+			[QUOTA] = "quota",
+			[ACTIVE] = "active"},
+		import_mailbox_row},
+	{"alias", {[NAME] = "address", [GOTO] = "goto", [ACTIVE] = "active"},
+		import_alias_row},
+	{"domain", {[NAME] = "domain", [BACKUP] = "backupmx", [ACTIVE] = "active"},
+		import_domain_row},
+};
+
+/* Which cell of a row is the column; -1. */
+static int
+find_column(const struct row *header, const char *name)
+{
+	for (int n = 0; n < header->count; n++)
+		if (strcasecmp(header->cells[n], name) == 0)
+			return n;
+	return -1;
+}
+
+static const struct table *
+find_table(struct import *i, const struct row *header, int places[COLUMNS])
+{
+	for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+		int whole = 1;
+
+		for (int c = 0; c < COLUMNS; c++) {
+			const char *name = tables[t].columns[c];
+
+			places[c] = name ? find_column(header, name) : -1;
+			whole &= !name || places[c] >= 0 || c == QUOTA || c == ACTIVE;
+		}
+		if (whole)
+			return &tables[t];
+	}
+	brimadm_refuse(i->a, TOOL_USAGE,
+		"the first line must name the columns of postfixadmin's mailbox, alias "
+		"or "
+		"domain");
+	return NULL;
+}
+
+/* --- a file
+ * ------------------------------------------------------------------------------ */
+
+static int
+import_row(struct import *i, const struct table *t, const int places[COLUMNS],
+	const struct row *r, int width)
+{
+	char *cells[COLUMNS];
+
+	if (r->count != width)
+		return brimadm_refuse(i->a, TOOL_USAGE,
+			"%d columns, where the first line has %d", r->count, width);
+	for (int c = 0; c < COLUMNS; c++)
+		cells[c] = places[c] < 0 ? NULL : r->cells[places[c]];
+	return t->import(i, cells);
+}
+
+/* Reads the line of names: the table, and what stands between columns. */
+static const struct table *
+read_header(struct import *i, struct input *in, struct row *r, int places[COLUMNS],
+	char *delimiter, int *status)
+{
+	const struct table *t = NULL;
+	int more = next_row(i, in, r);
+
+	*status = more < 0 ? status_of(more) : TOOL_USAGE;
+	if (more < 0)
+		return NULL;
+	if (more == 0) {
+		brimadm_refuse(i->a, TOOL_USAGE, "%s: it is empty", in->name);
+		return NULL;
+	}
+	if (strncmp(r->text, "\xEF\xBB\xBF", 3) == 0)
+		memmove(r->text, r->text + 3, strlen(r->text) - 2);
+	*delimiter = r->text[strcspn(r->text, ",;\t")];
+	if (*delimiter == '\0')
+		*delimiter = ',';
+	if (cut(i, r, *delimiter) == TOOL_OK)
+		t = find_table(i, r, places);
+	*status = t ? TOOL_OK : input_fault(i->a, in, TOOL_USAGE);
+	return t;
+}
+
+static int
+import_rows(struct import *i, struct input *in)
+{
+	struct row r = {0};
+	char delimiter = ',';
+	int places[COLUMNS] = {0}, more = 0, width, status;
+	const struct table *t = read_header(i, in, &r, places, &delimiter, &status);
+
+	width = r.count;
+	while (t && !status && (more = next_row(i, in, &r)) > 0) {
+		if (r.length == 0)
+			continue;
+		status = cut(i, &r, delimiter);
+		if (!status)
+			status = import_row(i, t, places, &r, width);
+		status = import_judge(i, in, r.number, status);
+	}
+	free(r.text);
+	return more < 0 ? status_of(more) : status;
+}
+
+int
+brimadm_import_postfixadmin(struct brimadm *a, int argc, char **argv)
+{
+	struct import i = {.a = a};
+	int status, files = import_words(&i, argc, argv);
+
+	if (files < 0)
+		return tool_fail(TOOL_USAGE, "%s", a->why.text);
+	status = import_begin(a, &i);
+	for (int n = 0; n < files && !status; n++) {
+		struct input in;
+
+		status = input_open(a, &in, 1, &argv[n]);
+		if (!status)
+			status = import_rows(&i, &in);
+		input_close(&in);
+	}
+	return import_end(&i, status);
+}
