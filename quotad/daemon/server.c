@@ -10,13 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "keeping.h"
 #include "log.h"
+#include "looks.h"
 #include "protocol/line.h"
-#include "record.h"
 #include "scanner/recount_schedule.h"
 #include "wire/connection.h"
 
-#define BOOT_ID   "/proc/sys/kernel/random/boot_id"
 #define LOOK_MS   250 /* at the user table */
 #define SECOND_MS 1000
 #define SWEEP_MS  5000
@@ -47,130 +47,12 @@ server_rules(const struct conf *c, struct ledger_rules *rules)
 	rules->recheck_per_cent = c->recheck_above;
 }
 
-/* --- looks at mailboxes ----------------------------------------------------------- */
-
-/* A look that can't even begin; the ledger is told in the next pass, since it must not
- * hear the end of a count before it has begun. */
-struct failure {
-	struct failure *next;
-	struct account *account;
-	int probe;
-	struct reason why;
-};
-
-static void
-fail_later(struct server *v, struct account *a, int probe, const struct reason *why)
-{
-	struct failure *f = calloc(1, sizeof *f);
-
-	if (f == NULL) {
-		server_fail(v, "no memory");
-		return;
-	}
-	f->account = a;
-	f->probe = probe;
-	f->why = *why;
-	f->next = v->failures;
-	v->failures = f;
-}
-
-static void
-tell_failures(struct server *v)
-{
-	struct failure *f = v->failures, *next;
-
-	v->failures = NULL;
-	for (; f != NULL; f = next) {
-		const struct ledger_count c = {.failed = 1, .text = f->why.text};
-
-		next = f->next;
-		if (f->probe)
-			ledger_probed(v->ledger, f->account, 0, 1);
-		else
-			ledger_counted(v->ledger, f->account, &c);
-		free(f);
-	}
-}
-
-/* The mailbox's place by its record, which the caller clears. */
-static int
-find_place(struct server *v, const char *key, struct record *record, struct reason *why)
-{
-	struct users *users = table_users(v->table);
-	int found;
-
-	memset(record, 0, sizeof *record);
-	if (users == NULL)
-		return reason_set(why, "no user table could be read yet");
-	found = users_get(users, key, record, why);
-	if (found == -1)
-		return -1;
-	if (found == 0 || record_get(record, "mail") == NULL)
-		return reason_set(why, "%.80s is not in the user table", key);
-	return 0;
-}
-
-static void
-start_look(struct server *v, struct account *a, int thorough, int probe)
-{
-	struct scanner_job job = {.account = a, .thorough = thorough};
-	struct record record;
-	struct reason why;
-
-	if (find_place(v, ledger_name(a), &record, &why) == -1) {
-		fail_later(v, a, probe, &why);
-	} else {
-		job.path = record_get(&record, "mail");
-		job.ignore = v->conf.quota_ignore;
-		(probe ? scanner_probe : scanner_count)(v->scanner, &job);
-	}
-	record_clear(&record);
-}
-
 /* --- the ledger's neighbours ------------------------------------------------------ */
 
 static void
 call_answer(void *arg, void *cookie, const struct ledger_answer *answer)
 {
 	requests_answered(arg, cookie, answer);
-}
-
-static void
-call_count(void *arg, struct account *a, int thorough)
-{
-	start_look(arg, a, thorough, 0);
-}
-
-static void
-call_probe(void *arg, struct account *a)
-{
-	start_look(arg, a, 0, 1);
-}
-
-/* usage_open loads the ledger before there is a store to save to. */
-static int
-call_save_account(void *arg, struct account *a)
-{
-	struct server *v = arg;
-
-	return v->usage == NULL ? 0 : usage_save_account(v->usage, a);
-}
-
-static int
-call_save_ticket(void *arg, struct account *a, const char *name, uint64_t bytes)
-{
-	struct server *v = arg;
-
-	return v->usage == NULL ? 0 : usage_save_ticket(v->usage, a, name, bytes);
-}
-
-static void
-call_remove_ticket(void *arg, struct account *a, const char *name)
-{
-	struct server *v = arg;
-
-	if (v->usage != NULL)
-		usage_remove_ticket(v->usage, a, name);
 }
 
 static void
@@ -183,11 +65,11 @@ call_corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 
 static const struct ledger_calls calls = {
 	.answer = call_answer,
-	.count = call_count,
-	.probe = call_probe,
-	.save_account = call_save_account,
-	.save_ticket = call_save_ticket,
-	.remove_ticket = call_remove_ticket,
+	.count = looks_count,
+	.probe = looks_probe,
+	.save_account = keeping_save_account,
+	.save_ticket = keeping_save_ticket,
+	.remove_ticket = keeping_remove_ticket,
 	.corrected = call_corrected,
 };
 
@@ -391,7 +273,7 @@ finish_pass(struct server *v)
 {
 	int committed;
 
-	tell_failures(v);
+	looks_tell_failures(v);
 	sessions_work(v->sessions);
 	settle(v);
 	wait_for_ledger(v, ledger_tick(v->ledger, server_now()));
@@ -426,42 +308,15 @@ server_run(struct server *v)
 /* --- life ------------------------------------------------------------------------- */
 
 static int
-read_boot(char boot[64], struct reason *why)
-{
-	FILE *file = fopen(BOOT_ID, "re");
-
-	if (file == NULL)
-		return reason_errno(why, "%s", BOOT_ID);
-	if (fgets(boot, 64, file) == NULL)
-		boot[0] = '\0';
-	boot[strcspn(boot, "\n")] = '\0';
-	fclose(file);
-	return boot[0] == '\0' ? reason_set(why, "%s is empty", BOOT_ID) : 0;
-}
-
-static int
 open_ledger(struct server *v, const char *run_dir, struct reason *why)
 {
-	enum usage_start start = USAGE_UNSURE;
 	struct ledger_rules rules;
-	char boot[64];
 
 	server_rules(&v->conf, &rules);
-	if (read_boot(boot, why) == -1)
-		return -1;
 	v->ledger = ledger_new(&calls, v, &rules, v->started_ms);
 	if (v->ledger == NULL)
 		return reason_set(why, "no memory");
-	v->usage = usage_open(v->conf.usage_dir, run_dir, boot, v->ledger, &start, why);
-	if (v->usage == NULL)
-		return -1;
-	if (start == USAGE_UNSURE) {
-		log_warning("tickets of an earlier quotad may be lost: no room is "
-			    "promised for %" PRIu64 " s",
-			v->conf.deadline);
-		ledger_hold(v->ledger);
-	}
-	return 0;
+	return keeping_open(v, run_dir, why);
 }
 
 static int
@@ -507,17 +362,6 @@ server_open(struct server *v, const char *run_dir, struct reason *why)
 	return 0;
 }
 
-static void
-free_failures(struct server *v)
-{
-	struct failure *next;
-
-	for (; v->failures != NULL; v->failures = next) {
-		next = v->failures->next;
-		free(v->failures);
-	}
-}
-
 /* The scanner, which holds events of the loop, has been stopped, and the listener
  * closed. */
 void
@@ -527,7 +371,7 @@ server_close(struct server *v)
 	round_free(&v->round);
 	table_free(&v->table);
 	usage_close(&v->usage);
-	free_failures(v);
+	looks_free(v);
 	ledger_free(&v->ledger);
 	peers_free(&v->peers);
 	for (size_t i = 0; i < SERVER_EVENTS; i++)
