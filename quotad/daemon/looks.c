@@ -105,3 +105,13 @@ looks_probe(void *server, struct account *a)
 {
 	start_look(server, a, 0, 1);
 }
+
+void
+looks_recount(void *server, const char *mailbox)
+{
+	struct server *v = server;
+	struct account *a = ledger_account(v->ledger, mailbox);
+
+	if (a != NULL)
+		ledger_recount(v->ledger, a, 1);
+}

@@ -14,6 +14,9 @@ struct server;
 void looks_count(void *server, struct account *a, int thorough);
 void looks_probe(void *server, struct account *a);
 
+/* A look file by file that nobody waits for, as recount_schedule calls for it. */
+void looks_recount(void *server, const char *mailbox);
+
 /* Tells the ledger of looks that could not begin: in each pass. */
 void looks_tell_failures(struct server *v);
 

@@ -119,6 +119,7 @@ reload(int fd, short what, void *arg)
 	v->conf = new;
 	server_rules(&v->conf, &rules);
 	ledger_set_rules(v->ledger, &rules);
+	recount_schedule_set(v->schedule, v->conf.recount_every);
 	log_info("settings read again");
 }
 
@@ -326,9 +327,10 @@ open_rooms(struct server *v)
 	v->sessions = sessions_new(v);
 	if (v->peers == NULL || v->sessions == NULL)
 		return -1;
-	v->round = round_new(v);
-	if (v->round == NULL || peers_configure(v->peers, &v->conf) == -1)
+	v->schedule = recount_schedule_new(v->base, v->table, looks_recount, v);
+	if (v->schedule == NULL || peers_configure(v->peers, &v->conf) == -1)
 		return -1;
+	recount_schedule_set(v->schedule, v->conf.recount_every);
 	return add_events(v);
 }
 
@@ -368,7 +370,7 @@ void
 server_close(struct server *v)
 {
 	sessions_free(&v->sessions);
-	round_free(&v->round);
+	recount_schedule_free(&v->schedule);
 	table_free(&v->table);
 	usage_close(&v->usage);
 	looks_free(v);

@@ -28,7 +28,7 @@
 #define SERVER_EVENTS  8            /* signals and timers */
 
 struct sessions;
-struct round;
+struct recount_schedule;
 struct failure;
 
 struct server {
@@ -46,7 +46,7 @@ struct server {
 	struct table *table;
 	struct peers *peers;
 	struct sessions *sessions;
-	struct round *round;
+	struct recount_schedule *schedule;
 	struct failure *failures; /* of looks that could not begin */
 	struct event *events[SERVER_EVENTS];
 	uint64_t started_ms;

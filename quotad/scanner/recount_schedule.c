@@ -1,6 +1,7 @@
 /* The slow round: how many mailboxes there are is known once a round has gone through. */
 #include "recount_schedule.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,11 @@
 #define LEAST_STEP_MS  20
 #define EMPTY_STEP_MS  60000 /* after a round without any mailbox */
 
-struct round {
-	struct server *server;
+struct recount_schedule {
+	struct table *table;
+	uint64_t every_s; /* once for each mailbox in so long */
+	void (*recount)(void *arg, const char *mailbox);
+	void *arg;
 	struct event *timer;
 	uint64_t mailboxes; /* seen in this round so far */
 	uint64_t step_ms;
@@ -23,9 +27,9 @@ struct round {
 };
 
 static uint64_t
-step_for(uint64_t mailboxes, uint64_t recount_every)
+step_for(uint64_t mailboxes, uint64_t every_s)
 {
-	uint64_t ms = mailboxes ? recount_every * 1000 / mailboxes : EMPTY_STEP_MS;
+	uint64_t ms = mailboxes ? every_s * 1000 / mailboxes : EMPTY_STEP_MS;
 
 	return ms < LEAST_STEP_MS ? LEAST_STEP_MS : ms;
 }
@@ -34,7 +38,7 @@ step_for(uint64_t mailboxes, uint64_t recount_every)
 static int
 find_next(void *arg, const struct record *record)
 {
-	struct round *r = arg;
+	struct recount_schedule *r = arg;
 
 	snprintf(r->key, sizeof r->key, "%s", record->key);
 	r->found = mailbox_kind_of(record) == MAILBOX_KIND_MAILBOX;
@@ -42,20 +46,9 @@ find_next(void *arg, const struct record *record)
 }
 
 static void
-count_found(struct round *r)
+begin_again(struct recount_schedule *r)
 {
-	struct ledger *l = r->server->ledger;
-	struct account *a = ledger_account(l, r->key);
-
-	r->mailboxes++;
-	if (a != NULL)
-		ledger_recount(l, a, 1);
-}
-
-static void
-begin_again(struct round *r)
-{
-	r->step_ms = step_for(r->mailboxes, r->server->conf.recount_every);
+	r->step_ms = step_for(r->mailboxes, r->every_s);
 	r->mailboxes = 0;
 	r->key[0] = '\0';
 }
@@ -64,8 +57,8 @@ begin_again(struct round *r)
 static void
 step(int fd, short what, void *arg)
 {
-	struct round *r = arg;
-	struct users *users = table_users(r->server->table);
+	struct recount_schedule *r = arg;
+	struct users *users = table_users(r->table);
 	struct reason why;
 	struct timeval wait;
 	int more = -1;
@@ -77,33 +70,44 @@ step(int fd, short what, void *arg)
 		more = users_each(users, r->key, find_next, r, &why);
 	if (users != NULL && more == -1)
 		log_warning("the slow round can't go on: %s", why.text);
-	if (r->found)
-		count_found(r);
-	else if (more == 0)
+	if (r->found) {
+		r->mailboxes++;
+		r->recount(r->arg, r->key);
+	} else if (more == 0) {
 		begin_again(r);
+	}
 	wait.tv_sec = (time_t)(r->step_ms / 1000);
 	wait.tv_usec = (suseconds_t)(r->step_ms % 1000 * 1000);
 	event_add(r->timer, &wait);
 }
 
-struct round *
-round_new(struct server *v)
+struct recount_schedule *
+recount_schedule_new(struct event_base *base, struct table *table,
+	void (*recount)(void *arg, const char *mailbox), void *arg)
 {
 	const struct timeval first = {.tv_sec = FIRST_STEP_MS / 1000};
-	struct round *r = calloc(1, sizeof *r);
+	struct recount_schedule *r = calloc(1, sizeof *r);
 
 	if (r == NULL)
 		return NULL;
-	r->server = v;
+	r->table = table;
+	r->recount = recount;
+	r->arg = arg;
 	r->step_ms = FIRST_STEP_MS;
-	r->timer = evtimer_new(v->base, step, r);
+	r->timer = evtimer_new(base, step, r);
 	if (r->timer == NULL || event_add(r->timer, &first) == -1)
-		round_free(&r);
+		recount_schedule_free(&r);
 	return r;
 }
 
 void
-round_free(struct round **r)
+recount_schedule_set(struct recount_schedule *r, uint64_t every_s)
+{
+	r->every_s = every_s;
+}
+
+void
+recount_schedule_free(struct recount_schedule **r)
 {
 	if (*r == NULL)
 		return;

@@ -3,13 +3,24 @@
  * recount_every, so that no error in a number stays. One mailbox a step, the steps spread
  * over the time.
  */
-#ifndef QUOTAD_ROUND_H
-#define QUOTAD_ROUND_H
+#ifndef QUOTAD_RECOUNT_SCHEDULE_H
+#define QUOTAD_RECOUNT_SCHEDULE_H
 
-#include "daemon/server.h"
+#include <event2/event.h>
+#include <stdint.h>
 
-/* Begins; NULL without memory. */
-struct round *round_new(struct server *v);
-void round_free(struct round **r);
+#include "users_reload.h"
+
+struct recount_schedule;
+
+/* Begins; RECOUNT is called with each mailbox when it is its turn. NULL without memory.
+ */
+struct recount_schedule *recount_schedule_new(struct event_base *base,
+	struct table *table, void (*recount)(void *arg, const char *mailbox), void *arg);
+
+/* How long a round takes, in seconds: it holds from the next round on. */
+void recount_schedule_set(struct recount_schedule *r, uint64_t every_s);
+
+void recount_schedule_free(struct recount_schedule **r);
 
 #endif
