@@ -4,24 +4,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 #include "process/emergency.h"
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void
 delivery_init(struct delivery *d)
 {
-	d->started_ms = now_ms();
+	d->started_ms = clock_now_ms();
 	d->conf.deadline = DELIVERY_SECONDS;
 	message_init(&d->message, 0);
 	store_init(&d->store);
@@ -31,10 +22,9 @@ delivery_init(struct delivery *d)
 uint64_t
 delivery_time_left(const struct delivery *d)
 {
-	int64_t end = d->started_ms + (int64_t)d->conf.deadline * 1000,
-		left = end - now_ms();
+	uint64_t passed = (clock_now_ms() - d->started_ms + 999) / 1000;
 
-	return left > 1000 ? (uint64_t)left / 1000 : 1;
+	return d->conf.deadline > passed ? d->conf.deadline - passed : 1;
 }
 
 int
@@ -85,10 +75,10 @@ delivery_log(const struct delivery *d, const struct outcome *o)
 	char *mailbox = log_value(d->mailbox.key);
 
 	log_info("recipient=%s mailbox=%s sender=<%s> bytes=%" PRIu64
-		 " verdict=%s code=%s ticket=%" PRIu64 " name=%s ms=%" PRId64 "%s%s%s",
+		 " verdict=%s code=%s ticket=%" PRIu64 " name=%s ms=%" PRIu64 "%s%s%s",
 		recipient ? recipient : "", mailbox ? mailbox : "", sender ? sender : "",
 		d->store.bytes, verdict_name(o->verdict), verdict_code(o->verdict),
-		d->quota.ticket, d->store.name, now_ms() - d->started_ms,
+		d->quota.ticket, d->store.name, clock_now_ms() - d->started_ms,
 		o->verdict == VERDICT_DELIVERED ? "" : " reason=\"",
 		o->verdict == VERDICT_DELIVERED ? "" : o->text,
 		o->verdict == VERDICT_DELIVERED ? "" : "\"");

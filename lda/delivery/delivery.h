@@ -18,7 +18,7 @@
 
 struct delivery {
 	const char *conf_file; /* NULL for the usual one */
-	int64_t started_ms;    /* of the monotonic clock */
+	uint64_t started_ms;   /* of the monotonic clock */
 	struct recipient recipient;
 	struct conf conf;
 	struct mailbox mailbox;

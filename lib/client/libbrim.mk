@@ -5,7 +5,7 @@ LIBDIR     = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
 
 PUBLIC         = $B/public
-PUBLIC_ROOMS   = quota_client reason record amount verdict privileges_user
+PUBLIC_ROOMS   = quota_client reason record amount verdict privileges_user clock
 PUBLIC_HEADERS = $(addprefix include/,brim.h quota_client.h reason.h record.h amount.h verdict.h)
 # What other programs see; what is not named so is nobody's but the library's.
 PUBLIC_NAMES   = quota record reason amount verdict outcome

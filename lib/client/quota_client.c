@@ -14,30 +14,22 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "privileges.h"
 
 #define BACKLOG_PAUSE_MS 5 /* a full backlog can't be polled for */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Waits for the events until END; -1 with errno, ETIMEDOUT where the time is over. */
 static int
-wait_for(int fd, short events, int64_t end)
+wait_for(int fd, short events, uint64_t end)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	int64_t left;
+	uint64_t now;
 	int n;
 
 	do {
-		left = end - now_ms();
-		n = poll(&p, 1, left > 0 ? (int)left : 0);
+		now = clock_now_ms();
+		n = poll(&p, 1, end > now ? (int)(end - now) : 0);
 	} while (n < 0 && errno == EINTR);
 	if (n == 0)
 		errno = ETIMEDOUT;
@@ -45,12 +37,12 @@ wait_for(int fd, short events, int64_t end)
 }
 
 static int
-connect_by(int fd, const struct sockaddr_un *to, int64_t end)
+connect_by(int fd, const struct sockaddr_un *to, uint64_t end)
 {
 	while (connect(fd, (const struct sockaddr *)to, sizeof *to)) {
 		if (errno != EAGAIN && errno != EINTR)
 			return -1;
-		if (now_ms() >= end) {
+		if (clock_now_ms() >= end) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
@@ -82,7 +74,7 @@ check_peer(int fd, const char *daemon_user, struct reason *why)
 static int
 open_socket(struct quota_client *q, const struct sockaddr_un *to, struct reason *why)
 {
-	int64_t end = now_ms() + q->timeout_ms;
+	uint64_t end = clock_now_ms() + (uint64_t)q->timeout_ms;
 
 	q->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (q->fd < 0)
@@ -132,7 +124,7 @@ has_odd_byte(const char *line, size_t length)
 static int
 send_all(struct quota_client *q, const char *line, size_t length, struct reason *why)
 {
-	int64_t end = now_ms() + q->timeout_ms;
+	uint64_t end = clock_now_ms() + (uint64_t)q->timeout_ms;
 	ssize_t n;
 
 	while (length) {
@@ -186,7 +178,7 @@ quota_send(struct quota_client *q, struct reason *why, const char *format, ...)
 }
 
 static int
-read_more(struct quota_client *q, int64_t end, struct reason *why)
+read_more(struct quota_client *q, uint64_t end, struct reason *why)
 {
 	ssize_t n;
 
@@ -214,7 +206,7 @@ read_more(struct quota_client *q, int64_t end, struct reason *why)
 static char *
 read_line(struct quota_client *q, struct reason *why)
 {
-	int64_t end = now_ms() + q->timeout_ms;
+	uint64_t end = clock_now_ms() + (uint64_t)q->timeout_ms;
 	char *line, *stop;
 
 	for (;;) {
