@@ -13,41 +13,41 @@
 
 #define EMPTY_LEAVES_MAX 8 /* in a row; libdb frees a leaf with its last key */
 
-struct look {
+struct lookup {
 	const struct users *u;
-	struct users_page *p;
+	struct btree_page *p;
 	const uint8_t *key;
 	size_t size;
 	struct reason *why;
 };
 
 /* What happened on the way to the place; FOUND means only that it was reached. */
-static enum users_look
-compare_at(const struct look *l, size_t index, int *order)
+static enum btree_result
+compare_at(const struct lookup *l, size_t index, int *order)
 {
-	struct users_item item;
+	struct btree_item item;
 
-	if (users_page_item(l->u, l->p, index, &item, l->why))
-		return USERS_LOOK_DAMAGED;
-	if (item.type != USERS_PLAIN)
-		return USERS_LOOK_UNUSUAL;
-	*order = users_page_order(&item, l->key, l->size);
-	return USERS_LOOK_FOUND;
+	if (btree_page_item(l->u, l->p, index, &item, l->why))
+		return BTREE_DAMAGED;
+	if (item.type != BTREE_ITEM_PLAIN)
+		return BTREE_UNUSUAL;
+	*order = btree_page_order(&item, l->key, l->size);
+	return BTREE_FOUND;
 }
 
 /* The first place from LOW on, in steps of STEP, whose item is at or (ABOVE) above the
  * key; entries if there is none. */
-static enum users_look
-search(const struct look *l, size_t low, size_t step, int above, size_t *place)
+static enum btree_result
+search(const struct lookup *l, size_t low, size_t step, int above, size_t *place)
 {
 	size_t end = l->p->entries;
 
 	while (low < end) {
 		size_t middle = low + (end - low) / step / 2 * step;
 		int order = 0;
-		enum users_look result = compare_at(l, middle, &order);
+		enum btree_result result = compare_at(l, middle, &order);
 
-		if (result != USERS_LOOK_FOUND)
+		if (result != BTREE_FOUND)
 			return result;
 		if (order < 0 || (order == 0 && above))
 			low = middle + step;
@@ -55,99 +55,99 @@ search(const struct look *l, size_t low, size_t step, int above, size_t *place)
 			end = middle;
 	}
 	*place = low;
-	return USERS_LOOK_FOUND;
+	return BTREE_FOUND;
 }
 
 static int
-read_level(const struct look *l, uint32_t number, int level)
+read_level(const struct lookup *l, uint32_t number, int level)
 {
-	return users_page_read(l->u, number, l->p, l->why) ||
-			       users_page_check(l->u, l->p, level, l->why)
+	return btree_page_read(l->u, number, l->p, l->why) ||
+			       btree_page_check(l->u, l->p, level, l->why)
 		       ? -1
 		       : 0;
 }
 
 /* From a branch to the child whose keys the key is among. The first child's separator
  * means nothing. */
-static enum users_look
-descend(const struct look *l)
+static enum btree_result
+descend(const struct lookup *l)
 {
-	struct users_item separator;
+	struct btree_item separator;
 	size_t above;
-	enum users_look result = search(l, 1, 1, 1, &above);
+	enum btree_result result = search(l, 1, 1, 1, &above);
 
-	if (result != USERS_LOOK_FOUND)
+	if (result != BTREE_FOUND)
 		return result;
-	if (users_page_item(l->u, l->p, above - 1, &separator, l->why) ||
+	if (btree_page_item(l->u, l->p, above - 1, &separator, l->why) ||
 		read_level(l, separator.child, l->p->level - 1))
-		return USERS_LOOK_DAMAGED;
-	return USERS_LOOK_FOUND;
+		return BTREE_DAMAGED;
+	return BTREE_FOUND;
 }
 
-static enum users_look
-reach_leaf(const struct look *l)
+static enum btree_result
+reach_leaf(const struct lookup *l)
 {
-	enum users_look result = USERS_LOOK_FOUND;
+	enum btree_result result = BTREE_FOUND;
 
 	if (read_level(l, l->u->root, 0))
-		return USERS_LOOK_DAMAGED;
-	while (result == USERS_LOOK_FOUND && l->p->type == USERS_BRANCH)
+		return BTREE_DAMAGED;
+	while (result == BTREE_FOUND && l->p->type == BTREE_PAGE_BRANCH)
 		result = descend(l);
 	return result;
 }
 
 /* To the leaf after this one, whose keys are all below the one that is looked for. */
 static int
-next_leaf(const struct look *l)
+next_leaf(const struct lookup *l)
 {
 	uint32_t here = l->p->number, next = l->p->next;
 
 	if (next == 0)
-		return reason_set(l->why, "%s: damaged: its last key is not to be found",
-			l->u->path);
+		return reason_set(
+			l->why, "%s: damaged: its last key is missing", l->u->path);
 	if (read_level(l, next, 1))
 		return -1;
 	return l->p->previous == here
 		       ? 0
-		       : users_page_damaged(
+		       : btree_page_damaged(
 				 l->u, next, "is not its neighbours' neighbour", l->why);
 }
 
 /* The first key at or above the one that is looked for; it may be a leaf further on. */
-static enum users_look
-reach_key(const struct look *l, size_t *place)
+static enum btree_result
+reach_key(const struct lookup *l, size_t *place)
 {
-	enum users_look result = reach_leaf(l);
+	enum btree_result result = reach_leaf(l);
 
-	for (int i = 0; result == USERS_LOOK_FOUND && i < EMPTY_LEAVES_MAX; i++) {
+	for (int i = 0; result == BTREE_FOUND && i < EMPTY_LEAVES_MAX; i++) {
 		result = search(l, 0, 2, 0, place);
-		if (result != USERS_LOOK_FOUND || *place < l->p->entries)
+		if (result != BTREE_FOUND || *place < l->p->entries)
 			return result;
 		if (next_leaf(l))
-			return USERS_LOOK_DAMAGED;
+			return BTREE_DAMAGED;
 	}
-	return result == USERS_LOOK_FOUND ? USERS_LOOK_UNUSUAL : result;
+	return result == BTREE_FOUND ? BTREE_UNUSUAL : result;
 }
 
-enum users_look
-users_look(const struct users *u, const char *key, struct users_page *p,
-	struct users_item *value, struct reason *why)
+enum btree_result
+btree_get(const struct users *u, const char *key, struct btree_page *p,
+	struct btree_item *value, struct reason *why)
 {
-	struct look l = {u, p, (const uint8_t *)key, strlen(key), why};
+	struct lookup l = {u, p, (const uint8_t *)key, strlen(key), why};
 	size_t place = 0;
 	int order = 0;
-	enum users_look result = reach_key(&l, &place);
+	enum btree_result result = reach_key(&l, &place);
 
-	if (result == USERS_LOOK_FOUND)
+	if (result == BTREE_FOUND)
 		result = compare_at(&l, place, &order);
-	if (result != USERS_LOOK_FOUND)
+	if (result != BTREE_FOUND)
 		return result;
-	if (users_page_item(u, p, place + 1, value, why))
-		return USERS_LOOK_DAMAGED;
+	if (btree_page_item(u, p, place + 1, value, why))
+		return BTREE_DAMAGED;
 	/* one that is deleted and still there proves nothing, nor does it hide another */
-	if (value->type & USERS_DELETED)
-		return USERS_LOOK_UNUSUAL;
+	if (value->type & BTREE_ITEM_DELETED)
+		return BTREE_UNUSUAL;
 	if (order)
-		return USERS_LOOK_ABSENT;
-	return value->type == USERS_PLAIN ? USERS_LOOK_FOUND : USERS_LOOK_UNUSUAL;
+		return BTREE_ABSENT;
+	return value->type == BTREE_ITEM_PLAIN ? BTREE_FOUND : BTREE_UNUSUAL;
 }

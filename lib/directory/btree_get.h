@@ -1,18 +1,18 @@
 /* A look-up in the user table without libdb, for a process that does two or three. */
-#ifndef BRIM_USERS_LOOK_H
-#define BRIM_USERS_LOOK_H
+#ifndef BRIM_BTREE_GET_H
+#define BRIM_BTREE_GET_H
 
 #include "btree_page.h"
 
-enum users_look {
-	USERS_LOOK_DAMAGED = -1, /* with the reason */
-	USERS_LOOK_ABSENT,       /* the key above it was seen */
-	USERS_LOOK_FOUND,
-	USERS_LOOK_UNUSUAL, /* what libdb alone knows how to read was on the way */
+enum btree_result {
+	BTREE_DAMAGED = -1, /* with the reason */
+	BTREE_ABSENT,       /* the key above it was seen */
+	BTREE_FOUND,
+	BTREE_UNUSUAL, /* what libdb alone knows how to read was on the way */
 };
 
 /* Finds KEY; its VALUE lies in P. */
-enum users_look users_look(const struct users *u, const char *key, struct users_page *p,
-	struct users_item *value, struct reason *why);
+enum btree_result btree_get(const struct users *u, const char *key, struct btree_page *p,
+	struct btree_item *value, struct reason *why);
 
 #endif

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE        USERS_PAGE_SIZE
+#define PAGE        BTREE_PAGE_SIZE
 #define SUM_AT      28
 #define ITEMS_AT    32 /* offsets of the items, two bytes each */
 #define LANES       16
@@ -12,7 +12,7 @@
 #define CHILD_AT    4
 
 int
-users_page_damaged(
+btree_page_damaged(
 	const struct users *u, uint32_t number, const char *what, struct reason *why)
 {
 	return reason_set(why, "%s: damaged: page %u %s", u->path, number, what);
@@ -21,7 +21,7 @@ users_page_damaged(
 /* libdb's sum is h = 33 * h + byte over the page. It's taken here in lanes that need not
  * wait for one another, each with every 16th byte, and put together in the end. */
 uint32_t
-users_page_sum(const uint8_t *bytes, size_t size)
+btree_page_sum(const uint8_t *bytes, size_t size)
 {
 	static const uint32_t step = 0x92d9e201; /* 33 to the 16th */
 	uint32_t lane[LANES] = {0}, sum = 0;
@@ -35,7 +35,7 @@ users_page_sum(const uint8_t *bytes, size_t size)
 }
 
 static void
-take_apart(struct users_page *p)
+take_apart(struct btree_page *p)
 {
 	memcpy(&p->number, p->bytes + 8, 4);
 	memcpy(&p->previous, p->bytes + 12, 4);
@@ -48,66 +48,66 @@ take_apart(struct users_page *p)
 }
 
 int
-users_page_read(
-	const struct users *u, uint32_t number, struct users_page *p, struct reason *why)
+btree_page_read(
+	const struct users *u, uint32_t number, struct btree_page *p, struct reason *why)
 {
 	ssize_t n = pread(u->fd, p->bytes, PAGE, (off_t)number * PAGE);
 
 	if (n < 0)
 		return reason_errno(why, "%s: read", u->path);
 	if (n != PAGE)
-		return users_page_damaged(u, number, "is cut off", why);
+		return btree_page_damaged(u, number, "is cut off", why);
 	take_apart(p);
 	if (p->number != number)
-		return users_page_damaged(u, number, "is not itself", why);
-	if (p->sum != users_page_sum(p->bytes, PAGE))
-		return users_page_damaged(u, number, "has a wrong checksum", why);
+		return btree_page_damaged(u, number, "is not itself", why);
+	if (p->sum != btree_page_sum(p->bytes, PAGE))
+		return btree_page_damaged(u, number, "has a wrong checksum", why);
 	return 0;
 }
 
 int
-users_page_check(
-	const struct users *u, const struct users_page *p, int level, struct reason *why)
+btree_page_check(
+	const struct users *u, const struct btree_page *p, int level, struct reason *why)
 {
 	if (ITEMS_AT + 2 * (size_t)p->entries > PAGE)
-		return users_page_damaged(u, p->number, "has more items than fit", why);
-	if ((level && p->level != level) || p->level > USERS_TREE_MAX ||
-		p->type != (p->level == 1 ? USERS_LEAF : USERS_BRANCH))
-		return users_page_damaged(u, p->number, "is not of its level", why);
-	if (p->type == USERS_BRANCH && p->entries == 0)
-		return users_page_damaged(u, p->number, "leads nowhere", why);
-	if (p->type == USERS_LEAF && p->entries % 2)
-		return users_page_damaged(u, p->number, "has a key without a value", why);
+		return btree_page_damaged(u, p->number, "has more items than fit", why);
+	if ((level && p->level != level) || p->level > BTREE_LEVELS_MAX ||
+		p->type != (p->level == 1 ? BTREE_PAGE_LEAF : BTREE_PAGE_BRANCH))
+		return btree_page_damaged(u, p->number, "is not of its level", why);
+	if (p->type == BTREE_PAGE_BRANCH && p->entries == 0)
+		return btree_page_damaged(u, p->number, "leads nowhere", why);
+	if (p->type == BTREE_PAGE_LEAF && p->entries % 2)
+		return btree_page_damaged(u, p->number, "has a key without a value", why);
 	return 0;
 }
 
 int
-users_page_item(const struct users *u, const struct users_page *p, size_t index,
-	struct users_item *item, struct reason *why)
+btree_page_item(const struct users *u, const struct btree_page *p, size_t index,
+	struct btree_item *item, struct reason *why)
 {
-	size_t head = p->type == USERS_BRANCH ? BRANCH_HEAD : LEAF_HEAD;
+	size_t head = p->type == BTREE_PAGE_BRANCH ? BRANCH_HEAD : LEAF_HEAD;
 	uint16_t at;
 
 	memcpy(&at, p->bytes + ITEMS_AT + 2 * index, 2);
 	if (at < ITEMS_AT + 2 * (size_t)p->entries || at + head > PAGE)
-		return users_page_damaged(
+		return btree_page_damaged(
 			u, p->number, "has an item that lies outside", why);
 	memcpy(&item->size, p->bytes + at, 2);
 	item->type = p->bytes[at + 2];
 	item->data = p->bytes + at + head;
 	item->child = 0;
-	if (p->type == USERS_BRANCH)
+	if (p->type == BTREE_PAGE_BRANCH)
 		memcpy(&item->child, p->bytes + at + CHILD_AT, 4);
-	if ((item->type & ~USERS_DELETED) == USERS_LONG)
+	if ((item->type & ~BTREE_ITEM_DELETED) == BTREE_ITEM_LONG)
 		item->size = 0;
 	if (at + head + item->size > PAGE)
-		return users_page_damaged(
+		return btree_page_damaged(
 			u, p->number, "has an item that lies outside", why);
 	return 0;
 }
 
 int
-users_page_order(const struct users_item *item, const uint8_t *key, size_t size)
+btree_page_order(const struct btree_item *item, const uint8_t *key, size_t size)
 {
 	size_t common = item->size < size ? item->size : size;
 	int order = common ? memcmp(item->data, key, common) : 0;

@@ -14,7 +14,7 @@ struct walk {
 	uint8_t *seen; /* a byte a page */
 	uint32_t pages;
 	uint32_t leaf, after_leaf; /* the leaf that was last, and the one it names next */
-	uint8_t before[USERS_PAGE_SIZE]; /* the last key or separator */
+	uint8_t before[BTREE_PAGE_SIZE]; /* the last key or separator */
 	size_t before_size;
 	int is_separator; /* the key that comes may be equal to it */
 	int keys;         /* one was there */
@@ -23,30 +23,30 @@ struct walk {
 static int
 damaged(const struct walk *w, uint32_t number, const char *what)
 {
-	users_page_damaged(w->u, number, what, w->why);
+	btree_page_damaged(w->u, number, what, w->why);
 	return -1;
 }
 
 /* Reads the page, which no other has led to. */
 static int
-read_page(struct walk *w, uint32_t number, struct users_page *p)
+read_page(struct walk *w, uint32_t number, struct btree_page *p)
 {
 	if (number == 0 || number >= w->pages || w->seen[number])
 		return damaged(w, number, "stands in the tree where it can't");
 	w->seen[number] = 1;
-	return users_page_read(w->u, number, p, w->why);
+	return btree_page_read(w->u, number, p, w->why);
 }
 
 /* Keys and the separators between them ascend; the key behind a separator may be it. Long
  * ones are left out. */
 static int
-step(struct walk *w, uint32_t number, const struct users_item *item, int is_separator)
+step(struct walk *w, uint32_t number, const struct btree_item *item, int is_separator)
 {
 	int order;
 
-	if ((item->type & ~USERS_DELETED) == USERS_LONG)
+	if ((item->type & ~BTREE_ITEM_DELETED) == BTREE_ITEM_LONG)
 		return 0;
-	order = users_page_order(item, w->before, w->before_size);
+	order = btree_page_order(item, w->before, w->before_size);
 	if (order < 0 || (order == 0 && (w->keys || is_separator) && !w->is_separator))
 		return damaged(w, number, "has a key out of order");
 	if (!w->keys && !is_separator &&
@@ -61,17 +61,17 @@ step(struct walk *w, uint32_t number, const struct users_item *item, int is_sepa
 }
 
 static int
-check_leaf(struct walk *w, const struct users_page *p)
+check_leaf(struct walk *w, const struct btree_page *p)
 {
-	struct users_item key, value;
+	struct btree_item key, value;
 
 	if (p->previous != w->leaf || (w->leaf && w->after_leaf != p->number))
 		return damaged(w, p->number, "is not its neighbours' neighbour");
 	w->leaf = p->number;
 	w->after_leaf = p->next;
 	for (size_t i = 0; i < p->entries; i += 2)
-		if (users_page_item(w->u, p, i, &key, w->why) ||
-			users_page_item(w->u, p, i + 1, &value, w->why) ||
+		if (btree_page_item(w->u, p, i, &key, w->why) ||
+			btree_page_item(w->u, p, i + 1, &value, w->why) ||
 			step(w, p->number, &key, 0))
 			return -1;
 	return 0;
@@ -81,12 +81,12 @@ static int check_tree(struct walk *w, uint32_t number, int level);
 
 /* The first child's separator means nothing. */
 static int
-check_branch(struct walk *w, const struct users_page *p)
+check_branch(struct walk *w, const struct btree_page *p)
 {
-	struct users_item separator;
+	struct btree_item separator;
 
 	for (size_t i = 0; i < p->entries; i++) {
-		if (users_page_item(w->u, p, i, &separator, w->why) ||
+		if (btree_page_item(w->u, p, i, &separator, w->why) ||
 			(i && step(w, p->number, &separator, 1)) ||
 			check_tree(w, separator.child, p->level - 1))
 			return -1;
@@ -98,11 +98,11 @@ check_branch(struct walk *w, const struct users_page *p)
 static int
 check_tree(struct walk *w, uint32_t number, int level)
 {
-	struct users_page p;
+	struct btree_page p;
 
-	if (read_page(w, number, &p) || users_page_check(w->u, &p, level, w->why))
+	if (read_page(w, number, &p) || btree_page_check(w->u, &p, level, w->why))
 		return -1;
-	return p.type == USERS_LEAF ? check_leaf(w, &p) : check_branch(w, &p);
+	return p.type == BTREE_PAGE_LEAF ? check_leaf(w, &p) : check_branch(w, &p);
 }
 
 static int
@@ -122,14 +122,14 @@ check_root(struct walk *w)
 static int
 check_others(struct walk *w)
 {
-	struct users_page p;
+	struct btree_page p;
 
 	for (uint32_t n = 1; n < w->pages; n++) {
 		if (w->seen[n])
 			continue;
 		if (read_page(w, n, &p))
 			return -1;
-		if (p.type == USERS_LEAF || p.type == USERS_BRANCH)
+		if (p.type == BTREE_PAGE_LEAF || p.type == BTREE_PAGE_BRANCH)
 			return damaged(w, n, "is in no tree");
 	}
 	return 0;
@@ -144,7 +144,7 @@ users_read_through(struct users *u, struct reason *why)
 	if (w) {
 		w->u = u;
 		w->why = why;
-		w->pages = (uint32_t)(u->stat.st_size / USERS_PAGE_SIZE);
+		w->pages = (uint32_t)(u->stat.st_size / BTREE_PAGE_SIZE);
 		w->seen = calloc(w->pages ? w->pages : 1, 1);
 	}
 	if (!w || !w->seen)

@@ -1,7 +1,7 @@
 /*
  * Reading the user table. The file is checked (owner, mode, its first page) before libdb
  * sees it, and that one isn't started before it's needed: a look-up or two do without
- * (users_look.c), which costs a fresh process a third. libdb gets the open descriptor as
+ * (btree_get.c), which costs a fresh process a third. libdb gets the open descriptor as
  * /proc/self/fd/N, since it opens a file by name more than once and a replacement in
  * between must not be seen.
  *
@@ -41,7 +41,7 @@ struct meta {
 	uint8_t longer_sum[16];
 };
 
-_Static_assert(sizeof(struct meta) == USERS_META_SIZE, "libdb's first page");
+_Static_assert(sizeof(struct meta) == BTREE_META_SIZE, "libdb's first page");
 
 #define META_BTREE    0x053162
 #define META_CHECKSUM 0x01
@@ -87,7 +87,7 @@ has_right_sum(struct meta *m)
 	uint32_t sum = m->sum;
 
 	m->sum = 0;
-	return sum == users_page_sum((const uint8_t *)m, sizeof *m);
+	return sum == btree_page_sum((const uint8_t *)m, sizeof *m);
 }
 
 /* No duplicates, record numbers, compression, encryption, partitions. */
@@ -108,16 +108,16 @@ users_db_check_meta(struct users *u, struct reason *why)
 		return reason_errno(why, "%s: read", u->path);
 	if (n == 0)
 		return reason_set(why, "%s: damaged: the file is empty", u->path);
-	if (n != sizeof m || m.magic != META_BTREE || m.page_size != USERS_PAGE_SIZE ||
+	if (n != sizeof m || m.magic != META_BTREE || m.page_size != BTREE_PAGE_SIZE ||
 		!(m.flags & META_CHECKSUM))
 		return reason_set(why, "%s: damaged, or not a table of Brim", u->path);
-	if ((uint64_t)u->stat.st_size != ((uint64_t)m.last_page + 1) * USERS_PAGE_SIZE)
+	if ((uint64_t)u->stat.st_size != ((uint64_t)m.last_page + 1) * BTREE_PAGE_SIZE)
 		return reason_set(why,
 			"%s: damaged: %lld bytes long, its first page says %llu", u->path,
 			(long long)u->stat.st_size,
-			((unsigned long long)m.last_page + 1) * USERS_PAGE_SIZE);
+			((unsigned long long)m.last_page + 1) * BTREE_PAGE_SIZE);
 	if (!has_right_sum(&m))
-		return users_page_damaged(u, 0, "has a wrong checksum", why);
+		return btree_page_damaged(u, 0, "has a wrong checksum", why);
 	u->root = m.root;
 	u->usual = is_usual(&m);
 	return 0;
@@ -168,7 +168,7 @@ prepare(struct users *u, u_int32_t flags, u_int32_t cache)
 	if (!error)
 		error = env->set_tmp_dir(env, "/nonexistent");
 	if (!error && !(flags & DB_RDONLY))
-		error = u->db->set_pagesize(u->db, USERS_PAGE_SIZE);
+		error = u->db->set_pagesize(u->db, BTREE_PAGE_SIZE);
 	if (!error && !(flags & DB_RDONLY))
 		error = u->db->set_flags(u->db, DB_CHKSUM);
 	return error;
@@ -308,7 +308,7 @@ users_db_seek(struct users *u, const void *key, size_t size, DBT *found, DBT *va
 	*value = (DBT){0};
 	error = u->cursor->get(u->cursor, found, value, DB_SET_RANGE);
 	if (error == DB_NOTFOUND)
-		return damaged(u, "its last key is not to be found", why);
+		return damaged(u, "its last key is missing", why);
 	if (error)
 		return users_db_fail(u, error, "look-up", why);
 	order = compare(found, key, size);
@@ -362,17 +362,17 @@ find_through_db(struct users *u, const char *key, struct record *r, struct reaso
 static int
 find_record(struct users *u, const char *key, struct record *r, struct reason *why)
 {
-	struct users_page p = {0};
-	struct users_item item = {0};
-	enum users_look result =
-		u->db ? USERS_LOOK_UNUSUAL : users_look(u, key, &p, &item, why);
+	struct btree_page p = {0};
+	struct btree_item item = {0};
+	enum btree_result result =
+		u->db ? BTREE_UNUSUAL : btree_get(u, key, &p, &item, why);
 	DBT found = {.data = (void *)key, .size = (u_int32_t)strlen(key)};
 	DBT value = {0};
 
-	if (result == USERS_LOOK_UNUSUAL)
+	if (result == BTREE_UNUSUAL)
 		return find_through_db(u, key, r, why);
-	if (result != USERS_LOOK_FOUND)
-		return result == USERS_LOOK_ABSENT ? 0 : -1;
+	if (result != BTREE_FOUND)
+		return result == BTREE_ABSENT ? 0 : -1;
 	value.data = (void *)item.data;
 	value.size = item.size;
 	return take_record(u, &found, &value, r, why) ? -1 : 1;
@@ -468,12 +468,12 @@ users_each(struct users *u, const char *after,
 int
 users_db_check_numbers(const struct users *u, struct reason *why)
 {
-	uint64_t pages = (uint64_t)u->stat.st_size / USERS_PAGE_SIZE;
+	uint64_t pages = (uint64_t)u->stat.st_size / BTREE_PAGE_SIZE;
 	uint32_t number;
 
 	for (uint64_t n = 0; n < pages; n++) {
 		ssize_t got = pread(u->fd, &number, sizeof number,
-			(off_t)(n * USERS_PAGE_SIZE + offsetof(struct meta, number)));
+			(off_t)(n * BTREE_PAGE_SIZE + offsetof(struct meta, number)));
 
 		if (got < 0)
 			return reason_errno(why, "%s: read", u->path);

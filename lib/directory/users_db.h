@@ -13,7 +13,7 @@
 #include "address.h"
 #include "users.h"
 
-#define USERS_PAGE_SIZE 4096
+#define BTREE_PAGE_SIZE 4096
 
 struct users {
 	int fd;

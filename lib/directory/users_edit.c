@@ -564,7 +564,7 @@ has_grown(struct users_edit *e)
 	db_pgno_t last = 0;
 
 	return pool->get_last_pgno(pool, &last) == 0 &&
-	       last >= 2 * (uint64_t)e->copy.stat.st_size / USERS_PAGE_SIZE;
+	       last >= 2 * (uint64_t)e->copy.stat.st_size / BTREE_PAGE_SIZE;
 }
 
 /* In ascending order, so that libdb fills each page. */

@@ -29,8 +29,8 @@ any(unsigned below)
 static void
 in_new_folder(void)
 {
-	strcpy(folder, access("/dev/shm", W_OK) ? "/tmp/brim-look-XXXXXX"
-						: "/dev/shm/brim-look-XXXXXX");
+	strcpy(folder, access("/dev/shm", W_OK) ? "/tmp/brim-btree-XXXXXX"
+						: "/dev/shm/brim-btree-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(table, sizeof table, "%s/users.db", folder);
 }
@@ -98,10 +98,10 @@ write_table(unsigned count, unsigned longer)
 /* --- the same as libdb ------------------------------------------------------------ */
 
 static void
-compare(struct users *look, struct users *libdb, const char *key)
+compare(struct users *fresh, struct users *libdb, const char *key)
 {
 	struct record a, b;
-	int found = users_get(look, key, &a, &why);
+	int found = users_get(fresh, key, &a, &why);
 
 	ck_assert_msg(found >= 0, "%s: %s", key, why.text);
 	ck_assert_int_eq(found, users_get(libdb, key, &b, &why));
@@ -116,39 +116,39 @@ compare(struct users *look, struct users *libdb, const char *key)
 
 /* The key, the next above it, and some below. */
 static void
-compare_around(struct users *look, struct users *libdb, const char *key)
+compare_around(struct users *fresh, struct users *libdb, const char *key)
 {
 	char near[96];
 	size_t size = strlen(key);
 
-	compare(look, libdb, key);
+	compare(fresh, libdb, key);
 	snprintf(near, sizeof near, "%s\001", key);
-	compare(look, libdb, near);
+	compare(fresh, libdb, near);
 	memcpy(near, key, size + 1);
 	near[size - 1]--;
-	compare(look, libdb, near);
+	compare(fresh, libdb, near);
 	near[size - 1] = '\0';
-	compare(look, libdb, near);
+	compare(fresh, libdb, near);
 }
 
 /* Each table is opened anew now and then, since a long value brings libdb in for good. */
 static void
 compare_all(void)
 {
-	struct users *look = NULL, *libdb = users_open_to_stay(table, &why);
+	struct users *fresh = NULL, *libdb = users_open_to_stay(table, &why);
 
 	ck_assert_ptr_nonnull(libdb);
 	for (unsigned i = 0; i < number_of_keys; i++) {
 		if (i % 8 == 0) {
-			users_close(&look);
-			look = users_open(table, &why);
-			ck_assert_ptr_nonnull(look);
+			users_close(&fresh);
+			fresh = users_open(table, &why);
+			ck_assert_ptr_nonnull(fresh);
 		}
-		compare_around(look, libdb, keys[i]);
+		compare_around(fresh, libdb, keys[i]);
 	}
-	compare(look, libdb, "");
-	compare(look, libdb, "\377\377\377");
-	users_close(&look);
+	compare(fresh, libdb, "");
+	compare(fresh, libdb, "\377\377\377");
+	users_close(&fresh);
 	users_close(&libdb);
 }
 
@@ -334,8 +334,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("users_look");
-	TCase *c = tcase_create("users_look");
+	Suite *s = suite_create("btree_get");
+	TCase *c = tcase_create("btree_get");
 	SRunner *runner = srunner_create(s);
 	int failed;
 
