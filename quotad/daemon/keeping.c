@@ -10,13 +10,49 @@
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
-/* usage_open loads the ledger before there is a store to save to. */
+/* --- saving ----------------------------------------------------------------------- */
+
+static void
+take_down(const struct ledger_numbers *from, struct usage_numbers *to)
+{
+	*to = (struct usage_numbers){
+		.used = from->used,
+		.messages = from->messages,
+		.stamp = from->stamp,
+		.known = from->known,
+		.full_for = from->full_for,
+		.full_used = from->full_used,
+		.full_bytes = from->full_bytes,
+		.full_messages = from->full_messages,
+		.full_smallest = from->full_smallest,
+	};
+	if (from->last.why == LEDGER_NEVER)
+		return;
+	to->counted_why = ledger_why_name(from->last.why);
+	to->counted_exact = from->last.exact;
+	to->counted_ago_ms = from->last.ago_ms;
+	to->counted_was = from->last.was;
+	to->counted_found = from->last.found;
+}
+
+static int
+save_account(const struct server *v, struct usage *u, struct account *a)
+{
+	struct ledger_numbers now;
+	struct usage_numbers kept;
+
+	ledger_numbers(v->ledger, a, &now);
+	take_down(&now, &kept);
+	return usage_save_account(u, ledger_name(a), &kept);
+}
+
+/* While the store is opened it loads the ledger, and there is none to save to. */
 int
 keeping_save_account(void *server, struct account *a)
 {
 	struct server *v = server;
 
-	return v->usage == NULL ? 0 : usage_save_account(v->usage, a);
+	return v->usage == NULL ? 0 : save_account(v, v->usage, a);
 }
 
 int
@@ -24,7 +60,9 @@ keeping_save_ticket(void *server, struct account *a, const char *name, uint64_t 
 {
 	struct server *v = server;
 
-	return v->usage == NULL ? 0 : usage_save_ticket(v->usage, a, name, bytes);
+	return v->usage == NULL
+		       ? 0
+		       : usage_save_ticket(v->usage, ledger_name(a), name, bytes);
 }
 
 void
@@ -33,8 +71,90 @@ keeping_remove_ticket(void *server, struct account *a, const char *name)
 	struct server *v = server;
 
 	if (v->usage != NULL)
-		usage_remove_ticket(v->usage, a, name);
+		usage_remove_ticket(v->usage, ledger_name(a), name);
 }
+
+/* --- all of it -------------------------------------------------------------------- */
+
+struct writer {
+	const struct server *server;
+	struct usage *usage;
+	struct account *account;
+};
+
+static void
+write_ticket(void *arg, const char *name, uint64_t bytes)
+{
+	struct writer *w = arg;
+
+	usage_save_ticket(w->usage, ledger_name(w->account), name, bytes);
+}
+
+static void
+write_account(void *arg, struct account *a)
+{
+	struct writer *w = arg;
+
+	save_account(w->server, w->usage, a);
+	w->account = a;
+	ledger_each_ticket(a, write_ticket, w);
+}
+
+static void
+save_all(void *server, struct usage *u)
+{
+	struct server *v = server;
+	struct writer w = {.server = v, .usage = u};
+
+	ledger_each(v->ledger, write_account, &w);
+}
+
+/* --- loading ---------------------------------------------------------------------- */
+
+static int
+load_account(void *server, const char *mailbox, const struct usage_numbers *kept)
+{
+	struct server *v = server;
+	struct account *a = ledger_account(v->ledger, mailbox);
+	struct ledger_numbers n = {
+		.used = kept->used,
+		.messages = kept->messages,
+		.stamp = kept->stamp,
+		.known = kept->known,
+		.full_for = kept->full_for,
+		.full_used = kept->full_used,
+		.full_bytes = kept->full_bytes,
+		.full_messages = kept->full_messages,
+		.full_smallest = kept->full_smallest,
+		.last = {.exact = kept->counted_exact,
+			.ago_ms = kept->counted_ago_ms,
+			.was = kept->counted_was,
+			.found = kept->counted_found},
+	};
+
+	if (a == NULL)
+		return -1;
+	if (kept->counted_why != NULL)
+		n.last.why = ledger_why_parse(kept->counted_why);
+	ledger_load(v->ledger, a, &n);
+	return 0;
+}
+
+static int
+load_ticket(
+	void *server, const char *mailbox, const char *name, uint64_t bytes, int ended)
+{
+	struct server *v = server;
+	struct account *a = ledger_account(v->ledger, mailbox);
+
+	return a == NULL ? -1 : ledger_load_ticket(v->ledger, a, name, bytes, ended);
+}
+
+static const struct usage_calls calls = {
+	.load_account = load_account,
+	.load_ticket = load_ticket,
+	.save_all = save_all,
+};
 
 static int
 read_boot(char boot[64], struct reason *why)
@@ -58,7 +178,7 @@ keeping_open(struct server *v, const char *run_dir, struct reason *why)
 
 	if (read_boot(boot, why) == -1)
 		return -1;
-	v->usage = usage_open(v->conf.usage_dir, run_dir, boot, v->ledger, &start, why);
+	v->usage = usage_open(v->conf.usage_dir, run_dir, boot, &calls, v, &start, why);
 	if (v->usage == NULL)
 		return -1;
 	if (start == USAGE_UNSURE) {

@@ -15,7 +15,7 @@ on_pong(void *arg, int failed)
 	w->is_out = w->was_slow = 0;
 	if (failed)
 		log_error("no sign of life for systemd: the scanner does not answer");
-	else if (usage_check_sign(v->usage, w->number) == -1)
+	else if (usage_check_heartbeat(v->usage, w->number) == -1)
 		log_error("no sign of life for systemd: the usage store does not hold "
 			  "what was put into it");
 	else
@@ -44,7 +44,7 @@ watchdog_begin(struct server *v)
 		tell_slowness(v);
 		return;
 	}
-	if (usage_put_sign(v->usage, ++w->number) == -1) {
+	if (usage_put_heartbeat(v->usage, ++w->number) == -1) {
 		log_error("no sign of life for systemd: the usage store can't be "
 			  "written");
 		return;

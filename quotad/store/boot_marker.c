@@ -1,4 +1,4 @@
-/* Marks: one line each, a record of the boot's id and an end. */
+/* Markers: one line each, a record of the boot's id and an end. */
 #include "boot_marker.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "record.h"
 
 uint64_t
-mark_now(void)
+boot_marker_now(void)
 {
 	struct timespec t = {0};
 
@@ -20,7 +20,7 @@ mark_now(void)
 	return (uint64_t)t.tv_sec;
 }
 
-/* A mark of another boot is the only one that is known not to hold, but for its end. */
+/* A marker of another boot is the only one that is known not to hold, but for its end. */
 static int
 line_holds(const char *line, size_t length, const char *boot, uint64_t *until)
 {
@@ -35,11 +35,11 @@ line_holds(const char *line, size_t length, const char *boot, uint64_t *until)
 	if (record_number(&r, "until", 0, until))
 		*until = 0;
 	record_clear(&r);
-	return holds && (*until == 0 || mark_now() < *until);
+	return holds && (*until == 0 || boot_marker_now() < *until);
 }
 
 int
-mark_holds(int dir, const char *name, const char *boot, uint64_t *until)
+boot_marker_holds(int dir, const char *name, const char *boot, uint64_t *until)
 {
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char line[256];
@@ -56,7 +56,7 @@ mark_holds(int dir, const char *name, const char *boot, uint64_t *until)
 }
 
 int
-mark_write(
+boot_marker_write(
 	int dir, const char *name, const char *boot, uint64_t until, struct reason *why)
 {
 	int fd = openat(
@@ -64,19 +64,19 @@ mark_write(
 	int written;
 
 	if (fd < 0)
-		return reason_errno(why, "the mark %s can't be made", name);
+		return reason_errno(why, "the marker %s can't be made", name);
 	written = until ? dprintf(fd, "boot=%s until=%" PRIu64 "\n", boot, until)
 			: dprintf(fd, "boot=%s\n", boot);
 	if (written < 0)
-		reason_errno(why, "the mark %s can't be written", name);
+		reason_errno(why, "the marker %s can't be written", name);
 	close(fd);
 	return written < 0 ? -1 : 0;
 }
 
 int
-mark_remove(int dir, const char *name, struct reason *why)
+boot_marker_remove(int dir, const char *name, struct reason *why)
 {
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
 		return 0;
-	return reason_errno(why, "the mark %s can't be removed", name);
+	return reason_errno(why, "the marker %s can't be removed", name);
 }

@@ -1,27 +1,27 @@
 /*
- * Marks: small files in the run directory that say something of one boot. One that can't
- * be read, or that a crash left empty, holds: to be unsure costs time, to be wrong costs
- * room.
+ * Markers: small files in the run directory that say something of one boot. One that
+ * can't be read, or that a crash left empty, holds: to be unsure costs time, to be wrong
+ * costs room.
  */
-#ifndef QUOTAD_MARK_H
-#define QUOTAD_MARK_H
+#ifndef QUOTAD_BOOT_MARKER_H
+#define QUOTAD_BOOT_MARKER_H
 
 #include <stdint.h>
 
 #include "reason.h"
 
-/* Whether the mark NAME in the directory holds for this boot; *until gets the second of
+/* Whether the marker NAME in the directory holds for this boot; *until gets the second of
  * the boot at which it ends (0: it does not end by itself). */
-int mark_holds(int dir, const char *name, const char *boot, uint64_t *until);
+int boot_marker_holds(int dir, const char *name, const char *boot, uint64_t *until);
 
-/* Writes the mark in the place of any other. 0, or -1 with the reason. */
-int mark_write(
+/* Writes the marker in the place of any other. 0, or -1 with the reason. */
+int boot_marker_write(
 	int dir, const char *name, const char *boot, uint64_t until, struct reason *why);
 
 /* Removes it: 0 also if there is none, or -1 with the reason. */
-int mark_remove(int dir, const char *name, struct reason *why);
+int boot_marker_remove(int dir, const char *name, struct reason *why);
 
 /* Seconds since the boot, times asleep included. */
-uint64_t mark_now(void);
+uint64_t boot_marker_now(void);
 
 #endif

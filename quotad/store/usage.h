@@ -6,54 +6,81 @@
  * the kernel before any answer leaves, so the store survives the death of the daemon. The
  * disk is synced once a second by a thread of its own, so no request waits for it.
  *
- * It is a cache. A store that can't be recovered or written is set aside, a mark in the
+ * It is a cache. A store that can't be recovered or written is set aside, a marker in the
  * run directory says that tickets may be lost, and the daemon goes on in memory; every 30
- * s it tries to come back, writing all it has. The mark of tickets that are lost for good
- * stays until their deadline must have passed, over restarts, too.
+ * s it tries to come back, writing all there is. The marker of tickets that are lost for
+ * good stays until their deadline must have passed, over restarts, too.
  */
 #ifndef QUOTAD_USAGE_H
 #define QUOTAD_USAGE_H
 
 #include <stdint.h>
 
-#include "ledger/ledger.h"
 #include "reason.h"
 
 struct usage;
 
-enum usage_start {
-	USAGE_SOUND,  /* all tickets are known */
-	USAGE_UNSURE, /* tickets of this boot may be lost: ledger_hold */
+/* A mailbox's numbers as they are kept. */
+struct usage_numbers {
+	uint64_t used, messages;
+	uint64_t stamp; /* of its directories at the last exact count */
+	int known;      /* an exact count of this boot stands behind them */
+	/* Seconds since the first refusal for room (0: not full), and how it was then. */
+	uint64_t full_for, full_used, full_bytes, full_messages, full_smallest;
+	/* The last count: why it was made (a word; NULL: there was none), when, and what
+	 * the number was before and after it. */
+	const char *counted_why;
+	int counted_exact;
+	uint64_t counted_ago_ms, counted_was, counted_found;
 };
 
-/* Opens or makes the store in DIR and loads it into the ledger (accounts, tickets; known
- * only where the boot is the same). RUN_DIR holds the marks. BOOT is this boot's id.
- * Gives a store in memory if need be; NULL without memory, where DIR belongs to another
- * quotad (locked) or another user or holds a DB_CONFIG that is not root's, or where no
- * mark can be made in RUN_DIR. */
+/* Whose numbers and tickets these are. Those that return int: 0, or -1 where it could not
+ * be taken, which makes the store one that can't be read. */
+struct usage_calls {
+	int (*load_account)(
+		void *arg, const char *mailbox, const struct usage_numbers *n);
+	/* ENDED: its lda can't be alive (another boot). */
+	int (*load_ticket)(void *arg, const char *mailbox, const char *name,
+		uint64_t bytes, int ended);
+	/* Saves every account and every ticket there is. */
+	void (*save_all)(void *arg, struct usage *u);
+};
+
+enum usage_start {
+	USAGE_SOUND,  /* all tickets are known */
+	USAGE_UNSURE, /* tickets of this boot may be lost */
+};
+
+/* Opens or makes the store in DIR and loads what it holds (numbers are known only where
+ * the boot is the same). RUN_DIR holds the markers. BOOT is this boot's id. CALLS must
+ * live as long as the store. Gives a store in memory if need be; NULL without memory,
+ * where DIR belongs to another quotad (locked) or another user or holds a DB_CONFIG that
+ * is not root's, or where no marker can be made in RUN_DIR. */
 struct usage *usage_open(const char *dir, const char *run_dir, const char *boot,
-	struct ledger *l, enum usage_start *start, struct reason *why);
+	const struct usage_calls *calls, void *arg, enum usage_start *start,
+	struct reason *why);
 /* Commits, checkpoints, closes. */
 void usage_close(struct usage **u);
 
-/* As the ledger's calls of the same names. */
-int usage_save_account(struct usage *u, struct account *a);
+/* Keeps an account or a ticket: 0, or -1 where nothing must be promised. */
+int usage_save_account(
+	struct usage *u, const char *mailbox, const struct usage_numbers *n);
 int usage_save_ticket(
-	struct usage *u, struct account *a, const char *name, uint64_t bytes);
-void usage_remove_ticket(struct usage *u, struct account *a, const char *name);
+	struct usage *u, const char *mailbox, const char *name, uint64_t bytes);
+void usage_remove_ticket(struct usage *u, const char *mailbox, const char *name);
 
 /* Ends the pass. -1: nothing that was saved since the last commit may be promised
- * (neither the store nor a mark could be written). */
+ * (neither the store nor a marker could be written). */
 int usage_commit(struct usage *u);
 
 /* About once a second: sync, checkpoint, come back from memory. */
 void usage_tick(struct usage *u, uint64_t now_ms);
 
-/* A sign of life: puts NUMBER into the store, to be committed like anything else; then,
+/* For the watchdog: puts NUMBER into the store, to be committed like anything else; then,
  * in a later pass, tells whether it is there. 0, -1 where it is not. In memory there is
  * nothing to do. */
-int usage_put_sign(struct usage *u, uint64_t number);
-int usage_check_sign(struct usage *u, uint64_t number);
+int usage_put_heartbeat(struct usage *u, uint64_t number);
+int usage_check_heartbeat(struct usage *u, uint64_t number);
 
 /* 1 while the store is on disk, 0 in memory. */
 int usage_on_disk(const struct usage *u);

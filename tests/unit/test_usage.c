@@ -1,6 +1,6 @@
 /*
- * The usage store with a fake ledger and a fake calendar: what it keeps, what kills, full
- * disks and damage do to it, and when it says that tickets may be lost.
+ * The usage store with a ledger of the test's own and a fake calendar: what it keeps,
+ * what kills, full disks and damage do to it, and when it says that tickets may be lost.
  */
 #include <check.h>
 #include <db.h>
@@ -34,8 +34,8 @@ struct ticket {
 
 struct account {
 	int there;
-	char name[24];
-	struct ledger_numbers numbers;
+	char name[24], why[24];
+	struct usage_numbers numbers;
 	struct ticket *tickets;
 };
 
@@ -47,7 +47,8 @@ static enum usage_start start;
 static struct reason why;
 static uint64_t now_ms;
 
-/* --- the fakes -------------------------------------------------------------------- */
+/* --- calendar and ledger
+ * -------------------------------------------------------------------- */
 
 time_t
 time(time_t *t)
@@ -68,31 +69,24 @@ account(int n)
 	return a;
 }
 
-struct account *
-ledger_account(struct ledger *l, const char *name)
+static struct account *
+account_of(const char *mailbox)
 {
-	(void)l;
-	return account(atoi(name + 4));
+	return account(atoi(mailbox + 4));
 }
 
-const char *
-ledger_name(const struct account *a)
+static int
+load_account(void *arg, const char *mailbox, const struct usage_numbers *n)
 {
-	return a->name;
-}
+	struct account *a = account_of(mailbox);
 
-void
-ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_numbers *n)
-{
-	(void)l;
-	*n = a->numbers;
-}
-
-void
-ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
-{
-	(void)l;
+	(void)arg;
 	a->numbers = *n;
+	if (n->counted_why) {
+		snprintf(a->why, sizeof a->why, "%s", n->counted_why);
+		a->numbers.counted_why = a->why;
+	}
+	return 0;
 }
 
 static void
@@ -107,31 +101,30 @@ add_ticket(struct account *a, const char *name, uint64_t bytes, int ended)
 	a->tickets = t;
 }
 
-int
-ledger_load_ticket(
-	struct ledger *l, struct account *a, const char *name, uint64_t bytes, int ended)
+static int
+load_ticket(void *arg, const char *mailbox, const char *name, uint64_t bytes, int ended)
 {
-	(void)l;
-	add_ticket(a, name, bytes, ended);
+	(void)arg;
+	add_ticket(account_of(mailbox), name, bytes, ended);
 	return 0;
 }
 
-void
-ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg)
+static void
+save_all(void *arg, struct usage *u)
 {
-	(void)l;
-	for (int i = 0; i < ACCOUNTS; i++)
-		if (accounts[i].there)
-			each(arg, &accounts[i]);
+	(void)arg;
+	for (int i = 0; i < ACCOUNTS; i++) {
+		const struct account *a = &accounts[i];
+
+		if (!a->there)
+			continue;
+		usage_save_account(u, a->name, &a->numbers);
+		for (const struct ticket *t = a->tickets; t; t = t->next)
+			usage_save_ticket(u, a->name, t->name, t->bytes);
+	}
 }
 
-void
-ledger_each_ticket(struct account *a,
-	void (*each)(void *arg, const char *name, uint64_t bytes), void *arg)
-{
-	for (const struct ticket *t = a->tickets; t; t = t->next)
-		each(arg, t->name, t->bytes);
-}
+static const struct usage_calls calls = {load_account, load_ticket, save_all};
 
 static void
 forget_all(void)
@@ -180,7 +173,7 @@ in_dir(const char *name)
 }
 
 static int
-has_mark(const char *name)
+has_marker(const char *name)
 {
 	char path[512];
 
@@ -229,7 +222,7 @@ teardown_small_disk(void)
 static void
 open_in(const char *boot)
 {
-	usage = usage_open(dir, run_dir, boot, NULL, &start, &why);
+	usage = usage_open(dir, run_dir, boot, &calls, NULL, &start, &why);
 	ck_assert_msg(usage != NULL, "%s", why.text);
 }
 
@@ -256,6 +249,12 @@ run_and_die(void (*what)(void))
 	ck_assert_int_eq(status, 0);
 }
 
+static int
+save_numbers(const struct account *a)
+{
+	return usage_save_account(usage, a->name, &a->numbers);
+}
+
 static void
 save(int n, uint64_t used)
 {
@@ -263,7 +262,7 @@ save(int n, uint64_t used)
 
 	a->numbers.used = used;
 	a->numbers.known = 1;
-	ck_assert_int_eq(usage_save_account(usage, a), 0);
+	ck_assert_int_eq(save_numbers(a), 0);
 }
 
 static void
@@ -272,7 +271,7 @@ save_ticket(int n, const char *name, uint64_t bytes)
 	struct account *a = account(n);
 
 	add_ticket(a, name, bytes, 0);
-	ck_assert_int_eq(usage_save_ticket(usage, a, name, bytes), 0);
+	ck_assert_int_eq(usage_save_ticket(usage, a->name, name, bytes), 0);
 }
 
 static void
@@ -321,7 +320,7 @@ count_names(const char *prefix)
 
 START_TEST(what_was_saved_is_loaded_again)
 {
-	const struct ledger_numbers all = {.used = UINT64_MAX,
+	const struct usage_numbers all = {.used = UINT64_MAX,
 		.messages = 5,
 		.stamp = UINT64_MAX - 1,
 		.known = 1,
@@ -330,26 +329,32 @@ START_TEST(what_was_saved_is_loaded_again)
 		.full_bytes = 2,
 		.full_messages = 3,
 		.full_smallest = 4,
-		.last = {.why = LEDGER_ROUND, .was = 7, .found = 8}};
+		.counted_why = "round",
+		.counted_was = 7,
+		.counted_found = 8};
+	const char *counted_why;
 
 	open_in(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
 	ck_assert_int_eq(usage_on_disk(usage), 1);
 	account(1)->numbers = all;
-	usage_save_account(usage, account(1));
-	usage_save_account(usage, account(2));
+	save_numbers(account(1));
+	save_numbers(account(2));
 	save_ticket(1, "1.a b\377%.host,S=5", 5);
 	save_ticket(1, "2.b.host,S=6", 6);
-	usage_remove_ticket(usage, account(1), "2.b.host,S=6");
-	usage_remove_ticket(usage, account(1), "never");
+	usage_remove_ticket(usage, account(1)->name, "2.b.host,S=6");
+	usage_remove_ticket(usage, account(1)->name, "never");
 	ck_assert_int_eq(usage_commit(usage), 0);
 	open_again(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
 	/* the count's age has grown by what the test has taken */
-	ck_assert_uint_lt(accounts[1].numbers.last.ago_ms, 60000);
-	accounts[1].numbers.last.ago_ms = 0;
+	ck_assert_uint_lt(accounts[1].numbers.counted_ago_ms, 60000);
+	accounts[1].numbers.counted_ago_ms = 0;
+	counted_why = accounts[1].numbers.counted_why;
+	ck_assert_pstr_eq(counted_why, "round");
+	accounts[1].numbers.counted_why = all.counted_why;
 	ck_assert_mem_eq(&accounts[1].numbers, &all, sizeof all);
-	ck_assert_int_eq(accounts[2].numbers.last.why, LEDGER_NEVER);
+	ck_assert_ptr_null(accounts[2].numbers.counted_why);
 	ck_assert_int_eq(accounts[2].there, 1);
 	ck_assert_int_eq(accounts[2].numbers.known, 0);
 	ck_assert_uint_eq(ticket(&accounts[1], "1.a b\377%.host,S=5")->bytes, 5);
@@ -359,17 +364,17 @@ START_TEST(what_was_saved_is_loaded_again)
 }
 END_TEST
 
-START_TEST(a_sign_of_life_is_read_back_and_is_no_damage)
+START_TEST(a_heartbeat_is_read_back_and_is_no_damage)
 {
 	open_in(BOOT);
-	ck_assert_int_eq(usage_put_sign(usage, 7), 0);
+	ck_assert_int_eq(usage_put_heartbeat(usage, 7), 0);
 	ck_assert_int_eq(usage_commit(usage), 0);
-	ck_assert_int_eq(usage_check_sign(usage, 7), 0);
-	ck_assert_int_eq(usage_check_sign(usage, 8), -1);
+	ck_assert_int_eq(usage_check_heartbeat(usage, 7), 0);
+	ck_assert_int_eq(usage_check_heartbeat(usage, 8), -1);
 	open_again(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
 	ck_assert_int_eq(usage_on_disk(usage), 1);
-	ck_assert_int_eq(usage_check_sign(usage, 7), 0);
+	ck_assert_int_eq(usage_check_heartbeat(usage, 7), 0);
 }
 END_TEST
 
@@ -397,8 +402,8 @@ START_TEST(what_does_not_fit_a_key_is_refused)
 	memset(name, 'x', sizeof name - 1);
 	name[sizeof name - 1] = '\0';
 	open_in(BOOT);
-	ck_assert_int_eq(usage_save_ticket(usage, account(1), name, 1), -1);
-	usage_remove_ticket(usage, account(1), name);
+	ck_assert_int_eq(usage_save_ticket(usage, account(1)->name, name, 1), -1);
+	usage_remove_ticket(usage, account(1)->name, name);
 	ck_assert_int_eq(usage_commit(usage), 0);
 	ck_assert_int_eq(usage_on_disk(usage), 1);
 }
@@ -408,7 +413,7 @@ START_TEST(another_boot_knows_no_number_and_ends_the_tickets)
 {
 	save_some();
 	account(1)->numbers.full_for = 50;
-	usage_save_account(usage, account(1));
+	save_numbers(account(1));
 	usage_commit(usage);
 	open_again(BOOT_2);
 	ck_assert_int_eq(start, USAGE_SOUND);
@@ -431,9 +436,9 @@ START_TEST(gap_counts_for_full_since_but_a_day_at_most)
 		calendar = then;
 		open_in(BOOT);
 		account(1)->numbers.full_for = 100;
-		usage_save_account(usage, account(1));
+		save_numbers(account(1));
 		account(2)->numbers.used = 1;
-		usage_save_account(usage, account(2));
+		save_numbers(account(2));
 		calendar = then + cases[i].gap;
 		open_again(BOOT);
 		ck_assert_uint_eq(accounts[1].numbers.full_for, cases[i].full_for);
@@ -455,10 +460,10 @@ write_until_killed(int to, unsigned int from)
 		save((int)(i % 1000), i);
 		snprintf(name, sizeof name, "%u.a.host,S=%u", i, i);
 		add_ticket(account(1), name, i, 0);
-		usage_save_ticket(usage, account(1), name, i);
+		usage_save_ticket(usage, account(1)->name, name, i);
 		if (i > 3) {
 			snprintf(name, sizeof name, "%u.a.host,S=%u", i - 3, i - 3);
-			usage_remove_ticket(usage, account(1), name);
+			usage_remove_ticket(usage, account(1)->name, name);
 		}
 		if (usage_commit(usage))
 			_exit(1);
@@ -553,7 +558,7 @@ START_TEST(full_disk_goes_on_in_memory_and_comes_back)
 	usage_tick(usage, now_ms = 1000);
 	fill_disk();
 	save_until_lost();
-	ck_assert_int_eq(has_mark("quotad.memory"), 1);
+	ck_assert_int_eq(has_marker("quotad.memory"), 1);
 	save_ticket(8, "2.b.host,S=6", 6);
 	save(8, 80);
 	ck_assert_int_eq(usage_commit(usage), 0);
@@ -564,7 +569,7 @@ START_TEST(full_disk_goes_on_in_memory_and_comes_back)
 	ck_assert_int_eq(usage_on_disk(usage), 0);
 	usage_tick(usage, now_ms += 30000);
 	ck_assert_int_eq(usage_on_disk(usage), 1);
-	ck_assert_int_eq(has_mark("quotad.memory"), 0);
+	ck_assert_int_eq(has_marker("quotad.memory"), 0);
 	open_again(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
 	expect_some();
@@ -607,7 +612,7 @@ START_TEST(start_on_a_full_disk_runs_in_memory)
 	open_in(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
 	ck_assert_int_eq(usage_on_disk(usage), 0);
-	ck_assert_int_eq(has_mark("quotad.memory"), 1);
+	ck_assert_int_eq(has_marker("quotad.memory"), 1);
 	save(1, 10);
 	ck_assert_int_eq(usage_commit(usage), 0);
 	free_disk();
@@ -618,7 +623,7 @@ START_TEST(start_on_a_full_disk_runs_in_memory)
 }
 END_TEST
 
-START_TEST(without_store_and_mark_nothing_is_promised)
+START_TEST(without_store_and_marker_nothing_is_promised)
 {
 	struct account *a = account(5);
 
@@ -637,16 +642,16 @@ START_TEST(without_store_and_mark_nothing_is_promised)
 		mount(NULL, run_dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
 	fill_disk();
 	for (int i = 0; i < 60000 && usage_on_disk(usage); i++) {
-		usage_save_account(usage, account(i));
+		save_numbers(account(i));
 		usage_commit(usage);
 	}
 	ck_assert_int_eq(usage_on_disk(usage), 0);
 	ck_assert_int_eq(usage_commit(usage), -1);
-	ck_assert_int_eq(usage_save_account(usage, a), -1);
-	ck_assert_int_eq(usage_save_ticket(usage, a, "1.a", 1), -1);
+	ck_assert_int_eq(save_numbers(a), -1);
+	ck_assert_int_eq(usage_save_ticket(usage, a->name, "1.a", 1), -1);
 	ck_assert_int_eq(mount(NULL, run_dir, NULL, MS_BIND | MS_REMOUNT, NULL), 0);
 	ck_assert_int_eq(usage_commit(usage), 0);
-	ck_assert_int_eq(has_mark("quotad.memory"), 1);
+	ck_assert_int_eq(has_marker("quotad.memory"), 1);
 	umount2(run_dir, MNT_DETACH);
 }
 END_TEST
@@ -808,7 +813,7 @@ START_TEST(store_that_vanished_in_the_same_boot_is_unsure)
 	open_in(BOOT);
 	ck_assert_int_eq(start, USAGE_UNSURE);
 	ck_assert_int_eq(usage_on_disk(usage), 1);
-	ck_assert_int_eq(has_mark("quotad.memory"), 1);
+	ck_assert_int_eq(has_marker("quotad.memory"), 1);
 }
 END_TEST
 
@@ -818,7 +823,7 @@ START_TEST(first_start_of_a_boot_is_sound_without_a_store)
 	remove_tree(dir);
 	open_in(BOOT_2);
 	ck_assert_int_eq(start, USAGE_SOUND);
-	ck_assert_int_eq(has_mark("quotad.memory"), 0);
+	ck_assert_int_eq(has_marker("quotad.memory"), 0);
 }
 END_TEST
 
@@ -842,7 +847,7 @@ START_TEST(unsure_start_stays_unsure_over_kills)
 END_TEST
 
 static void
-write_mark(const char *name, const char *text)
+write_marker(const char *name, const char *text)
 {
 	char path[512];
 	int fd;
@@ -856,21 +861,21 @@ write_mark(const char *name, const char *text)
 START_TEST(unsure_ends_with_its_time)
 {
 	run_and_die(save_some_and_close);
-	write_mark("quotad.memory", "boot=" BOOT " until=1\n");
+	write_marker("quotad.memory", "boot=" BOOT " until=1\n");
 	open_in(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
 	expect_some();
 }
 END_TEST
 
-static const char whole_mark[] = "boot=" BOOT;
-static const char *const odd_marks[] = {"", "\n", "garbage", "boot=" BOOT " until=x\n",
-	"until=99999999999\n", whole_mark};
+static const char whole_marker[] = "boot=" BOOT;
+static const char *const odd_markers[] = {"", "\n", "garbage", "boot=" BOOT " until=x\n",
+	"until=99999999999\n", whole_marker};
 
-START_TEST(mark_that_cannot_be_read_holds)
+START_TEST(marker_that_cannot_be_read_holds)
 {
 	run_and_die(save_some_and_close);
-	write_mark("quotad.memory", odd_marks[_i]);
+	write_marker("quotad.memory", odd_markers[_i]);
 	open_in(BOOT);
 	ck_assert_int_eq(start, USAGE_UNSURE);
 	ck_assert_int_eq(accounts[7].numbers.known, 0);
@@ -878,10 +883,10 @@ START_TEST(mark_that_cannot_be_read_holds)
 }
 END_TEST
 
-START_TEST(mark_of_another_boot_does_not_hold)
+START_TEST(marker_of_another_boot_does_not_hold)
 {
 	run_and_die(save_some_and_close);
-	write_mark("quotad.memory", "boot=" BOOT_2 "\n");
+	write_marker("quotad.memory", "boot=" BOOT_2 "\n");
 	open_in(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
 }
@@ -892,7 +897,7 @@ END_TEST
 static void
 expect_refusal(const char *because)
 {
-	usage = usage_open(dir, run_dir, BOOT, NULL, &start, &why);
+	usage = usage_open(dir, run_dir, BOOT, &calls, NULL, &start, &why);
 	ck_assert_ptr_null(usage);
 	ck_assert_msg(strstr(why.text, because) != NULL, "%s", why.text);
 }
@@ -1034,7 +1039,7 @@ add_kept(TCase *c)
 {
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, what_was_saved_is_loaded_again);
-	tcase_add_test(c, a_sign_of_life_is_read_back_and_is_no_damage);
+	tcase_add_test(c, a_heartbeat_is_read_back_and_is_no_damage);
 	tcase_add_test(c, pass_without_its_end_leaves_nothing);
 	tcase_add_test(c, what_does_not_fit_a_key_is_refused);
 	tcase_add_test(c, another_boot_knows_no_number_and_ends_the_tickets);
@@ -1051,7 +1056,7 @@ add_full_disk(TCase *c)
 	tcase_add_test(c, close_in_memory_comes_back_if_it_can);
 	tcase_add_test(c, daemon_that_ended_in_memory_makes_the_next_unsure);
 	tcase_add_test(c, start_on_a_full_disk_runs_in_memory);
-	tcase_add_test(c, without_store_and_mark_nothing_is_promised);
+	tcase_add_test(c, without_store_and_marker_nothing_is_promised);
 }
 
 static void
@@ -1070,9 +1075,9 @@ add_damage(TCase *c)
 	tcase_add_test(c, first_start_of_a_boot_is_sound_without_a_store);
 	tcase_add_test(c, unsure_start_stays_unsure_over_kills);
 	tcase_add_test(c, unsure_ends_with_its_time);
-	tcase_add_loop_test(c, mark_that_cannot_be_read_holds, 0,
-		(int)(sizeof odd_marks / sizeof odd_marks[0]));
-	tcase_add_test(c, mark_of_another_boot_does_not_hold);
+	tcase_add_loop_test(c, marker_that_cannot_be_read_holds, 0,
+		(int)(sizeof odd_markers / sizeof odd_markers[0]));
+	tcase_add_test(c, marker_of_another_boot_does_not_hold);
 }
 
 static void

@@ -1,0 +1,206 @@
+/* The entries of the usage store: written, and read again. */
+#include "usage_record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "amount.h"
+#include "record.h"
+
+#define A_DAY      86400
+#define VALUE_SIZE USAGE_RECORD_VALUE_SIZE
+
+static uint64_t
+calendar_ms(void)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- writing ---------------------------------------------------------------------- */
+
+size_t
+usage_record_key(char key[USAGE_RECORD_KEY_SIZE], const char *mailbox, const char *file)
+{
+	size_t n = strlen(mailbox), m = file ? strlen(file) : 0;
+
+	if (n > ADDRESS_MAX || m > NAME_MAX)
+		return 0;
+	key[0] = file ? 't' : 'a';
+	memcpy(key + 1, mailbox, n + 1);
+	if (!file)
+		return 1 + n;
+	memcpy(key + 1 + n + 1, file, m + 1);
+	return 1 + n + 1 + m;
+}
+
+/* Appends a field to a record's text, unless it is zero. Returns the new length. */
+static size_t
+add_number(char *text, size_t at, const char *name, uint64_t n)
+{
+	if (!n)
+		return at;
+	return at + (size_t)snprintf(text + at, VALUE_SIZE - at, "%s%s=%" PRIu64,
+			    at ? " " : "", name, n);
+}
+
+/* All fields at their longest, this one too, fit into a value. */
+static size_t
+add_text(char *text, size_t at, const char *name, const char *value)
+{
+	return at + (size_t)snprintf(text + at, VALUE_SIZE - at, "%s%s=%.200s",
+			    at ? " " : "", name, value);
+}
+
+size_t
+usage_record_account(
+	char value[VALUE_SIZE], const char *boot, const struct usage_numbers *n)
+{
+	size_t at = 0;
+
+	at = add_number(value, at, "used", n->used);
+	at = add_number(value, at, "messages", n->messages);
+	at = add_number(value, at, "stamp", n->stamp);
+	if (n->known)
+		at = add_text(value, at, "boot", boot);
+	if (n->counted_why) {
+		at = add_number(value, at, "counted",
+			amount_subtract(calendar_ms(), n->counted_ago_ms));
+		at = add_number(value, at, "counted_was", n->counted_was);
+		at = add_number(value, at, "counted_found", n->counted_found);
+		at = add_number(value, at, "inexact", !n->counted_exact);
+		at = add_text(value, at, "counted_why", n->counted_why);
+	}
+	if (!n->full_for)
+		return at;
+	at = add_number(value, at, "full_for", n->full_for);
+	at = add_number(value, at, "full_used", n->full_used);
+	at = add_number(value, at, "full_bytes", n->full_bytes);
+	at = add_number(value, at, "full_messages", n->full_messages);
+	at = add_number(value, at, "full_smallest", n->full_smallest);
+	return add_number(value, at, "saved", (uint64_t)time(NULL));
+}
+
+size_t
+usage_record_ticket(char value[VALUE_SIZE], const char *boot, uint64_t bytes)
+{
+	int n = snprintf(value, VALUE_SIZE, "bytes=%" PRIu64 " boot=%s", bytes, boot);
+
+	return (size_t)n;
+}
+
+/* --- reading ---------------------------------------------------------------------- */
+
+/* Time that passed while no daemon ran counts for "full since", but a day at most. */
+static uint64_t
+full_for_now(const struct record *r, uint64_t full_for)
+{
+	uint64_t saved, now = (uint64_t)time(NULL), gap;
+
+	if (!full_for || record_number(r, "saved", now, &saved) || saved > now)
+		return full_for;
+	gap = now - saved;
+	return full_for + (gap < A_DAY ? gap : A_DAY);
+}
+
+/* The clock may have been set back since: then the count is as good as just now. */
+static int
+read_last_count(const struct record *r, struct usage_numbers *n)
+{
+	uint64_t at, now = calendar_ms();
+
+	if (record_number(r, "counted", now, &at) ||
+		record_number(r, "counted_was", 0, &n->counted_was) ||
+		record_number(r, "counted_found", 0, &n->counted_found))
+		return -1;
+	n->counted_why = record_get(r, "counted_why");
+	if (n->counted_why == NULL)
+		return 0;
+	n->counted_exact = record_get(r, "inexact") == NULL;
+	n->counted_ago_ms = now > at ? now - at : 0;
+	return 0;
+}
+
+static int
+read_numbers(const struct record *r, struct usage_numbers *n)
+{
+	const struct {
+		const char *name;
+		uint64_t *number;
+	} fields[] = {
+		{"used", &n->used},
+		{"messages", &n->messages},
+		{"stamp", &n->stamp},
+		{"full_for", &n->full_for},
+		{"full_used", &n->full_used},
+		{"full_bytes", &n->full_bytes},
+		{"full_messages", &n->full_messages},
+		{"full_smallest", &n->full_smallest},
+	};
+
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		if (record_number(r, fields[i].name, 0, fields[i].number))
+			return -1;
+	n->full_for = full_for_now(r, n->full_for);
+	return read_last_count(r, n);
+}
+
+static int
+is_of_boot(const struct record *r, const char *boot)
+{
+	const char *its = record_get(r, "boot");
+
+	return its && strcmp(its, boot) == 0;
+}
+
+static int
+load_account(
+	const struct usage_reader *reader, const char *mailbox, const struct record *r)
+{
+	struct usage_numbers n = {0};
+
+	if (read_numbers(r, &n))
+		return -1;
+	n.known = is_of_boot(r, reader->boot) && !reader->unsure;
+	return reader->calls->load_account(reader->arg, mailbox, &n);
+}
+
+static int
+load_ticket(const struct usage_reader *reader, const char *mailbox, const char *file,
+	const struct record *r)
+{
+	uint64_t bytes;
+
+	if (!file[0] || !record_get(r, "bytes") || record_number(r, "bytes", 0, &bytes))
+		return -1;
+	return reader->calls->load_ticket(
+		reader->arg, mailbox, file, bytes, !is_of_boot(r, reader->boot));
+}
+
+int
+usage_record_load(const struct usage_reader *reader, const char *key, size_t key_size,
+	const char *value, size_t value_size)
+{
+	char text[USAGE_RECORD_KEY_SIZE + 1];
+	const char *mailbox = text + 1;
+	struct record r;
+	size_t length;
+	int result = -1;
+
+	if (key_size < 2 || key_size >= sizeof text ||
+		record_parse(&r, value, value_size, 0, NULL))
+		return -1;
+	memcpy(text, key, key_size);
+	text[key_size] = '\0';
+	length = strlen(mailbox);
+	if (length > 0 && text[0] == 'a' && 1 + length == key_size)
+		result = load_account(reader, mailbox, &r);
+	else if (length > 0 && text[0] == 't' && 1 + length < key_size)
+		result = load_ticket(reader, mailbox, mailbox + length + 1, &r);
+	record_clear(&r);
+	return result;
+}
