@@ -52,10 +52,26 @@ int users_db_check_numbers(const struct users *u, struct reason *why);
 /* Closes it in libdb, writing what is changed unless it was opened to read: 0, -1. */
 int users_db_detach(struct users *u, struct reason *why);
 
+/* Closes it in libdb; what is changed and not yet written is lost. */
+void users_db_drop(struct users *u);
+
+/* As libdb puts keys in order: bytewise, the shorter one first. */
+int users_db_compare(const DBT *a, const void *b, size_t size);
+
 /* The first key at or above KEY: 1 if it is that key, 0 if it is another, -1. FOUND and
  * VALUE belong to libdb until the next call. */
 int users_db_seek(struct users *u, const void *key, size_t size, DBT *found, DBT *value,
 	struct reason *why);
+
+/* Puts the value in the place of any of that key: 0, -1. */
+int users_db_put(struct users *u, const void *key, size_t size, const char *value,
+	struct reason *why);
+
+/* Removes key and value: 1, 0 if there was none, -1. */
+int users_db_remove(struct users *u, const void *key, size_t size, struct reason *why);
+
+/* The reason for a damaged table; always -1. */
+int users_db_damaged(const struct users *u, const char *what, struct reason *why);
 
 /* The reason for an error of libdb; always -1. */
 int users_db_fail(struct users *u, int error, const char *doing, struct reason *why);

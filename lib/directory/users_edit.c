@@ -17,7 +17,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "users_db.h"
+#include "path_index.h"
 
 #define WRITER_CACHE (128 << 20) /* a load's keys and paths may come in any order */
 #define LITTLE_CACHE (1 << 20)   /* where keys come in order, or hardly any */
@@ -32,19 +32,6 @@ struct users_edit {
 	char *lock_name;
 	char absent[ADDRESS_MAX + 1]; /* a key that was asked for, and is not there */
 };
-
-/* Closes the copy in libdb; what was not yet written of it is not. */
-static void
-forget_pages(struct users *copy)
-{
-	if (!copy->db)
-		return;
-	if (copy->cursor)
-		copy->cursor->close(copy->cursor);
-	copy->db->close(copy->db, DB_NOSYNC);
-	copy->cursor = NULL;
-	copy->db = NULL;
-}
 
 /* --- begin ---------------------------------------------------------------------- */
 
@@ -224,7 +211,7 @@ users_edit_abort(struct users_edit **e)
 {
 	if (!*e)
 		return;
-	forget_pages(&(*e)->copy);
+	users_db_drop(&(*e)->copy);
 	if ((*e)->copy.fd >= 0)
 		unlinkat((*e)->dir, (*e)->new_name, 0);
 	free_edit(e);
@@ -242,44 +229,21 @@ forget_answers(struct users_edit *e, const char *key)
 }
 
 static int
-put_bytes(struct users_edit *e, const void *key, size_t key_size, const char *value,
-	struct reason *why)
-{
-	DBT k = {.data = (void *)key, .size = (u_int32_t)key_size};
-	DBT v = {.data = (void *)value, .size = (u_int32_t)strlen(value)};
-	int error = e->copy.db->put(e->copy.db, NULL, &k, &v, 0);
-
-	forget_answers(e, key);
-	return error ? users_db_fail(&e->copy, error, "write", why) : 0;
-}
-
-static int
-remove_bytes(struct users_edit *e, const void *key, size_t size, struct reason *why)
-{
-	DBT k = {.data = (void *)key, .size = (u_int32_t)size};
-	int error = e->copy.db->del(e->copy.db, NULL, &k, 0);
-
-	forget_answers(e, key);
-	if (error == DB_NOTFOUND)
-		return 0;
-	return error ? users_db_fail(&e->copy, error, "write", why) : 1;
-}
-
-static int
 make_empty(struct users_edit *e, struct reason *why)
 {
 	if (users_db_attach(&e->copy, DB_CREATE, WRITER_CACHE, why))
 		return -1;
-	return put_bytes(e, users_key_first, sizeof users_key_first, FORM_VERSION, why) ||
-			       put_bytes(
-				       e, users_key_last, sizeof users_key_last, "", why)
+	return users_db_put(&e->copy, users_key_first, sizeof users_key_first,
+		       FORM_VERSION, why) ||
+			       users_db_put(&e->copy, users_key_last,
+				       sizeof users_key_last, "", why)
 		       ? -1
 		       : 0;
 }
 
 /* Opens the copy in libdb at its first use, so that a damaged one can be emptied. */
 static int
-need_copy(struct users_edit *e, struct reason *why)
+attach_copy(struct users_edit *e, struct reason *why)
 {
 	if (e->copy.db)
 		return 0;
@@ -301,7 +265,7 @@ users_edit_get(
 	int found;
 
 	memset(r, 0, sizeof *r);
-	if (need_copy(e, why))
+	if (attach_copy(e, why))
 		return -1;
 	/* a record that is put is asked for several times before */
 	if (key[0] && strcmp(key, e->absent) == 0)
@@ -316,19 +280,19 @@ int
 users_edit_each(struct users_edit *e, const char *after,
 	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
 {
-	return need_copy(e, why) ? -1 : users_each(&e->copy, after, each, arg, why);
+	return attach_copy(e, why) ? -1 : users_each(&e->copy, after, each, arg, why);
 }
 
 struct users *
 users_edit_table(struct users_edit *e, struct reason *why)
 {
-	return need_copy(e, why) ? NULL : &e->copy;
+	return attach_copy(e, why) ? NULL : &e->copy;
 }
 
 int
 users_edit_empty(struct users_edit *e, struct reason *why)
 {
-	forget_pages(&e->copy);
+	users_db_drop(&e->copy);
 	record_clear(&e->copy.domain);
 	e->absent[0] = '\0';
 	if (ftruncate(e->copy.fd, 0))
@@ -337,148 +301,11 @@ users_edit_empty(struct users_edit *e, struct reason *why)
 	return make_empty(e, why);
 }
 
-/* --- the index of paths --------------------------------------------------------- */
-
-/* The index's key for the path: \001, then the path without '/' at its end; there is room
- * for a byte more. */
-static char *
-index_key(const char *path, size_t *size, struct reason *why)
-{
-	size_t length = strlen(path);
-	char *key;
-
-	while (length && path[length - 1] == '/')
-		length--;
-	key = malloc(length + 2);
-	if (!key) {
-		reason_set(why, "%.100s: no memory", path);
-		return NULL;
-	}
-	key[0] = users_key_first[0];
-	memcpy(key + 1, path, length);
-	*size = length + 1;
-	return key;
-}
-
-static int
-copy_owner(const struct users_edit *e, const DBT *value, char *key, struct reason *why)
-{
-	if (value->size == 0 || value->size > ADDRESS_MAX)
-		return reason_set(
-			why, "%s: damaged: its index of mail paths", e->copy.path);
-	memcpy(key, value->data, value->size);
-	key[value->size] = '\0';
-	return 1;
-}
-
-/* How many bytes at their beginning are the same. */
-static size_t
-common_bytes(const DBT *found, const char *index, size_t size)
-{
-	const char *data = found->data;
-	size_t i = 0;
-
-	while (i < size && i < found->size && data[i] == index[i])
-		i++;
-	return i;
-}
-
-/* Steps from where the index's key would be to the one before it: what that has in common
- * with the key, into COMMON. */
-static int
-look_before(struct users_edit *e, const char *index, size_t size, size_t *common,
-	struct reason *why)
-{
-	DBT found = {0}, value = {0};
-	int error = e->copy.cursor->get(e->copy.cursor, &found, &value, DB_PREV);
-
-	if (error)
-		return users_db_fail(&e->copy, error, "look-up", why);
-	*common = common_bytes(&found, index, size);
-	return 0;
-}
-
-/* The path, and each that it lies in, from the innermost: a key that begins this one
- * also begins all keys between the two, so the one before tells how long it may be.
- * INSIDE gets whether some key begins with this one. */
-static int
-find_around(struct users_edit *e, const char *index, size_t size, int *inside, char *key,
-	struct reason *why)
-{
-	size_t whole = size, common = 0;
-	DBT found, value;
-	int hit;
-
-	*inside = 0;
-	while (size > 1) {
-		hit = users_db_seek(&e->copy, index, size, &found, &value, why);
-		if (hit)
-			return hit > 0 ? copy_owner(e, &value, key, why) : -1;
-		if (size == whole)
-			*inside = common_bytes(&found, index, size) == size;
-		if (look_before(e, index, size, &common, why))
-			return -1;
-		do
-			size--;
-		while (size > 1 && (size > common || index[size] != '/'));
-	}
-	return 0;
-}
-
-/* A path that begins with the key and '/', for which there is room behind it. */
-static int
-find_inside(struct users_edit *e, char *index, size_t size, char *key, struct reason *why)
-{
-	DBT found, value;
-	int hit;
-
-	index[size++] = '/';
-	hit = users_db_seek(&e->copy, index, size, &found, &value, why);
-	if (hit == 0)
-		hit = common_bytes(&found, index, size) == size;
-	return hit > 0 ? copy_owner(e, &value, key, why) : hit;
-}
-
 int
 users_edit_path_owner(
 	struct users_edit *e, const char *path, char *key, struct reason *why)
 {
-	size_t size;
-	char *index;
-	int hit, inside;
-
-	if (need_copy(e, why))
-		return -1;
-	index = index_key(path, &size, why);
-	if (!index)
-		return -1;
-	hit = find_around(e, index, size, &inside, key, why);
-	if (hit == 0 && (inside || size == 1))
-		hit = find_inside(e, index, size, key, why);
-	free(index);
-	return hit;
-}
-
-/* Puts the path of the mailbox KEY into the index or takes it out. */
-static int
-change_index(struct users_edit *e, const struct record *r, int put, struct reason *why)
-{
-	const char *path = record_get(r, "mail");
-	size_t size;
-	char *index;
-	int result;
-
-	if (!path)
-		return 0;
-	index = index_key(path, &size, why);
-	if (!index)
-		return -1;
-	/* "/" alone would be the table's first key */
-	result = size == 1 ? 0
-		 : put     ? put_bytes(e, index, size, r->key, why)
-			   : remove_bytes(e, index, size, why);
-	free(index);
-	return result < 0 ? -1 : 0;
+	return attach_copy(e, why) ? -1 : path_index_find(&e->copy, path, key, why);
 }
 
 /* --- changes -------------------------------------------------------------------- */
@@ -503,7 +330,9 @@ take_out(struct users_edit *e, const char *key, struct reason *why)
 
 	if (found <= 0)
 		return found;
-	if (change_index(e, &old, 0, why) || remove_bytes(e, key, strlen(key), why) < 0)
+	forget_answers(e, key);
+	if (path_index_remove(&e->copy, &old, why) ||
+		users_db_remove(&e->copy, key, strlen(key), why) < 0)
 		found = -1;
 	record_clear(&old);
 	return found;
@@ -533,14 +362,15 @@ users_edit_put(struct users_edit *e, const struct record *r, struct reason *why)
 	char *value;
 	int result = -1;
 
-	if (need_copy(e, why) || check_key(e, r->key, why))
+	if (attach_copy(e, why) || check_key(e, r->key, why))
 		return -1;
 	value = format_value(r, why);
 	if (!value)
 		return -1;
 	if (take_out(e, r->key, why) >= 0 &&
-		put_bytes(e, r->key, strlen(r->key), value, why) == 0)
-		result = change_index(e, r, 1, why);
+		users_db_put(&e->copy, r->key, strlen(r->key), value, why) == 0)
+		result = path_index_put(&e->copy, r, why);
+	forget_answers(e, r->key);
 	free(value);
 	return result;
 }
@@ -548,7 +378,7 @@ users_edit_put(struct users_edit *e, const struct record *r, struct reason *why)
 int
 users_edit_remove(struct users_edit *e, const char *key, struct reason *why)
 {
-	if (need_copy(e, why) || check_key(e, key, why))
+	if (attach_copy(e, why) || check_key(e, key, why))
 		return -1;
 	return take_out(e, key, why);
 }
@@ -600,10 +430,10 @@ pack(struct users_edit *e, struct reason *why)
 	if (!result)
 		result = copy_keys(&e->copy, &packed, why);
 	if (result)
-		forget_pages(&packed);
+		users_db_drop(&packed);
 	else
 		result = users_db_detach(&packed, why);
-	forget_pages(&e->copy);
+	users_db_drop(&e->copy);
 	close(from);
 	return result;
 }
@@ -656,7 +486,7 @@ int
 users_edit_commit(struct users_edit **e, mode_t mode, gid_t group, struct stat *new_table,
 	struct reason *why)
 {
-	if (need_copy(*e, why) ||
+	if (attach_copy(*e, why) ||
 		(has_grown(*e) ? pack(*e, why) : users_db_detach(&(*e)->copy, why)) ||
 		read_back(*e, why) || finish_file(*e, mode, group, new_table, why) ||
 		rename_copy(*e, why)) {
