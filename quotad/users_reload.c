@@ -17,36 +17,27 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "privileges.h"
 
 #define CHECK_CPU_S  30
 #define CHECK_WALL_S 120           /* a disk may be slow */
 #define CHECK_MEMORY (512UL << 20) /* more than this process has */
-#define AGAIN_S      60            /* until a file that was refused is tried once more */
+#define AGAIN_MS     60000         /* until a file that was refused is tried once more */
 
-struct table {
+struct users_reload {
 	char *path;
 	struct event *child_ended;
 	struct users *users;
 	pid_t child; /* that checks; 0: none */
 	struct stat checking, refused;
-	time_t refused_at;
-	int missing; /* as was said in the log */
+	uint64_t refused_at_ms;
+	int missing; /* the log has been told so */
 	char identity[80];
 };
-
-static time_t
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
 
 static int
 same_time(const struct timespec *a, const struct timespec *b)
@@ -139,62 +130,62 @@ check_in_child(const char *path)
 /* --- taking and refusing ---------------------------------------------------------- */
 
 static void
-drop(struct table *t)
+drop(struct users_reload *r)
 {
-	users_close(&t->users);
-	strcpy(t->identity, "none");
+	users_close(&r->users);
+	strcpy(r->identity, "none");
 }
 
 static void
-take(struct table *t, struct users *users)
+take(struct users_reload *r, struct users *users)
 {
 	const struct stat *st = users_stat(users);
 
-	users_close(&t->users);
-	t->users = users;
-	t->missing = 0;
-	snprintf(t->identity, sizeof t->identity, "%ju:%ju:%jd.%09ld",
+	users_close(&r->users);
+	r->users = users;
+	r->missing = 0;
+	snprintf(r->identity, sizeof r->identity, "%ju:%ju:%jd.%09ld",
 		(uintmax_t)st->st_dev, (uintmax_t)st->st_ino,
 		(intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
-	log_info("user table taken, identity=%s", t->identity);
+	log_info("user table taken, identity=%s", r->identity);
 }
 
 static void
-refuse(struct table *t, const char *text)
+refuse(struct users_reload *r, const char *text)
 {
-	t->refused = t->checking;
-	t->refused_at = now();
-	if (t->users != NULL && same_inode(&t->checking, users_stat(t->users)))
-		drop(t);
-	log_error("user table %s can't be used: %s; %s", t->path, text,
-		t->users ? "the one before stays in use"
-			 : "mail has to wait until it is mended");
+	r->refused = r->checking;
+	r->refused_at_ms = clock_now_ms();
+	if (r->users != NULL && same_inode(&r->checking, users_stat(r->users)))
+		drop(r);
+	log_error("user table %s can't be used: %s; %s", r->path, text,
+		r->users ? "the one before stays in use"
+			 : "mail has to wait until it is repaired");
 }
 
 /* The path may name a newer file than the one that was checked: that is looked at next.
  */
 static void
-take_checked(struct table *t)
+take_checked(struct users_reload *r)
 {
 	struct reason why;
-	struct users *users = users_open_to_stay(t->path, &why);
+	struct users *users = users_open_to_stay(r->path, &why);
 
 	if (users == NULL)
-		refuse(t, why.text);
-	else if (same_file(users_stat(users), &t->checking))
-		take(t, users);
+		refuse(r, why.text);
+	else if (same_file(users_stat(users), &r->checking))
+		take(r, users);
 	else
 		users_close(&users);
 }
 
 static void
-checked(struct table *t, int status)
+checked(struct users_reload *r, int status)
 {
 	char text[80];
 
-	t->child = 0;
+	r->child = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		take_checked(t);
+		take_checked(r);
 		return;
 	}
 	if (WIFSIGNALED(status))
@@ -202,131 +193,131 @@ checked(struct table *t, int status)
 			WTERMSIG(status));
 	else
 		snprintf(text, sizeof text, "it was read through and is not sound");
-	refuse(t, text);
+	refuse(r, text);
 }
 
 static void
 on_child_ended(int signal, short what, void *arg)
 {
-	struct table *t = arg;
+	struct users_reload *r = arg;
 	int status;
 
 	(void)signal;
 	(void)what;
-	if (t->child != 0 && waitpid(t->child, &status, WNOHANG) == t->child)
-		checked(t, status);
+	if (r->child != 0 && waitpid(r->child, &status, WNOHANG) == r->child)
+		checked(r, status);
 }
 
 /* --- looking ---------------------------------------------------------------------- */
 
 static void
-begin_check(struct table *t, const struct stat *st)
+begin_check(struct users_reload *r, const struct stat *st)
 {
-	t->checking = *st;
-	if (t->users != NULL && same_inode(st, users_stat(t->users)) &&
-		!same_content(st, users_stat(t->users)))
-		drop(t);
-	t->child = fork();
-	if (t->child == 0)
-		check_in_child(t->path);
-	if (t->child == -1) {
-		t->child = 0;
-		refuse(t, strerror(errno));
+	r->checking = *st;
+	if (r->users != NULL && same_inode(st, users_stat(r->users)) &&
+		!same_content(st, users_stat(r->users)))
+		drop(r);
+	r->child = fork();
+	if (r->child == 0)
+		check_in_child(r->path);
+	if (r->child == -1) {
+		r->child = 0;
+		refuse(r, strerror(errno));
 	}
 }
 
 static void
-say_missing(struct table *t)
+log_missing(struct users_reload *r)
 {
-	if (!t->missing)
-		log_error("user table %s: %s; %s", t->path, strerror(errno),
-			t->users ? "the one before stays in use"
+	if (!r->missing)
+		log_error("user table %s: %s; %s", r->path, strerror(errno),
+			r->users ? "the one before stays in use"
 				 : "mail has to wait until there is one");
-	t->missing = 1;
+	r->missing = 1;
 }
 
 void
-table_look(struct table *t)
+users_reload_look(struct users_reload *r)
 {
 	struct stat st;
 
-	if (t->child != 0)
+	if (r->child != 0)
 		return;
-	if (stat(t->path, &st) == -1) {
-		say_missing(t);
+	if (stat(r->path, &st) == -1) {
+		log_missing(r);
 		return;
 	}
-	t->missing = 0;
-	if (t->users != NULL && same_file(&st, users_stat(t->users)))
+	r->missing = 0;
+	if (r->users != NULL && same_file(&st, users_stat(r->users)))
 		return;
-	if (same_file(&st, &t->refused) && now() - t->refused_at < AGAIN_S)
+	if (same_file(&st, &r->refused) && clock_now_ms() - r->refused_at_ms < AGAIN_MS)
 		return;
-	begin_check(t, &st);
+	begin_check(r, &st);
 }
 
 /* --- life ------------------------------------------------------------------------- */
 
-struct table *
-table_new(struct event_base *base, const char *path)
+struct users_reload *
+users_reload_new(struct event_base *base, const char *path)
 {
-	struct table *t = calloc(1, sizeof *t);
+	struct users_reload *r = calloc(1, sizeof *r);
 
-	if (t == NULL)
+	if (r == NULL)
 		return NULL;
-	drop(t);
-	t->path = strdup(path);
-	t->child_ended = evsignal_new(base, SIGCHLD, on_child_ended, t);
-	if (t->path == NULL || t->child_ended == NULL ||
-		event_add(t->child_ended, NULL) == -1) {
-		table_free(&t);
+	drop(r);
+	r->path = strdup(path);
+	r->child_ended = evsignal_new(base, SIGCHLD, on_child_ended, r);
+	if (r->path == NULL || r->child_ended == NULL ||
+		event_add(r->child_ended, NULL) == -1) {
+		users_reload_free(&r);
 		return NULL;
 	}
-	table_look(t);
-	return t;
+	users_reload_look(r);
+	return r;
 }
 
 void
-table_wait(struct table *t)
+users_reload_wait(struct users_reload *r)
 {
 	int status;
 
-	if (t->child == 0)
+	if (r->child == 0)
 		return;
-	while (waitpid(t->child, &status, 0) == -1)
+	while (waitpid(r->child, &status, 0) == -1)
 		if (errno != EINTR) {
-			t->child = 0;
+			r->child = 0;
 			return;
 		}
-	checked(t, status);
+	checked(r, status);
 }
 
 void
-table_free(struct table **table)
+users_reload_free(struct users_reload **reload)
 {
-	struct table *t = *table;
+	struct users_reload *r = *reload;
 
-	*table = NULL;
-	if (t == NULL)
+	*reload = NULL;
+	if (r == NULL)
 		return;
-	if (t->child != 0) {
-		kill(t->child, SIGKILL);
-		waitpid(t->child, NULL, 0);
+	if (r->child != 0) {
+		kill(r->child, SIGKILL);
+		waitpid(r->child, NULL, 0);
 	}
-	if (t->child_ended != NULL)
-		event_free(t->child_ended);
-	users_close(&t->users);
-	free(t->path);
-	free(t);
+	if (r->child_ended != NULL)
+		event_free(r->child_ended);
+	users_close(&r->users);
+	free(r->path);
+	free(r);
 }
 
 struct users *
-table_users(struct table *t)
+users_reload_table(struct users_reload *r)
 {
-	return t->users;
+	return r->users;
 }
 
 const char *
-table_identity(const struct table *t)
+users_reload_identity(const struct users_reload *r)
 {
-	return t->identity;
+	return r->identity;
 }

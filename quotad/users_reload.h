@@ -3,31 +3,31 @@
  * with no capability and a CPU limit before it is taken; a damaged or missing one leaves
  * the old in use, with a loud log line.
  */
-#ifndef QUOTAD_TABLE_H
-#define QUOTAD_TABLE_H
+#ifndef QUOTAD_USERS_RELOAD_H
+#define QUOTAD_USERS_RELOAD_H
 
 #include <event2/event.h>
 
 #include "users.h"
 
-struct table;
+struct users_reload;
 
 /* Begins to check the table, if there is one. NULL without memory. */
-struct table *table_new(struct event_base *base, const char *path);
-void table_free(struct table **t);
+struct users_reload *users_reload_new(struct event_base *base, const char *path);
+void users_reload_free(struct users_reload **r);
 
-/* Waits for the first check, so that nobody hears "try again" only because we have just
+/* Waits for the first check, so that nobody is told "try again" only because we have just
  * begun. */
-void table_wait(struct table *t);
+void users_reload_wait(struct users_reload *r);
 
 /* The table in use, or NULL while none has been taken. Valid until the next pass. */
-struct users *table_users(struct table *t);
+struct users *users_reload_table(struct users_reload *r);
 
 /* Looks whether the path names another file than the one in use or under check; cheap. */
-void table_look(struct table *t);
+void users_reload_look(struct users_reload *r);
 
 /* "device:inode:mtime" of the table in use, as STATS shows it and brimadm waits for;
  * "none". */
-const char *table_identity(const struct table *t);
+const char *users_reload_identity(const struct users_reload *r);
 
 #endif

@@ -63,7 +63,7 @@ looks_free(struct server *v)
 static int
 find_place(struct server *v, const char *key, struct record *record, struct reason *why)
 {
-	struct users *users = table_users(v->table);
+	struct users *users = users_reload_table(v->users);
 	int found;
 
 	memset(record, 0, sizeof *record);

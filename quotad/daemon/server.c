@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "keeping.h"
 #include "log.h"
 #include "looks.h"
@@ -22,15 +22,6 @@
 #define SWEEP_MS  5000
 #define EVENTS_A_PASS                                                                    \
 	32 /* that the kernel tells at a time, at least (epoll, libevent 2.1) */
-
-uint64_t
-server_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 void
 server_fail(struct server *v, const char *text)
@@ -142,7 +133,7 @@ on_look(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	table_look(v->table);
+	users_reload_look(v->users);
 }
 
 static void
@@ -152,7 +143,7 @@ on_second(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	usage_tick(v->usage, server_now());
+	usage_tick(v->usage, clock_now_ms());
 }
 
 static void
@@ -162,7 +153,7 @@ on_sweep(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	sessions_sweep(v->sessions, server_now());
+	sessions_sweep(v->sessions, clock_now_ms());
 }
 
 static void
@@ -277,7 +268,7 @@ finish_pass(struct server *v)
 	looks_tell_failures(v);
 	sessions_work(v->sessions);
 	settle(v);
-	wait_for_ledger(v, ledger_tick(v->ledger, server_now()));
+	wait_for_ledger(v, ledger_tick(v->ledger, clock_now_ms()));
 	committed = usage_commit(v->usage) == 0;
 	if (committed)
 		watchdog_finish(v);
@@ -327,7 +318,7 @@ open_rooms(struct server *v)
 	v->sessions = sessions_new(v);
 	if (v->peers == NULL || v->sessions == NULL)
 		return -1;
-	v->schedule = recount_schedule_new(v->base, v->table, looks_recount, v);
+	v->schedule = recount_schedule_new(v->base, v->users, looks_recount, v);
 	if (v->schedule == NULL || peers_configure(v->peers, &v->conf) == -1)
 		return -1;
 	recount_schedule_set(v->schedule, v->conf.recount_every);
@@ -347,17 +338,17 @@ accepted(void *arg, int fd)
 int
 server_open(struct server *v, const char *run_dir, struct reason *why)
 {
-	v->started_ms = server_now();
+	v->started_ms = clock_now_ms();
 	v->base = event_base_new();
 	if (v->base != NULL)
-		v->table = table_new(v->base, v->conf.users_db);
-	if (v->table == NULL)
+		v->users = users_reload_new(v->base, v->conf.users_db);
+	if (v->users == NULL)
 		return reason_set(why, "the event loop could not be set up");
 	if (open_ledger(v, run_dir, why) == -1)
 		return -1;
 	if (open_rooms(v) == -1)
 		return reason_set(why, "the event loop could not be set up");
-	table_wait(v->table);
+	users_reload_wait(v->users);
 	if (scanner_attach(v->scanner, v->base, v->ledger, on_scanner_died, v) == -1 ||
 		listener_start(v->listener, v->base, accepted, v) == -1)
 		return reason_set(why, "no memory");
@@ -371,7 +362,7 @@ server_close(struct server *v)
 {
 	sessions_free(&v->sessions);
 	recount_schedule_free(&v->schedule);
-	table_free(&v->table);
+	users_reload_free(&v->users);
 	usage_close(&v->usage);
 	looks_free(v);
 	ledger_free(&v->ledger);

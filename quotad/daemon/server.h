@@ -43,7 +43,7 @@ struct server {
 	struct event_base *base;
 	struct ledger *ledger;
 	struct usage *usage;
-	struct table *table;
+	struct users_reload *users;
 	struct peers *peers;
 	struct sessions *sessions;
 	struct recount_schedule *schedule;
@@ -69,8 +69,5 @@ void server_fail(struct server *v, const char *text);
 
 /* The ledger's rules as the settings have them. */
 void server_rules(const struct conf *c, struct ledger_rules *rules);
-
-/* Milliseconds of the clock that never goes back. */
-uint64_t server_now(void);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "clock.h"
 #include "log.h"
 #include "server.h"
 
@@ -31,7 +32,7 @@ tell_slowness(struct server *v)
 	if (!w->was_slow)
 		log_warning("no sign of life for systemd: the scanner has not answered "
 			    "for %" PRIu64 " ms",
-			server_now() - w->began_ms);
+			clock_now_ms() - w->began_ms);
 	w->was_slow = 1;
 }
 
@@ -50,7 +51,7 @@ watchdog_begin(struct server *v)
 		return;
 	}
 	w->is_out = 1;
-	w->began_ms = server_now();
+	w->began_ms = clock_now_ms();
 	scanner_ping(v->scanner, on_pong, v);
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "amount.h"
+#include "clock.h"
 #include "explain.h"
 #include "mailbox.h"
 #include "record.h"
@@ -184,7 +185,7 @@ static int
 find(struct server *v, struct request *r, const char *recipient, const char *unknown,
 	struct mailbox *m)
 {
-	struct users *users = table_users(v->table);
+	struct users *users = users_reload_table(v->users);
 	struct outcome o;
 
 	if (users == NULL) {
@@ -391,7 +392,7 @@ explain(struct server *v, struct request *r, char **argument)
 	}
 	if (find(v, r, argument[0], "4.1.1", &m) == -1)
 		return;
-	ledger_clock(v->ledger, server_now());
+	ledger_clock(v->ledger, clock_now_ms());
 	r->lines = explain_lines(v->ledger, r->account, &r->limits);
 	if (r->lines == NULL)
 		trouble(r, "no memory");
@@ -445,12 +446,13 @@ write_statistics(const struct server *v, FILE *to)
 		{"probes", t->probes},
 		{"corrected", t->corrected},
 		{"connections", peers_connections(v->peers)},
-		{"uptime", (server_now() - v->started_ms) / 1000},
+		{"uptime", (clock_now_ms() - v->started_ms) / 1000},
 		{"rss", resident_bytes()},
 	};
 
 	fprintf(to, "* version=%s\n* users_table=%s\n* store=%s\n", SERVER_VERSION,
-		table_identity(v->table), usage_on_disk(v->usage) ? "disk" : "memory");
+		users_reload_identity(v->users),
+		usage_on_disk(v->usage) ? "disk" : "memory");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		fprintf(to, "* %s=%" PRIu64 "\n", rows[i].name, rows[i].value);
 	fprintf(to, "OK");
@@ -465,7 +467,7 @@ stats(struct server *v, struct request *r, char **argument)
 	FILE *to = open_memstream(&text, &length);
 
 	(void)argument;
-	table_look(v->table);
+	users_reload_look(v->users);
 	if (to != NULL)
 		write_statistics(v, to);
 	if (to == NULL || fclose(to) != 0)
@@ -501,7 +503,7 @@ struct piece {
 static int
 read_mailbox(struct server *v, struct mailbox *m, const struct record *record)
 {
-	struct users *users = table_users(v->table);
+	struct users *users = users_reload_table(v->users);
 	const char *at = strchr(record->key, '@');
 	struct record domain = {0};
 	struct reason why;
@@ -556,7 +558,7 @@ list_record(void *arg, const struct record *record)
 void
 requests_continue(struct server *v, struct request *r)
 {
-	struct users *users = table_users(v->table);
+	struct users *users = users_reload_table(v->users);
 	struct piece p = {.v = v, .r = r};
 	struct reason why;
 	int more;

@@ -14,7 +14,7 @@
 #define EMPTY_STEP_MS  60000 /* after a round without any mailbox */
 
 struct recount_schedule {
-	struct table *table;
+	struct users_reload *reload;
 	uint64_t every_s; /* once for each mailbox in so long */
 	void (*recount)(void *arg, const char *mailbox);
 	void *arg;
@@ -58,7 +58,7 @@ static void
 step(int fd, short what, void *arg)
 {
 	struct recount_schedule *r = arg;
-	struct users *users = table_users(r->table);
+	struct users *users = users_reload_table(r->reload);
 	struct reason why;
 	struct timeval wait;
 	int more = -1;
@@ -82,7 +82,7 @@ step(int fd, short what, void *arg)
 }
 
 struct recount_schedule *
-recount_schedule_new(struct event_base *base, struct table *table,
+recount_schedule_new(struct event_base *base, struct users_reload *reload,
 	void (*recount)(void *arg, const char *mailbox), void *arg)
 {
 	const struct timeval first = {.tv_sec = FIRST_STEP_MS / 1000};
@@ -90,7 +90,7 @@ recount_schedule_new(struct event_base *base, struct table *table,
 
 	if (r == NULL)
 		return NULL;
-	r->table = table;
+	r->reload = reload;
 	r->recount = recount;
 	r->arg = arg;
 	r->step_ms = FIRST_STEP_MS;

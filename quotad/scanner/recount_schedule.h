@@ -16,7 +16,8 @@ struct recount_schedule;
 /* Begins; RECOUNT is called with each mailbox when it is its turn. NULL without memory.
  */
 struct recount_schedule *recount_schedule_new(struct event_base *base,
-	struct table *table, void (*recount)(void *arg, const char *mailbox), void *arg);
+	struct users_reload *reload, void (*recount)(void *arg, const char *mailbox),
+	void *arg);
 
 /* How long a round takes, in seconds: it holds from the next round on. */
 void recount_schedule_set(struct recount_schedule *r, uint64_t every_s);

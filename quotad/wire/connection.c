@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "protocol/line.h"
 #include "record.h"
@@ -145,7 +146,7 @@ take_answer(struct request *r, const char *text)
 {
 	struct session *s = r->session;
 
-	s->active_ms = server_now();
+	s->active_ms = clock_now_ms();
 	charge_tickets(s);
 	if (r == STAILQ_FIRST(&s->requests)) {
 		put_out(s, text);
@@ -234,7 +235,7 @@ perform(struct session *s, char *line, size_t length)
 		break_off(s);
 		return;
 	}
-	s->active_ms = server_now();
+	s->active_ms = clock_now_ms();
 	if (length > RECORD_LINE_MAX || has_nul(line, length)) {
 		s->closing = 1;
 		session_answer(r, "ERR 4.5.2 a line is at most %d bytes of ASCII",
@@ -430,7 +431,7 @@ write_out(struct session *s)
 	if (evbuffer_get_length(s->out) == 0)
 		return;
 	if (evbuffer_write(s->out, s->fd) > 0)
-		s->active_ms = server_now();
+		s->active_ms = clock_now_ms();
 	else if (errno != EAGAIN && errno != EINTR)
 		stop_writing(s);
 }
@@ -512,7 +513,7 @@ new_session(struct sessions *owner, int fd, const struct peer *peer)
 	s->owner = owner;
 	s->fd = fd;
 	s->peer = *peer;
-	s->active_ms = server_now();
+	s->active_ms = clock_now_ms();
 	STAILQ_INIT(&s->requests);
 	if (set_up(s) == 0)
 		return s;

@@ -11,15 +11,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "daemon/systemd.h"
 #include "log.h"
 
-#define BACKLOG   4096
-#define PAUSE_MS  100
-#define SAY_AGAIN 60 /* seconds between two lines about the same trouble */
+#define BACKLOG      4096
+#define PAUSE_MS     100
+#define LOG_AGAIN_MS 60000 /* between two lines about the same error */
 
 struct place {
 	int fd;
@@ -33,7 +33,7 @@ struct listener {
 	struct place *places;
 	int count;
 	struct event *resume;
-	time_t said_at;
+	uint64_t logged_at;
 	void (*accepted)(void *arg, int fd);
 	void *arg;
 };
@@ -225,12 +225,11 @@ turn_away(struct listener *l, int listening)
 static void
 complain(struct listener *l, int error)
 {
-	struct timespec now;
+	uint64_t now = clock_now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (l->said_at != 0 && now.tv_sec - l->said_at < SAY_AGAIN)
+	if (l->logged_at != 0 && now - l->logged_at < LOG_AGAIN_MS)
 		return;
-	l->said_at = now.tv_sec;
+	l->logged_at = now;
 	log_warning("accept: %s; clients have to wait", strerror(error));
 }
 

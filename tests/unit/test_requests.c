@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "mailbox.h"
 #include "quotad/protocol/line.h"
 
@@ -124,20 +125,20 @@ peers_connections(const struct peers *p)
 }
 
 struct users *
-table_users(struct table *t)
+users_reload_table(struct users_reload *t)
 {
 	(void)t;
 	return fake.has_table ? (struct users *)&fake : NULL;
 }
 
 void
-table_look(struct table *t)
+users_reload_look(struct users_reload *t)
 {
 	(void)t;
 }
 
 const char *
-table_identity(const struct table *t)
+users_reload_identity(const struct users_reload *t)
 {
 	(void)t;
 	return "1:2:3.4";
@@ -151,7 +152,7 @@ usage_on_disk(const struct usage *u)
 }
 
 uint64_t
-server_now(void)
+clock_now_ms(void)
 {
 	return 61000;
 }

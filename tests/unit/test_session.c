@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "quotad/protocol/line.h"
 #include "quotad/wire/connection.h"
 
@@ -112,7 +113,7 @@ peer_count_tickets(struct peer *peer, int64_t more)
 }
 
 uint64_t
-server_now(void)
+clock_now_ms(void)
 {
 	return fake.now;
 }
