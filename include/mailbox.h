@@ -11,17 +11,11 @@
 
 #include "address.h"
 #include "conf.h"
+#include "mailbox_record.h"
 #include "users.h"
 #include "verdict.h"
 
 #define MAILBOX_ALIASES_MAX 10
-
-enum mailbox_state {
-	MAILBOX_ENABLED,
-	MAILBOX_DISABLED,
-	MAILBOX_SUSPENDED,
-	MAILBOX_MOVED
-};
 
 struct mailbox {
 	char key[ADDRESS_MAX +
@@ -57,39 +51,6 @@ void mailbox_clear(struct mailbox *m);
  * with the outcome. */
 int mailbox_policy(
 	const struct mailbox *m, const struct conf *c, uint64_t bytes, struct outcome *o);
-
-/* What a record may hold. */
-enum mailbox_field_type {
-	MAILBOX_FIELD_ID, /* uid, gid */
-	MAILBOX_FIELD_PATH,
-	MAILBOX_FIELD_SIZE,
-	MAILBOX_FIELD_COUNT,
-	MAILBOX_FIELD_OVER_QUOTA,
-	MAILBOX_FIELD_STATE,
-	MAILBOX_FIELD_ADDRESS,
-	MAILBOX_FIELD_ADDRESSES /* with commas between */
-};
-
-/* The kinds of records: told by the key (@domain) and by the field alias. */
-enum mailbox_kind { MAILBOX_KIND_MAILBOX = 1, MAILBOX_KIND_ALIAS, MAILBOX_KIND_DOMAIN };
-
-struct mailbox_field {
-	const char *name;
-	enum mailbox_field_type type;
-	unsigned kinds; /* bits 1 << enum mailbox_kind */
-	const char *sentence;
-};
-
-/* The field of that name or, by number from 0 on, each; NULL if there is none. */
-const struct mailbox_field *mailbox_field(const char *name);
-const struct mailbox_field *mailbox_field_at(size_t i);
-
-enum mailbox_kind mailbox_kind_of(const struct record *r);
-
-/* Checks a record before it goes into the table: that it has the fields that its kind
- * must have, and the values of all that are known; unknown fields may hold anything. Does
- * not look at other records. */
-int mailbox_check_record(const struct record *r, struct reason *why);
 
 /* Whether the domain is one of this host's (the setting local_domains, or the host's
  * name). */

@@ -1,4 +1,4 @@
-/* Mailboxes: one table of fields; the look-up; what a record alone says to a message. */
+/* Mailboxes: from the record; the look-up; what a record alone says to a message. */
 #include "mailbox.h"
 
 #include <limits.h>
@@ -9,219 +9,6 @@
 #include "amount.h"
 
 #define UID_NOBODY 65534 /* what the kernel shows for ids that it can't map */
-
-#define IN_MAILBOX (1u << MAILBOX_KIND_MAILBOX)
-#define IN_ALIAS   (1u << MAILBOX_KIND_ALIAS)
-#define IN_DOMAIN  (1u << MAILBOX_KIND_DOMAIN)
-
-static const struct mailbox_field fields[] = {
-	{"uid", MAILBOX_FIELD_ID, IN_MAILBOX, "Numeric user id that owns the mailbox."},
-	{"gid", MAILBOX_FIELD_ID, IN_MAILBOX, "Numeric group id of its files."},
-	{"mail", MAILBOX_FIELD_PATH, IN_MAILBOX,
-		"Absolute path of the Maildir, with / at its end."},
-	{"quota", MAILBOX_FIELD_SIZE, IN_MAILBOX | IN_DOMAIN,
-		"Limit of bytes; 0 is no limit."},
-	{"messages", MAILBOX_FIELD_COUNT, IN_MAILBOX | IN_DOMAIN,
-		"Limit of messages; 0 is no limit."},
-	{"over_quota", MAILBOX_FIELD_OVER_QUOTA, IN_MAILBOX | IN_DOMAIN,
-		"When full: defer, bounce, or a time such as 3d."},
-	{"state", MAILBOX_FIELD_STATE, IN_MAILBOX,
-		"enabled, disabled, suspended or moved."},
-	{"moved_to", MAILBOX_FIELD_ADDRESS, IN_MAILBOX,
-		"The new address of a mailbox that has moved."},
-	{"alias", MAILBOX_FIELD_ADDRESSES, IN_ALIAS,
-		"The address, or addresses with commas between, that mail goes to."},
-	{"catchall", MAILBOX_FIELD_ADDRESS, IN_DOMAIN,
-		"Where mail for unknown addresses of the domain goes."},
-};
-
-static const struct state {
-	const char *name;
-	enum mailbox_state state;
-} states[] = {
-	{"enabled", MAILBOX_ENABLED},
-	{"disabled", MAILBOX_DISABLED},
-	{"suspended", MAILBOX_SUSPENDED},
-	{"moved", MAILBOX_MOVED},
-};
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-const struct mailbox_field *
-mailbox_field(const char *name)
-{
-	for (size_t i = 0; i < COUNT(fields); i++)
-		if (strcmp(fields[i].name, name) == 0)
-			return &fields[i];
-	return NULL;
-}
-
-const struct mailbox_field *
-mailbox_field_at(size_t i)
-{
-	return i < COUNT(fields) ? &fields[i] : NULL;
-}
-
-enum mailbox_kind
-mailbox_kind_of(const struct record *r)
-{
-	if (r->key[0] == '@')
-		return MAILBOX_KIND_DOMAIN;
-	return record_get(r, "alias") ? MAILBOX_KIND_ALIAS : MAILBOX_KIND_MAILBOX;
-}
-
-/* --- values --------------------------------------------------------------------- */
-
-static int
-check_id(const char *value, struct reason *why)
-{
-	uint64_t id;
-
-	if (amount_count(value, &id, why))
-		return -1;
-	if (id == 0)
-		return reason_set(why, "0 is root's, who gets no mail from Brim");
-	if (id == UID_NOBODY || id >= UINT32_MAX)
-		return reason_set(why, "%.20s is nobody's", value);
-	return 0;
-}
-
-static int
-check_path(const char *value, struct reason *why)
-{
-	size_t length = strlen(value);
-
-	if (value[0] != '/')
-		return reason_set(why, "\"%.100s\" is not an absolute path", value);
-	if (length >= PATH_MAX - NAME_MAX)
-		return reason_set(why, "the path is too long");
-	if (strstr(value, "//") || strstr(value, "/../") || strstr(value, "/./"))
-		return reason_set(
-			why, "\"%.100s\" has an empty, . or .. part in it", value);
-	if (length < 3 || value[length - 1] != '/')
-		return reason_set(why,
-			"\"%.100s\" does not end in /: only Maildirs are delivered to",
-			value);
-	return 0;
-}
-
-static int
-check_count(const char *value, struct reason *why)
-{
-	uint64_t n;
-
-	return amount_count(value, &n, why);
-}
-
-static int
-check_over_quota(const char *value, struct reason *why)
-{
-	uint64_t seconds;
-
-	return conf_over_quota(value, &seconds, why);
-}
-
-static int
-read_state(const char *value, enum mailbox_state *state, struct reason *why)
-{
-	for (size_t i = 0; i < COUNT(states); i++)
-		if (strcmp(states[i].name, value) == 0) {
-			*state = states[i].state;
-			return 0;
-		}
-	return reason_set(why,
-		"\"%.40s\" is not a state: enabled, disabled, suspended or moved", value);
-}
-
-static int
-check_state(const char *value, struct reason *why)
-{
-	enum mailbox_state state;
-
-	return read_state(value, &state, why);
-}
-
-static int
-check_address(const char *value, struct reason *why)
-{
-	struct address a;
-
-	if (strchr(value, ','))
-		return reason_set(why, "\"%.100s\" is more than one address", value);
-	return address_parse(&a, value, "", why);
-}
-
-static int
-check_addresses(const char *value, struct reason *why)
-{
-	char one[ADDRESS_MAX + 2];
-	struct address a;
-
-	for (const char *p = value;; p++) {
-		size_t length = strcspn(p, ",");
-
-		memcpy(one, p, length < sizeof one ? length : sizeof one - 1);
-		one[length < sizeof one ? length : sizeof one - 1] = '\0';
-		if (address_parse(&a, one, "", why))
-			return -1;
-		p += length;
-		if (*p == '\0')
-			return 0;
-	}
-}
-
-static int (*const checks[])(const char *value, struct reason *why) = {
-	[MAILBOX_FIELD_ID] = check_id,
-	[MAILBOX_FIELD_PATH] = check_path,
-	[MAILBOX_FIELD_SIZE] = check_count,
-	[MAILBOX_FIELD_COUNT] = check_count,
-	[MAILBOX_FIELD_OVER_QUOTA] = check_over_quota,
-	[MAILBOX_FIELD_STATE] = check_state,
-	[MAILBOX_FIELD_ADDRESS] = check_address,
-	[MAILBOX_FIELD_ADDRESSES] = check_addresses,
-};
-
-/* --- records -------------------------------------------------------------------- */
-
-static int
-check_field(const struct record *r, const struct record_field *f, struct reason *why)
-{
-	static const char *const kinds[] = {[MAILBOX_KIND_MAILBOX] = "a mailbox",
-		[MAILBOX_KIND_ALIAS] = "an alias",
-		[MAILBOX_KIND_DOMAIN] = "a domain"};
-	const struct mailbox_field *known = mailbox_field(f->name);
-	enum mailbox_kind kind = mailbox_kind_of(r);
-	struct reason fault;
-
-	if (!known)
-		return 0;
-	if (!(known->kinds & 1u << kind))
-		return reason_set(
-			why, "%.100s: %s has no field %s", r->key, kinds[kind], f->name);
-	if (checks[known->type](f->value, &fault))
-		return reason_set(why, "%.100s: %s: %.180s", r->key, f->name, fault.text);
-	return 0;
-}
-
-int
-mailbox_check_record(const struct record *r, struct reason *why)
-{
-	static const char *const needed[] = {"uid", "gid", "mail"};
-	const char *state = record_get(r, "state");
-
-	for (size_t i = 0; i < r->count; i++)
-		if (check_field(r, &r->fields[i], why))
-			return -1;
-	if (mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
-		return 0;
-	for (size_t i = 0; i < COUNT(needed); i++)
-		if (!record_get(r, needed[i]))
-			return reason_set(
-				why, "%.100s: a mailbox needs %s=...", r->key, needed[i]);
-	if (state && strcmp(state, "moved") == 0 && !record_get(r, "moved_to"))
-		return reason_set(why, "%.100s: state=moved needs moved_to=...", r->key);
-	return 0;
-}
 
 /* The record that sets the field: the mailbox's, its domain's, or none. */
 static const struct record *
@@ -267,7 +54,7 @@ fill_state(struct mailbox *m, const struct record *r, struct reason *why)
 	const char *state = record_get(r, "state"), *to = record_get(r, "moved_to");
 
 	m->state = MAILBOX_ENABLED;
-	if (state && read_state(state, &m->state, why))
+	if (state && mailbox_read_state(state, &m->state, why))
 		return -1;
 	if (m->state != MAILBOX_MOVED || !to)
 		return 0;
@@ -303,7 +90,7 @@ fill_path(struct mailbox *m, const struct record *r, struct reason *why)
 
 	if (!path)
 		return reason_set(why, "the record of %.100s has no mail=", r->key);
-	if (check_path(path, &fault))
+	if (mailbox_check_value(MAILBOX_FIELD_PATH, path, &fault))
 		return reason_set(
 			why, "the record of %.100s: mail: %.180s", r->key, fault.text);
 	m->path = strdup(path);
