@@ -9,6 +9,8 @@
 
 #include "reason.h"
 
+#define UID_NOBODY 65534 /* what the kernel shows for ids that it can't map */
+
 struct privileges_user {
 	uid_t uid;
 	gid_t gid;

@@ -163,8 +163,6 @@ privileges_become(const struct privileges_user *user, int read_search, struct re
 
 /* --- from a user with two capabilities to a recipient ----------------------------- */
 
-#define UID_NOBODY 65534 /* what the kernel shows for ids that it can't map */
-
 static int
 check_recipient(const struct privileges_user *user, struct reason *why)
 {

@@ -7,8 +7,7 @@
 #include <unistd.h>
 
 #include "amount.h"
-
-#define UID_NOBODY 65534 /* what the kernel shows for ids that it can't map */
+#include "privileges.h"
 
 /* The record that sets the field: the mailbox's, its domain's, or none. */
 static const struct record *

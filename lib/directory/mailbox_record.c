@@ -7,8 +7,7 @@
 #include "address.h"
 #include "amount.h"
 #include "conf.h"
-
-#define UID_NOBODY 65534 /* what the kernel shows for ids that it can't map */
+#include "privileges.h"
 
 #define IN_MAILBOX (1u << MAILBOX_KIND_MAILBOX)
 #define IN_ALIAS   (1u << MAILBOX_KIND_ALIAS)

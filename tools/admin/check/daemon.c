@@ -15,9 +15,8 @@
 #include "quota_client.h"
 
 #define FIRST_ACCOUNT 1000 /* lower uids are the system's */
-#define UID_NOBODY    65534
-#define SECONDS       5   /* that quotad may take to answer */
-#define TRIES         100 /* to see a table that is being taken now */
+#define SECONDS       5    /* that quotad may take to answer */
+#define TRIES         100  /* to see a table that is being taken now */
 #define PAUSE_MS      20
 
 /* --- commands

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UID_NOBODY 65534
-#define COLUMNS    7 /* passwd(5) */
+#include "privileges.h"
+
+#define COLUMNS 7 /* passwd(5) */
 
 static int
 import_account(struct import *i, const char *name, const char *uid, const char *gid,
