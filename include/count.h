@@ -7,8 +7,7 @@
  * A count is exact if no directory's ctime moved from before its first read to after its
  * last, and each was older than the clock's grain when it was first looked at; it is
  * tried three times. Regular files alone count, a message once by the part of its name
- * before
- * ':'. Names, depth and number of folders are bounded; links are not followed.
+ * before ':'. Names, depth and number of folders are bounded; links are not followed.
  */
 #ifndef BRIM_COUNT_H
 #define BRIM_COUNT_H
@@ -17,6 +16,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "name_set.h"
 #include "reason.h"
 
 struct count_result {
@@ -25,12 +25,10 @@ struct count_result {
 	uint64_t corrected; /* thorough: files larger than their names say */
 };
 
-struct count_seen; /* the names of a count, as a set of hashes */
-
 /* Counts the mailbox. A missing mailbox is an exact count of nothing. 0 with *seen (freed
- * by count_seen_free), or -1 with the reason. */
+ * by name_set_free), or -1 with the reason. */
 int count_mailbox(const char *path, const char *ignore, int thorough,
-	struct count_result *result, struct count_seen **seen, struct reason *why);
+	struct count_result *result, struct name_set **seen, struct reason *why);
 
 /* One directory of a mailbox: new or cur of a folder. */
 struct count_part {
@@ -53,9 +51,5 @@ int count_parts(int mailbox, const char *folder, struct count_part *new,
 /* Takes the stamp alone. */
 int count_stamp(
 	const char *path, const char *ignore, uint64_t *stamp, struct reason *why);
-
-/* Whether the count saw a message of that name. */
-int count_seen_has(const struct count_seen *seen, const char *name);
-void count_seen_free(struct count_seen **seen);
 
 #endif

@@ -13,7 +13,6 @@
 #include "amount.h"
 #include "folders.h"
 #include "maildir.h"
-#include "name_set.h"
 #include "walk.h"
 
 #define TRIES       3
@@ -22,10 +21,10 @@
 /* A count under way. */
 struct tally {
 	struct count_result result;
-	struct count_seen *seen;   /* in the whole mailbox */
-	struct count_seen *folder; /* in the folder that is read; SEEN for the Maildir */
-	struct count_seen *spare;  /* for the FOLDER of all others */
-	struct count_part *part;   /* if not NULL, what was found in it */
+	struct name_set *seen;   /* in the whole mailbox */
+	struct name_set *folder; /* in the folder that is read; SEEN for the Maildir */
+	struct name_set *spare;  /* for the FOLDER of all others */
+	struct count_part *part; /* if not NULL, what was found in it */
 	int thorough;
 	char *buffer; /* BUFFER_SIZE bytes of directory entries */
 };
@@ -118,8 +117,8 @@ count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *w
 		is_message = measure(t, dir, e->d_name, named, &bytes, why);
 	if (is_message <= 0)
 		return is_message;
-	is_new = seen_add(t->folder, e->d_name);
-	if (is_new < 0 || (t->folder != t->seen && seen_add(t->seen, e->d_name) < 0))
+	is_new = name_set_add(t->folder, e->d_name);
+	if (is_new < 0 || (t->folder != t->seen && name_set_add(t->seen, e->d_name) < 0))
 		return reason_errno(why, "no memory for the names");
 	if (t->part)
 		note_message(t->part, is_new, named, named ? told : bytes,
@@ -177,7 +176,7 @@ count_folder(struct tally *t, int mailbox, const char *name, struct reason *why)
 	 */
 	t->folder = strcmp(name, ".") == 0 ? t->seen : t->spare;
 	if (t->folder == t->spare)
-		seen_empty(t->spare);
+		name_set_clear(t->spare);
 	result = count_part(t, folder, "new", why) || count_part(t, folder, "cur", why)
 			 ? -1
 			 : 0;
@@ -219,7 +218,7 @@ count_once(struct tally *t, const char *path, const char *ignore, struct reason 
 	struct folders before, after;
 
 	memset(&t->result, 0, sizeof t->result);
-	seen_empty(t->seen);
+	name_set_clear(t->seen);
 	if (look_when_settled(&before, path, ignore, why))
 		return -1;
 	for (size_t i = 0; i < before.count; i++)
@@ -251,7 +250,7 @@ is_maildir(const char *path, struct reason *why)
 
 int
 count_mailbox(const char *path, const char *ignore, int thorough,
-	struct count_result *result, struct count_seen **seen, struct reason *why)
+	struct count_result *result, struct name_set **seen, struct reason *why)
 {
 	struct tally t = {.thorough = thorough};
 	int done = -1;
@@ -259,8 +258,8 @@ count_mailbox(const char *path, const char *ignore, int thorough,
 	if (!is_maildir(path, why))
 		return -1;
 	t.buffer = malloc(BUFFER_SIZE);
-	t.seen = seen_new();
-	t.spare = seen_new();
+	t.seen = name_set_new();
+	t.spare = name_set_new();
 	if (t.buffer && t.seen && t.spare)
 		for (int i = 0; i < TRIES; i++) {
 			done = count_once(&t, path, ignore, why);
@@ -270,12 +269,12 @@ count_mailbox(const char *path, const char *ignore, int thorough,
 	else
 		reason_errno(why, "can't begin to count");
 	free(t.buffer);
-	count_seen_free(&t.spare);
+	name_set_free(&t.spare);
 	*result = t.result;
 	if (done == 0)
 		*seen = t.seen;
 	else
-		count_seen_free(&t.seen);
+		name_set_free(&t.seen);
 	return done;
 }
 
@@ -328,13 +327,13 @@ count_parts(int mailbox, const char *folder, struct count_part *new,
 	int result = -1;
 
 	t.buffer = malloc(BUFFER_SIZE);
-	t.seen = t.folder = seen_new();
+	t.seen = t.folder = name_set_new();
 	if (t.buffer && t.seen)
 		result = tally_folder(&t, mailbox, folder, new, cur, why);
 	else
 		reason_errno(why, "can't begin to count");
 	free(t.buffer);
-	count_seen_free(&t.seen);
+	name_set_free(&t.seen);
 	return result;
 }
 

@@ -9,72 +9,34 @@
 
 /* --- accounts --------------------------------------------------------------------- */
 
-static uint64_t
-hash(const char *name)
+static int
+has_name(const void *account, const void *name, size_t length)
 {
-	uint64_t h = 14695981039346656037ULL; /* FNV-1a */
+	const struct account *a = account;
 
-	for (; *name; name++)
-		h = (h ^ (unsigned char)*name) * 1099511628211ULL;
-	return h;
-}
-
-static struct account **
-bucket_of(const struct ledger *l, const char *name)
-{
-	return &l->buckets[hash(name) & (l->bucket_count - 1)];
-}
-
-/* Without memory the old, crowded buckets stay. */
-static void
-grow(struct ledger *l)
-{
-	size_t count = 2 * l->bucket_count;
-	struct account **old = l->buckets, **buckets = calloc(count, sizeof *buckets);
-
-	if (!buckets)
-		return;
-	l->buckets = buckets;
-	l->bucket_count = count;
-	for (size_t i = 0; i < count / 2; i++)
-		for (struct account *a = old[i], *next; a; a = next) {
-			struct account **bucket = bucket_of(l, a->name);
-
-			next = a->next;
-			a->next = *bucket;
-			*bucket = a;
-		}
-	free(old);
+	return strncmp(a->name, name, length) == 0 && a->name[length] == '\0';
 }
 
 struct account *
 ledger_find(struct ledger *l, const char *name)
 {
-	struct account *a = *bucket_of(l, name);
-
-	while (a && strcmp(a->name, name))
-		a = a->next;
-	return a;
+	return hash_find(&l->accounts, name, strlen(name));
 }
 
 struct account *
 ledger_account(struct ledger *l, const char *name)
 {
-	struct account *a = ledger_find(l, name), **bucket;
-	size_t size = strlen(name) + 1;
+	size_t length = strlen(name);
+	struct account *a = hash_find(&l->accounts, name, length);
 
-	if (a)
+	if (a || !(a = calloc(1, sizeof *a + length + 1)))
 		return a;
-	a = calloc(1, sizeof *a + size);
-	if (!a)
-		return NULL;
-	memcpy(a->name, name, size);
+	memcpy(a->name, name, length);
 	TAILQ_INIT(&a->waiting);
-	if (l->totals.accounts >= l->bucket_count)
-		grow(l);
-	bucket = bucket_of(l, name);
-	a->next = *bucket;
-	*bucket = a;
+	if (hash_add(&l->accounts, name, length, a) != 1) {
+		free(a);
+		return NULL;
+	}
 	l->totals.accounts++;
 	return a;
 }
@@ -122,9 +84,11 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 void
 ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg)
 {
-	for (size_t i = 0; i < l->bucket_count; i++)
-		for (struct account *a = l->buckets[i]; a; a = a->next)
-			each(arg, a);
+	struct account *a;
+	size_t at = 0;
+
+	while ((a = hash_next(&l->accounts, &at)))
+		each(arg, a);
 }
 
 /* --- tickets ---------------------------------------------------------------------- */
@@ -403,11 +367,7 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 {
 	struct ledger *l = calloc(1, sizeof *l);
 
-	if (!l)
-		return NULL;
-	l->bucket_count = 1024;
-	l->buckets = calloc(l->bucket_count, sizeof *l->buckets);
-	if (!l->buckets) {
+	if (!l || hash_init(&l->accounts, has_name) == -1) {
 		free(l);
 		return NULL;
 	}
@@ -438,6 +398,8 @@ void
 ledger_free(struct ledger **l)
 {
 	struct question *q;
+	struct account *a;
+	size_t at = 0;
 
 	if (!*l)
 		return;
@@ -447,12 +409,9 @@ ledger_free(struct ledger **l)
 		free(q->failure);
 		free(q);
 	}
-	for (size_t i = 0; i < (*l)->bucket_count; i++)
-		for (struct account *a = (*l)->buckets[i], *next; a; a = next) {
-			next = a->next;
-			free_account(a);
-		}
-	free((*l)->buckets);
+	while ((a = hash_next(&(*l)->accounts, &at)))
+		free_account(a);
+	hash_free(&(*l)->accounts);
 	free(*l);
 	*l = NULL;
 }

@@ -8,6 +8,7 @@
 
 #include <sys/queue.h>
 
+#include "hash.h"
 #include "ledger.h"
 
 enum {
@@ -71,7 +72,6 @@ struct full {
 };
 
 struct account {
-	struct account *next; /* in its bucket */
 	uint64_t used, messages;
 	uint64_t reserved; /* bytes of all tickets */
 	uint32_t tickets, ended;
@@ -97,8 +97,7 @@ struct ledger {
 	struct ledger_rules rules;
 	struct ledger_totals totals;
 	uint64_t now, held_until, next_id, looked_over_at;
-	struct account **buckets;
-	size_t bucket_count; /* a power of two */
+	struct hash accounts; /* by name */
 	struct ticket_list unsure, ended;
 	struct questions ready, settling, settled, all;
 	int running;

@@ -40,13 +40,13 @@ say_failed(int fd, const struct reason *why)
 
 /* Repeats a line that names a message which the count saw. -1: it can't be told. */
 static int
-answer_name(FILE *to, const char *line, const struct count_seen *seen)
+answer_name(FILE *to, const char *line, const struct name_set *seen)
 {
 	char *name = strdup(line + 1);
 	int result = -1;
 
 	if (name && record_unescape(name) == 0)
-		result = !count_seen_has(seen, name) || fprintf(to, "%s\n", line) > 0
+		result = !name_set_has(seen, name) || fprintf(to, "%s\n", line) > 0
 				 ? 0
 				 : -1;
 	free(name);
@@ -56,7 +56,7 @@ answer_name(FILE *to, const char *line, const struct count_seen *seen)
 /* -1 where the daemon's list did not come to its end, or a name could not be looked for.
  */
 static int
-answer_names(FILE *from, FILE *to, const struct count_seen *seen)
+answer_names(FILE *from, FILE *to, const struct name_set *seen)
 {
 	char *line = NULL;
 	size_t size = 0;
@@ -75,7 +75,7 @@ answer_names(FILE *from, FILE *to, const struct count_seen *seen)
 }
 
 static void
-say_counted(int fd, const struct count_result *r, const struct count_seen *seen)
+say_counted(int fd, const struct count_result *r, const struct name_set *seen)
 {
 	FILE *from = fdopen(fd, "r"), *to = fdopen(dup(fd), "w");
 
@@ -94,7 +94,7 @@ static void
 run_count(int fd, const struct record *job, const char *path)
 {
 	struct count_result result;
-	struct count_seen *seen = NULL;
+	struct name_set *seen = NULL;
 	struct reason why;
 	uint64_t thorough;
 

@@ -1,4 +1,4 @@
-/* Peers: users that have connections, in a hash by uid; one that has none is forgotten.
+/* Peers: users that have connections, in a table by uid; one that has none is forgotten.
  */
 #include "peer.h"
 
@@ -10,14 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "log.h"
 
-#define BUCKETS        1024
 #define GENEROUS       16 /* how many times the limits the trusted have */
 #define GROUPS_AT_ONCE 64
 
 struct peer_user {
-	struct peer_user *next;
 	uid_t uid;
 	int trusted;
 	uint64_t connections, tickets;
@@ -29,16 +28,25 @@ struct peers {
 	size_t trusted_count;
 	uint64_t connections, ordinary_connections;
 	uint64_t max_connections, max_user_connections, max_user_tickets;
-	struct peer_user *users[BUCKETS];
+	struct hash users;
 };
+
+static int
+has_uid(const void *user, const void *uid, size_t length)
+{
+	return memcmp(&((const struct peer_user *)user)->uid, uid, length) == 0;
+}
 
 struct peers *
 peers_new(gid_t group)
 {
 	struct peers *p = calloc(1, sizeof *p);
 
-	if (p != NULL)
-		p->group = group;
+	if (p == NULL || hash_init(&p->users, has_uid) == -1) {
+		free(p);
+		return NULL;
+	}
+	p->group = group;
 	return p;
 }
 
@@ -50,6 +58,7 @@ peers_free(struct peers **peers)
 	*peers = NULL;
 	if (p == NULL)
 		return;
+	hash_free(&p->users);
 	free(p->trusted);
 	free(p);
 }
@@ -116,15 +125,16 @@ int
 peers_configure(struct peers *p, const struct conf *c)
 {
 	uint64_t room = room_for_clients();
+	struct peer_user *u;
+	size_t at = 0;
 
 	p->max_connections = c->max_connections < room ? c->max_connections : room;
 	p->max_user_connections = c->max_user_connections;
 	p->max_user_tickets = c->max_user_tickets;
 	if (look_up_trusted(p, c->trusted_users) == -1)
 		return -1;
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct peer_user *u = p->users[i]; u != NULL; u = u->next)
-			u->trusted = uid_is_trusted(p, u->uid);
+	while ((u = hash_next(&p->users, &at)) != NULL)
+		u->trusted = uid_is_trusted(p, u->uid);
 	return 0;
 }
 
@@ -132,31 +142,24 @@ peers_configure(struct peers *p, const struct conf *c)
 static struct peer_user *
 find_user(struct peers *p, uid_t uid)
 {
-	struct peer_user **bucket = &p->users[uid % BUCKETS], *u;
+	struct peer_user *u = hash_find(&p->users, &uid, sizeof uid);
 
-	for (u = *bucket; u != NULL; u = u->next)
-		if (u->uid == uid)
-			return u;
-	u = calloc(1, sizeof *u);
-	if (u == NULL)
-		return NULL;
+	if (u != NULL || (u = calloc(1, sizeof *u)) == NULL)
+		return u;
 	u->uid = uid;
 	u->trusted = uid_is_trusted(p, uid);
-	u->next = *bucket;
-	*bucket = u;
-	return u;
+	if (hash_add(&p->users, &uid, sizeof uid, u) == 1)
+		return u;
+	free(u);
+	return NULL;
 }
 
 static void
 forget_if_idle(struct peers *p, struct peer_user *user)
 {
-	struct peer_user **at = &p->users[user->uid % BUCKETS];
-
 	if (user->connections > 0)
 		return;
-	while (*at != user)
-		at = &(*at)->next;
-	*at = user->next;
+	hash_remove(&p->users, &user->uid, sizeof user->uid);
 	free(user);
 }
 

@@ -46,7 +46,7 @@ static void
 round_of(const char *maildir)
 {
 	struct count_result result;
-	struct count_seen *seen;
+	struct name_set *seen;
 	struct reason why;
 	uint64_t began = now_ns(), between, entries;
 
@@ -59,7 +59,7 @@ round_of(const char *maildir)
 		between - began, now_ns() - between, result.messages, result.exact);
 	if (result.messages > entries)
 		errx(1, "more messages than entries");
-	count_seen_free(&seen);
+	name_set_free(&seen);
 }
 
 int

@@ -19,12 +19,12 @@
 
 #include "count.h"
 #include "folders.h"
-#include "lib/maildir/siphash.h"
+#include "siphash.h"
 
 static char root[64];
 static char box[96];
 static struct count_result result;
-static struct count_seen *seen;
+static struct name_set *seen;
 static struct reason why;
 
 static int
@@ -112,14 +112,14 @@ setup_in_memory(void)
 static void
 teardown(void)
 {
-	count_seen_free(&seen);
+	name_set_free(&seen);
 	nftw(root, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
 }
 
 static int
 count(const char *ignore, int thorough)
 {
-	count_seen_free(&seen);
+	name_set_free(&seen);
 	return count_mailbox(box, ignore, thorough, &result, &seen, &why);
 }
 
@@ -210,7 +210,7 @@ START_TEST(copies_in_other_folders_count)
 		put(path);
 	}
 	expect(4, 400);
-	ck_assert(count_seen_has(seen, "1.a.host,S=100"));
+	ck_assert(name_set_has(seen, "1.a.host,S=100"));
 }
 END_TEST
 
@@ -457,10 +457,10 @@ START_TEST(count_knows_the_names_that_it_saw)
 		put(name);
 	}
 	expect(5001, 5005);
-	ck_assert_int_eq(count_seen_has(seen, "1.a.host,S=5"), 1);
-	ck_assert_int_eq(count_seen_has(seen, "4999.b.host,S=1"), 1);
-	ck_assert_int_eq(count_seen_has(seen, "5000.b.host,S=1"), 0);
-	ck_assert_int_eq(count_seen_has(seen, "1.a.host,S=6"), 0);
+	ck_assert_int_eq(name_set_has(seen, "1.a.host,S=5"), 1);
+	ck_assert_int_eq(name_set_has(seen, "4999.b.host,S=1"), 1);
+	ck_assert_int_eq(name_set_has(seen, "5000.b.host,S=1"), 0);
+	ck_assert_int_eq(name_set_has(seen, "1.a.host,S=6"), 0);
 }
 END_TEST
 
