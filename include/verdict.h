@@ -28,7 +28,8 @@ enum verdict {
 	VERDICTS
 };
 
-#define VERDICT_LINE_MAX 400 /* bytes, line break included */
+#define VERDICT_LINE_MAX  400 /* bytes, line break included */
+#define VERDICT_TRY_AGAIN 75  /* the exit status that every MTA takes for it */
 
 /* A verdict with the words that go with it. */
 struct outcome {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,18 +20,39 @@ static const int fatal[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, 
 
 #define FATAL (sizeof fatal / sizeof *fatal)
 
-/* Two of them, so that one is always whole. */
-static struct word {
+/* What is said and returned in an emergency. */
+struct last_words {
 	char line[VERDICT_LINE_MAX + 1];
 	size_t length;
 	int status;
-} words[2];
+};
 
-static struct word *volatile word = &words[0];
-static volatile sig_atomic_t delivered;
-static volatile sig_atomic_t message_file = -1, message_directory = -1;
-static volatile sig_atomic_t tmp_directory = -1;
-static const char *volatile tmp_name;
+#define CUT_SHORT "4.3.0 the delivery was cut short\n"
+
+/* Two, so that one is always whole: the other is filled, then becomes the current one.
+ * Both mean "try again" before anything has been prepared: a status of 0 would be a
+ * delivery. */
+static struct last_words both[2] = {
+	{CUT_SHORT, sizeof CUT_SHORT - 1, VERDICT_TRY_AGAIN},
+	{CUT_SHORT, sizeof CUT_SHORT - 1, VERDICT_TRY_AGAIN},
+};
+
+/* All that the handler reads is atomic, so that the compiler keeps its order: each store
+ * comes after what it tells of. */
+static struct last_words *_Atomic current = &both[0];
+static atomic_int delivered;
+static atomic_int message_file = -1, message_directory = -1;
+static atomic_int tmp_directory = -1;
+static const char *_Atomic tmp_name;
+
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2,
+	"a signal handler may use atomics without locks alone");
+
+static struct last_words *
+other(void)
+{
+	return current == &both[0] ? &both[1] : &both[0];
+}
 
 /* Whether the message has its name, and keeps it whatever happens. A file in tmp/ has one
  * name at any time: if it isn't there to be removed it has been moved on. */
@@ -50,13 +72,14 @@ is_stored(void)
 static void
 end(int signal)
 {
+	const struct last_words *last = current;
 	int status = 0;
 
 	(void)signal;
 	if (!is_stored()) {
-		status = word->status;
-		if (word->length && write(STDOUT_FILENO, word->line, word->length) < 0)
-			errno = 0; /* nobody listens; the status is left to say it */
+		status = last->status;
+		if (last->length && write(STDOUT_FILENO, last->line, last->length) < 0)
+			errno = 0; /* nobody reads it; the status is left to tell */
 	}
 #ifdef BRIM_COVERAGE
 	__gcov_dump();
@@ -96,13 +119,13 @@ emergency_install(void)
 void
 emergency_prepare(enum verdict v, const char *text, uint64_t seconds)
 {
-	struct word *next = word == &words[0] ? &words[1] : &words[0];
+	struct last_words *next = other();
 	struct outcome o;
 
-	outcome_set(&o, v, "%s", text);
+	outcome_set(&o, v == VERDICT_DELIVERED ? VERDICT_TROUBLE : v, "%s", text);
 	next->length = outcome_line(&o, next->line);
-	next->status = verdict_exit_status(v);
-	word = next;
+	next->status = verdict_exit_status(o.verdict);
+	current = next;
 	alarm(seconds ? (unsigned)seconds : 1);
 }
 
@@ -130,11 +153,11 @@ void
 emergency_over(void)
 {
 	static const int alone[] = {SIGALRM};
-	struct word *last = word == &words[0] ? &words[1] : &words[0];
+	struct last_words *silence = other();
 
 	if (allow_only(alone, 1))
-		return; /* then a signal may cut the last word off, no more */
-	last->length = 0;
-	last->status = verdict_exit_status(VERDICT_TROUBLE);
-	word = last;
+		return; /* then a signal may cut the line off, no more */
+	silence->length = 0;
+	silence->status = VERDICT_TRY_AGAIN;
+	current = silence;
 }

@@ -2,9 +2,9 @@
  * The end that nobody planned: the deadline, or a signal that would kill the process.
  *
  * Some MTAs bounce a message whose delivery agent was killed, so lda always ends by
- * itself: it says a prepared line with a prepared exit status, or, where the message has
- * got its name already, syncs it and says nothing with status 0. The handler runs on a
- * stack of its own, since the stack's overflow is one of its cases, and makes
+ * itself: it writes a prepared line and ends with a prepared exit status, or, where the
+ * message has got its name already, syncs it and says nothing with status 0. The handler
+ * runs on a stack of its own, since the stack's overflow is one of its cases, and makes
  * async-signal-safe calls alone.
  */
 #ifndef LDA_EMERGENCY_H
@@ -15,7 +15,7 @@
 #include "verdict.h"
 
 /* Takes over every signal that ends a process; those that nobody should send are blocked.
- * What is to be said must have been prepared. 0, or -1 with errno. */
+ * Until something else is prepared an emergency is 4.3.0. 0, or -1 with errno. */
 int emergency_install(void);
 
 /* From now on an emergency says this; the next alarm is so many seconds away (at least

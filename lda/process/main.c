@@ -96,8 +96,8 @@ main(int argc, char **argv)
 
 	log_open_syslog("brim-lda");
 	delivery_init(&delivery);
-	delivery_watch(&delivery);
 	if (start_clean(&o) == 0) {
+		delivery_watch(&delivery);
 		if (take_arguments(&delivery, argc, argv, &o) == 0)
 			deliver(&delivery, &o);
 		if (o.verdict != VERDICT_DELIVERED)

@@ -43,6 +43,8 @@ static const struct row {
 		"the mail server is not set up right"},
 };
 
+_Static_assert(VERDICT_TRY_AGAIN == EX_TEMPFAIL, "sysexits.h has the same number");
+
 const char *
 verdict_name(enum verdict v)
 {

@@ -30,7 +30,7 @@ WORKERS = 2
 MESSAGE = b"Received: by test\nSubject: fault\n\n" + b"0123456789abcde\n" * 5000
 STORED = b"Return-Path: <>\nDelivered-To: %s\n" + MESSAGE
 LINE = re.compile(rb"4\.\d\.\d [ -~]+\n")
-FIRST_OF_MAIN = "alarm"
+FIRST_OF_MAIN = "sigaltstack"
 
 # Manual pages of Linux, section 2, without what a correct call can't get (EFAULT, say).
 ERRORS = {
