@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "server.h"
 
-struct failure {
-	struct failure *next;
+struct failed_look {
+	SLIST_ENTRY(failed_look) next;
 	struct account *account;
 	int probe;
 	struct reason why;
@@ -17,7 +18,7 @@ struct failure {
 static void
 fail_later(struct server *v, struct account *a, int probe, const struct reason *why)
 {
-	struct failure *f = calloc(1, sizeof *f);
+	struct failed_look *f = calloc(1, sizeof *f);
 
 	if (f == NULL) {
 		server_fail(v, "no memory");
@@ -26,20 +27,19 @@ fail_later(struct server *v, struct account *a, int probe, const struct reason *
 	f->account = a;
 	f->probe = probe;
 	f->why = *why;
-	f->next = v->failures;
-	v->failures = f;
+	SLIST_INSERT_HEAD(&v->failed_looks, f, next);
 }
 
 void
 looks_tell_failures(struct server *v)
 {
-	struct failure *f = v->failures, *next;
+	struct failed_look *f = SLIST_FIRST(&v->failed_looks), *next;
 
-	v->failures = NULL;
+	SLIST_INIT(&v->failed_looks);
 	for (; f != NULL; f = next) {
 		const struct ledger_count c = {.failed = 1, .text = f->why.text};
 
-		next = f->next;
+		next = SLIST_NEXT(f, next);
 		if (f->probe)
 			ledger_probed(v->ledger, f->account, 0, 1);
 		else
@@ -51,11 +51,11 @@ looks_tell_failures(struct server *v)
 void
 looks_free(struct server *v)
 {
-	struct failure *next;
+	struct failed_look *f;
 
-	for (; v->failures != NULL; v->failures = next) {
-		next = v->failures->next;
-		free(v->failures);
+	while ((f = SLIST_FIRST(&v->failed_looks)) != NULL) {
+		SLIST_REMOVE_HEAD(&v->failed_looks, next);
+		free(f);
 	}
 }
 
@@ -80,11 +80,12 @@ find_place(struct server *v, const char *key, struct record *record, struct reas
 static void
 start_look(struct server *v, struct account *a, int thorough, int probe)
 {
-	struct scanner_job job = {.account = a, .thorough = thorough};
+	struct scanner_job job = {
+		.key = a, .mailbox = ledger_name(a), .thorough = thorough};
 	struct record record;
 	struct reason why;
 
-	if (find_place(v, ledger_name(a), &record, &why) == -1) {
+	if (find_place(v, job.mailbox, &record, &why) == -1) {
 		fail_later(v, a, probe, &why);
 	} else {
 		job.path = record_get(&record, "mail");
@@ -114,4 +115,57 @@ looks_recount(void *server, const char *mailbox)
 
 	if (a != NULL)
 		ledger_recount(v->ledger, a, 1);
+}
+
+/* --- what the scanner tells ------------------------------------------------------- */
+
+static void
+names(void *server, void *account, void (*add)(void *to, const char *name), void *to)
+{
+	struct server *v = server;
+
+	ledger_count_names(v->ledger, account, add, to);
+}
+
+/* When it was counted is shown, and the last tick may be long ago. */
+static void
+counted(void *server, void *account, const struct scanner_result *found)
+{
+	struct server *v = server;
+	const struct ledger_count c = {
+		.exact = found->exact,
+		.failed = found->failed,
+		.bytes = found->bytes,
+		.messages = found->messages,
+		.stamp = found->stamp,
+		.seen = found->seen,
+		.seen_count = found->seen_count,
+		.text = found->text,
+	};
+
+	ledger_clock(v->ledger, clock_now_ms());
+	ledger_counted(v->ledger, account, &c);
+}
+
+static void
+probed(void *server, void *account, const struct scanner_result *found)
+{
+	struct server *v = server;
+
+	ledger_probed(v->ledger, account, found->stamp, found->failed);
+}
+
+static void
+died(void *server)
+{
+	server_fail(server, "the scanner has died, and its spare too");
+}
+
+int
+looks_attach(struct server *v)
+{
+	static const struct scanner_calls calls = {
+		.names = names, .counted = counted, .probed = probed, .died = died};
+
+	return scanner_attach(v->scanner, v->base, &calls, v);
 }

@@ -10,6 +10,9 @@
 
 struct server;
 
+/* Binds the server's scanner to its loop and ledger: 0, or -1 without memory. */
+int looks_attach(struct server *v);
+
 /* As the ledger's calls count and probe; SERVER is a struct server. */
 void looks_count(void *server, struct account *a, int thorough);
 void looks_probe(void *server, struct account *a);

@@ -173,12 +173,6 @@ on_ledger_due(int fd, short what, void *arg)
 	(void)arg;
 }
 
-static void
-on_scanner_died(void *arg)
-{
-	server_fail(arg, "the scanner has died, and its spare too");
-}
-
 enum { LEDGER_DUE = 0 }; /* its place among the events */
 
 static const struct {
@@ -279,7 +273,7 @@ static int
 has_work(const struct server *v)
 {
 	return ledger_wants_settling(v->ledger) || sessions_are_busy(v->sessions) ||
-	       v->failures != NULL;
+	       !SLIST_EMPTY(&v->failed_looks);
 }
 
 int
@@ -349,7 +343,7 @@ server_open(struct server *v, const char *run_dir, struct reason *why)
 	if (open_rooms(v) == -1)
 		return reason_set(why, "the event loop could not be set up");
 	users_reload_wait(v->users);
-	if (scanner_attach(v->scanner, v->base, v->ledger, on_scanner_died, v) == -1 ||
+	if (looks_attach(v) == -1 ||
 		listener_start(v->listener, v->base, accepted, v) == -1)
 		return reason_set(why, "no memory");
 	return 0;

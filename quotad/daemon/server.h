@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "conf.h"
@@ -29,7 +30,7 @@
 
 struct sessions;
 struct recount_schedule;
-struct failure;
+struct failed_look;
 
 struct server {
 	/* given by main */
@@ -47,7 +48,7 @@ struct server {
 	struct peers *peers;
 	struct sessions *sessions;
 	struct recount_schedule *schedule;
-	struct failure *failures; /* of looks that could not begin */
+	SLIST_HEAD(, failed_look) failed_looks; /* that could not begin */
 	struct event *events[SERVER_EVENTS];
 	uint64_t started_ms;
 	unsigned passes; /* since input was last known to be read */

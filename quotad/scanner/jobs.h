@@ -4,38 +4,53 @@
  * touches no mailbox itself, so that a hostile one can kill its own count and nothing
  * else. A second such process waits as a spare and takes over if the first one dies.
  *
- * The daemon hands it a job and one end of a socket pair (SCM_RIGHTS), then speaks with
- * the child alone. A child that dies without an answer is asked for again, three times.
+ * The daemon hands it a job and one end of a socket pair (SCM_RIGHTS), then exchanges
+ * lines with the child alone. A child that dies without an answer is asked for again,
+ * three times.
  */
-#ifndef QUOTAD_SCANNER_H
-#define QUOTAD_SCANNER_H
+#ifndef QUOTAD_SCANNER_JOBS_H
+#define QUOTAD_SCANNER_JOBS_H
 
 #include <event2/event.h>
 #include <stdint.h>
 
-#include "ledger/ledger.h"
+#include "answer.h"
 #include "privileges.h"
 
 struct scanner;
 
-/* A job: what to look at. Path and ignore (folder names, as quota_ignore) are copied. */
+/* A job: what to look at. Mailbox, path and ignore (folder names, as quota_ignore) are
+ * copied. */
 struct scanner_job {
-	struct account *account;
-	const char *path; /* mail= of the record */
+	void *key;           /* comes back with the result */
+	const char *mailbox; /* its name, for the log */
+	const char *path;    /* mail= of the record */
 	const char *ignore;
 	int thorough; /* look at each file's size, too */
+};
+
+/* Who is told what was found. KEY is the job's. */
+struct scanner_calls {
+	/* The names that a count must look for, asked after its last read: calls ADD with
+	 * TO for each. */
+	void (*names)(
+		void *arg, void *key, void (*add)(void *to, const char *name), void *to);
+	void (*counted)(void *arg, void *key, const struct scanner_result *found);
+	void (*probed)(void *arg, void *key, const struct scanner_result *found);
+	/* Both scanner processes are gone: no job will be done any more. */
+	void (*died)(void *arg);
 };
 
 /* Forks the scanner, before anything else is open in this process. USER is whom it
  * becomes (NULL: stays who it is). */
 struct scanner *scanner_start(const struct privileges_user *user, struct reason *why);
 
-/* Binds it to the loop and the ledger, which gets the results; 0, or -1 without memory.
- * DIED is called when both scanner processes are gone. SIGPIPE must be ignored. */
-int scanner_attach(struct scanner *s, struct event_base *base, struct ledger *l,
-	void (*died)(void *arg), void *arg);
+/* Binds it to the loop, and to CALLS, which must live as long: 0, or -1 without memory.
+ * SIGPIPE must be ignored. */
+int scanner_attach(struct scanner *s, struct event_base *base,
+	const struct scanner_calls *calls, void *arg);
 
-/* Asks for a count or a probe, which ends in ledger_counted or ledger_probed, later. */
+/* Asks for a count or a probe, which ends in calls->counted or calls->probed, later. */
 void scanner_count(struct scanner *s, const struct scanner_job *job);
 void scanner_probe(struct scanner *s, const struct scanner_job *job);
 

@@ -1,6 +1,6 @@
 /*
- * The scanner with a fake ledger: real processes, killed at the wrong moments, and a
- * child that talks nonsense.
+ * The scanner with a ledger of the test's own: real processes, killed at the wrong
+ * moments, and a child that talks nonsense.
  */
 #include <check.h>
 #include <event2/event.h>
@@ -26,7 +26,7 @@ struct account {
 	const char *names[8]; /* that a count is to look for */
 	int counted, probed, failed, seen;
 	char seen_names[256], text[REASON_SIZE];
-	struct ledger_count found;
+	struct scanner_result found;
 	double when; /* of the last answer */
 };
 
@@ -36,7 +36,7 @@ static struct scanner *scanner;
 static struct event_base *base;
 static int died, kills;
 
-/* --- the fake ledger -------------------------------------------------------------- */
+/* --- the ledger ------------------------------------------------------------------ */
 
 static double
 seconds(void)
@@ -47,59 +47,60 @@ seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-const char *
-ledger_name(const struct account *a)
-{
-	return a->name;
-}
-
 static void kill_children(void);
 
-void
-ledger_count_names(struct ledger *l, struct account *a,
-	void (*name)(void *arg, const char *name), void *arg)
+static void
+names(void *arg, void *key, void (*add)(void *to, const char *name), void *to)
 {
-	(void)l;
+	const struct account *a = key;
+
+	(void)arg;
 	if (kills) {
 		kills--;
 		kill_children();
 	}
 	for (int i = 0; a->names[i]; i++)
-		name(arg, a->names[i]);
+		add(to, a->names[i]);
 }
 
-void
-ledger_clock(struct ledger *l, uint64_t now)
+static void
+counted(void *arg, void *key, const struct scanner_result *found)
 {
-	(void)l;
-	(void)now;
-}
+	struct account *a = key;
 
-void
-ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
-{
-	(void)l;
+	(void)arg;
 	a->counted++;
-	a->failed = c->failed;
-	a->found = *c;
+	a->failed = found->failed;
+	a->found = *found;
 	a->seen_names[0] = '\0';
-	for (size_t i = 0; i < c->seen_count; i++) {
-		strcat(a->seen_names, c->seen[i]);
+	for (size_t i = 0; i < found->seen_count; i++) {
+		strcat(a->seen_names, found->seen[i]);
 		strcat(a->seen_names, ";");
 	}
-	snprintf(a->text, sizeof a->text, "%s", c->text ? c->text : "");
+	snprintf(a->text, sizeof a->text, "%s", found->text ? found->text : "");
 	a->when = seconds();
 }
 
-void
-ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
+static void
+probed(void *arg, void *key, const struct scanner_result *found)
 {
-	(void)l;
+	struct account *a = key;
+
+	(void)arg;
 	a->probed++;
-	a->failed = failed;
-	a->found.stamp = stamp;
+	a->failed = found->failed;
+	a->found.stamp = found->stamp;
 	a->when = seconds();
 }
+
+static void
+on_died(void *arg)
+{
+	(void)arg;
+	died++;
+}
+
+static const struct scanner_calls calls = {names, counted, probed, on_died};
 
 /* --- processes -------------------------------------------------------------------- */
 
@@ -214,13 +215,6 @@ make_box(struct account *a)
 }
 
 static void
-on_died(void *arg)
-{
-	(void)arg;
-	died++;
-}
-
-static void
 start_as(const struct privileges_user *user)
 {
 	struct reason why;
@@ -228,7 +222,7 @@ start_as(const struct privileges_user *user)
 	scanner = scanner_start(user, &why);
 	ck_assert_msg(scanner != NULL, "%s", why.text);
 	base = event_base_new();
-	ck_assert_int_eq(scanner_attach(scanner, base, NULL, on_died, NULL), 0);
+	ck_assert_int_eq(scanner_attach(scanner, base, &calls, NULL), 0);
 }
 
 static void
@@ -254,13 +248,15 @@ teardown(void)
 static void
 count(struct account *a)
 {
-	scanner_count(scanner, &(struct scanner_job){.account = a, .path = a->path});
+	scanner_count(scanner,
+		&(struct scanner_job){.key = a, .mailbox = a->name, .path = a->path});
 }
 
 static void
 probe(struct account *a)
 {
-	scanner_probe(scanner, &(struct scanner_job){.account = a, .path = a->path});
+	scanner_probe(scanner,
+		&(struct scanner_job){.key = a, .mailbox = a->name, .path = a->path});
 }
 
 static void
@@ -334,8 +330,8 @@ START_TEST(settings_of_the_job_reach_the_count)
 	f = fopen(path, "w");
 	fputs("long", f);
 	fclose(f);
-	scanner_count(
-		scanner, &(struct scanner_job){&alice, alice.path, "Trash Junk", 1});
+	scanner_count(scanner,
+		&(struct scanner_job){&alice, "alice", alice.path, "Trash Junk", 1});
 	wait_for(&alice.counted, 1, 2000);
 	ck_assert_uint_eq(alice.found.bytes, 4);
 }
@@ -360,7 +356,8 @@ START_TEST(path_too_long_for_a_job_fails)
 
 	memset(path, '/', 5000);
 	path[5000] = '\0';
-	scanner_count(scanner, &(struct scanner_job){.account = &alice, .path = path});
+	scanner_count(scanner,
+		&(struct scanner_job){.key = &alice, .mailbox = "alice", .path = path});
 	ck_assert_int_eq(alice.counted, 0);
 	wait_for(&alice.counted, 1, 2000);
 	ck_assert_int_eq(alice.failed, 1);

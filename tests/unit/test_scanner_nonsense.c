@@ -27,51 +27,48 @@ static struct account alice;
 static struct scanner *scanner;
 static struct event_base *base;
 
-/* --- the fake ledger -------------------------------------------------------------- */
+/* --- the ledger ------------------------------------------------------------------ */
 
-const char *
-ledger_name(const struct account *a)
+static void
+names(void *arg, void *key, void (*add)(void *to, const char *name), void *to)
 {
-	(void)a;
-	return "alice";
+	(void)arg;
+	(void)key;
+	add(to, "1.a");
+	add(to, "2.b");
 }
 
-void
-ledger_count_names(struct ledger *l, struct account *a,
-	void (*name)(void *arg, const char *name), void *arg)
+static void
+counted(void *arg, void *key, const struct scanner_result *found)
 {
-	(void)l;
-	(void)a;
-	name(arg, "1.a");
-	name(arg, "2.b");
-}
+	struct account *a = key;
 
-void
-ledger_clock(struct ledger *l, uint64_t now)
-{
-	(void)l;
-	(void)now;
-}
-
-void
-ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
-{
-	(void)l;
+	(void)arg;
 	a->counted++;
-	a->failed = c->failed;
-	a->bytes = c->bytes;
-	a->seen = c->seen_count;
-	snprintf(a->text, sizeof a->text, "%s", c->text ? c->text : "");
+	a->failed = found->failed;
+	a->bytes = found->bytes;
+	a->seen = found->seen_count;
+	snprintf(a->text, sizeof a->text, "%s", found->text ? found->text : "");
 }
 
-void
-ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
+static void
+probed(void *arg, void *key, const struct scanner_result *found)
 {
-	(void)l;
-	(void)stamp;
+	struct account *a = key;
+
+	(void)arg;
 	a->probed++;
-	a->failed = failed;
+	a->failed = found->failed;
 }
+
+static void
+on_died(void *arg)
+{
+	(void)arg;
+	ck_abort_msg("the scanner is taken for dead");
+}
+
+static const struct scanner_calls calls = {names, counted, probed, on_died};
 
 /* --- the fake scanner: it says what the job's path tells it to say ------------------ */
 
@@ -124,14 +121,7 @@ scanner_process_run(int socket, const struct privileges_user *user)
 		answer_job(socket);
 }
 
-/* ---------------------------------------------------------------------------------- */
-
-static void
-on_died(void *arg)
-{
-	(void)arg;
-	ck_abort_msg("the scanner is taken for dead");
-}
+/* --- tests ------------------------------------------------------------------------ */
 
 static void
 setup(void)
@@ -142,7 +132,7 @@ setup(void)
 	scanner = scanner_start(NULL, &why);
 	ck_assert_msg(scanner != NULL, "%s", why.text);
 	base = event_base_new();
-	ck_assert_int_eq(scanner_attach(scanner, base, NULL, on_died, NULL), 0);
+	ck_assert_int_eq(scanner_attach(scanner, base, &calls, NULL), 0);
 }
 
 static void
@@ -184,7 +174,8 @@ static const char *const nonsense[] = {
 
 START_TEST(nonsense_fails_the_count)
 {
-	scanner_count(scanner, &(struct scanner_job){&alice, nonsense[_i], NULL, 0});
+	scanner_count(
+		scanner, &(struct scanner_job){&alice, "alice", nonsense[_i], NULL, 0});
 	run_until(&alice.counted);
 	ck_assert_int_eq(alice.failed, 1);
 	ck_assert_str_eq(alice.text, "the scanner's child answered nonsense");
@@ -199,7 +190,8 @@ static const char *const half_answers[] = {
 
 START_TEST(answer_that_stops_half_way_fails_the_count)
 {
-	scanner_count(scanner, &(struct scanner_job){&alice, half_answers[_i], NULL, 0});
+	scanner_count(scanner,
+		&(struct scanner_job){&alice, "alice", half_answers[_i], NULL, 0});
 	run_until(&alice.counted);
 	ck_assert_int_eq(alice.failed, 1);
 	ck_assert_str_eq(alice.text, "the scanner's child died 4 times");
@@ -209,7 +201,7 @@ END_TEST
 START_TEST(sensible_answer_is_taken)
 {
 	scanner_count(scanner,
-		&(struct scanner_job){&alice,
+		&(struct scanner_job){&alice, "alice",
 			"SCANNED\nCOUNTED exact=1 bytes=18446744073709551615 messages=2 "
 			"stamp=0 corrected=0\n+1.a\nEND\n",
 			NULL, 0});
@@ -225,8 +217,8 @@ static const char *const probe_nonsense[] = {
 
 START_TEST(nonsense_fails_the_probe)
 {
-	scanner_probe(
-		scanner, &(struct scanner_job){&alice, probe_nonsense[_i], NULL, 0});
+	scanner_probe(scanner,
+		&(struct scanner_job){&alice, "alice", probe_nonsense[_i], NULL, 0});
 	run_until(&alice.probed);
 	ck_assert_int_eq(alice.failed, 1);
 }

@@ -1,0 +1,227 @@
+/* The scanner's two processes. */
+#include "pair.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "process.h"
+
+/* A scanner process; fd is -1 where there is none. */
+struct process {
+	int fd;
+	pid_t pid; /* 0: a spare, forked by the scanner before it */
+	struct event *readable;
+};
+
+struct pair {
+	struct process first, spare;
+	struct event_base *base;
+	const struct pair_calls *calls;
+	void *arg;
+};
+
+/* --- handing over ----------------------------------------------------------------- */
+
+/* Sends a job with the descriptor on which to answer: 0, or -1 with errno. */
+static int
+send_job(int socket, const char *request, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = ""};
+	struct iovec part = {(void *)request, strlen(request)};
+	struct msghdr m = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof control.bytes};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	return sendmsg(socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+}
+
+/* Hands one end of a new socket pair over with the job; returns the other, or -1. */
+static int
+hand_over(int socket, const char *request, int type)
+{
+	int ends[2], result;
+
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends))
+		return -1;
+	result = evutil_make_socket_nonblocking(ends[0]);
+	if (result == 0)
+		result = send_job(socket, request, ends[1]);
+	close(ends[1]);
+	if (result == 0)
+		return ends[0];
+	close(ends[0]);
+	return -1;
+}
+
+int
+pair_hand_over(struct pair *p, const char *request)
+{
+	return p->first.fd < 0 ? -1 : hand_over(p->first.fd, request, SOCK_STREAM);
+}
+
+int
+pair_is_alive(const struct pair *p)
+{
+	return p->first.fd >= 0;
+}
+
+/* --- first and spare -------------------------------------------------------------- */
+
+static void
+end_process(struct process *process)
+{
+	if (process->readable)
+		event_free(process->readable);
+	if (process->fd >= 0)
+		close(process->fd);
+	if (process->pid > 0) {
+		kill(process->pid, SIGKILL);
+		while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	*process = (struct process){.fd = -1};
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+
+static int
+watch(struct pair *p, struct process *process)
+{
+	process->readable =
+		event_new(p->base, process->fd, EV_READ | EV_PERSIST, on_readable, p);
+	return process->readable && event_add(process->readable, NULL) == 0 ? 0 : -1;
+}
+
+void
+pair_keep_spare(struct pair *p)
+{
+	if (p->first.fd < 0 || p->spare.fd >= 0)
+		return;
+	p->spare.fd = hand_over(p->first.fd, "spare", SOCK_SEQPACKET);
+	if (p->spare.fd >= 0 && watch(p, &p->spare))
+		end_process(&p->spare);
+}
+
+static void
+replace_first(struct pair *p)
+{
+	end_process(&p->first);
+	p->first = p->spare;
+	p->spare = (struct process){.fd = -1};
+	if (p->first.fd >= 0) {
+		log_warning("the scanner died, its spare has taken over");
+		pair_keep_spare(p);
+		p->calls->replaced(p->arg);
+	} else {
+		log_error("the scanner died, and so did its spare");
+		p->calls->replaced(p->arg);
+		p->calls->died(p->arg);
+	}
+}
+
+/* A scanner sends nothing of its own accord: its socket becomes readable at its end. */
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct pair *p = arg;
+	char byte;
+
+	(void)what;
+	if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (fd == p->first.fd)
+		replace_first(p);
+	else
+		end_process(&p->spare); /* a new one within a second */
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static int
+wait_until_ready(int socket, struct reason *why)
+{
+	struct reason answer = {""};
+	ssize_t n;
+
+	do
+		n = recv(socket, answer.text, sizeof answer.text - 1, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return reason_errno(why, "the scanner");
+	if (strcmp(answer.text, SCANNER_READY) == 0)
+		return 0;
+	return reason_set(why, "the scanner did not start: %s",
+		n ? answer.text : "it died without an answer");
+}
+
+static int
+fork_first(
+	struct process *process, const struct privileges_user *user, struct reason *why)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
+		return reason_errno(why, "the scanner's sockets");
+	process->pid = fork();
+	if (process->pid == 0)
+		scanner_process_run(ends[1], user);
+	close(ends[1]);
+	process->fd = ends[0];
+	if (process->pid < 0)
+		return reason_errno(why, "the scanner can't be forked");
+	return wait_until_ready(process->fd, why);
+}
+
+struct pair *
+pair_start(const struct privileges_user *user, struct reason *why)
+{
+	struct pair *p = calloc(1, sizeof *p);
+
+	if (!p) {
+		reason_errno(why, "the scanner");
+		return NULL;
+	}
+	p->first.fd = p->spare.fd = -1;
+	if (fork_first(&p->first, user, why))
+		pair_stop(&p);
+	return p;
+}
+
+int
+pair_attach(struct pair *p, struct event_base *base, const struct pair_calls *calls,
+	void *arg)
+{
+	p->base = base;
+	p->calls = calls;
+	p->arg = arg;
+	if (watch(p, &p->first))
+		return -1;
+	pair_keep_spare(p);
+	return 0;
+}
+
+void
+pair_stop(struct pair **p)
+{
+	if (!*p)
+		return;
+	end_process(&(*p)->first);
+	end_process(&(*p)->spare);
+	free(*p);
+	*p = NULL;
+}

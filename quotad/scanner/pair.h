@@ -1,0 +1,42 @@
+/*
+ * The scanner's two processes, as the daemon has them: the first takes jobs, and a spare
+ * that it has forked waits to take over if it dies. Both end with the daemon.
+ */
+#ifndef QUOTAD_SCANNER_PAIR_H
+#define QUOTAD_SCANNER_PAIR_H
+
+#include <event2/event.h>
+
+#include "privileges.h"
+
+struct pair;
+
+struct pair_calls {
+	/* The first has died, and the spare is in its place, if there was one. Jobs that
+	 * the dead one had taken go on in its children; those that it had not are to be
+	 * handed over again, since their sockets end with it. */
+	void (*replaced)(void *arg);
+	/* Both are gone. */
+	void (*died)(void *arg);
+};
+
+/* Forks the first and waits until it says that it is ready: NULL with the reason. */
+struct pair *pair_start(const struct privileges_user *user, struct reason *why);
+
+/* Binds them to the loop and to CALLS: 0, or -1 without memory. */
+int pair_attach(struct pair *p, struct event_base *base, const struct pair_calls *calls,
+	void *arg);
+
+/* Hands a job over: the socket on which its child answers, or -1 where it can't be taken
+ * at the moment. */
+int pair_hand_over(struct pair *p, const char *request);
+
+/* Whether there is a process that takes jobs. */
+int pair_is_alive(const struct pair *p);
+
+/* Sees to it that there is a spare: about once a second. */
+void pair_keep_spare(struct pair *p);
+
+void pair_stop(struct pair **p);
+
+#endif
