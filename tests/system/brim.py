@@ -37,6 +37,19 @@ def is_sanitized():
 SANITIZED = is_sanitized()
 
 
+def hear_ignored_signals():
+    """What nohup or a background job set to be ignored would be ignored by every program that
+    a test starts, too. A handler that does nothing lets this process live on as before, and
+    its children begin with the default."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM,
+                   signal.SIGTSTP, signal.SIGUSR1, signal.SIGUSR2):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+hear_ignored_signals()
+
+
 def instruments(prefix):
     """Environment that a program built with ASan needs: leaks can't be told under strace."""
     if not SANITIZED:

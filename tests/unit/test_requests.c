@@ -359,15 +359,18 @@ static void
 teardown(void)
 {
 	requests_clear(&request);
+	memset(&request, 0, sizeof request);
 }
 
-/* What is said at once; "" where the ledger was asked. */
+/* What is answered at once, to a request of its own as in a connection; "" where the
+ * ledger was asked. */
 static const char *
 say(const char *text)
 {
 	char line[4096];
 	size_t length = strlen(text);
 
+	teardown();
 	memcpy(line, text, length + 1);
 	fake.answer[0] = '\0';
 	fake.asks = 0;

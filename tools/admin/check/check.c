@@ -354,7 +354,6 @@ check_found(struct check *c, enum check_kind kind, const char *subject, const ch
 	else
 		print_text(k, subject, what, mend);
 	free(what);
-	forget_texts(c);
 }
 
 void

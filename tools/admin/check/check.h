@@ -95,15 +95,15 @@ struct check {
 
 /* --- brimadm_check.c: the story and the report -------------------------------------- */
 
-/* Reports one finding about SUBJECT. MEND is a command for sh, or a sentence. Texts made
- * by check_text and check_quote are gone afterwards. */
+/* Reports one finding about SUBJECT. MEND is a command for sh, or a sentence. */
 void check_found(struct check *c, enum check_kind kind, const char *subject,
 	const char *mend, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* One more mailbox has been looked at. */
+/* One more mailbox is looked at: its caller holds no text of the one before. */
 void check_step(struct check *c);
 
-/* A text that lives until the finding has been reported; never NULL. */
+/* A text that lives as long as the look at one mailbox, or, outside those, the whole step
+ * of the story: however many findings it holds. Never NULL. */
 const char *check_text(struct check *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -242,11 +242,6 @@ check_aliases(struct check *c)
 
 	if (!path || c->address)
 		return;
-	path = strdup(path); /* it outlives the finding */
-	if (!path) {
-		c->failed = 1;
-		return;
-	}
 	check_root_alias(c, path);
 	if (stat(path, &text) == 0 &&
 		(stat(check_text(c, "%s.db", path), &compiled) == 0 ||
@@ -254,7 +249,6 @@ check_aliases(struct check *c)
 		compiled.st_mtime < text.st_mtime)
 		check_found(c, CHECK_ALIASES_OLD, path, "newaliases",
 			"it was changed after its database was made");
-	free((void *)path);
 }
 
 static void
@@ -340,13 +334,11 @@ check_pipes(struct check *c)
 				     ? postconf_argument(s, "argv")
 				     : NULL;
 		const char *lda = argv ? check_find_lda(c, argv) : NULL;
-		char *path = lda ? strdup(lda) : NULL;
 
-		if (path) {
-			check_pipe(c, s, path);
+		if (lda) {
+			check_pipe(c, s, lda);
 			count++;
 		}
-		free(path);
 		free(argv);
 	}
 	return count;
