@@ -24,9 +24,9 @@ bench-deps: deps
 lint-deps: deps
 	$(call need,$(LINT_PACKAGES))
 
-# --- unit tests: each tests/unit/test_x.c is a program -----------------------------------
+# --- unit tests: each tests/unit/test_x.c is a program, with the main of suite.c ---------
 
-UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
+UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 
 # The programs' rooms as a library, so that a test takes just those that it names, and a
 # fake of a neighbour in it wins at link time.
@@ -34,10 +34,10 @@ $B/rooms.a: $(filter-out %/main.o,$(LDA) $(QUOTAD))
 	@rm -f $@
 	$(Q)ar rcsT $@ $^
 
-$B/unit/%: $B/tests/unit/%.o $B/rooms.a $B/libbrim.a
+$B/unit/%: $B/tests/unit/%.o $B/tests/unit/suite.o $B/rooms.a $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $< $B/rooms.a $B/libbrim.a -ldb-5.3 -linih -lcap \
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $< $B/tests/unit/suite.o $B/rooms.a $B/libbrim.a -ldb-5.3 -linih -lcap \
 		-levent_core -lcheck_pic -lsubunit -lm -lrt -lpthread
 
 unit: $(UNIT)

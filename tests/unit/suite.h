@@ -1,28 +1,41 @@
-/* Runs tests as a suite of one case: each test file's main in one call. */
+/*
+ * What every unit test shares: one main (suite.c), which runs the tests of one file as a
+ * suite of that file's name, each in a process of its own. A file of tests puts them in:
+ *
+ *	void
+ *	add_tests(Suite *suite)
+ *	{
+ *		const TTest *const tests[] = {a_promise, another_promise};
+ *
+ *		ADD_CASE(suite, tests, .setup = setup, .timeout = 120);
+ *	}
+ */
 #ifndef TESTS_SUITE_H
 #define TESTS_SUITE_H
 
 #include <check.h>
 #include <stddef.h>
 
-static inline int
-run_suite(const char *name, const TTest *const *tests, size_t count)
-{
-	Suite *suite = suite_create(name);
-	TCase *all = tcase_create("all");
-	SRunner *runner;
-	int failed;
+/* What goes around each test of a case, in the test's own process; all may be left out.
+ */
+struct fixture {
+	void (*setup)(void), (*teardown)(void);
+	double timeout; /* seconds for one test; 0: a number that suits most */
+};
 
-	for (size_t i = 0; i < count; i++)
-		tcase_add_test(all, tests[i]);
-	suite_add_tcase(suite, all);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
-}
+/* Each file of tests has one: it is called before any test runs. */
+void add_tests(Suite *suite);
 
-#define RUN_SUITE(name, tests) run_suite(name, tests, sizeof(tests) / sizeof *(tests))
+/* A file of tests whose own program it runs may have one: the exit status for the
+ * arguments that it was given, or -1 where they are none of its own. */
+int run_command(int argc, char **argv);
+
+/* Adds a case of so many tests; more may be added to what it returns. */
+TCase *add_case(Suite *suite, const TTest *const *tests, size_t count,
+	const struct fixture *around);
+
+#define ADD_CASE(suite, tests, ...)                                                      \
+	add_case(suite, tests, sizeof(tests) / sizeof *(tests),                          \
+		&(const struct fixture){__VA_ARGS__})
 
 #endif

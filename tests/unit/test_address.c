@@ -89,12 +89,12 @@ START_TEST(a_key_may_be_a_domain)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {an_address_is_taken_apart,
 		what_cannot_be_an_address_is_refused, delimiters_are_the_administrators,
 		a_key_may_be_a_domain};
 
-	return RUN_SUITE("address", tests);
+	ADD_CASE(suite, tests);
 }

@@ -149,13 +149,13 @@ START_TEST(sums_stop_at_the_ends)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {a_size_is_read_whole_or_refused,
 		a_bare_number_is_told_what_it_may_mean, a_time_has_a_unit_and_a_bound,
 		a_count_is_digits_alone, what_is_shown_for_people_is_rounded_down,
 		what_is_shown_exactly_reads_back, sums_stop_at_the_ends};
 
-	return RUN_SUITE("amount", tests);
+	ADD_CASE(suite, tests);
 }

@@ -1,7 +1,7 @@
 /* Look-ups without libdb: the same answers as through it, and damage is never absence. */
+#include "suite.h"
 #include "users.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -331,24 +331,16 @@ START_TEST(no_page_of_zeros_or_in_anothers_place_makes_a_user_unknown)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	Suite *s = suite_create("btree_get");
-	TCase *c = tcase_create("btree_get");
-	SRunner *runner = srunner_create(s);
-	int failed;
+	const TTest *const tests[] = {
+		each_key_and_its_neighbours_are_answered_as_libdb_does,
+		libdb_is_started_for_a_long_value_and_not_before,
+		no_byte_that_flips_makes_a_user_unknown,
+		any_bit_of_the_first_page_that_flips_is_seen,
+		no_page_of_zeros_or_in_anothers_place_makes_a_user_unknown};
 
-	tcase_set_timeout(c, 120);
-	tcase_add_checked_fixture(c, in_new_folder, remove_folder);
-	tcase_add_test(c, each_key_and_its_neighbours_are_answered_as_libdb_does);
-	tcase_add_test(c, libdb_is_started_for_a_long_value_and_not_before);
-	tcase_add_test(c, no_byte_that_flips_makes_a_user_unknown);
-	tcase_add_test(c, any_bit_of_the_first_page_that_flips_is_seen);
-	tcase_add_test(c, no_page_of_zeros_or_in_anothers_place_makes_a_user_unknown);
-	suite_add_tcase(s, c);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	ADD_CASE(suite, tests, .setup = in_new_folder, .teardown = remove_folder,
+		.timeout = 120);
 }

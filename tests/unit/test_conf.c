@@ -153,8 +153,8 @@ START_TEST(a_list_is_words_with_blanks_or_commas)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {an_empty_file_is_the_defaults,
 		values_are_taken_with_blanks_and_comments_around,
@@ -162,5 +162,5 @@ main(void)
 		a_line_that_would_be_cut_is_refused, a_file_that_is_named_must_be_there,
 		what_is_printed_reads_back, a_list_is_words_with_blanks_or_commas};
 
-	return RUN_SUITE("conf", tests);
+	ADD_CASE(suite, tests);
 }

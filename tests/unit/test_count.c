@@ -2,7 +2,6 @@
  * Counts of real Maildirs: what counts and what does not, and that an exact count is
  * right whatever happens meanwhile.
  */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -20,6 +19,7 @@
 #include "count.h"
 #include "folders.h"
 #include "siphash.h"
+#include "suite.h"
 
 static char root[64];
 static char box[96];
@@ -556,46 +556,32 @@ START_TEST(siphash_agrees_with_its_reference)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("count");
-	TCase *c = tcase_create("count");
-	TCase *large = tcase_create("large");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const TTest *const tests[] = {sizes_in_names_add_up,
+		file_size_counts_where_the_name_tells_none,
+		parts_of_a_folder_add_up_to_its_count, sum_stops_at_the_end_of_numbers,
+		message_counts_once_in_a_folder_by_its_unique_part,
+		copies_in_other_folders_count, folders_count_but_those_ignored,
+		missing_mailbox_is_an_exact_count_of_nothing, missing_parts_hold_nothing,
+		what_is_no_regular_file_does_not_count,
+		links_in_place_of_directories_are_not_followed,
+		mailbox_that_is_no_maildir_fails_with_a_reason,
+		thorough_count_catches_names_that_lie,
+		probe_agrees_with_the_count_until_something_changes,
+		ignored_folder_has_no_part_in_the_stamp,
+		count_knows_the_names_that_it_saw,
+		change_just_before_the_count_is_waited_out,
+		exact_count_is_right_while_flags_change,
+		siphash_agrees_with_its_reference};
+	const TTest *const large[] = {too_many_folders_fail_rather_than_hide,
+		a_hundred_thousand_messages_are_counted};
+	TCase *c = ADD_CASE(
+		suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
 
-	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_set_timeout(c, 120);
-	tcase_add_checked_fixture(large, setup_in_memory, teardown);
-	tcase_set_timeout(large, 120);
-	tcase_add_test(c, sizes_in_names_add_up);
-	tcase_add_test(c, file_size_counts_where_the_name_tells_none);
-	tcase_add_test(c, parts_of_a_folder_add_up_to_its_count);
-	tcase_add_test(c, sum_stops_at_the_end_of_numbers);
-	tcase_add_test(c, message_counts_once_in_a_folder_by_its_unique_part);
-	tcase_add_test(c, copies_in_other_folders_count);
-	tcase_add_test(c, folders_count_but_those_ignored);
-	tcase_add_test(c, missing_mailbox_is_an_exact_count_of_nothing);
-	tcase_add_test(c, missing_parts_hold_nothing);
-	tcase_add_test(c, what_is_no_regular_file_does_not_count);
-	tcase_add_test(c, links_in_place_of_directories_are_not_followed);
-	tcase_add_test(c, mailbox_that_is_no_maildir_fails_with_a_reason);
-	tcase_add_test(c, thorough_count_catches_names_that_lie);
-	tcase_add_test(large, too_many_folders_fail_rather_than_hide);
-	tcase_add_test(c, probe_agrees_with_the_count_until_something_changes);
 	tcase_add_loop_test(c, every_change_moves_the_stamp, 0,
 		(int)(sizeof changes / sizeof changes[0]));
-	tcase_add_test(c, ignored_folder_has_no_part_in_the_stamp);
-	tcase_add_test(c, count_knows_the_names_that_it_saw);
-	tcase_add_test(c, change_just_before_the_count_is_waited_out);
-	tcase_add_test(c, exact_count_is_right_while_flags_change);
-	tcase_add_test(large, a_hundred_thousand_messages_are_counted);
-	tcase_add_test(c, siphash_agrees_with_its_reference);
-	suite_add_tcase(suite, c);
-	suite_add_tcase(suite, large);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	ADD_CASE(suite, large, .setup = setup_in_memory, .teardown = teardown,
+		.timeout = 120);
 }

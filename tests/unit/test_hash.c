@@ -208,8 +208,8 @@ START_TEST(each_table_has_a_key_of_its_own)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {
 		an_item_is_found_by_its_key_until_it_is_taken_out,
@@ -222,5 +222,5 @@ main(void)
 		each_table_has_a_key_of_its_own,
 	};
 
-	return RUN_SUITE("hash", tests);
+	ADD_CASE(suite, tests);
 }

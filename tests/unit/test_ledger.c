@@ -3,7 +3,6 @@
  * an IMAP server, counts, kills and restarts in random order, seeds from the clock
  * (printed).
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "conf.h"
 #include "quotad/ledger/ledger.h"
+#include "suite.h"
 
 #define DEADLINE_MS 300000
 #define ANSWER_MS   7500
@@ -981,8 +981,8 @@ START_TEST(a_hundred_thousand_accounts_are_found)
 }
 END_TEST
 
-static Suite *
-ledger_rules(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {a_number_without_a_count_is_not_used,
 		a_mailbox_without_a_limit_waits_for_nothing,
@@ -1031,24 +1031,6 @@ ledger_rules(void)
 		nobody_is_answered_whose_connection_is_gone, sums_stop_at_the_ends,
 		a_thorough_count_follows_a_running_one,
 		a_hundred_thousand_accounts_are_found};
-	Suite *suite = suite_create("ledger");
-	TCase *rules_case = tcase_create("rules");
 
-	tcase_add_checked_fixture(rules_case, setup, teardown);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(rules_case, tests[i]);
-	suite_add_tcase(suite, rules_case);
-	return suite;
-}
-
-int
-main(void)
-{
-	SRunner *runner = srunner_create(ledger_rules());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
 }

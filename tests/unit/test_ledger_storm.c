@@ -7,13 +7,13 @@
  *
  * STORM_SEED repeats a run, STORM_RUNS asks for more than the 3000 of a test.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "quotad/ledger/ledger.h"
+#include "suite.h"
 
 enum { LIMIT = 100, LDAS = 6, CONNECTIONS = 400, FILES = 400, STEPS = 400 };
 enum { DEADLINE = 300000, ANSWER = 7500 };
@@ -627,20 +627,10 @@ START_TEST(a_storm_breaks_no_promise)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("ledger storm");
-	TCase *storm = tcase_create("storm");
-	SRunner *runner;
-	int failed;
+	const TTest *const tests[] = {a_storm_breaks_no_promise};
 
-	tcase_set_timeout(storm, 3600);
-	tcase_add_test(storm, a_storm_breaks_no_promise);
-	suite_add_tcase(suite, storm);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	ADD_CASE(suite, tests, .timeout = 3600);
 }

@@ -1,7 +1,7 @@
 /* From an address to its mailbox, over a table of lines in place of the database. */
 #include "mailbox.h"
+#include "suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -423,35 +423,20 @@ END_TEST
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
-static Suite *
-mailbox_suite(void)
+void
+add_tests(Suite *suite)
 {
-	Suite *s = suite_create("mailbox");
-	TCase *c = tcase_create("mailbox");
+	const TTest *const tests[] = {
+		a_very_long_address_is_no_such_user_of_an_owned_domain,
+		an_empty_table_bounces_nobody, the_common_case_asks_twice,
+		defaults_come_from_the_domain_then_the_settings,
+		a_mailbox_has_what_its_record_says,
+		without_a_setting_the_hosts_name_is_local};
+	TCase *c = ADD_CASE(suite, tests);
 
 	tcase_add_loop_test(
 		c, each_address_finds_its_mailbox_or_its_verdict, 0, COUNT(cases));
-	tcase_add_test(c, a_very_long_address_is_no_such_user_of_an_owned_domain);
-	tcase_add_test(c, an_empty_table_bounces_nobody);
 	tcase_add_loop_test(c, a_damaged_table_bounces_nobody, 0, COUNT(damages));
-	tcase_add_test(c, the_common_case_asks_twice);
-	tcase_add_test(c, defaults_come_from_the_domain_then_the_settings);
-	tcase_add_test(c, a_mailbox_has_what_its_record_says);
 	tcase_add_loop_test(c, the_record_alone_decides, 0, COUNT(policies));
 	tcase_add_loop_test(c, a_record_is_checked_before_it_goes_in, 0, COUNT(checks));
-	tcase_add_test(c, without_a_setting_the_hosts_name_is_local);
-	suite_add_tcase(s, c);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *runner = srunner_create(mailbox_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

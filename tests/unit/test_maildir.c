@@ -1,11 +1,11 @@
 /* Names of messages: unique when made, and read without trust. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "maildir.h"
+#include "suite.h"
 
 static const char *host = "mail.example.org";
 
@@ -102,23 +102,13 @@ START_TEST(flags_are_no_part_of_the_unique_name)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	Suite *s = suite_create("maildir");
-	TCase *t = tcase_create("names");
-	SRunner *r = srunner_create(s);
-	int failed;
+	const TTest *const tests[] = {a_name_tells_its_size, names_made_in_a_row_differ,
+		an_odd_host_makes_a_safe_name, flags_are_no_part_of_the_unique_name};
+	TCase *c = ADD_CASE(suite, tests);
 
-	tcase_add_test(t, a_name_tells_its_size);
-	tcase_add_test(t, names_made_in_a_row_differ);
-	tcase_add_test(t, an_odd_host_makes_a_safe_name);
-	tcase_add_loop_test(t, a_size_is_believed_in_its_place_alone, 0,
+	tcase_add_loop_test(c, a_size_is_believed_in_its_place_alone, 0,
 		(int)(sizeof sizes / sizeof *sizes));
-	tcase_add_test(t, flags_are_no_part_of_the_unique_name);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -3,7 +3,6 @@
  * up and looks at /proc/self/status. Pretended success is strace's fault injection into
  * this program started once more with the word "become".
  */
-#include <check.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "privileges.h"
+#include "suite.h"
 
 #define NOTICED 3 /* exit status of "become" where it failed */
 
@@ -292,8 +292,14 @@ become_and_tell(void)
 	return privileges_become(&daemon_user, 0, &why) == -1 ? NOTICED : 0;
 }
 
-static Suite *
-make_suite(void)
+int
+run_command(int argc, char **argv)
+{
+	return argc > 1 && strcmp(argv[1], "become") == 0 ? become_and_tell() : -1;
+}
+
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {the_daemon_has_no_group_and_no_capability_left,
 		the_scanner_keeps_read_search_alone,
@@ -305,34 +311,12 @@ make_suite(void)
 		a_recipient_of_the_same_ids_is_no_way_back,
 		with_setpcap_the_bounding_set_is_emptied,
 		neither_root_nor_nobody_is_a_recipient};
-	Suite *suite = suite_create("privileges");
-	TCase *all = tcase_create("all");
+	TCase *c = ADD_CASE(suite, tests, .timeout = 20);
 
-	tcase_set_timeout(all, 20);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(all, tests[i]);
-	tcase_add_loop_test(all, pretended_success_is_noticed, 0,
-		sizeof pretended / sizeof *pretended);
-	tcase_add_loop_test(
-		all, root_and_users_without_both_capabilities_become_no_recipient, 0, 2);
-	suite_add_tcase(suite, all);
-	return suite;
-}
-
-int
-main(int argc, char **argv)
-{
-	SRunner *runner;
-	int failed;
-
-	if (argc > 1 && strcmp(argv[1], "become") == 0)
-		return become_and_tell();
 	if (readlink("/proc/self/exe", own_path, sizeof own_path - 1) == -1)
-		return 1;
-	runner = srunner_create(make_suite());
-	srunner_set_fork_status(runner, CK_FORK);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+		abort();
+	tcase_add_loop_test(
+		c, pretended_success_is_noticed, 0, sizeof pretended / sizeof *pretended);
+	tcase_add_loop_test(
+		c, root_and_users_without_both_capabilities_become_no_recipient, 0, 2);
 }

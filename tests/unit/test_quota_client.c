@@ -1,5 +1,4 @@
 /* The client against listeners that answer as no quotad should. Runs as root. */
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 
 #include "privileges.h"
 #include "quota_client.h"
+#include "suite.h"
 
 #define DAEMON 20002
 
@@ -360,10 +360,10 @@ START_TEST(a_listener_that_does_not_read_is_given_up)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	const TTest *tests[] = {
+	const TTest *const tests[] = {
 		a_yes_comes_with_its_fields,
 		a_no_comes_with_verdict_and_words,
 		an_error_is_trouble_with_its_own_code,
@@ -382,20 +382,9 @@ main(void)
 		a_request_that_is_too_long_is_not_sent,
 		a_listener_that_does_not_read_is_given_up,
 	};
-	Suite *s = suite_create("quota_client");
-	TCase *t = tcase_create("answers");
-	SRunner *r = srunner_create(s);
-	int failed;
+	TCase *c = ADD_CASE(
+		suite, tests, .setup = setup, .teardown = teardown, .timeout = 10);
 
-	tcase_set_timeout(t, 10);
-	tcase_add_checked_fixture(t, setup, teardown);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(t, tests[i]);
 	tcase_add_loop_test(
-		t, nonsense_is_no_answer, 0, (int)(sizeof nonsense / sizeof *nonsense));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+		c, nonsense_is_no_answer, 0, (int)(sizeof nonsense / sizeof *nonsense));
 }

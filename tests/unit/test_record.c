@@ -142,13 +142,13 @@ START_TEST(random_lines_do_no_harm)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {a_record_is_read_and_written_back,
 		every_byte_but_nul_survives, what_is_no_record_is_refused_with_its_column,
 		a_line_is_no_longer_than_its_bound, fields_are_set_replaced_and_removed,
 		a_number_is_a_number_absent_or_a_fault, random_lines_do_no_harm};
 
-	return RUN_SUITE("record", tests);
+	ADD_CASE(suite, tests);
 }

@@ -2,7 +2,6 @@
  * Requests with fakes for everything around them: what is said to each line, to whom, and
  * what the ledger is asked.
  */
-#include <check.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "clock.h"
 #include "mailbox.h"
 #include "quotad/protocol/line.h"
+#include "suite.h"
 
 static struct fake {
 	int trusted, nobody;
@@ -621,8 +621,8 @@ START_TEST(statistics_are_lines_and_an_end)
 }
 END_TEST
 
-static Suite *
-make_suite(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {malformed_requests_are_told_what_is_wrong,
 		a_name_is_at_most_255_bytes,
@@ -637,24 +637,6 @@ make_suite(void)
 		an_explanation_tells_ledger_tickets_and_what_comes_next,
 		an_explanation_shows_so_many_tickets_and_no_more,
 		only_the_trusted_hear_explanations, statistics_are_lines_and_an_end};
-	Suite *suite = suite_create("requests");
-	TCase *all = tcase_create("all");
 
-	tcase_add_checked_fixture(all, setup, teardown);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(all, tests[i]);
-	suite_add_tcase(suite, all);
-	return suite;
-}
-
-int
-main(void)
-{
-	SRunner *runner = srunner_create(make_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
 }

@@ -2,7 +2,6 @@
  * The scanner with a ledger of the test's own: real processes, killed at the wrong
  * moments, and a child that talks nonsense.
  */
-#include <check.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "quotad/scanner/jobs.h"
+#include "suite.h"
 
 #define USER_ID 54321
 
@@ -592,37 +592,21 @@ START_TEST(user_that_cannot_be_had_stops_the_start)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("scanner");
-	TCase *c = tcase_create("scanner");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const TTest *const tests[] = {count_brings_the_numbers_and_the_names_seen,
+		probe_brings_the_stamp_of_the_count, settings_of_the_job_reach_the_count,
+		mailbox_that_cannot_be_read_fails_with_a_reason,
+		path_too_long_for_a_job_fails, child_killed_is_asked_for_again,
+		child_that_dies_every_time_fails, spare_takes_over_from_a_killed_scanner,
+		jobs_that_a_stopped_scanner_took_with_it_are_asked_again,
+		spare_that_dies_is_replaced, death_of_both_is_told,
+		scanner_ends_with_the_daemon,
+		signals_that_end_the_daemon_do_not_end_the_scanner,
+		count_of_a_huge_mailbox_delays_no_probe, probes_are_cheap,
+		many_jobs_leave_nothing_open, scanner_of_root_can_read_and_nothing_else,
+		user_that_cannot_be_had_stops_the_start};
 
-	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_set_timeout(c, 120);
-	tcase_add_test(c, count_brings_the_numbers_and_the_names_seen);
-	tcase_add_test(c, probe_brings_the_stamp_of_the_count);
-	tcase_add_test(c, settings_of_the_job_reach_the_count);
-	tcase_add_test(c, mailbox_that_cannot_be_read_fails_with_a_reason);
-	tcase_add_test(c, path_too_long_for_a_job_fails);
-	tcase_add_test(c, child_killed_is_asked_for_again);
-	tcase_add_test(c, child_that_dies_every_time_fails);
-	tcase_add_test(c, spare_takes_over_from_a_killed_scanner);
-	tcase_add_test(c, jobs_that_a_stopped_scanner_took_with_it_are_asked_again);
-	tcase_add_test(c, spare_that_dies_is_replaced);
-	tcase_add_test(c, death_of_both_is_told);
-	tcase_add_test(c, scanner_ends_with_the_daemon);
-	tcase_add_test(c, signals_that_end_the_daemon_do_not_end_the_scanner);
-	tcase_add_test(c, count_of_a_huge_mailbox_delays_no_probe);
-	tcase_add_test(c, probes_are_cheap);
-	tcase_add_test(c, many_jobs_leave_nothing_open);
-	tcase_add_test(c, scanner_of_root_can_read_and_nothing_else);
-	tcase_add_test(c, user_that_cannot_be_had_stops_the_start);
-	suite_add_tcase(suite, c);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
 }

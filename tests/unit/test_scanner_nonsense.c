@@ -2,7 +2,6 @@
  * The daemon's side of the scanner against a scanner that a hostile mailbox owns:
  * whatever it says, the job fails and the daemon goes on.
  */
-#include <check.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "quotad/scanner/jobs.h"
 #include "quotad/scanner/process.h"
 #include "record.h"
+#include "suite.h"
 
 struct account {
 	int counted, probed, failed;
@@ -226,24 +226,14 @@ END_TEST
 
 #define SIZE(list) (int)(sizeof list / sizeof list[0])
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("scanner nonsense");
-	TCase *c = tcase_create("nonsense");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const TTest *const tests[] = {sensible_answer_is_taken};
+	TCase *c = ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
 
-	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_set_timeout(c, 30);
 	tcase_add_loop_test(c, nonsense_fails_the_count, 0, SIZE(nonsense));
 	tcase_add_loop_test(
 		c, answer_that_stops_half_way_fails_the_count, 0, SIZE(half_answers));
-	tcase_add_test(c, sensible_answer_is_taken);
 	tcase_add_loop_test(c, nonsense_fails_the_probe, 0, SIZE(probe_nonsense));
-	suite_add_tcase(suite, c);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
 }

@@ -3,7 +3,6 @@
  * and peers. A request of the fake is one word: "now" is answered at once, "wait" when
  * the test says so, "big" with 4000 bytes, "list" in pieces.
  */
-#include <check.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "clock.h"
 #include "quotad/protocol/line.h"
 #include "quotad/wire/connection.h"
+#include "suite.h"
 
 #define WAITING_MAX 200
 
@@ -488,8 +488,8 @@ START_TEST(later_connections_have_higher_numbers)
 }
 END_TEST
 
-static Suite *
-make_suite(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {answers_leave_in_the_order_of_requests,
 		a_pass_that_is_not_committed_answers_nobody,
@@ -511,25 +511,6 @@ make_suite(void)
 		a_list_comes_in_its_place_piece_by_piece,
 		an_answer_may_be_longer_than_a_line, one_too_many_is_told_so,
 		later_connections_have_higher_numbers};
-	Suite *suite = suite_create("session");
-	TCase *all = tcase_create("all");
 
-	tcase_add_checked_fixture(all, setup, teardown);
-	tcase_set_timeout(all, 20);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(all, tests[i]);
-	suite_add_tcase(suite, all);
-	return suite;
-}
-
-int
-main(void)
-{
-	SRunner *runner = srunner_create(make_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 20);
 }

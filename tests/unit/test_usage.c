@@ -2,7 +2,6 @@
  * The usage store with a ledger of the test's own and a fake calendar: what it keeps,
  * what kills, full disks and damage do to it, and when it says that tickets may be lost.
  */
-#include <check.h>
 #include <db.h>
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "quotad/store/usage.h"
+#include "suite.h"
 
 #define ACCOUNTS 100001
 #define BOOT     "11111111-aaaa-4bbb-8ccc-000000000001"
@@ -1035,84 +1035,69 @@ START_TEST(hundred_thousand_accounts_are_written_and_loaded)
 END_TEST
 
 static void
-add_kept(TCase *c)
+add_kept(Suite *suite)
 {
-	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_add_test(c, what_was_saved_is_loaded_again);
-	tcase_add_test(c, a_heartbeat_is_read_back_and_is_no_damage);
-	tcase_add_test(c, pass_without_its_end_leaves_nothing);
-	tcase_add_test(c, what_does_not_fit_a_key_is_refused);
-	tcase_add_test(c, another_boot_knows_no_number_and_ends_the_tickets);
-	tcase_add_test(c, gap_counts_for_full_since_but_a_day_at_most);
-	tcase_add_test(c, killed_writer_loses_nothing_that_was_committed);
-	tcase_add_test(c, hundred_thousand_accounts_are_written_and_loaded);
+	const TTest *const tests[] = {what_was_saved_is_loaded_again,
+		a_heartbeat_is_read_back_and_is_no_damage,
+		pass_without_its_end_leaves_nothing, what_does_not_fit_a_key_is_refused,
+		another_boot_knows_no_number_and_ends_the_tickets,
+		gap_counts_for_full_since_but_a_day_at_most,
+		killed_writer_loses_nothing_that_was_committed,
+		hundred_thousand_accounts_are_written_and_loaded};
+
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
 }
 
 static void
-add_full_disk(TCase *c)
+add_full_disk(Suite *suite)
 {
-	tcase_add_checked_fixture(c, setup_small_disk, teardown_small_disk);
-	tcase_add_test(c, full_disk_goes_on_in_memory_and_comes_back);
-	tcase_add_test(c, close_in_memory_comes_back_if_it_can);
-	tcase_add_test(c, daemon_that_ended_in_memory_makes_the_next_unsure);
-	tcase_add_test(c, start_on_a_full_disk_runs_in_memory);
-	tcase_add_test(c, without_store_and_marker_nothing_is_promised);
+	const TTest *const tests[] = {full_disk_goes_on_in_memory_and_comes_back,
+		close_in_memory_comes_back_if_it_can,
+		daemon_that_ended_in_memory_makes_the_next_unsure,
+		start_on_a_full_disk_runs_in_memory,
+		without_store_and_marker_nothing_is_promised};
+
+	ADD_CASE(suite, tests, .setup = setup_small_disk, .teardown = teardown_small_disk,
+		.timeout = 120);
 }
 
 static void
-add_damage(TCase *c)
+add_damage(Suite *suite)
 {
 	const int n = (int)(sizeof damages / sizeof damages[0]);
+	const TTest *const tests[] = {no_more_than_two_are_kept_aside,
+		other_files_in_the_directory_do_no_harm,
+		store_that_vanished_in_the_same_boot_is_unsure,
+		first_start_of_a_boot_is_sound_without_a_store,
+		unsure_start_stays_unsure_over_kills, unsure_ends_with_its_time,
+		marker_of_another_boot_does_not_hold};
+	TCase *c = ADD_CASE(
+		suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
 
-	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, damaged_store_is_set_aside, 0, n);
 	tcase_add_loop_test(c, damaged_store_of_another_boot_is_no_reason_to_wait, 0, n);
 	tcase_add_loop_test(c, entry_that_makes_no_sense_sets_the_store_aside, 0,
 		(int)(sizeof odd_entries / sizeof odd_entries[0]));
-	tcase_add_test(c, no_more_than_two_are_kept_aside);
-	tcase_add_test(c, other_files_in_the_directory_do_no_harm);
-	tcase_add_test(c, store_that_vanished_in_the_same_boot_is_unsure);
-	tcase_add_test(c, first_start_of_a_boot_is_sound_without_a_store);
-	tcase_add_test(c, unsure_start_stays_unsure_over_kills);
-	tcase_add_test(c, unsure_ends_with_its_time);
 	tcase_add_loop_test(c, marker_that_cannot_be_read_holds, 0,
 		(int)(sizeof odd_markers / sizeof odd_markers[0]));
-	tcase_add_test(c, marker_of_another_boot_does_not_hold);
 }
 
 static void
-add_owner(TCase *c)
+add_owner(Suite *suite)
 {
-	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_add_test(c, two_daemons_on_one_store_are_refused);
-	tcase_add_test(c, directory_of_another_user_is_refused);
-	tcase_add_test(c, lock_that_is_no_file_is_refused);
-	tcase_add_test(c, directory_that_cannot_be_made_is_refused);
-	tcase_add_test(c, db_config_that_is_not_roots_is_refused);
-	tcase_add_test(c, no_db_config_is_ever_read);
+	const TTest *const tests[] = {two_daemons_on_one_store_are_refused,
+		directory_of_another_user_is_refused, lock_that_is_no_file_is_refused,
+		directory_that_cannot_be_made_is_refused,
+		db_config_that_is_not_roots_is_refused, no_db_config_is_ever_read};
+
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
 }
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	static const struct {
-		const char *name;
-		void (*add)(TCase *c);
-	} cases[] = {{"kept", add_kept}, {"full disk", add_full_disk},
-		{"damage", add_damage}, {"owner", add_owner}};
-	Suite *suite = suite_create("usage");
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		TCase *c = tcase_create(cases[i].name);
-
-		tcase_set_timeout(c, 120);
-		cases[i].add(c);
-		suite_add_tcase(suite, c);
-	}
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	add_kept(suite);
+	add_full_disk(suite);
+	add_damage(suite);
+	add_owner(suite);
 }

@@ -1,7 +1,7 @@
 /* The user table: what readers see of sound, changing, damaged and foreign files. */
+#include "suite.h"
 #include "users.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -1051,8 +1051,8 @@ START_TEST(a_file_size_limit_leaves_the_old_table)
 }
 END_TEST
 
-static Suite *
-users_suite(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {what_was_put_is_found, what_was_not_put_is_absent,
 		a_table_opened_to_stay_gives_the_same_records, an_empty_table_says_so,
@@ -1079,25 +1079,7 @@ users_suite(void)
 		ten_thousand_lookups_during_a_thousand_replacements_are_right,
 		a_writer_killed_at_any_moment_leaves_old_or_new,
 		a_file_size_limit_leaves_the_old_table};
-	Suite *s = suite_create("users");
-	TCase *c = tcase_create("users");
 
-	tcase_set_timeout(c, 40);
-	tcase_add_checked_fixture(c, in_new_folder, remove_folder);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(c, tests[i]);
-	suite_add_tcase(s, c);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *runner = srunner_create(users_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	ADD_CASE(suite, tests, .setup = in_new_folder, .teardown = remove_folder,
+		.timeout = 40);
 }

@@ -89,13 +89,13 @@ START_TEST(whatever_is_quoted_the_line_is_short_and_printable)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {no_other_exit_status_than_five,
 		status_code_and_smtp_reply_agree, names_read_back,
 		a_line_is_code_text_and_one_line_break, nothing_is_said_of_a_delivery,
 		whatever_is_quoted_the_line_is_short_and_printable};
 
-	return RUN_SUITE("verdict", tests);
+	ADD_CASE(suite, tests);
 }

@@ -1,6 +1,5 @@
 /* The way to a mailbox, with links of root's and of others on it. Runs as root, since
  * whose a link is decides. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "walk.h"
 
 #define USER 20001
@@ -250,10 +250,10 @@ START_TEST(no_descriptor_is_left_open)
 }
 END_TEST
 
-int
-main(void)
+void
+add_tests(Suite *suite)
 {
-	const TTest *tests[] = {
+	const TTest *const tests[] = {
 		a_plain_path_is_opened,
 		a_link_of_roots_is_followed,
 		an_absolute_link_of_roots_is_followed,
@@ -270,17 +270,6 @@ main(void)
 		inside_a_mailbox_no_link_is_followed,
 		no_descriptor_is_left_open,
 	};
-	Suite *s = suite_create("walk");
-	TCase *t = tcase_create("paths");
-	SRunner *r = srunner_create(s);
-	int failed;
 
-	tcase_add_checked_fixture(t, setup, teardown);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(t, tests[i]);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
 }
