@@ -13,6 +13,7 @@
 #define BRIM_USERS_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include "reason.h"
@@ -29,6 +30,10 @@ void users_close(struct users **u);
 
 /* The open table's file, to be compared with what the path names now. */
 const struct stat *users_stat(const struct users *u);
+
+/* How many changes of the table there have been, as far as it knows: each adds one. 0 in
+ * a table of before this was counted. 0, -1. */
+int users_generation(struct users *u, uint64_t *generation, struct reason *why);
 
 /* Finds KEY (folded, as address_key makes it): 1 with the record, 0 if there is none in a
  * sound table, -1 with the reason. */
@@ -77,8 +82,12 @@ int users_edit_each(struct users_edit *e, const char *after,
 /* The copy as it is now, for look-ups; valid until the commit. NULL with the reason. */
 struct users *users_edit_table(struct users_edit *e, struct reason *why);
 
-/* Removes every record. */
+/* Removes every record, and whatever is damaged; the generation is kept, if it can be
+ * read. */
 int users_edit_empty(struct users_edit *e, struct reason *why);
+
+/* The generation that the table will have with the commit: 0, -1. */
+int users_edit_generation(struct users_edit *e, uint64_t *generation, struct reason *why);
 
 /* Reads the copy through, gives it MODE and GROUP (-1: as it is), syncs it, renames it
  * into place, syncs the directory, lets go of the lock, frees E. NEW_TABLE (may be NULL)

@@ -37,6 +37,7 @@ struct users_reload {
 	uint64_t refused_at_ms;
 	int missing; /* the log has been told so */
 	char identity[80];
+	uint64_t generation;
 };
 
 static int
@@ -134,20 +135,24 @@ drop(struct users_reload *r)
 {
 	users_close(&r->users);
 	strcpy(r->identity, "none");
+	r->generation = 0;
 }
 
 static void
-take(struct users_reload *r, struct users *users)
+take(struct users_reload *r, struct users **users, uint64_t generation)
 {
-	const struct stat *st = users_stat(users);
+	const struct stat *st = users_stat(*users);
 
 	users_close(&r->users);
-	r->users = users;
+	r->users = *users;
+	*users = NULL;
+	r->generation = generation;
 	r->missing = 0;
 	snprintf(r->identity, sizeof r->identity, "%ju:%ju:%jd.%09ld",
 		(uintmax_t)st->st_dev, (uintmax_t)st->st_ino,
 		(intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
-	log_info("user table taken, identity=%s", r->identity);
+	log_info("user table taken, identity=%s generation=%" PRIu64, r->identity,
+		generation);
 }
 
 static void
@@ -169,13 +174,13 @@ take_checked(struct users_reload *r)
 {
 	struct reason why;
 	struct users *users = users_open_to_stay(r->path, &why);
+	uint64_t generation = 0;
 
-	if (users == NULL)
+	if (users == NULL || users_generation(users, &generation, &why) == -1)
 		refuse(r, why.text);
 	else if (same_file(users_stat(users), &r->checking))
-		take(r, users);
-	else
-		users_close(&users);
+		take(r, &users, generation);
+	users_close(&users);
 }
 
 static void
@@ -320,4 +325,10 @@ const char *
 users_reload_identity(const struct users_reload *r)
 {
 	return r->identity;
+}
+
+uint64_t
+users_reload_generation(const struct users_reload *r)
+{
+	return r->generation;
 }

@@ -159,6 +159,19 @@ users_get(struct users *u, const char *key, struct record *r, struct reason *why
 	return hit;
 }
 
+int
+users_generation(struct users *u, uint64_t *generation, struct reason *why)
+{
+	struct record table = {0};
+	int hit = find_record(u, users_key_table, &table, why);
+
+	*generation = 0;
+	if (hit > 0 && record_number(&table, "generation", 0, generation))
+		hit = users_db_damaged(u, "its generation is no number", why);
+	record_clear(&table);
+	return hit < 0 ? -1 : 0;
+}
+
 static int
 is_last(const DBT *key)
 {

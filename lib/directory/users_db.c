@@ -17,6 +17,7 @@
 #include "btree_page.h"
 
 const char users_key_first[1] = "\001";
+const char users_key_table[2] = "\002";
 const char users_key_records[1] = "\003";
 const char users_key_last[ADDRESS_MAX + 1] = {[0 ... ADDRESS_MAX] = '\377'};
 

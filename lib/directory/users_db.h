@@ -2,8 +2,8 @@
  * What reader and writer of the user table share: the file through libdb's eyes.
  *
  * Keys in the Btree, in order: FIRST (the form's version), one \001PATH for each mail=
- * (its value: the mailbox's key), the records, LAST. So every key that may be asked for
- * has a neighbour on each side.
+ * (its value: the mailbox's key), TABLE (fields of the table itself; none in an old one),
+ * the records, LAST. So every key that may be asked for has a neighbour on each side.
  */
 #ifndef BRIM_USERS_DB_H
 #define BRIM_USERS_DB_H
@@ -29,7 +29,8 @@ struct users {
 };
 
 extern const char users_key_first[1];
-extern const char users_key_records[1]; /* above the paths, below every record */
+extern const char users_key_table[2];   /* above the paths; with a NUL behind it */
+extern const char users_key_records[1]; /* above that, below every record */
 extern const char users_key_last[ADDRESS_MAX + 1];
 
 /* Opens PATH (in DIR, or AT_FDCWD), and refuses what is not root's, not regular or

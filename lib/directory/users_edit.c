@@ -290,15 +290,48 @@ users_edit_table(struct users_edit *e, struct reason *why)
 }
 
 int
+users_edit_generation(struct users_edit *e, uint64_t *generation, struct reason *why)
+{
+	if (attach_copy(e, why) || users_generation(&e->copy, generation, why))
+		return -1;
+	*generation += 1;
+	return 0;
+}
+
+static int
+put_generation(struct users_edit *e, uint64_t generation, struct reason *why)
+{
+	char value[40];
+
+	snprintf(value, sizeof value, "generation=%llu", (unsigned long long)generation);
+	return users_db_put(&e->copy, users_key_table, 1, value, why);
+}
+
+/* The generation of a table that may be damaged; 0 if it can't be told. */
+static uint64_t
+read_generation(struct users_edit *e)
+{
+	struct users *u = &e->copy;
+	uint64_t generation = 0;
+
+	if (u->db || (fstat(u->fd, &u->stat) == 0 && users_db_check_meta(u, NULL) == 0 &&
+			     users_db_check_numbers(u, NULL) == 0))
+		users_generation(u, &generation, NULL);
+	return generation;
+}
+
+int
 users_edit_empty(struct users_edit *e, struct reason *why)
 {
+	uint64_t generation = read_generation(e);
+
 	users_db_drop(&e->copy);
 	record_clear(&e->copy.domain);
 	e->absent[0] = '\0';
 	if (ftruncate(e->copy.fd, 0))
 		return reason_errno(why, "%s.new: truncate", e->copy.path);
 	e->copy.stat.st_size = 0;
-	return make_empty(e, why);
+	return make_empty(e, why) || put_generation(e, generation, why) ? -1 : 0;
 }
 
 int
@@ -486,7 +519,10 @@ int
 users_edit_commit(struct users_edit **e, mode_t mode, gid_t group, struct stat *new_table,
 	struct reason *why)
 {
-	if (attach_copy(*e, why) ||
+	uint64_t generation;
+
+	if (users_edit_generation(*e, &generation, why) ||
+		put_generation(*e, generation, why) ||
 		(has_grown(*e) ? pack(*e, why) : users_db_detach(&(*e)->copy, why)) ||
 		read_back(*e, why) || finish_file(*e, mode, group, new_table, why) ||
 		rename_copy(*e, why)) {
