@@ -1,6 +1,6 @@
 /*
  * What a process may do: from root to an ordinary user with the capabilities that its job
- * needs, for good. Every step is checked afterwards, and that root can't be had back.
+ * needs, for good. Every step is checked afterwards, and that root can't be regained.
  */
 #ifndef BRIM_PRIVILEGES_H
 #define BRIM_PRIVILEGES_H
@@ -20,14 +20,22 @@ struct privileges_user {
 int privileges_find_user(
 	const char *name, struct privileges_user *user, struct reason *why);
 
-/* As root: becomes the user with no group but its own, no capability but, where
- * READ_SEARCH is set, CAP_DAC_READ_SEARCH; bounding and ambient sets emptied, securebits
- * locked, no_new_privs. The check that it held is part of it. */
+/* Capabilities that may be kept, as a set. */
+enum privileges_kept {
+	PRIVILEGES_READ_SEARCH = 1, /* CAP_DAC_READ_SEARCH: look at every file */
+	PRIVILEGES_SETUID = 2,      /* CAP_SETUID and CAP_SETGID: become other users */
+	PRIVILEGES_SETGID = 4,
+};
+
+/* As root: becomes the user with no group but its own and no capability but KEPT (bits of
+ * enum privileges_kept, 0 for none); bounding and ambient sets emptied, securebits
+ * locked, no_new_privs. The check that it held, and that there is no way back but by what
+ * was kept, is part of it. */
 int privileges_become(
-	const struct privileges_user *user, int read_search, struct reason *why);
+	const struct privileges_user *user, unsigned kept, struct reason *why);
 
 /* Whether this process may become that user as below: 0, or -1 where the user is root's,
- * nobody's or no id at all, where the process is root (what is not to be had must not
+ * nobody's or no id at all, where the process is root (what it must not have must not
  * have been there), or where it was started without CAP_SETUID and CAP_SETGID; the reason
  * reads "was started ...", and says what to do. */
 int privileges_may_become(const struct privileges_user *user, struct reason *why);

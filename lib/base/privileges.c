@@ -49,28 +49,40 @@ change_ids(const struct privileges_user *user, struct reason *why)
 	return 0;
 }
 
+static const struct {
+	unsigned kept;
+	cap_value_t cap;
+} capabilities[] = {
+	{PRIVILEGES_READ_SEARCH, CAP_DAC_READ_SEARCH},
+	{PRIVILEGES_SETUID, CAP_SETUID},
+	{PRIVILEGES_SETGID, CAP_SETGID},
+};
+
 /* The capability sets that are to be left, for cap_free; NULL without memory. */
 static cap_t
-wanted_caps(int read_search)
+wanted_caps(unsigned kept)
 {
-	const cap_value_t cap = CAP_DAC_READ_SEARCH;
 	cap_t caps = cap_init();
 
-	if (caps == NULL || !read_search)
-		return caps;
-	if (cap_set_flag(caps, CAP_PERMITTED, 1, &cap, CAP_SET) == -1 ||
-		cap_set_flag(caps, CAP_EFFECTIVE, 1, &cap, CAP_SET) == -1) {
-		cap_free(caps);
-		return NULL;
+	for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++) {
+		const cap_value_t *cap = &capabilities[i].cap;
+
+		if (caps == NULL || !(kept & capabilities[i].kept))
+			continue;
+		if (cap_set_flag(caps, CAP_PERMITTED, 1, cap, CAP_SET) == -1 ||
+			cap_set_flag(caps, CAP_EFFECTIVE, 1, cap, CAP_SET) == -1) {
+			cap_free(caps);
+			caps = NULL;
+		}
 	}
 	return caps;
 }
 
 /* Sets the capabilities, and looks whether they are so. */
 static int
-set_caps(int read_search, struct reason *why)
+set_caps(unsigned kept, struct reason *why)
 {
-	cap_t wanted = wanted_caps(read_search), got = NULL;
+	cap_t wanted = wanted_caps(kept), got = NULL;
 	int result = -1;
 
 	if (wanted == NULL || cap_set_proc(wanted) == -1)
@@ -124,41 +136,44 @@ check_bounds(struct reason *why)
 {
 	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++)
 		if (cap_get_bound(cap) != 0 || cap_get_ambient(cap) != 0)
-			return reason_set(why, "capability %d could be had back", cap);
+			return reason_set(why, "capability %d could be regained", cap);
 	if (cap_get_secbits() != LOCKED)
 		return reason_set(why, "securebits are not locked");
 	return 0;
 }
 
-/* Tries the way back; each of these must fail. */
+/* Tries the way back; each of these must fail. What a kept capability allows is not
+ * tried. */
 static int
-check_no_way_back(struct reason *why)
+check_no_way_back(unsigned kept, struct reason *why)
 {
 	const gid_t root_group = 0;
 
-	if (setresuid(0, 0, 0) == 0 || setresuid(0, (uid_t)-1, (uid_t)-1) == 0 ||
-		setresuid((uid_t)-1, 0, (uid_t)-1) == 0)
-		return reason_set(why, "root can be had back");
-	if (setresgid(0, 0, 0) == 0 || setgroups(1, &root_group) == 0)
-		return reason_set(why, "root's group can be had back");
+	if (!(kept & PRIVILEGES_SETUID) &&
+		(setresuid(0, 0, 0) == 0 || setresuid(0, (uid_t)-1, (uid_t)-1) == 0 ||
+			setresuid((uid_t)-1, 0, (uid_t)-1) == 0))
+		return reason_set(why, "root can be regained");
+	if (!(kept & PRIVILEGES_SETGID) &&
+		(setresgid(0, 0, 0) == 0 || setgroups(1, &root_group) == 0))
+		return reason_set(why, "root's group can be regained");
 	if (cap_set_secbits(0) == 0)
 		return reason_set(why, "securebits can be unlocked");
 	return 0;
 }
 
 int
-privileges_become(const struct privileges_user *user, int read_search, struct reason *why)
+privileges_become(const struct privileges_user *user, unsigned kept, struct reason *why)
 {
 	if (user->uid == 0 || user->gid == 0 || user->uid == (uid_t)-1 ||
 		user->gid == (gid_t)-1)
 		return reason_set(
 			why, "refusing to become uid %u, gid %u", user->uid, user->gid);
 	if (drop_bounding_set(why) == -1 || change_ids(user, why) == -1 ||
-		set_caps(read_search, why) == -1 || close_the_door(why) == -1)
+		set_caps(kept, why) == -1 || close_the_door(why) == -1)
 		return -1;
 	if (check_ids(user, why) == -1 || check_bounds(why) == -1)
 		return -1;
-	return check_no_way_back(why);
+	return check_no_way_back(kept, why);
 }
 
 /* --- from a user with two capabilities to a recipient ----------------------------- */
@@ -229,10 +244,10 @@ check_no_way_back_to(const struct privileges_user *old,
 	if (old->uid != user->uid &&
 		(setresuid(none, old->uid, none) == 0 ||
 			setresuid(old->uid, old->uid, old->uid) == 0))
-		return reason_set(why, "uid %u can be had back", old->uid);
+		return reason_set(why, "uid %u can be regained", old->uid);
 	if (old->gid != user->gid && setresgid(none, old->gid, none) == 0)
-		return reason_set(why, "gid %u can be had back", old->gid);
-	return check_no_way_back(why);
+		return reason_set(why, "gid %u can be regained", old->gid);
+	return check_no_way_back(0, why);
 }
 
 int

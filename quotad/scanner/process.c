@@ -46,9 +46,8 @@ answer_name(FILE *to, const char *line, const struct name_set *seen)
 	int result = -1;
 
 	if (name && record_unescape(name) == 0)
-		result = !name_set_has(seen, name) || fprintf(to, "%s\n", line) > 0
-				 ? 0
-				 : -1;
+		result = !name_set_has(seen, name) || fprintf(to, "%s\n", line) > 0 ? 0
+										    : -1;
 	free(name);
 	return result;
 }
@@ -302,7 +301,7 @@ scanner_process_run(int socket, const struct privileges_user *user)
 	find_address_space();
 	if (detach_streams())
 		reason_errno(&why, "/dev/null");
-	else if (!user || privileges_become(user, 1, &why) == 0)
+	else if (!user || privileges_become(user, PRIVILEGES_READ_SEARCH, &why) == 0)
 		snprintf(why.text, sizeof why.text, SCANNER_READY);
 	if (send(socket, why.text, strlen(why.text), MSG_NOSIGNAL) < 0 ||
 		strcmp(why.text, SCANNER_READY) != 0)

@@ -12,6 +12,7 @@
 
 #include "hash.h"
 #include "log.h"
+#include "privileges.h"
 
 #define GENEROUS       16 /* how many times the limits the trusted have */
 #define GROUPS_AT_ONCE 64
@@ -237,7 +238,7 @@ peer_leave(struct peers *p, struct peer *peer)
 int
 peer_is_nobody(const struct peer *peer)
 {
-	return peer->user->uid == 65534 || peer->user->uid == (uid_t)-1;
+	return peer->user->uid == UID_NOBODY || peer->user->uid == (uid_t)-1;
 }
 
 int

@@ -467,7 +467,7 @@ def test_a_way_back_is_noticed(server, box, call):
     """Only the calls after the change are pretended: as if they gave the old user back."""
     result, log = server.traced(box, "-e", f"inject={call}:retval=0:when=2+")
     assert (result.status, result.code) == (75, "4.3.0"), result
-    assert b"can be had back" in result.output
+    assert b"can be regained" in result.output
     assert not WRITES.search(log), log
 
 

@@ -44,14 +44,13 @@ status_of(const char *name)
 }
 
 static void
-become(int read_search)
+become(unsigned kept)
 {
 	struct reason why;
 	const gid_t groups[] = {4, 5};
 
 	ck_assert_int_eq(setgroups(2, groups), 0);
-	ck_assert_msg(
-		privileges_become(&daemon_user, read_search, &why) == 0, "%s", why.text);
+	ck_assert_msg(privileges_become(&daemon_user, kept, &why) == 0, "%s", why.text);
 }
 
 START_TEST(the_daemon_has_no_group_and_no_capability_left)
@@ -71,7 +70,7 @@ END_TEST
 
 START_TEST(the_scanner_keeps_read_search_alone)
 {
-	become(1);
+	become(PRIVILEGES_READ_SEARCH);
 	ck_assert_str_eq(status_of("Uid"), "1\t1\t1\t1");
 	ck_assert_str_eq(status_of("CapPrm"), "0000000000000004");
 	ck_assert_str_eq(status_of("CapEff"), "0000000000000004");
@@ -83,9 +82,35 @@ END_TEST
 
 START_TEST(read_search_reads_what_others_may_not_and_writes_nothing)
 {
-	become(1);
+	become(PRIVILEGES_READ_SEARCH);
 	ck_assert_int_eq(eaccess("/etc/shadow", R_OK), 0);
 	ck_assert_int_eq(eaccess("/etc/shadow", W_OK), -1);
+}
+END_TEST
+
+START_TEST(a_spawner_keeps_the_two_that_it_asks_for_and_no_way_to_more)
+{
+	become(PRIVILEGES_SETUID | PRIVILEGES_SETGID);
+	ck_assert_str_eq(status_of("Uid"), "1\t1\t1\t1");
+	ck_assert_str_eq(status_of("Gid"), "1\t1\t1\t1");
+	ck_assert_str_eq(status_of("Groups"), "");
+	ck_assert_str_eq(status_of("CapPrm"), "00000000000000c0");
+	ck_assert_str_eq(status_of("CapEff"), "00000000000000c0");
+	ck_assert_str_eq(status_of("CapBnd"), "0000000000000000");
+	ck_assert_int_eq(prctl(PR_SET_SECUREBITS, 0, 0, 0, 0), -1);
+	/* as root's uid it would have no more: SECBIT_NOROOT */
+	ck_assert_int_eq(setresgid(20001, 20001, 20001), 0);
+	ck_assert_int_eq(setresuid(0, 0, 0), 0);
+	ck_assert_str_eq(status_of("CapPrm"), "00000000000000c0");
+}
+END_TEST
+
+START_TEST(a_kept_capability_does_not_stand_for_the_other)
+{
+	become(PRIVILEGES_SETGID);
+	ck_assert_str_eq(status_of("CapEff"), "0000000000000040");
+	ck_assert_int_eq(setresuid(20001, 20001, 20001), -1);
+	ck_assert_int_eq(setresgid(20001, 20001, 20001), 0);
 }
 END_TEST
 
@@ -93,14 +118,14 @@ START_TEST(the_last_capability_can_be_given_up)
 {
 	struct reason why;
 
-	become(1);
+	become(PRIVILEGES_READ_SEARCH);
 	ck_assert_int_eq(privileges_drop_all(&why), 0);
 	ck_assert_str_eq(status_of("CapPrm"), "0000000000000000");
 	ck_assert_str_eq(status_of("CapEff"), "0000000000000000");
 }
 END_TEST
 
-START_TEST(root_can_not_be_had_back)
+START_TEST(root_can_not_be_regained)
 {
 	become(0);
 	ck_assert_int_eq(setresuid(0, 0, 0), -1);
@@ -304,7 +329,9 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {the_daemon_has_no_group_and_no_capability_left,
 		the_scanner_keeps_read_search_alone,
 		read_search_reads_what_others_may_not_and_writes_nothing,
-		the_last_capability_can_be_given_up, root_can_not_be_had_back,
+		a_spawner_keeps_the_two_that_it_asks_for_and_no_way_to_more,
+		a_kept_capability_does_not_stand_for_the_other,
+		the_last_capability_can_be_given_up, root_can_not_be_regained,
 		no_program_gives_anything_back, root_is_refused_as_the_user,
 		an_ordinary_user_can_become_nobody_else, users_are_found_in_passwd,
 		a_recipient_is_become_with_two_capabilities_and_none_is_left,
