@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define PASSWD "/etc/passwd"
+#define PASSWD    "/etc/passwd"
+#define LINE_STEP 1024 /* bytes; a line of it is rarely longer */
 
 static int
 take_user(const struct passwd *p, struct privileges_user *user, struct reason *why)
@@ -21,26 +23,49 @@ take_user(const struct passwd *p, struct privileges_user *user, struct reason *w
 	return 0;
 }
 
+/* The next entry of the file into P, its texts into *TEXT, which grows: 0, or why not,
+ * ENOENT at the file's end. Unlike fgetpwent, it may be called by many threads. */
+static int
+read_user(FILE *file, struct passwd *p, char **text, size_t *size)
+{
+	struct passwd *found;
+	char *grown;
+	int error;
+
+	while ((error = fgetpwent_r(file, p, *text, *size, &found)) == ERANGE) {
+		grown = realloc(*text, *size + LINE_STEP);
+		if (grown == NULL)
+			return ENOMEM;
+		*text = grown;
+		*size += LINE_STEP;
+	}
+	return error;
+}
+
 /* The file itself, not NSS: a look-up by name must not depend on the network, and a
  * statically linked program can't load NSS's modules. */
 int
 privileges_find_user(const char *name, struct privileges_user *user, struct reason *why)
 {
 	FILE *file = fopen(PASSWD, "re");
-	const struct passwd *p;
-	int result;
+	char *text = NULL;
+	size_t size = 0;
+	struct passwd p;
+	int error, result;
 
 	if (file == NULL)
 		return reason_errno(why, "%s", PASSWD);
-	errno = 0;
-	while ((p = fgetpwent(file)) != NULL && strcmp(p->pw_name, name) != 0)
-		errno = 0;
-	if (p != NULL)
-		result = take_user(p, user, why);
-	else if (errno != 0 && errno != ENOENT)
+	do
+		error = read_user(file, &p, &text, &size);
+	while (error == 0 && strcmp(p.pw_name, name) != 0);
+	errno = error;
+	if (error == 0)
+		result = take_user(&p, user, why);
+	else if (error != ENOENT)
 		result = reason_errno(why, "%s", PASSWD);
 	else
 		result = reason_set(why, "no user %s in %s", name, PASSWD);
+	free(text);
 	fclose(file);
 	return result;
 }
