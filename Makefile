@@ -10,7 +10,7 @@
 # each in a folder of its own.
 
 CC      = gcc
-VERSION = 0.1
+VERSION = 0.2
 PREFIX  = /usr/local
 BINDIR  = $(PREFIX)/bin
 SBINDIR = $(PREFIX)/sbin

@@ -6,25 +6,27 @@
  */
 #include <brim/brim.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* ask ADDRESS [SOCKET [DAEMON_USER]] */
 int
 main(int argc, char **argv)
 {
-	const char *socket = argc > 2 ? argv[2] : BRIM_SOCKET;
-	const char *user = argc > 3 ? argv[3] : BRIM_DAEMON_USER;
-	const char *address = argc > 1 ? record_escape(argv[1]) : NULL;
-	struct quota_client quotad;
-	struct quota_answer answer;
-	struct reason why = {"usage: ask ADDRESS [SOCKET [DAEMON_USER]]"};
+	const char *socket = argc > 2 ? argv[2] : NULL, *user = argc > 3 ? argv[3] : NULL;
+	const struct brim_mailbox *mailbox;
+	enum brim_result result;
+	struct brim *quotad;
 
-	if (!address || quota_connect(&quotad, socket, user, 10, &why) ||
-		quota_ask(&quotad, &answer, &why, "GET %s", address))
-		return fprintf(stderr, "%s\n", why.text), 75;
-	if (answer.kind != QUOTA_OK)
-		return fprintf(stderr, "%s\n", answer.outcome.text), 1;
-	printf("%s of %s\n", record_get(&answer.fields, "used"),
-		record_get(&answer.fields, "limit"));
-	return 0;
+	if (argc < 2)
+		return fprintf(stderr, "usage: ask ADDRESS\n"), 64;
+	if ((result = brim_connect(&quotad, socket, user, 10)) == BRIM_OK)
+		result = brim_ask(quotad, argv[1], &mailbox);
+	if (result == BRIM_OK)
+		printf("%" PRIu64 " of %" PRIu64 "\n", brim_get(mailbox, BRIM_USED, 0),
+			brim_get(mailbox, BRIM_LIMIT, 0));
+	else
+		fprintf(stderr, "%s\n", brim_error(quotad));
+	brim_close(&quotad);
+	return result == BRIM_OK ? 0 : result == BRIM_LATER ? 75 : 1;
 }

@@ -14,13 +14,13 @@
 
 /* Unique, with the size that every count of the mailbox then believes. */
 static void
-choose_name(char *name, size_t room, long long size)
+choose_name(char *name, size_t room, uint64_t size)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(name, room, "%lld.M%ldP%ld.example,S=%lld", (long long)now.tv_sec,
-		now.tv_nsec / 1000, (long)getpid(), size);
+	snprintf(name, room, "%lld.M%ldP%ld.example,S=%llu", (long long)now.tv_sec,
+		now.tv_nsec / 1000, (long)getpid(), (unsigned long long)size);
 }
 
 /* A program that must not lose mail also syncs the file before and the directory after.
@@ -34,48 +34,47 @@ store(const char *file, const char *maildir, const char *name)
 	return n < (int)sizeof path && link(file, path) == 0 ? 0 : -1;
 }
 
-/* What quotad says to "OK ticket=7", and what becomes of the ticket. */
+/* Once the message has its name it is there, whatever quotad answers to that. */
 static int
-deliver(struct quota_client *quotad, const struct quota_answer *granted, char **argv,
-	const char *name)
+deliver(struct brim *quotad, const char *address, const char *file, const char *maildir,
+	uint64_t size)
 {
-	const char *ticket = record_get(&granted->fields, "ticket");
-	int failed = store(argv[2], argv[3], name);
-	struct quota_answer answer;
-	struct reason why;
+	char name[128];
+	uint64_t ticket;
 
-	/* once the message has its name it is there, whatever quotad says to that */
-	if (quota_ask(
-		    quotad, &answer, &why, "%s %s", failed ? "CANCEL" : "COMMIT", ticket))
-		fprintf(stderr, "%s\n", why.text);
-	else
-		quota_answer_clear(&answer);
-	return failed ? 75 : 0;
+	choose_name(name, sizeof name, size);
+	if (brim_reserve(quotad, address, size, name, &ticket) != BRIM_OK) {
+		fprintf(stderr, "%s %s\n", brim_code(quotad), brim_error(quotad));
+		return brim_code(quotad)[0] == '5' ? 69 : 75;
+	}
+	if (store(file, maildir, name) == -1) {
+		perror(maildir);
+		brim_cancel(quotad, ticket);
+		return 75;
+	}
+	if (brim_commit(quotad, ticket) != BRIM_OK)
+		fprintf(stderr, "%s\n", brim_error(quotad));
+	return 0;
 }
 
 /* reserve ADDRESS FILE MAILDIR [SOCKET [DAEMON_USER]] */
 int
 main(int argc, char **argv)
 {
-	const char *socket = argc > 4 ? argv[4] : BRIM_SOCKET;
-	const char *user = argc > 5 ? argv[5] : BRIM_DAEMON_USER;
-	const char *address = argc > 3 ? record_escape(argv[1]) : NULL;
-	struct reason why = {"usage: reserve ADDRESS FILE MAILDIR [SOCKET [USER]]"};
-	struct quota_client quotad;
-	struct quota_answer answer;
-	struct stat file;
-	char name[128];
+	const char *socket = argc > 4 ? argv[4] : NULL, *user = argc > 5 ? argv[5] : NULL;
+	struct brim *quotad;
+	struct stat message;
+	int status = 75;
 
-	if (argc > 3 && stat(argv[2], &file))
-		return perror(argv[2]), 75;
-	if (address)
-		choose_name(name, sizeof name, (long long)file.st_size);
-	if (!address || quota_connect(&quotad, socket, user, 10, &why) ||
-		quota_ask(&quotad, &answer, &why, "RESERVE %s %lld name=%s", address,
-			(long long)file.st_size, name))
-		return fprintf(stderr, "%s\n", why.text), 75;
-	if (answer.kind == QUOTA_OK)
-		return deliver(&quotad, &answer, argv, name);
-	fprintf(stderr, "%s %s\n", answer.code, answer.outcome.text);
-	return verdict_exit_status(answer.outcome.verdict);
+	if (argc < 4)
+		return fprintf(stderr, "usage: reserve ADDRESS FILE MAILDIR\n"), 64;
+	if (stat(argv[2], &message) == -1)
+		return perror(argv[2]), status;
+	if (brim_connect(&quotad, socket, user, 10) == BRIM_OK)
+		status = deliver(
+			quotad, argv[1], argv[2], argv[3], (uint64_t)message.st_size);
+	else
+		fprintf(stderr, "%s\n", brim_error(quotad));
+	brim_close(&quotad);
+	return status;
 }

@@ -42,7 +42,7 @@ int quota_connect(struct quota_client *q, const char *socket, const char *daemon
 	uint64_t seconds, struct reason *why);
 void quota_close(struct quota_client *q);
 
-/* Sends one request, a line without its end and of printable ASCII alone: a word from
+/* Sends one request, a line without its end and of printable ASCII alone: a text from
  * elsewhere goes through record_escape first. */
 int quota_send(struct quota_client *q, struct reason *why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

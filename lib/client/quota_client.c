@@ -51,7 +51,7 @@ connect_by(int fd, const struct sockaddr_un *to, uint64_t end)
 	return 0;
 }
 
-/* Whether the process that listens is one whose word counts. */
+/* Whether the process that listens is one to be believed. */
 static int
 check_peer(int fd, const char *daemon_user, struct reason *why)
 {

@@ -58,7 +58,7 @@ teardown(void)
 
 /* What a listener does with its one connection. */
 static void
-say_text(int fd, const char *text)
+answer_text(int fd, const char *text)
 {
 	char request[RECORD_LINE_MAX];
 
@@ -67,7 +67,7 @@ say_text(int fd, const char *text)
 }
 
 static void
-say_in_pieces(int fd, const char *text)
+answer_in_pieces(int fd, const char *text)
 {
 	for (; *text && send(fd, text, 1, MSG_NOSIGNAL) == 1; text++)
 		usleep(1000);
@@ -82,14 +82,14 @@ drip_for_ever(int fd, const char *text)
 }
 
 static void
-say_a_lot(int fd, const char *text)
+answer_without_end(int fd, const char *text)
 {
 	while (send(fd, text, strlen(text), MSG_NOSIGNAL) > 0)
 		;
 }
 
 static void
-say_nothing(int fd, const char *text)
+answer_nothing(int fd, const char *text)
 {
 	(void)fd;
 	(void)text;
@@ -97,7 +97,7 @@ say_nothing(int fd, const char *text)
 }
 
 static void
-say_a_nul(int fd, const char *text)
+answer_a_nul(int fd, const char *text)
 {
 	(void)text;
 	send(fd, "OK a=\0b\n", 8, MSG_NOSIGNAL);
@@ -140,7 +140,7 @@ ask(const char *daemon_user)
 
 START_TEST(a_yes_comes_with_its_fields)
 {
-	serve(0, say_text, "OK ticket=7 used=%31\n");
+	serve(0, answer_text, "OK ticket=7 used=%31\n");
 	ck_assert_int_eq(ask("quota"), 0);
 	ck_assert_int_eq(answer.kind, QUOTA_OK);
 	ck_assert_str_eq(record_get(&answer.fields, "ticket"), "7");
@@ -149,9 +149,9 @@ START_TEST(a_yes_comes_with_its_fields)
 }
 END_TEST
 
-START_TEST(a_no_comes_with_verdict_and_words)
+START_TEST(a_no_comes_with_verdict_and_text)
 {
-	serve(0, say_text, "NO full 5.2.2 the mailbox is full: 3 of 3 bytes\n");
+	serve(0, answer_text, "NO full 5.2.2 the mailbox is full: 3 of 3 bytes\n");
 	ck_assert_int_eq(ask("quota"), 0);
 	ck_assert_int_eq(answer.kind, QUOTA_NO);
 	ck_assert_int_eq(answer.outcome.verdict, VERDICT_FULL);
@@ -160,9 +160,9 @@ START_TEST(a_no_comes_with_verdict_and_words)
 }
 END_TEST
 
-START_TEST(an_error_is_trouble_with_its_own_code)
+START_TEST(an_error_has_its_own_code)
 {
-	serve(0, say_text, "ERR 4.7.0 not yours\n");
+	serve(0, answer_text, "ERR 4.7.0 not yours\n");
 	ck_assert_int_eq(ask("quota"), 0);
 	ck_assert_int_eq(answer.kind, QUOTA_ERR);
 	ck_assert_int_eq(answer.outcome.verdict, VERDICT_TROUBLE);
@@ -172,7 +172,7 @@ END_TEST
 
 START_TEST(answers_that_come_together_are_taken_one_by_one)
 {
-	serve(0, say_text, "* a=1\n* a=2\nOK count=2\n");
+	serve(0, answer_text, "* a=1\n* a=2\nOK count=2\n");
 	ck_assert_int_eq(ask("quota"), 0);
 	ck_assert_int_eq(answer.kind, QUOTA_MORE);
 	ck_assert_str_eq(record_get(&answer.fields, "a"), "1");
@@ -189,7 +189,7 @@ END_TEST
 
 START_TEST(an_answer_in_pieces_is_whole_in_the_end)
 {
-	serve(0, say_in_pieces, "OK ticket=12345\n");
+	serve(0, answer_in_pieces, "OK ticket=12345\n");
 	ck_assert_int_eq(ask("quota"), 0);
 	ck_assert_str_eq(record_get(&answer.fields, "ticket"), "12345");
 	quota_answer_clear(&answer);
@@ -229,7 +229,7 @@ static const char *const nonsense[] = {
 
 START_TEST(nonsense_is_no_answer)
 {
-	serve(0, say_text, nonsense[_i]);
+	serve(0, answer_text, nonsense[_i]);
 	ck_assert_int_eq(ask("quota"), -1);
 	ck_assert_int_eq(client.fd, -1);
 	ck_assert_int_gt((int)strlen(why.text), 0);
@@ -238,7 +238,7 @@ END_TEST
 
 START_TEST(a_nul_is_no_answer)
 {
-	serve(0, say_a_nul, NULL);
+	serve(0, answer_a_nul, NULL);
 	ck_assert_int_eq(ask("quota"), -1);
 	ck_assert_ptr_nonnull(strstr(why.text, "odd byte"));
 }
@@ -246,7 +246,8 @@ END_TEST
 
 START_TEST(a_line_without_an_end_is_given_up_early)
 {
-	serve(0, say_a_lot, "OK aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+	serve(0, answer_without_end,
+		"OK aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 	ck_assert_int_eq(ask("quota"), -1);
 	ck_assert_ptr_nonnull(strstr(why.text, "longer"));
 }
@@ -254,7 +255,7 @@ END_TEST
 
 START_TEST(silence_ends_with_the_time)
 {
-	serve(0, say_nothing, NULL);
+	serve(0, answer_nothing, NULL);
 	ck_assert_int_eq(ask("quota"), -1);
 	ck_assert_ptr_nonnull(strstr(why.text, "does not answer"));
 }
@@ -270,7 +271,7 @@ END_TEST
 
 START_TEST(daemon_user_is_believed)
 {
-	serve(DAEMON, say_text, "OK\n");
+	serve(DAEMON, answer_text, "OK\n");
 	ck_assert_int_eq(ask("quota"), 0);
 	ck_assert_int_eq(answer.kind, QUOTA_OK);
 }
@@ -278,7 +279,7 @@ END_TEST
 
 START_TEST(another_users_listener_is_not_believed)
 {
-	serve(DAEMON + 1, say_text, "OK\n");
+	serve(DAEMON + 1, answer_text, "OK\n");
 	ck_assert_int_eq(ask("quota"), -1);
 	ck_assert_ptr_nonnull(strstr(why.text, "uid 20003 listens"));
 }
@@ -286,7 +287,7 @@ END_TEST
 
 START_TEST(an_unknown_daemon_user_is_nobody)
 {
-	serve(DAEMON, say_text, "OK\n");
+	serve(DAEMON, answer_text, "OK\n");
 	ck_assert_int_eq(ask("nobody-here"), -1);
 	ck_assert_ptr_nonnull(strstr(why.text, "no user"));
 }
@@ -329,13 +330,13 @@ END_TEST
 
 START_TEST(a_request_that_is_too_long_is_not_sent)
 {
-	char word[RECORD_LINE_MAX + 1];
+	char argument[RECORD_LINE_MAX + 1];
 
-	memset(word, 'a', sizeof word - 1);
-	word[sizeof word - 1] = '\0';
-	serve(0, say_text, "OK\n");
+	memset(argument, 'a', sizeof argument - 1);
+	argument[sizeof argument - 1] = '\0';
+	serve(0, answer_text, "OK\n");
 	ck_assert_int_eq(quota_connect(&client, address.sun_path, "quota", 1, &why), 0);
-	ck_assert_int_eq(quota_send(&client, &why, "X%s", word), -1);
+	ck_assert_int_eq(quota_send(&client, &why, "X%s", argument), -1);
 	ck_assert_ptr_nonnull(strstr(why.text, "longer"));
 	ck_assert_int_eq(quota_send(&client, &why, "GET alice"), 0);
 	ck_assert_int_eq(quota_receive(&client, &answer, &why), 0);
@@ -344,15 +345,15 @@ END_TEST
 
 START_TEST(a_listener_that_does_not_read_is_given_up)
 {
-	char word[4000];
+	char argument[4000];
 	int result = 0;
 
-	memset(word, 'a', sizeof word - 1);
-	word[sizeof word - 1] = '\0';
-	serve(0, say_nothing, NULL);
+	memset(argument, 'a', sizeof argument - 1);
+	argument[sizeof argument - 1] = '\0';
+	serve(0, answer_nothing, NULL);
 	ck_assert_int_eq(quota_connect(&client, address.sun_path, "quota", 1, &why), 0);
 	for (int i = 0; i < 10000 && result == 0; i++)
-		result = quota_send(&client, &why, "%s", word);
+		result = quota_send(&client, &why, "%s", argument);
 	ck_assert_int_eq(result, -1);
 	ck_assert_int_eq(client.fd, -1);
 	ck_assert_int_eq(quota_send(&client, &why, "GET alice"), -1);
@@ -365,8 +366,8 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {
 		a_yes_comes_with_its_fields,
-		a_no_comes_with_verdict_and_words,
-		an_error_is_trouble_with_its_own_code,
+		a_no_comes_with_verdict_and_text,
+		an_error_has_its_own_code,
 		answers_that_come_together_are_taken_one_by_one,
 		an_answer_in_pieces_is_whole_in_the_end,
 		a_nul_is_no_answer,
