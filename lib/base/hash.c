@@ -71,6 +71,14 @@ free_slot(const struct hash *h, uint64_t hash)
 	return i;
 }
 
+static void
+copy_slot(const struct hash *from, size_t i, struct hash *to, size_t j)
+{
+	to->hashes[j] = from->hashes[i];
+	if (from->items && to->items)
+		to->items[j] = from->items[i];
+}
+
 static int
 grow(struct hash *h)
 {
@@ -78,16 +86,9 @@ grow(struct hash *h)
 
 	if (make_slots(&larger, 4 * h->size) == -1)
 		return -1;
-	for (size_t i = 0; i < h->size; i++) {
-		size_t to;
-
-		if (h->hashes[i] == 0)
-			continue;
-		to = free_slot(&larger, h->hashes[i]);
-		larger.hashes[to] = h->hashes[i];
-		if (h->items)
-			larger.items[to] = h->items[i];
-	}
+	for (size_t i = 0; i < h->size; i++)
+		if (h->hashes[i] != 0)
+			copy_slot(h, i, &larger, free_slot(&larger, h->hashes[i]));
 	free(h->hashes);
 	free(h->items);
 	*h = larger;
@@ -137,9 +138,7 @@ close_gap(struct hash *h, size_t gap)
 
 		if (((i - wanted) & mask) < ((i - gap) & mask))
 			continue;
-		h->hashes[gap] = h->hashes[i];
-		if (h->items)
-			h->items[gap] = h->items[i];
+		copy_slot(h, i, h, gap);
 		gap = i;
 	}
 	h->hashes[gap] = 0;

@@ -16,8 +16,8 @@ forget(struct account *a)
 	a->full = NULL;
 }
 
-uint64_t
-ledger_full_ms(const struct ledger *l, const struct account *a)
+static uint64_t
+full_ms(const struct ledger *l, const struct account *a)
 {
 	return a->full ? a->full->base_ms + (l->now - a->full->since) : 0;
 }
@@ -29,20 +29,20 @@ has_risen(uint64_t limit, uint64_t then)
 }
 
 void
-ledger_full_review(struct account *a, const struct ledger_limits *limits)
+full_review(struct account *a, const struct ledger_limits *limits)
 {
 	const struct full *f = a->full;
 
 	if (!f)
 		return;
-	if (a->used < f->used ||
+	if (a->charged.used < f->used ||
 		(limits && (has_risen(limits->bytes, f->bytes) ||
 				   has_risen(limits->messages, f->messages))))
 		forget(a);
 }
 
 void
-ledger_full_taken(struct account *a, uint64_t bytes)
+full_taken(struct account *a, uint64_t bytes)
 {
 	if (a->full && bytes >= a->full->smallest)
 		forget(a);
@@ -56,7 +56,7 @@ begin(struct ledger *l, struct account *a, const struct ledger_request *r)
 	if (!f)
 		return; /* not remembered: softer, never harder */
 	f->since = l->now;
-	f->used = a->used;
+	f->used = a->charged.used;
 	f->bytes = r->limits.bytes;
 	f->messages = r->limits.messages;
 	f->smallest = r->bytes;
@@ -65,20 +65,17 @@ begin(struct ledger *l, struct account *a, const struct ledger_request *r)
 		f->saved_at = l->now;
 }
 
-/* Whether a mailbox that is full has been so for as long as over_quota allows. */
 int
-ledger_full_is_hard(const struct ledger *l, const struct account *a,
+full_is_hard(const struct ledger *l, const struct account *a,
 	const struct ledger_limits *limits)
 {
 	if (limits->over_quota == CONF_DEFER)
 		return 0;
-	return ledger_full_ms(l, a) / 1000 >= limits->over_quota;
+	return full_ms(l, a) / 1000 >= limits->over_quota;
 }
 
-/* Notes the refusal; 1 where the mailbox has been full for as long as over_quota allows.
- */
 int
-ledger_full_refused(struct ledger *l, struct account *a, const struct ledger_request *r)
+full_refused(struct ledger *l, struct account *a, const struct ledger_request *r)
 {
 	if (!a->full)
 		begin(l, a, r);
@@ -87,5 +84,38 @@ ledger_full_refused(struct ledger *l, struct account *a, const struct ledger_req
 	if (a->full && l->now - a->full->saved_at >= SAVE_FULL_MS &&
 		l->calls->save_account(l->arg, a) == 0)
 		a->full->saved_at = l->now;
-	return ledger_full_is_hard(l, a, &r->limits);
+	return full_is_hard(l, a, &r->limits);
+}
+
+void
+full_load(const struct ledger *l, struct account *a, const struct ledger_numbers *n)
+{
+	if (!n->full_for || a->full)
+		return;
+	a->full = calloc(1, sizeof *a->full);
+	if (!a->full)
+		return;
+	*a->full = (struct full){
+		.base_ms = n->full_for * 1000,
+		.since = l->now,
+		.used = n->full_used,
+		.bytes = n->full_bytes,
+		.messages = n->full_messages,
+		.smallest = n->full_smallest,
+		.saved_at = l->now,
+	};
+}
+
+void
+full_show(const struct ledger *l, const struct account *a, struct ledger_numbers *n)
+{
+	uint64_t ms = full_ms(l, a);
+
+	if (!a->full)
+		return;
+	n->full_for = ms < 1000 ? 1 : ms / 1000;
+	n->full_used = a->full->used;
+	n->full_bytes = a->full->bytes;
+	n->full_messages = a->full->messages;
+	n->full_smallest = a->full->smallest;
 }

@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "verdict.h"
 
@@ -22,13 +23,14 @@ struct ledger;
 struct account; /* one mailbox */
 struct ticket;
 
-/* A connection: its number grows with each, so that earlier and later can be told. The
- * session owns it, zeroed but for the number. */
+TAILQ_HEAD(ledger_tickets, ticket);
+
+/* A connection, which its session owns. */
 struct ledger_connection {
 	uint64_t number;
 	uint64_t tickets; /* how many are open on it */
 	uint64_t waiting; /* questions not answered yet */
-	struct ticket *first, *last;
+	struct ledger_tickets open;
 };
 
 /* What the table says of the mailbox at the moment of the request; 0 is no limit. */
@@ -47,7 +49,7 @@ enum ledger_kind {
 	LEDGER_EXPLAIN
 };
 
-/* A question. Copied by ledger_ask, the name too. */
+/* A question. ledger_ask copies it, the name too. */
 struct ledger_request {
 	enum ledger_kind kind;
 	struct account *account;
@@ -88,12 +90,15 @@ struct ledger_last_count {
 	uint64_t was, found;
 };
 
+/* An orphan has ended where its lda can't be alive; where it may be, it is unsure. */
+enum ledger_ticket_state { LEDGER_OPEN, LEDGER_ENDED, LEDGER_UNSURE };
+
 /* A ticket as it is shown. */
 struct ledger_ticket {
 	const char *name;
 	uint64_t id, bytes;
 	uint64_t age_ms; /* since this daemon knows of it */
-	enum { LEDGER_OPEN, LEDGER_ENDED, LEDGER_UNSURE } state;
+	enum ledger_ticket_state state;
 	int earlier; /* of a daemon before this one */
 };
 
@@ -179,7 +184,7 @@ void ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), v
 void ledger_each_ticket(struct account *a,
 	void (*each)(void *arg, const char *name, uint64_t bytes), void *arg);
 
-/* --- at the start, from the store ------------------------------------------------- */
+/* --- at the start, from the store --- */
 
 void ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n);
 /* A ticket of an earlier daemon. ENDED: its lda can't be alive (another boot). */
@@ -188,7 +193,7 @@ int ledger_load_ticket(
 /* Tickets may be unknown (a lost store): no promise before the deadline has passed. */
 void ledger_hold(struct ledger *l);
 
-/* --- what happens ----------------------------------------------------------------- */
+/* --- what happens --- */
 
 /* Sets the clock and does what is due; returns the milliseconds until more is due (at
  * most 1000). */
@@ -196,6 +201,10 @@ uint64_t ledger_tick(struct ledger *l, uint64_t now);
 
 /* Sets the clock alone, where the last tick may be too old to tell a time by. */
 void ledger_clock(struct ledger *l, uint64_t now);
+
+/* Before anything else about a connection. NUMBER grows with each, so that earlier and
+ * later can be told. */
+void ledger_connect(struct ledger_connection *c, uint64_t number);
 
 /* Answers through calls->answer, at once or later, exactly once unless forgotten. */
 void ledger_ask(struct ledger *l, const struct ledger_request *r);

@@ -540,7 +540,7 @@ sessions_accept(struct sessions *owner, int fd)
 		refuse(fd, "no memory");
 		return;
 	}
-	s->connection.number = ++owner->last_number;
+	ledger_connect(&s->connection, ++owner->last_number);
 	TAILQ_INSERT_TAIL(&owner->all, s, all);
 }
 
@@ -584,8 +584,8 @@ sessions_sweep(struct sessions *sessions, uint64_t now_ms)
 	struct session *s;
 
 	TAILQ_FOREACH(s, &sessions->all, all)
-	if (now_ms > s->active_ms && now_ms - s->active_ms > patience(s))
-		break_off(s);
+		if (now_ms > s->active_ms && now_ms - s->active_ms > patience(s))
+			break_off(s);
 }
 
 struct sessions *

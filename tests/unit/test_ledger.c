@@ -105,9 +105,8 @@ static void
 setup(void)
 {
 	memset(&fake, 0, sizeof fake);
-	memset(connections, 0, sizeof connections);
 	for (int i = 0; i < 16; i++)
-		connections[i].number = (uint64_t)i + 1;
+		ledger_connect(&connections[i], (uint64_t)i + 1);
 	limits = (struct ledger_limits){.bytes = 1000, .over_quota = 3 * 86400};
 	fake.now = 1000000;
 	fake.ledger = ledger_new(&calls, NULL, &rules, fake.now);

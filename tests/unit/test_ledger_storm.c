@@ -236,7 +236,7 @@ connect_and_reserve(int lda)
 	struct connection *c = &w.connections[w.connection_count];
 
 	memset(c, 0, sizeof *c);
-	c->ledger.number = ++w.next_number;
+	ledger_connect(&c->ledger, ++w.next_number);
 	c->lda = lda;
 	c->open = 1;
 	w.ldas[lda].connection = w.connection_count++;

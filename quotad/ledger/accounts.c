@@ -1,0 +1,314 @@
+/* Accounts and tickets. */
+#include "accounts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "amount.h"
+#include "parts.h"
+
+/* --- accounts --- */
+
+int
+account_has_name(const void *account, const void *name, size_t length)
+{
+	const struct account *a = account;
+
+	return strncmp(a->name, name, length) == 0 && a->name[length] == '\0';
+}
+
+struct account *
+ledger_find(struct ledger *l, const char *name)
+{
+	return hash_find(&l->accounts, name, strlen(name));
+}
+
+struct account *
+ledger_account(struct ledger *l, const char *name)
+{
+	size_t length = strlen(name);
+	struct account *a = hash_find(&l->accounts, name, length);
+
+	if (a || !(a = calloc(1, sizeof *a + length + 1)))
+		return a;
+	memcpy(a->name, name, length);
+	LIST_INIT(&a->tickets);
+	LIST_INIT(&a->committed);
+	TAILQ_INIT(&a->waiting);
+	if (hash_add(&l->accounts, name, length, a) != 1) {
+		free(a);
+		return NULL;
+	}
+	l->totals.accounts++;
+	return a;
+}
+
+static void
+free_tickets(struct account_tickets *tickets)
+{
+	struct ticket *t;
+
+	while ((t = LIST_FIRST(tickets))) {
+		LIST_REMOVE(t, of_account);
+		free(t);
+	}
+}
+
+void
+account_free_committed(struct account *a)
+{
+	free_tickets(&a->committed);
+}
+
+void
+account_free(struct account *a)
+{
+	free_tickets(&a->tickets);
+	free_tickets(&a->committed);
+	free(a->full);
+	free(a);
+}
+
+const char *
+ledger_name(const struct account *a)
+{
+	return a->name;
+}
+
+void
+ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg)
+{
+	struct account *a;
+	size_t at = 0;
+
+	while ((a = hash_next(&l->accounts, &at)))
+		each(arg, a);
+}
+
+/* All that is charged changes here alone, whole, so that what is above an account can be
+ * charged in the same step. */
+static void
+charge(struct account *a, struct charge now)
+{
+	*(struct charge *)&a->charged = now;
+}
+
+void
+account_set_used(struct account *a, uint64_t used, uint64_t messages)
+{
+	struct charge now = a->charged;
+
+	now.used = used;
+	now.messages = messages;
+	charge(a, now);
+}
+
+uint64_t
+account_open_bytes(const struct account *a, uint64_t *tickets)
+{
+	const struct ticket *t;
+	uint64_t bytes = 0;
+
+	*tickets = 0;
+	LIST_FOREACH(t, &a->tickets, of_account)
+		if (t->state == LEDGER_OPEN) {
+			bytes = amount_add(bytes, t->bytes);
+			(*tickets)++;
+		}
+	return bytes;
+}
+
+/* --- tickets --- */
+
+/* Puts the ticket into the list that its state calls for: an open one has a connection.
+ */
+static void
+enter(struct ledger *l, struct ticket *t, enum ledger_ticket_state state,
+	struct ledger_connection *c)
+{
+	t->state = state;
+	t->connection = c;
+	if (state == LEDGER_OPEN) {
+		TAILQ_INSERT_TAIL(&c->open, t, here);
+		c->tickets++;
+		t->connection_number = c->number;
+		return;
+	}
+	TAILQ_INSERT_TAIL(state == LEDGER_ENDED ? &l->ended : &l->unsure, t, here);
+	l->totals.orphans++;
+	if (state == LEDGER_ENDED)
+		t->account->ended++;
+}
+
+static void
+leave(struct ledger *l, struct ticket *t)
+{
+	if (t->state == LEDGER_OPEN) {
+		TAILQ_REMOVE(&t->connection->open, t, here);
+		t->connection->tickets--;
+		return;
+	}
+	TAILQ_REMOVE(t->state == LEDGER_ENDED ? &l->ended : &l->unsure, t, here);
+	l->totals.orphans--;
+	if (t->state == LEDGER_ENDED)
+		t->account->ended--;
+}
+
+struct ticket *
+ticket_find(const struct account *a, const char *name)
+{
+	struct ticket *t;
+
+	LIST_FOREACH(t, &a->tickets, of_account)
+		if (strcmp(t->name, name) == 0)
+			break;
+	return t;
+}
+
+struct ticket *
+ticket_find_open(const struct ledger_connection *c, uint64_t id)
+{
+	struct ticket *t;
+
+	TAILQ_FOREACH(t, &c->open, here)
+		if (t->id == id)
+			break;
+	return t;
+}
+
+static struct ticket *
+new_ticket(struct ledger *l, struct account *a, const char *name, uint64_t bytes)
+{
+	size_t size = strlen(name) + 1;
+	struct ticket *t = calloc(1, sizeof *t + size);
+	struct charge now = a->charged;
+
+	if (!t)
+		return NULL;
+	memcpy(t->name, name, size);
+	t->account = a;
+	t->id = ++l->next_id;
+	t->bytes = bytes;
+	t->made_at = l->now;
+	LIST_INSERT_HEAD(&a->tickets, t, of_account);
+	l->totals.tickets++;
+	now.tickets++;
+	now.reserved = amount_add(now.reserved, bytes);
+	charge(a, now);
+	return t;
+}
+
+struct ticket *
+ticket_open(struct ledger *l, const struct ledger_request *r, const char *name)
+{
+	struct ticket *t;
+
+	if (l->calls->save_ticket(l->arg, r->account, name, r->bytes))
+		return NULL;
+	t = new_ticket(l, r->account, name, r->bytes);
+	if (t)
+		enter(l, t, LEDGER_OPEN, r->connection);
+	else
+		l->calls->remove_ticket(l->arg, r->account, name);
+	return t;
+}
+
+struct ticket *
+ticket_load(struct ledger *l, struct account *a, const char *name, uint64_t bytes,
+	enum ledger_ticket_state state)
+{
+	struct ticket *t = new_ticket(l, a, name, bytes);
+
+	if (!t)
+		return NULL;
+	t->unsure_until = l->now + l->rules.deadline_ms;
+	enter(l, t, state, NULL);
+	return t;
+}
+
+void
+ticket_take_over(struct ledger *l, struct ticket *t, struct ledger_connection *c)
+{
+	leave(l, t);
+	t->id = ++l->next_id;
+	t->ended_before = 0;
+	enter(l, t, LEDGER_OPEN, c);
+}
+
+void
+ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state)
+{
+	leave(l, t);
+	t->unsure_until = l->now + l->rules.deadline_ms;
+	enter(l, t, state, NULL);
+}
+
+/* Takes the ticket out of its account; what it promised is used where it was committed.
+ */
+static void
+take_out(struct ledger *l, struct ticket *t, int committed)
+{
+	struct account *a = t->account;
+	struct charge now = a->charged;
+
+	leave(l, t);
+	LIST_REMOVE(t, of_account);
+	l->totals.tickets--;
+	now.tickets--;
+	now.reserved = amount_subtract(now.reserved, t->bytes);
+	if (committed) {
+		now.used = amount_add(now.used, t->bytes);
+		now.messages = amount_add(now.messages, 1);
+	}
+	charge(a, now);
+	l->calls->remove_ticket(l->arg, a, t->name);
+}
+
+void
+ticket_end(struct ledger *l, struct ticket *t)
+{
+	take_out(l, t, 0);
+	free(t);
+}
+
+void
+ticket_commit(struct ledger *l, struct ticket *t)
+{
+	struct account *a = t->account;
+
+	take_out(l, t, 1);
+	if (a->counting)
+		LIST_INSERT_HEAD(&a->committed, t, of_account);
+	else
+		free(t);
+}
+
+void
+ledger_each_ticket(struct account *a,
+	void (*each)(void *arg, const char *name, uint64_t bytes), void *arg)
+{
+	const struct ticket *t;
+
+	LIST_FOREACH(t, &a->tickets, of_account)
+		each(arg, t->name, t->bytes);
+}
+
+void
+ledger_show_tickets(const struct ledger *l, const struct account *a,
+	void (*each)(void *arg, const struct ledger_ticket *t), void *arg)
+{
+	const struct ticket *t;
+
+	LIST_FOREACH(t, &a->tickets, of_account) {
+		const struct ledger_ticket shown = {
+			.name = t->name,
+			.id = t->id,
+			.bytes = t->bytes,
+			.age_ms = l->now - t->made_at,
+			.state = t->state,
+			.earlier = t->connection_number == 0,
+		};
+
+		each(arg, &shown);
+	}
+}

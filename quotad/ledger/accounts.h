@@ -1,0 +1,85 @@
+/*
+ * Accounts and their tickets: what is used and promised. Nothing here decides anything.
+ *
+ * What is charged to an account changes in one place, charge() in accounts.c: whoever
+ * else assigns to it is told by the compiler.
+ */
+#ifndef QUOTAD_ACCOUNTS_H
+#define QUOTAD_ACCOUNTS_H
+
+#include "ledger.h"
+
+struct charge {
+	uint64_t used, messages;
+	uint64_t reserved; /* bytes of all tickets */
+	uint32_t tickets;
+};
+
+struct ticket {
+	TAILQ_ENTRY(ticket)
+	here; /* in its connection's list, or in one of the orphans' */
+	LIST_ENTRY(ticket) of_account;
+	struct account *account;
+	struct ledger_connection *connection; /* of an open one */
+	uint64_t connection_number; /* that last had it; 0: of an earlier daemon */
+	uint64_t id, bytes;
+	uint64_t unsure_until;
+	uint64_t made_at;
+	enum ledger_ticket_state state;
+	int ended_before; /* ended when the running count began */
+	int seen;         /* by the running count */
+	char name[];
+};
+
+LIST_HEAD(account_tickets, ticket);
+TAILQ_HEAD(questions, question);
+
+struct account {
+	const struct charge charged;
+	uint32_t ended; /* tickets */
+	uint32_t counts_begun, counts_applied, probe_after;
+	unsigned counting : 1, probing : 1, thorough_wanted : 1;
+	unsigned known : 1; /* an exact count of this boot stands behind the number */
+	unsigned count_serves : 1; /* for refusals: no COMMIT since it began, unmoved */
+	unsigned why : 4;          /* the running count's enum ledger_why */
+	unsigned last_why : 4, last_exact : 1;
+	uint64_t stamp, counted_at, looked_at, count_began_at;
+	int64_t last_at; /* the last count; below zero where it was before the clock */
+	uint64_t last_was, last_found;
+	struct account_tickets tickets;
+	struct account_tickets committed; /* since the running count began */
+	struct full *full;
+	struct questions waiting;
+	char name[];
+};
+
+/* For the ledger's table: whether it is the account's name. */
+int account_has_name(const void *account, const void *name, size_t length);
+void account_free(struct account *a);
+/* What a count found, or the store had. */
+void account_set_used(struct account *a, uint64_t used, uint64_t messages);
+/* Bytes and number of open tickets. */
+uint64_t account_open_bytes(const struct account *a, uint64_t *tickets);
+/* Forgets what was committed while the count ran. */
+void account_free_committed(struct account *a);
+
+struct ticket *ticket_find(const struct account *a, const char *name);
+struct ticket *ticket_find_open(const struct ledger_connection *c, uint64_t id);
+/* Promises the room: the store has the ticket before anybody hears of it. NULL where the
+ * store or memory fails. */
+struct ticket *ticket_open(
+	struct ledger *l, const struct ledger_request *r, const char *name);
+/* A ticket of an earlier daemon, an orphan. NULL without memory. */
+struct ticket *ticket_load(struct ledger *l, struct account *a, const char *name,
+	uint64_t bytes, enum ledger_ticket_state state);
+/* The ticket is a later connection's now, and the running count can't end it. */
+void ticket_take_over(struct ledger *l, struct ticket *t, struct ledger_connection *c);
+/* It is an orphan, or an orphan of another state. */
+void ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state);
+/* Nothing of it is left: cancelled, or decided by a count. Frees it. */
+void ticket_end(struct ledger *l, struct ticket *t);
+/* Its message is there: what was promised is used. Frees it, or leaves it to the running
+ * count. */
+void ticket_commit(struct ledger *l, struct ticket *t);
+
+#endif
