@@ -1,6 +1,7 @@
 """brimadm postfix: what it sets makes a real Postfix deliver, and what it takes back is
 byte for byte as it was."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -13,7 +14,7 @@ import pytest
 
 import brim as private_brim
 from host import MS_BIND, mount
-from postfix import HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer
+from postfix import HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer, set_back, write_settings
 
 WAYS = ("mailbox_command", "pipe", "virtual")
 MESSAGE = b"From: me@sender.test\nSubject: test\n\nhello\n"
@@ -84,15 +85,18 @@ class Folder:
         self.server = server
         self.path = path
         self.main, self.master = path / "main.cf", path / "master.cf"
-        self.main.write_bytes(main.encode("latin-1"))
+        write_settings(self.main, main)
         self.master.write_bytes(master.encode("latin-1"))
 
     def run(self, *arguments, prefix=(), conf=None):
-        return subprocess.run(
+        done = subprocess.run(
             [*prefix, private_brim.BIN / "brimadm", "-c", conf or self.server.brim.conf,
              "postfix", *arguments],
             env={"PATH": os.environ["PATH"], "MAIL_CONFIG": str(self.path)},
             capture_output=True, text=True, timeout=60)
+        with contextlib.suppress(FileNotFoundError):
+            set_back(self.main)
+        return done
 
     def apply(self, way, **more):
         done = self.run("--way", way, "--apply", **more)
@@ -196,7 +200,7 @@ def test_undo_takes_back_byte_for_byte(server, tmp_path, way, files):
 
 
 def test_what_is_shown_is_what_changes(folder):
-    folder.main.write_text(SETTINGS + "mailbox_command = /bin/old\n")
+    write_settings(folder.main, SETTINGS + "mailbox_command = /bin/old\n")
     shown = folder.apply("mailbox_command")
     assert "-mailbox_command = /bin/old\n+mailbox_command = " in shown
     assert "compatibility_level" not in shown and "config_directory" not in shown
@@ -228,11 +232,12 @@ def test_another_way_is_refused_until_the_first_is_taken_back(folder):
 
 
 def test_files_edited_since_are_left_alone_and_the_commands_shown_mend_them(folder):
-    folder.main.write_text(SETTINGS + "mailbox_command = /bin/it's old\n")
+    write_settings(folder.main, SETTINGS + "mailbox_command = /bin/it's old\n")
     before = folder.main.read_bytes(), folder.services()
     folder.apply("pipe")
     with open(folder.main, "a") as f:
         f.write("# mine\n")
+    set_back(folder.main)
     edited = folder.state()
     done = folder.run("--undo")
     assert done.returncode == 75 and "edited" in done.stderr
@@ -285,7 +290,7 @@ def test_without_apply_it_shows_and_changes_nothing(folder):
 def test_the_lines_shown_can_be_pasted(folder):
     shown = folder.run("--way", "pipe").stdout
     main, master = shown.split("# --- lines for ")[1:]
-    folder.main.write_text(folder.main.read_text() + "#" + main)
+    write_settings(folder.main, folder.main.read_text() + "#" + main)
     folder.master.write_text(folder.master.read_text() + "#" + master)
     assert folder.run("--way", "pipe", "--apply").stdout == "Nothing to change.\n"
 
@@ -298,7 +303,7 @@ def conf_with(server, path, **settings):
 
 
 def test_limits_that_would_bounce_mail_are_raised(server, folder):
-    folder.main.write_text(SETTINGS + "command_time_limit = 600\n")
+    write_settings(folder.main, SETTINGS + "command_time_limit = 600\n")
     conf = conf_with(server, folder.path / "brim.conf", deadline="600s", over_quota="10d")
     folder.apply("mailbox_command", conf=conf)
     assert folder.get("command_time_limit") == "1200s"
@@ -307,7 +312,7 @@ def test_limits_that_would_bounce_mail_are_raised(server, folder):
 
 
 def test_limits_that_are_right_are_left_alone(folder):
-    folder.main.write_text(SETTINGS + "delay_warning_time = 2\nmaximal_queue_lifetime = 9\n"
+    write_settings(folder.main, SETTINGS + "delay_warning_time = 2\nmaximal_queue_lifetime = 9\n"
                            "command_time_limit = 2h\n")
     folder.apply("mailbox_command")
     assert folder.get("delay_warning_time") == "2"
@@ -316,7 +321,7 @@ def test_limits_that_are_right_are_left_alone(folder):
 
 
 def test_what_goes_before_mailbox_command_is_taken_out(folder):
-    folder.main.write_text(SETTINGS + "mailbox_transport = lmtp:unix:private/x\n"
+    write_settings(folder.main, SETTINGS + "mailbox_transport = lmtp:unix:private/x\n"
                            "local_recipient_maps =\n")
     folder.apply("mailbox_command")
     assert folder.get("mailbox_transport") == ""

@@ -253,7 +253,10 @@ def test_the_first_of_many_are_those_of_the_whole_sorted(brim):
     whole = json.loads(brim.query(*command).stdout)
     limits = [s["limit"] or 1 << 64 for s in whole]
     assert limits == sorted(limits, reverse=True) and len(whole) == 3002
-    assert json.loads(brim.query(*command, "--top", "57").stdout) == whole[:57]
+    first = json.loads(brim.query(*command, "--top", "57").stdout)
+    # numbers may have come meanwhile: the slow round counts
+    assert [(s["mailbox"], s["limit"]) for s in first] == \
+        [(s["mailbox"], s["limit"]) for s in whole[:57]]
 
 
 @pytest.mark.skipif(SANITIZED, reason="ASan keeps what is freed")

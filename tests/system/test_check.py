@@ -22,6 +22,7 @@ import pytest
 import brim as private_brim
 from brim import Brim
 from host import Host, mount, unmount
+from postfix import set_back, write_settings
 
 ADDRESS = "alice@example.org"
 UID = 20001
@@ -535,7 +536,7 @@ class WithPostfix(Sound):
 
     def write_main(self, *lines):
         main = self.etc / "main.cf"
-        main.write_text("".join(f"{line}\n" for line in (
+        write_settings(main, "".join(f"{line}\n" for line in (
             "compatibility_level = 3.6", "myhostname = host.test", "mydestination = host.test",
             f"queue_directory = {self.spool}", "alias_maps = hash:/etc/aliases",
             "alias_database = hash:/etc/aliases", f"mailbox_command = {self.lda}",
@@ -546,6 +547,11 @@ class WithPostfix(Sound):
         with open(self.etc / "master.cf", "a") as f:
             f.write(PIPE.format(user=user, lda=lda or self.lda))
         self.brim.configure(trusted_users="news mail")
+
+    def run(self, command):
+        done = super().run(command)
+        set_back(self.etc / "main.cf")
+        return done
 
 
 @pytest.fixture
@@ -593,7 +599,7 @@ def test_a_command_that_needs_a_shell(postfix, form):
 
 
 def test_settings_that_postconf_can_not_read(postfix):
-    (postfix.etc / "main.cf").write_text("mailbox_command = /x/lda\nnonsense\n")
+    write_settings(postfix.etc / "main.cf", "mailbox_command = /x/lda\nnonsense\n")
     postfix.tells("postfix", "postfix(1)")
 
 

@@ -15,6 +15,7 @@
 #define BEFORE     ".brim-before"
 #define AFTER      ".brim-after"
 #define NAME_BYTES 64
+#define SET_BACK   5 /* seconds */
 
 static const char *const names[] = {"main.cf", "master.cf"};
 
@@ -230,6 +231,16 @@ postfix_files_stage(struct postfix_files *f, const char *suffix, struct reason *
 		if (copy_staged(f, names[i], suffix, why))
 			return -1;
 	return 0;
+}
+
+void
+postfix_files_set_back(const struct postfix_files *f)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+
+	clock_gettime(CLOCK_REALTIME, &times[1]);
+	times[1].tv_sec -= SET_BACK;
+	utimensat(f->staged_fd, names[0], times, 0); /* else postconf waits */
 }
 
 /* --- putting in place -----------------------------------------------------------------

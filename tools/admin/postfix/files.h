@@ -40,6 +40,10 @@ int postfix_files_state(
  * last one without. In the place of any that was staged before. */
 int postfix_files_stage(struct postfix_files *f, const char *suffix, struct reason *why);
 
+/* Sets the time of the staged main.cf back: postconf waits while it is younger than a
+ * second. */
+void postfix_files_set_back(const struct postfix_files *f);
+
 /* Puts what is staged in the place of the files, and keeps them. */
 int postfix_files_commit(const struct postfix_files *f, struct reason *why);
 

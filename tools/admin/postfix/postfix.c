@@ -553,8 +553,10 @@ apply_staged(const struct plan *p, struct postfix_files *f, struct reason *why)
 {
 	size_t count = 0;
 
-	if (postfix_files_stage(f, "", why) || edit_staged(p, f, why) ||
-		show_differences(f, &count, why))
+	if (postfix_files_stage(f, "", why) || edit_staged(p, f, why))
+		return -1;
+	postfix_files_set_back(f);
+	if (show_differences(f, &count, why))
 		return -1;
 	if (count == 0) {
 		puts("Nothing to change.");
