@@ -53,7 +53,7 @@ LDA      := $(filter-out %/identity_become.o,$(LDA_ALL))
 VIRTUAL  := $(filter-out %/identity_same.o,$(LDA_ALL))
 QUOTAD   := $(call objects,quotad)
 BRIMADM  := $(filter-out $B/tools/query/%,$(call objects,tools))
-BRIMQ    := $(filter $B/tools/query/% %/tool.o %/completion.o,$(call objects,tools))
+BRIMQ    := $(filter $B/tools/query/% $B/tools/cli/%,$(call objects,tools))
 PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq)
 
 # A program sees include/ and its own folders, named from its root.
@@ -130,9 +130,9 @@ install: all
 	install -m 644 etc/brim.sysusers $(DESTDIR)$(SYSUSERS)/brim.conf
 	install -m 644 etc/brim.tmpfiles $(DESTDIR)$(TMPFILES)/brim.conf
 	install -d $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
-	for tool in brimadm brimq; do \
-		$B/bin/$$tool --completion bash >$(DESTDIR)$(BASH_COMPLETION)/$$tool && \
-		$B/bin/$$tool --completion zsh >$(DESTDIR)$(ZSH_COMPLETION)/_$$tool || exit 1; done
+	install -m 644 etc/completion.bash $(DESTDIR)$(BASH_COMPLETION)/brimadm
+	ln -sf brimadm $(DESTDIR)$(BASH_COMPLETION)/brimq
+	install -m 644 etc/completion.zsh $(DESTDIR)$(ZSH_COMPLETION)/_brim
 
 # What lda-virtual needs where it will run: the group of the user that runs it, and then
 # (a change of group takes them away) its capabilities.

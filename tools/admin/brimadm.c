@@ -1,6 +1,5 @@
 /* brimadm: one table of commands, from which the usage is printed, too. */
 #include "brimadm.h"
-#include "cli/completion.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,10 +44,10 @@ static const struct command commands[] = {
 	{"import-postfixadmin", "[NAME=VALUE...] FILE...",
 		"add what postfixadmin's tables hold, as CSV", 1, -1, COMMAND_ROOT,
 		BIT(DRY_RUN), brimadm_import_postfixadmin},
-	{"check", "[ADDRESS]", "find what could make a delivery fail, and its mend", 0, 1,
-		COMMAND_NO_CONF, BIT(JSON), brimadm_check},
+	{"check", "[ADDRESS]", "find what could make a delivery fail, and its repair", 0,
+		1, COMMAND_NO_CONF, BIT(JSON), brimadm_check},
 	{"postfix", "", "show, make or take back Postfix's settings for Brim", 0, 0, 0,
-		BIT(WAY) | BIT(APPLY) | BIT(UNDO), brimadm_postfix},
+		BIT(TRANSPORT) | BIT(APPLY) | BIT(UNDO), brimadm_postfix},
 	{"simulate", "RECIPIENT", "show what a delivery would do, without one", 1, 1, 0,
 		BIT(SIZE) | BIT(SENDER) | BIT(JSON), brimadm_simulate},
 	{"explain", "ADDRESS", "show where a mailbox's usage comes from", 1, 1, 0,
@@ -105,36 +104,6 @@ usage(const struct tool_option *options, FILE *to, int status)
 	return status;
 }
 
-static int
-completion_command(size_t i, struct completion_command *c)
-{
-	*c = (struct completion_command){commands[i].name, commands[i].arguments,
-		commands[i].sentence, commands[i].options};
-	return c->name != NULL;
-}
-
-static int
-completion_field(size_t i, struct completion_field *f)
-{
-	const struct mailbox_field *field = mailbox_field_at(i);
-
-	*f = (struct completion_field){field ? field->name : NULL, NULL};
-	if (field && field->type == MAILBOX_FIELD_STATE)
-		f->values = "enabled disabled suspended moved";
-	else if (field && field->type == MAILBOX_FIELD_OVER_QUOTA)
-		f->values = "defer bounce";
-	return field != NULL;
-}
-
-static int
-print_completion(const struct tool_option *options, const char *shell)
-{
-	const struct completion c = {
-		"brimadm", options, OPTIONS, completion_command, completion_field};
-
-	return completion_print(&c, shell);
-}
-
 /* What stands against running the command, that its arguments do not show. OPTIONS begin
  * with those of the commands. */
 static int
@@ -175,7 +144,7 @@ int
 main(int argc, char **argv)
 {
 	static struct brimadm a;
-	const char *help = NULL, *completion = NULL;
+	const char *help = NULL;
 	const struct tool_option options[] = {
 		[OPTION_JSON] = {0, "json", NULL, "print JSON", &a.option[OPTION_JSON]},
 		[OPTION_REPLACE] = {0, "replace", NULL,
@@ -192,9 +161,9 @@ main(int argc, char **argv)
 		[OPTION_MIN_UID] = {0, "min-uid", "UID",
 			"of import-passwd: leave out lower ones (1000)",
 			&a.option[OPTION_MIN_UID]},
-		[OPTION_WAY] = {0, "way", "WAY",
+		[OPTION_TRANSPORT] = {0, "transport", "TRANSPORT",
 			"of postfix: mailbox_command, pipe or virtual",
-			&a.option[OPTION_WAY]},
+			&a.option[OPTION_TRANSPORT]},
 		[OPTION_APPLY] = {0, "apply", NULL, "of postfix: make the settings",
 			&a.option[OPTION_APPLY]},
 		[OPTION_UNDO] = {0, "undo", NULL, "of postfix: take them back",
@@ -206,7 +175,8 @@ main(int argc, char **argv)
 		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE,
 			&a.conf_file},
 		{'h', "help", NULL, "print this", &help},
-		{0, "completion", "SHELL", NULL, &completion},
+		{0, "way", "TRANSPORT", NULL,
+			&a.option[OPTION_TRANSPORT]}, /* its old name */
 		{0},
 	};
 	const struct command *c;
@@ -217,8 +187,6 @@ main(int argc, char **argv)
 		return TOOL_USAGE;
 	if (help)
 		return tool_finish(usage(options, stdout, TOOL_OK));
-	if (completion)
-		return tool_finish(print_completion(options, completion));
 	if (argc < 1)
 		return usage(options, stderr, TOOL_USAGE);
 	c = brimadm_command(&a, argv[0], argc - 1);

@@ -184,7 +184,7 @@ tool_print_options(const struct tool_option *options, FILE *to)
 
 		if (n < 0)
 			return;
-		fprintf(to, "  %-20s %s\n", text + (options->letter ? 0 : 1),
+		fprintf(to, "  %-22s %s\n", text + (options->letter ? 0 : 1),
 			options->sentence);
 		free(text);
 	}

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "amount.h"
-#include "cli/completion.h"
 #include "conf.h"
 
 #define WATCH_SECONDS 2
@@ -18,7 +17,7 @@
 /* What the options were given; NULL where they were not. */
 struct given {
 	const char *conf, *socket, *list, *recount, *stats, *raw, *domain, *sort, *top,
-		*over, *watch, *json, *help, *completion;
+		*over, *watch, *json, *help;
 };
 
 static int
@@ -212,7 +211,6 @@ main(int argc, char **argv)
 			&g.raw},
 		{0, "json", NULL, "print JSON", &g.json},
 		{'h', "help", NULL, "print this", &g.help},
-		{0, "completion", "SHELL", NULL, &g.completion},
 		{0},
 	};
 
@@ -221,10 +219,6 @@ main(int argc, char **argv)
 		return TOOL_USAGE;
 	if (g.help)
 		return tool_finish(usage(options, stdout, TOOL_OK));
-	if (g.completion)
-		return tool_finish(completion_print(
-			&(struct completion){.tool = "brimq", .options = options},
-			g.completion));
 	q.argc = argc;
 	q.argv = argv;
 	return tool_finish(run(&q, &g, options));

@@ -253,7 +253,7 @@ service_line(const struct plan *p, const char *break_)
 static int
 find_way(struct brimadm *a, struct plan *p)
 {
-	const char *name = a->option[OPTION_WAY];
+	const char *name = a->option[OPTION_TRANSPORT];
 
 	for (size_t i = 0; name && i < WAYS; i++)
 		if (strcmp(ways[i].name, name) == 0) {
@@ -680,7 +680,8 @@ brimadm_postfix(struct brimadm *a, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	if (a->option[OPTION_UNDO] && (a->option[OPTION_APPLY] || a->option[OPTION_WAY]))
+	if (a->option[OPTION_UNDO] &&
+		(a->option[OPTION_APPLY] || a->option[OPTION_TRANSPORT]))
 		return tool_fail(TOOL_USAGE, "--undo goes with no other option");
 	if ((a->option[OPTION_UNDO] || a->option[OPTION_APPLY]) && geteuid() != 0)
 		return tool_fail(TOOL_CANT, "only root can change Postfix's settings");
