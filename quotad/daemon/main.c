@@ -145,9 +145,12 @@ start_scanner(struct start *s, struct reason *why)
 static int
 open_listener(struct start *s, struct reason *why)
 {
-	s->server.listener =
-		listener_open(s->server.conf.socket, s->server.systemd.sockets, why);
-	return s->server.listener == NULL ? -1 : 0;
+	struct server *v = &s->server;
+
+	server_list_services(v);
+	v->listener = listener_open(v->services, SERVER_SERVICES, v->systemd.sockets,
+		(size_t)v->systemd.count, why);
+	return v->listener == NULL ? -1 : 0;
 }
 
 /* A directory that the daemon alone may enter; one that is there already keeps its owner,

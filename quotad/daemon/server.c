@@ -1,9 +1,8 @@
-/* The server: the loop, the ledger's neighbours, signals and timers. */
+/* The server: the loop, settings read again, and what is opened and closed. */
 #include "server.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +12,18 @@
 #include "keeping.h"
 #include "log.h"
 #include "looks.h"
-#include "protocol/line.h"
 #include "scanner/recount_schedule.h"
 #include "wire/connection.h"
 
-#define LOOK_MS   250 /* at the user table */
-#define SECOND_MS 1000
-#define SWEEP_MS  5000
-#define EVENTS_A_PASS                                                                    \
-	32 /* that the kernel tells at a time, at least (epoll, libevent 2.1) */
+/* That the kernel tells at a time, at least (epoll, libevent 2.1). */
+#define EVENTS_A_PASS 32
+
+void
+server_list_services(struct server *v)
+{
+	v->services[0] = (struct service){
+		v->conf.socket, &line_protocol, &v->line, SERVICE_ANYONE};
+}
 
 void
 server_fail(struct server *v, const char *text)
@@ -41,12 +43,6 @@ server_rules(const struct conf *c, struct ledger_rules *rules)
 /* --- the ledger's neighbours ------------------------------------------------------ */
 
 static void
-call_answer(void *arg, void *cookie, const struct ledger_answer *answer)
-{
-	requests_answered(arg, cookie, answer);
-}
-
-static void
 call_corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 {
 	(void)arg;
@@ -55,7 +51,7 @@ call_corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 }
 
 static const struct ledger_calls calls = {
-	.answer = call_answer,
+	.answer = room_decided,
 	.count = looks_count,
 	.probe = looks_probe,
 	.save_account = keeping_save_account,
@@ -86,16 +82,13 @@ warn_of_fixed(const struct conf *old, const struct conf *new)
 				"%s was changed: that takes a restart", fixed[i].name);
 }
 
-static void
-reload(int fd, short what, void *arg)
+void
+server_reload(struct server *v)
 {
-	struct server *v = arg;
 	struct ledger_rules rules;
 	struct reason why;
 	struct conf new;
 
-	(void)fd;
-	(void)what;
 	if (conf_load(&new, v->conf_file, &why) == -1) {
 		log_error("the old settings stay: %s", why.text);
 		return;
@@ -114,122 +107,6 @@ reload(int fd, short what, void *arg)
 	log_info("settings read again");
 }
 
-/* --- signals and timers ----------------------------------------------------------- */
-
-static void
-on_stop(int signal, short what, void *arg)
-{
-	struct server *v = arg;
-
-	(void)what;
-	log_info("stopping on signal %d", signal);
-	v->stop = 1;
-}
-
-static void
-on_look(int fd, short what, void *arg)
-{
-	struct server *v = arg;
-
-	(void)fd;
-	(void)what;
-	users_reload_look(v->users);
-}
-
-static void
-on_second(int fd, short what, void *arg)
-{
-	struct server *v = arg;
-
-	(void)fd;
-	(void)what;
-	usage_tick(v->usage, clock_now_ms());
-}
-
-static void
-on_sweep(int fd, short what, void *arg)
-{
-	struct server *v = arg;
-
-	(void)fd;
-	(void)what;
-	sessions_sweep(v->sessions, clock_now_ms());
-}
-
-static void
-on_watchdog(int fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	watchdog_begin(arg);
-}
-
-/* The pass that follows is all there is to do. */
-static void
-on_ledger_due(int fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-}
-
-enum { LEDGER_DUE = 0 }; /* its place among the events */
-
-static const struct {
-	int signal; /* 0: a timer */
-	uint64_t every_ms;
-	void (*happened)(int fd, short what, void *arg);
-} happenings[SERVER_EVENTS] = {
-	[LEDGER_DUE] = {0, 0, on_ledger_due},
-	{SIGTERM, 0, on_stop},
-	{SIGINT, 0, on_stop},
-	{SIGHUP, 0, reload},
-	{0, LOOK_MS, on_look},
-	{0, SECOND_MS, on_second},
-	{0, SWEEP_MS, on_sweep},
-	{0, 0, on_watchdog},
-};
-
-static struct timeval
-interval(uint64_t ms)
-{
-	return (struct timeval){.tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-}
-
-static uint64_t
-every(const struct server *v, size_t i)
-{
-	if (happenings[i].happened == on_watchdog)
-		return v->systemd.watchdog_ms / 3;
-	return happenings[i].every_ms;
-}
-
-static int
-add_event(struct server *v, size_t i)
-{
-	uint64_t ms = every(v, i);
-	struct timeval wait = interval(ms);
-	int signal = happenings[i].signal;
-
-	v->events[i] = event_new(v->base, signal ? signal : -1,
-		EV_PERSIST | (signal ? EV_SIGNAL : 0), happenings[i].happened, v);
-	if (v->events[i] == NULL)
-		return -1;
-	if (signal == 0 && ms == 0)
-		return 0;
-	return event_add(v->events[i], signal ? NULL : &wait);
-}
-
-static int
-add_events(struct server *v)
-{
-	for (size_t i = 0; i < SERVER_EVENTS; i++)
-		if (add_event(v, i) == -1)
-			return -1;
-	return 0;
-}
-
 /* --- the loop --------------------------------------------------------------------- */
 
 /* A refusal waits until all input that was pending has been read. With many connections
@@ -245,14 +122,6 @@ settle(struct server *v)
 	}
 }
 
-static void
-wait_for_ledger(struct server *v, uint64_t ms)
-{
-	struct timeval wait = interval(ms);
-
-	event_add(v->events[LEDGER_DUE], &wait);
-}
-
 /* What the events of a pass have brought: worked off, committed, answered. */
 static void
 finish_pass(struct server *v)
@@ -260,19 +129,19 @@ finish_pass(struct server *v)
 	int committed;
 
 	looks_tell_failures(v);
-	sessions_work(v->sessions);
+	connections_work(v->connections);
 	settle(v);
-	wait_for_ledger(v, ledger_tick(v->ledger, clock_now_ms()));
+	timers_wake_ledger(&v->timers, ledger_tick(v->ledger, clock_now_ms()));
 	committed = usage_commit(v->usage) == 0;
 	if (committed)
 		watchdog_finish(v);
-	sessions_flush(v->sessions, committed);
+	connections_flush(v->connections, committed);
 }
 
 static int
 has_work(const struct server *v)
 {
-	return ledger_wants_settling(v->ledger) || sessions_are_busy(v->sessions) ||
+	return ledger_wants_settling(v->ledger) || connections_are_busy(v->connections) ||
 	       !SLIST_EMPTY(&v->failed_looks);
 }
 
@@ -308,23 +177,25 @@ open_ledger(struct server *v, const char *run_dir, struct reason *why)
 static int
 open_rooms(struct server *v)
 {
+	v->room = (struct room){&v->conf, v->ledger, v->users};
+	v->line = (struct line){&v->room, v->usage, v->started_ms};
 	v->peers = peers_new(v->group);
-	v->sessions = sessions_new(v);
-	if (v->peers == NULL || v->sessions == NULL)
+	if (v->peers == NULL || peers_configure(v->peers, &v->conf) == -1)
 		return -1;
+	v->connections = connections_new(v->base, v->ledger, v->peers, &v->conf);
 	v->schedule = recount_schedule_new(v->base, v->users, looks_recount, v);
-	if (v->schedule == NULL || peers_configure(v->peers, &v->conf) == -1)
+	if (v->connections == NULL || v->schedule == NULL)
 		return -1;
 	recount_schedule_set(v->schedule, v->conf.recount_every);
-	return add_events(v);
+	return timers_start(&v->timers, v);
 }
 
 static void
-accepted(void *arg, int fd)
+accepted(void *arg, int fd, const struct service *service)
 {
 	struct server *v = arg;
 
-	sessions_accept(v->sessions, fd);
+	connections_accept(v->connections, fd, service);
 }
 
 /* The table is read through by a child while this process loads the store, since both
@@ -354,16 +225,14 @@ server_open(struct server *v, const char *run_dir, struct reason *why)
 void
 server_close(struct server *v)
 {
-	sessions_free(&v->sessions);
+	connections_free(&v->connections);
 	recount_schedule_free(&v->schedule);
 	users_reload_free(&v->users);
 	usage_close(&v->usage);
 	looks_free(v);
 	ledger_free(&v->ledger);
 	peers_free(&v->peers);
-	for (size_t i = 0; i < SERVER_EVENTS; i++)
-		if (v->events[i] != NULL)
-			event_free(v->events[i]);
+	timers_free(&v->timers);
 	if (v->base != NULL)
 		event_base_free(v->base);
 }

@@ -16,19 +16,22 @@
 
 #include "conf.h"
 #include "ledger/ledger.h"
+#include "protocol/line.h"
 #include "reason.h"
+#include "room.h"
 #include "scanner/jobs.h"
 #include "store/usage.h"
 #include "systemd.h"
+#include "timers.h"
 #include "users_reload.h"
 #include "watchdog.h"
 #include "wire/listener.h"
 #include "wire/peer.h"
 
-#define SERVER_VERSION BRIM_VERSION /* the Makefile has it */
-#define SERVER_EVENTS  8            /* signals and timers */
+#define SERVER_VERSION  BRIM_VERSION /* the Makefile has it */
+#define SERVER_SERVICES 1
 
-struct sessions;
+struct connections;
 struct recount_schedule;
 struct failed_look;
 
@@ -38,6 +41,7 @@ struct server {
 	const char *conf_file; /* NULL: the default one */
 	struct systemd systemd;
 	struct scanner *scanner;
+	struct service services[SERVER_SERVICES];
 	struct listener *listener;
 	gid_t group; /* that is trusted; (gid_t)-1: none */
 	/* opened by server_open */
@@ -45,16 +49,21 @@ struct server {
 	struct ledger *ledger;
 	struct usage *usage;
 	struct users_reload *users;
+	struct room room;
+	struct line line;
 	struct peers *peers;
-	struct sessions *sessions;
+	struct connections *connections;
 	struct recount_schedule *schedule;
 	SLIST_HEAD(, failed_look) failed_looks; /* that could not begin */
-	struct event *events[SERVER_EVENTS];
+	struct timers timers;
 	uint64_t started_ms;
 	unsigned passes; /* since input was last known to be read */
 	struct watchdog watchdog;
 	int stop, failed;
 };
+
+/* Lists what is offered, and at which sockets. */
+void server_list_services(struct server *v);
 
 /* Opens ledger, store (RUN_DIR has its marks), table and loop. -1 with the reason. */
 int server_open(struct server *v, const char *run_dir, struct reason *why);
@@ -67,6 +76,9 @@ void server_close(struct server *v);
 
 /* The daemon can't go on: ends the loop, after a line in the log. */
 void server_fail(struct server *v, const char *text);
+
+/* Reads the settings again; bad ones leave the old in force. */
+void server_reload(struct server *v);
 
 /* The ledger's rules as the settings have them. */
 void server_rules(const struct conf *c, struct ledger_rules *rules);

@@ -10,7 +10,7 @@
 
 #include "amount.h"
 
-#define SOCKETS_MAX 16
+#define FIRST_FD 3 /* of the sockets that it hands over */
 
 /* Whether the variable is this process's own id. */
 static int
@@ -23,6 +23,31 @@ names_us(const char *variable)
 	       pid == (uint64_t)getpid();
 }
 
+/* LISTEN_FDNAMES has as many names as there are sockets; it came later than LISTEN_FDS.
+ */
+static int
+take_names(struct systemd *s, const char *names, struct reason *why)
+{
+	char *rest, *name;
+	int count = 0;
+
+	if (names == NULL)
+		return 0;
+	rest = s->names = strdup(names);
+	if (s->names == NULL)
+		return reason_set(why, "no memory");
+	while ((name = strsep(&rest, ":")) != NULL) {
+		if (count < s->count)
+			s->sockets[count].name = name;
+		count++;
+	}
+	if (count != s->count)
+		return reason_set(why,
+			"LISTEN_FDNAMES=%.80s has %d names for %d socket(s)", names,
+			count, s->count);
+	return 0;
+}
+
 static int
 take_sockets(struct systemd *s, struct reason *why)
 {
@@ -31,10 +56,12 @@ take_sockets(struct systemd *s, struct reason *why)
 
 	if (text == NULL || !names_us("LISTEN_PID"))
 		return 0;
-	if (amount_count(text, &count, NULL) == -1 || count > SOCKETS_MAX)
+	if (amount_count(text, &count, NULL) == -1 || count > SYSTEMD_SOCKETS_MAX)
 		return reason_set(why, "LISTEN_FDS=%.20s makes no sense", text);
-	s->sockets = (int)count;
-	return 0;
+	s->count = (int)count;
+	for (int i = 0; i < s->count; i++)
+		s->sockets[i] = (struct listener_given){FIRST_FD + i, ""};
+	return s->count == 0 ? 0 : take_names(s, getenv("LISTEN_FDNAMES"), why);
 }
 
 int
@@ -56,7 +83,9 @@ void
 systemd_free(struct systemd *s)
 {
 	free(s->notify_socket);
-	s->notify_socket = NULL;
+	free(s->names);
+	s->notify_socket = s->names = NULL;
+	s->count = 0;
 }
 
 void

@@ -8,20 +8,23 @@
 #include <stdint.h>
 
 #include "reason.h"
+#include "wire/listener.h"
 
-#define SYSTEMD_FIRST_FD 3
+#define SYSTEMD_SOCKETS_MAX 16
 
 struct systemd {
-	char *notify_socket;  /* NULL: nobody wants to be told */
-	int sockets;          /* open at SYSTEMD_FIRST_FD and above */
-	uint64_t watchdog_ms; /* how often it wants a sign of life; 0: never */
+	char *notify_socket; /* NULL: nobody wants to be told */
+	struct listener_given sockets[SYSTEMD_SOCKETS_MAX]; /* open */
+	int count;
+	char *names;          /* of the sockets: all of them */
+	uint64_t watchdog_ms; /* how often it wants to be told that we live; 0: never */
 };
 
 /* Takes what the environment says to this process, before it is cleared. */
 int systemd_take_environment(struct systemd *s, struct reason *why);
 void systemd_free(struct systemd *s);
 
-/* "READY=1", "STOPPING=1", "WATCHDOG=1"; that it can't be told is not our trouble. */
+/* "READY=1", "STOPPING=1", "WATCHDOG=1"; that it can't be told is no error of ours. */
 void systemd_notify(const struct systemd *s, const char *state);
 
 #endif

@@ -1,600 +1,362 @@
 /*
- * Requests. Each of the table's functions ends in an answer or in ledger_ask, after which
- * the request may be gone already.
+ * The line protocol. Each of the table's functions ends in an answer or in room_ask,
+ * after which the request may be gone already.
  *
- * Whoever may not ask about a mailbox hears the same about any name, in the table or not.
+ * Whoever may not ask about a mailbox is told the same of any name, in the table or not.
  * What is not known here (a recipient, say: this table may be a moment older than lda's)
- * is 4.3.0, never a refusal.
+ * is 4.3.0 to a delivery, never a refusal.
  */
 #include "line.h"
 
-#include <fnmatch.h>
+#include <event2/buffer.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "amount.h"
-#include "clock.h"
 #include "explain.h"
-#include "mailbox.h"
+#include "line_request.h"
+#include "numbers.h"
 #include "record.h"
 
-#define WORDS_MAX      5   /* of a line; one more than any request has */
-#define RECORDS_A_TURN 500 /* of a list */
-#define NUMBERS_SIZE   (3 * ADDRESS_MAX + 400)
+#define WORDS_MAX 8 /* of a line: more than any request has */
 
-#define FORBIDDEN "ERR 4.7.0 not yours to ask about"
+#define FORBIDDEN "ERR 4.7.0 not yours to ask about\n"
+#define NO_NUMBER "the size must be a number of bytes"
+#define NO_TICKET "this connection has no such ticket"
 
 enum who { ANYONE, TRUSTED };
 
-struct command {
-	const char *word;
+struct line_command {
+	const char *name;
 	int least, most; /* arguments */
 	enum who who;    /* ANYONE: about mailboxes of its own uid */
-	int tells_all;   /* yes says no, too */
-	void (*perform)(struct server *v, struct request *r, char **argument);
-	/* says yes, for the ledger; NULL where it is not asked */
-	void (*yes)(struct server *v, struct request *r, const struct ledger_answer *a);
+	const char
+		*unknown; /* code where no mailbox is known; NULL: it asks about none */
+	int tells_all;    /* yes tells refusals, too */
+	void (*perform)(struct line_request *l, char **argument);
+	/* writes the answer yes; NULL where the room is not asked */
+	void (*yes)(struct line_request *l, const struct outcome *o);
 	const char *usage;
 };
 
 /* --- answers ---------------------------------------------------------------------- */
 
-/* The request itself is at fault. */
 static void
-malformed(struct request *r, const char *text)
+malformed(struct line_request *l, const char *text)
 {
-	session_fault(r);
-	session_answer(r, "ERR 4.5.2 %s", text);
+	request_fault(l->request);
+	request_answer(l->request, "ERR 4.5.2 %s\n", text);
+}
+
+void
+line_error(struct line_request *l, const char *text)
+{
+	request_answer(l->request, "ERR %s %s\n", verdict_code(VERDICT_TROUBLE), text);
 }
 
 static void
-trouble(struct request *r, const char *text)
-{
-	session_answer(r, "ERR %s %s", verdict_code(VERDICT_TROUBLE), text);
-}
-
-static void
-refuse(struct request *r, const struct outcome *o)
+refuse(struct line_request *l, const struct outcome *o)
 {
 	char line[VERDICT_LINE_MAX + 1];
-	size_t length = outcome_line(o, line);
 
-	line[length > 0 ? length - 1 : 0] = '\0'; /* its line's end */
-	session_answer(r, "NO %s %s", verdict_name(o->verdict), line);
-}
-
-static uint64_t
-percent(uint64_t n, uint64_t limit)
-{
-	unsigned __int128 result = limit ? (unsigned __int128)n * 100 / limit : 0;
-
-	return result > UINT64_MAX ? UINT64_MAX : (uint64_t)result;
-}
-
-/* "mailbox=... used=..." into TEXT, NUMBERS_SIZE bytes; the numbers of a mailbox that is
- * not KNOWN are absent, and so is the state of one that is enabled. */
-static void
-show_numbers(char *text, const char *escaped, const struct ledger_numbers *n,
-	const struct request *r, int known)
-{
-	static const char *const states[] = {[MAILBOX_DISABLED] = " state=disabled",
-		[MAILBOX_SUSPENDED] = " state=suspended",
-		[MAILBOX_MOVED] = " state=moved"};
-	const struct ledger_limits *limits = &r->limits;
-	uint64_t bytes = percent(n->used, limits->bytes),
-		 messages = percent(n->messages, limits->messages);
-	int at = snprintf(text, NUMBERS_SIZE, "mailbox=%s", escaped);
-
-	if (known)
-		at += snprintf(text + at, NUMBERS_SIZE - (size_t)at,
-			" used=%" PRIu64 " messages=%" PRIu64, n->used, n->messages);
-	at += snprintf(text + at, NUMBERS_SIZE - (size_t)at,
-		" limit=%" PRIu64 " message_limit=%" PRIu64 " reserved=%" PRIu64
-		" tickets=%" PRIu64,
-		limits->bytes, limits->messages, n->reserved, n->tickets);
-	if (known && (limits->bytes || limits->messages))
-		at += snprintf(text + at, NUMBERS_SIZE - (size_t)at, " percent=%" PRIu64,
-			bytes > messages ? bytes : messages);
-	if (n->full_for)
-		at += snprintf(text + at, NUMBERS_SIZE - (size_t)at, " full_for=%" PRIu64,
-			n->full_for);
-	if (r->state != MAILBOX_ENABLED)
-		snprintf(text + at, NUMBERS_SIZE - (size_t)at, "%s", states[r->state]);
+	switch (o->verdict) {
+	case VERDICT_NO_SUCH_USER:
+		request_answer(l->request, "ERR %s %s\n", l->command->unknown, o->text);
+		break;
+	case VERDICT_TROUBLE:
+	case VERDICT_MISCONFIGURED:
+		request_answer(
+			l->request, "ERR %s %s\n", verdict_code(o->verdict), o->text);
+		break;
+	default:
+		outcome_line(o, line); /* with its line's end */
+		request_answer(l->request, "NO %s %s", verdict_name(o->verdict), line);
+	}
 }
 
 static void
-set_outcome(struct outcome *o, const struct ledger_answer *answer)
+answered(struct room_question *q, const struct outcome *o)
 {
-	if (answer->text != NULL)
-		outcome_set(o, answer->verdict, "%s", answer->text);
+	struct line_request *l = (struct line_request *)q;
+
+	if (q->forbidden)
+		request_answer(l->request, FORBIDDEN);
+	else if (o->verdict == VERDICT_DELIVERED ||
+		 (l->command->tells_all && q->account != NULL))
+		l->command->yes(l, o);
 	else
-		outcome_set(o, answer->verdict, NULL);
+		refuse(l, o);
 }
 
 static void
-say_ok(struct server *v, struct request *r, const struct ledger_answer *a)
+answer_ok(struct line_request *l, const struct outcome *o)
 {
-	(void)v;
-	(void)a;
-	session_answer(r, "OK");
+	(void)o;
+	request_answer(l->request, "OK\n");
 }
 
 static void
-say_ticket(struct server *v, struct request *r, const struct ledger_answer *a)
+answer_ticket(struct line_request *l, const struct outcome *o)
 {
-	(void)v;
-	session_answer(r, "OK ticket=%" PRIu64, a->ticket);
+	(void)o;
+	request_answer(l->request, "OK ticket=%" PRIu64 "\n", l->question.ticket);
 }
 
-static void
-say_recounted(struct server *v, struct request *r, const struct ledger_answer *a)
+static struct ledger_numbers
+numbers(const struct line_request *l, const struct account *a)
 {
 	struct ledger_numbers n;
 
-	ledger_numbers(v->ledger, r->account, &n);
-	session_answer(r, "OK used=%" PRIu64 " was=%" PRIu64, n.used, a->was);
+	ledger_numbers(l->line->room->ledger, a, &n);
+	return n;
 }
 
 static void
-say_numbers(struct server *v, struct request *r, const struct ledger_answer *a)
+answer_recounted(struct line_request *l, const struct outcome *o)
 {
-	char text[NUMBERS_SIZE], *escaped = record_escape(ledger_name(r->account));
-	struct ledger_numbers n;
-
-	(void)a;
-	if (escaped == NULL) {
-		trouble(r, "no memory");
-		return;
-	}
-	ledger_numbers(v->ledger, r->account, &n);
-	show_numbers(text, escaped, &n, r, 1);
-	free(escaped);
-	session_answer(r, "OK %s", text);
+	(void)o;
+	request_answer(l->request, "OK used=%" PRIu64 " was=%" PRIu64 "\n",
+		numbers(l, l->question.account).used, l->question.was);
 }
 
-/* --- who asks about what ---------------------------------------------------------- */
-
 static void
-take_limits(struct request *r, const struct mailbox *m)
+answer_numbers(struct line_request *l, const struct outcome *o)
 {
-	r->limits.bytes = m->quota;
-	r->limits.messages = m->messages;
-	r->limits.over_quota = m->over_quota;
-	r->state = m->state;
-}
+	const struct room_question *q = &l->question;
+	const struct ledger_numbers n = numbers(l, q->account);
+	char *text = numbers_text(ledger_name(q->account), &n, &q->limits, q->state, 1);
 
-/* A delivery hears 4.3.0 of a recipient that is not in this table: lda has the say. */
-static void
-not_found(struct request *r, const struct outcome *o, const char *unknown)
-{
-	const char *code = verdict_code(o->verdict);
-
-	if (!peer_is_trusted(session_peer(r)))
-		session_answer(r, FORBIDDEN);
+	(void)o;
+	if (text == NULL)
+		line_error(l, "no memory");
 	else
-		session_answer(r, "ERR %s %s",
-			o->verdict == VERDICT_NO_SUCH_USER ? unknown : code, o->text);
-}
-
-/* The mailbox of the recipient, its account and its limits: 0 with *m, which the caller
- * clears; or -1, and the request is answered. UNKNOWN is the code for no such user. */
-static int
-find(struct server *v, struct request *r, const char *recipient, const char *unknown,
-	struct mailbox *m)
-{
-	struct users *users = users_reload_table(v->users);
-	struct outcome o;
-
-	if (users == NULL) {
-		trouble(r, "no user table could be read yet");
-		return -1;
-	}
-	if (mailbox_find(m, users, &v->conf, recipient, &o) == -1) {
-		not_found(r, &o, unknown);
-		return -1;
-	}
-	if (!peer_may_ask(session_peer(r), m->uid)) {
-		session_answer(r, FORBIDDEN);
-	} else if ((r->account = ledger_account(v->ledger, m->key)) == NULL) {
-		trouble(r, "no memory");
-	} else {
-		take_limits(r, m);
-		return 0;
-	}
-	mailbox_clear(m);
-	return -1;
-}
-
-static void
-ask(struct server *v, struct request *r, enum ledger_kind kind, uint64_t bytes,
-	const char *name)
-{
-	const struct ledger_request q = {
-		.kind = kind,
-		.account = r->account,
-		.connection = session_connection(r),
-		.limits = r->limits,
-		.bytes = bytes,
-		.name = name,
-		.cookie = r,
-	};
-
-	ledger_ask(v->ledger, &q);
-}
-
-/* --- room ------------------------------------------------------------------------- */
-
-/* Of the user, or (orphans are nobody's any more) for the mailbox. */
-static int
-has_too_many(const struct server *v, struct request *r)
-{
-	const struct peer *peer = session_peer(r);
-	uint64_t limit = peer_ticket_limit(v->peers, peer);
-	struct ledger_numbers n;
-
-	ledger_numbers(v->ledger, r->account, &n);
-	return peer_tickets(peer) >= limit || n.tickets >= limit;
-}
-
-/* What the record alone says, and then the ledger. */
-static void
-ask_for_room(struct server *v, struct request *r, enum ledger_kind kind, char **argument,
-	const char *name)
-{
-	struct mailbox m;
-	struct outcome o;
-	uint64_t bytes;
-
-	if (amount_count(argument[1], &bytes, NULL) == -1) {
-		malformed(r, "the size must be a number of bytes");
-		return;
-	}
-	if (find(v, r, argument[0], verdict_code(VERDICT_TROUBLE), &m) == -1)
-		return;
-	if (mailbox_policy(&m, &v->conf, bytes, &o) == -1)
-		refuse(r, &o);
-	else if (kind == LEDGER_RESERVE && has_too_many(v, r))
-		trouble(r, "too many deliveries at once");
-	else
-		ask(v, r, kind, bytes, name);
-	mailbox_clear(&m);
-}
-
-/* CHECK <recipient> <bytes> [<sender>] */
-static void
-check(struct server *v, struct request *r, char **argument)
-{
-	ask_for_room(v, r, LEDGER_CHECK, argument, NULL);
-}
-
-/* A plain file name, as a message in a Maildir has it; NULL where it is none. */
-static const char *
-message_name(const char *field)
-{
-	static const char label[] = "name=";
-	const char *name = field + sizeof label - 1;
-
-	if (strncmp(field, label, sizeof label - 1) != 0)
-		return NULL;
-	if (*name == '\0' || *name == '.' || strlen(name) > 255)
-		return NULL;
-	return strpbrk(name, "/:\n") == NULL ? name : NULL;
-}
-
-/* RESERVE <recipient> <bytes> name=<basename> */
-static void
-reserve(struct server *v, struct request *r, char **argument)
-{
-	const char *name = message_name(argument[2]);
-
-	if (name == NULL)
-		malformed(r, "name= must be the name of a message's file");
-	else
-		ask_for_room(v, r, LEDGER_RESERVE, argument, name);
-}
-
-/* COMMIT <ticket> */
-static void
-commit(struct server *v, struct request *r, char **argument)
-{
-	struct ledger_numbers n;
-	struct account *a;
-	uint64_t ticket;
-
-	if (amount_count(argument[0], &ticket, NULL) == -1) {
-		malformed(r, "a ticket is a number");
-		return;
-	}
-	if (ledger_commit(v->ledger, session_connection(r), ticket, &a) == -1) {
-		trouble(r, "this connection has no such ticket");
-		return;
-	}
-	ledger_numbers(v->ledger, a, &n);
-	session_answer(r, "OK used=%" PRIu64, n.used);
-}
-
-/* CANCEL <ticket> */
-static void
-cancel(struct server *v, struct request *r, char **argument)
-{
-	uint64_t ticket;
-
-	if (amount_count(argument[0], &ticket, NULL) == -1)
-		malformed(r, "a ticket is a number");
-	else if (ledger_cancel(v->ledger, session_connection(r), ticket) == -1)
-		trouble(r, "this connection has no such ticket");
-	else
-		session_answer(r, "OK");
-}
-
-/* --- questions -------------------------------------------------------------------- */
-
-static void
-look(struct server *v, struct request *r, enum ledger_kind kind, const char *recipient)
-{
-	struct mailbox m;
-
-	if (find(v, r, recipient, "4.1.1", &m) == -1)
-		return;
-	mailbox_clear(&m);
-	ask(v, r, kind, 0, NULL);
-}
-
-/* GET <recipient> */
-static void
-get(struct server *v, struct request *r, char **argument)
-{
-	look(v, r, LEDGER_GET, argument[0]);
+		request_answer(l->request, "OK %s\n", text);
+	free(text);
 }
 
 /* The last line: what the next message would get. */
 static void
-say_next(struct server *v, struct request *r, const struct outcome *o)
+answer_explanation(struct line_request *l, const struct outcome *o)
 {
-	char *text = record_escape(o->text);
-	struct ledger_numbers n;
+	const struct ledger_numbers n = numbers(l, l->question.account);
+	char *text = l->explanation ? record_escape(o->text) : NULL;
 
-	ledger_numbers(v->ledger, r->account, &n);
 	if (text == NULL)
-		trouble(r, "no memory");
+		line_error(l, "no memory");
 	else
-		session_answer(r,
-			"%sOK next=%s code=%s text=%s used=%" PRIu64 " messages=%" PRIu64,
-			r->lines, verdict_name(o->verdict), verdict_code(o->verdict),
-			text, n.used, n.messages);
+		request_answer(l->request,
+			"%sOK next=%s code=%s text=%s used=%" PRIu64 " messages=%" PRIu64
+			"\n",
+			l->explanation, verdict_name(o->verdict),
+			verdict_code(o->verdict), text, n.used, n.messages);
 	free(text);
 }
 
-static void
-say_explained(struct server *v, struct request *r, const struct ledger_answer *a)
-{
-	struct outcome o;
+/* --- about messages --------------------------------------------------------------- */
 
-	set_outcome(&o, a);
-	say_next(v, r, &o);
+static void
+ask(struct line_request *l, enum ledger_kind kind, const char *recipient)
+{
+	const struct room_asker asker = request_asker(l->request);
+
+	l->question.kind = kind;
+	l->question.recipient = recipient;
+	l->question.answered = answered;
+	room_ask(l->line->room, &l->question, &asker);
 }
 
-/* EXPLAIN <recipient> [<bytes>]: what the ledger holds, as it is before the question what
- * the next message would get makes it look at the mailbox. */
+/* CHECK <recipient> <bytes> [<sender>] */
 static void
-explain(struct server *v, struct request *r, char **argument)
+check(struct line_request *l, char **argument)
 {
-	struct mailbox m;
-	struct outcome o;
-	uint64_t bytes = 1;
-
-	if (argument[1] != NULL && amount_count(argument[1], &bytes, NULL) == -1) {
-		malformed(r, "the size must be a number of bytes");
-		return;
-	}
-	if (find(v, r, argument[0], "4.1.1", &m) == -1)
-		return;
-	ledger_clock(v->ledger, clock_now_ms());
-	r->lines = explain_lines(v->ledger, r->account, &r->limits);
-	if (r->lines == NULL)
-		trouble(r, "no memory");
-	else if (mailbox_policy(&m, &v->conf, bytes, &o) == -1)
-		say_next(v, r, &o);
+	l->question.sender = argument[2];
+	if (amount_count(argument[1], &l->question.bytes, NULL) == -1)
+		malformed(l, NO_NUMBER);
 	else
-		ask(v, r, LEDGER_EXPLAIN, bytes, NULL);
-	mailbox_clear(&m);
+		ask(l, LEDGER_CHECK, argument[0]);
+}
+
+/* A plain file name, as a message in a Maildir has it. */
+static int
+take_name(struct room_question *q, const char *value)
+{
+	q->name = value;
+	return *value == '\0' || *value == '.' || strlen(value) > 255 ||
+			       strpbrk(value, "/:\n") != NULL
+		       ? -1
+		       : 0;
+}
+
+/* The name=value words of RESERVE. */
+static const struct option {
+	const char *name;
+	int required;
+	int (*take)(struct room_question *q, const char *value);
+	const char *rule;
+} options[] = {
+	{"name", 1, take_name, "name= must be the name of a message's file"},
+};
+
+#define OPTIONS ((int)(sizeof options / sizeof *options))
+
+/* The number of the word's option; OPTIONS if there is none of that name. */
+static int
+find_option(const char *word)
+{
+	size_t length = strcspn(word, "=");
+	int i;
+
+	for (i = 0; i < OPTIONS; i++)
+		if (word[length] == '=' && strlen(options[i].name) == length &&
+			strncmp(options[i].name, word, length) == 0)
+			break;
+	return i;
+}
+
+/* What is wrong with the words; NULL where nothing is. */
+static const char *
+take_options(struct room_question *q, char **words)
+{
+	int taken[OPTIONS] = {0};
+
+	for (; *words != NULL; words++) {
+		int i = find_option(*words);
+
+		if (i == OPTIONS)
+			return "RESERVE has no such word";
+		if (taken[i]++ || options[i].take(q, strchr(*words, '=') + 1) == -1)
+			return options[i].rule;
+	}
+	for (int i = 0; i < OPTIONS; i++)
+		if (options[i].required && !taken[i])
+			return options[i].rule;
+	return NULL;
+}
+
+/* RESERVE <recipient> <bytes> name=<basename> */
+static void
+reserve(struct line_request *l, char **argument)
+{
+	const char *wrong = take_options(&l->question, argument + 2);
+
+	if (wrong == NULL && amount_count(argument[1], &l->question.bytes, NULL) == -1)
+		wrong = NO_NUMBER;
+	if (wrong != NULL)
+		malformed(l, wrong);
+	else
+		ask(l, LEDGER_RESERVE, argument[0]);
+}
+
+/* COMMIT <ticket> */
+static void
+commit(struct line_request *l, char **argument)
+{
+	const struct room_asker asker = request_asker(l->request);
+	struct account *a;
+	uint64_t ticket;
+
+	if (amount_count(argument[0], &ticket, NULL) == -1)
+		malformed(l, "a ticket is a number");
+	else if (ledger_commit(l->line->room->ledger, asker.connection, ticket, &a) == -1)
+		line_error(l, NO_TICKET);
+	else
+		request_answer(l->request, "OK used=%" PRIu64 "\n", numbers(l, a).used);
+}
+
+/* CANCEL <ticket> */
+static void
+cancel(struct line_request *l, char **argument)
+{
+	const struct room_asker asker = request_asker(l->request);
+	uint64_t ticket;
+
+	if (amount_count(argument[0], &ticket, NULL) == -1)
+		malformed(l, "a ticket is a number");
+	else if (ledger_cancel(l->line->room->ledger, asker.connection, ticket) == -1)
+		line_error(l, NO_TICKET);
+	else
+		request_answer(l->request, "OK\n");
+}
+
+/* --- about mailboxes -------------------------------------------------------------- */
+
+/* GET <recipient> */
+static void
+get(struct line_request *l, char **argument)
+{
+	ask(l, LEDGER_GET, argument[0]);
 }
 
 /* RECOUNT <mailbox> */
 static void
-recount(struct server *v, struct request *r, char **argument)
+recount(struct line_request *l, char **argument)
 {
-	look(v, r, LEDGER_RECOUNT, argument[0]);
+	ask(l, LEDGER_RECOUNT, argument[0]);
 }
 
-static uint64_t
-resident_bytes(void)
-{
-	FILE *file = fopen("/proc/self/statm", "re");
-	uint64_t all, resident = 0;
-
-	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%" SCNu64 " %" SCNu64, &all, &resident) != 2)
-		resident = 0;
-	fclose(file);
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
+/* What the ledger holds, as it is before the question what the next message would get
+ * makes it look at the mailbox. */
 static void
-write_statistics(const struct server *v, FILE *to)
+write_explanation(struct room_question *q)
 {
-	const struct ledger_totals *t = ledger_totals(v->ledger);
-	const struct {
-		const char *name;
-		uint64_t value;
-	} rows[] = {
-		{"accounts", t->accounts},
-		{"tickets", t->tickets},
-		{"orphans", t->orphans},
-		{"waiting", t->waiting},
-		{"granted", t->granted},
-		{"refused", t->refused},
-		{"later", t->later},
-		{"committed", t->committed},
-		{"cancelled", t->cancelled},
-		{"counts", t->counts},
-		{"inexact_counts", t->inexact_counts},
-		{"probes", t->probes},
-		{"corrected", t->corrected},
-		{"connections", peers_connections(v->peers)},
-		{"uptime", (clock_now_ms() - v->started_ms) / 1000},
-		{"rss", resident_bytes()},
-	};
+	struct line_request *l = (struct line_request *)q;
 
-	fprintf(to, "* version=%s\n* users_table=%s\n* store=%s\n", SERVER_VERSION,
-		users_reload_identity(v->users),
-		usage_on_disk(v->usage) ? "disk" : "memory");
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		fprintf(to, "* %s=%" PRIu64 "\n", rows[i].name, rows[i].value);
-	fprintf(to, "OK");
+	l->explanation = explain_lines(l->line->room->ledger, q->account, &q->limits);
 }
 
-/* STATS. Whoever has changed the table asks until it has been taken: so look at once. */
+/* EXPLAIN <recipient> [<bytes>] */
 static void
-stats(struct server *v, struct request *r, char **argument)
+explain(struct line_request *l, char **argument)
 {
-	char *text = NULL;
-	size_t length;
-	FILE *to = open_memstream(&text, &length);
+	l->question.bytes = 1;
+	l->question.found = write_explanation;
+	if (argument[1] != NULL &&
+		amount_count(argument[1], &l->question.bytes, NULL) == -1)
+		malformed(l, NO_NUMBER);
+	else
+		ask(l, LEDGER_EXPLAIN, argument[0]);
+}
 
+/* LIST [<pattern>] */
+static void
+list(struct line_request *l, char **argument)
+{
+	line_list(l, argument[0] ? argument[0] : "*");
+}
+
+/* STATS */
+static void
+stats(struct line_request *l, char **argument)
+{
 	(void)argument;
-	users_reload_look(v->users);
-	if (to != NULL)
-		write_statistics(v, to);
-	if (to == NULL || fclose(to) != 0)
-		trouble(r, "no memory");
-	else
-		session_answer(r, "%s", text);
-	free(text);
-}
-
-/* --- lists ------------------------------------------------------------------------ */
-
-/* LIST [<pattern>]: the table from its first key on, a piece at each of the request's
- * turns. Only the key is kept in between, so that a long list needs no memory, and a
- * table that is replaced meanwhile is no harm. */
-static void
-list(struct server *v, struct request *r, char **argument)
-{
-	(void)v;
-	r->pattern = strdup(argument[0] ? argument[0] : "*");
-	r->last = calloc(1, ADDRESS_MAX + 1);
-	if (r->pattern == NULL || r->last == NULL)
-		trouble(r, "no memory");
-	else
-		r->streams = 1;
-}
-
-struct piece {
-	struct server *v;
-	struct request *r;
-	int records;
-};
-
-static int
-read_mailbox(struct server *v, struct mailbox *m, const struct record *record)
-{
-	struct users *users = users_reload_table(v->users);
-	const char *at = strchr(record->key, '@');
-	struct record domain = {0};
-	struct reason why;
-	int result;
-
-	if (at != NULL && users_get(users, at, &domain, &why) == -1)
-		return -1;
-	result = mailbox_from_record(
-		m, record, domain.key ? &domain : NULL, &v->conf, &why);
-	record_clear(&domain);
-	return result;
-}
-
-/* One line, without a count of what is not known. */
-static void
-list_mailbox(struct server *v, struct request *r, const struct mailbox *m)
-{
-	char text[NUMBERS_SIZE], line[NUMBERS_SIZE + 2], *escaped = record_escape(m->key);
-	struct account *a = ledger_find(v->ledger, m->key);
-	struct ledger_numbers n = {0};
-
-	if (escaped == NULL)
-		return;
-	take_limits(r, m);
-	if (a != NULL)
-		ledger_numbers(v->ledger, a, &n);
-	show_numbers(text, escaped, &n, r, n.known);
-	snprintf(line, sizeof line, "* %s", text);
-	session_part(r, line);
-	r->listed++;
-	free(escaped);
-}
-
-static int
-list_record(void *arg, const struct record *record)
-{
-	struct piece *p = arg;
-	struct mailbox m;
-
-	if (p->records++ == RECORDS_A_TURN)
-		return 1;
-	if (mailbox_kind_of(record) == MAILBOX_KIND_MAILBOX &&
-		fnmatch(p->r->pattern, record->key, 0) == 0 &&
-		read_mailbox(p->v, &m, record) == 0) {
-		list_mailbox(p->v, p->r, &m);
-		mailbox_clear(&m);
-	}
-	snprintf(p->r->last, ADDRESS_MAX + 1, "%s", record->key);
-	return 0;
-}
-
-void
-requests_continue(struct server *v, struct request *r)
-{
-	struct users *users = users_reload_table(v->users);
-	struct piece p = {.v = v, .r = r};
-	struct reason why;
-	int more;
-
-	if (users == NULL) {
-		trouble(r, "there is no user table at the moment");
-		return;
-	}
-	more = users_each(users, r->last, list_record, &p, &why);
-	if (more == -1)
-		trouble(r, why.text);
-	else if (more == 0)
-		session_answer(r, "OK count=%" PRIu64, r->listed);
+	line_statistics(l);
 }
 
 /* --- the table -------------------------------------------------------------------- */
 
-static const struct command commands[] = {
-	{"CHECK", 2, 3, ANYONE, 0, check, say_ok, "CHECK <recipient> <bytes> [<sender>]"},
-	{"RESERVE", 3, 3, ANYONE, 0, reserve, say_ticket,
+static const struct line_command commands[] = {
+	{"CHECK", 2, 3, ANYONE, "4.3.0", 0, check, answer_ok,
+		"CHECK <recipient> <bytes> [<sender>]"},
+	{"RESERVE", 3, 2 + OPTIONS, ANYONE, "4.3.0", 0, reserve, answer_ticket,
 		"RESERVE <recipient> <bytes> name=<basename>"},
-	{"COMMIT", 1, 1, ANYONE, 0, commit, NULL, "COMMIT <ticket>"},
-	{"CANCEL", 1, 1, ANYONE, 0, cancel, NULL, "CANCEL <ticket>"},
-	{"GET", 1, 1, ANYONE, 0, get, say_numbers, "GET <recipient>"},
-	{"LIST", 0, 1, TRUSTED, 0, list, NULL, "LIST [<pattern>]"},
-	{"RECOUNT", 1, 1, ANYONE, 0, recount, say_recounted, "RECOUNT <mailbox>"},
-	{"EXPLAIN", 1, 2, TRUSTED, 1, explain, say_explained,
+	{"COMMIT", 1, 1, ANYONE, NULL, 0, commit, NULL, "COMMIT <ticket>"},
+	{"CANCEL", 1, 1, ANYONE, NULL, 0, cancel, NULL, "CANCEL <ticket>"},
+	{"GET", 1, 1, ANYONE, "4.1.1", 0, get, answer_numbers, "GET <recipient>"},
+	{"LIST", 0, 1, TRUSTED, NULL, 0, list, NULL, "LIST [<pattern>]"},
+	{"RECOUNT", 1, 1, ANYONE, "4.1.1", 0, recount, answer_recounted,
+		"RECOUNT <mailbox>"},
+	{"EXPLAIN", 1, 2, TRUSTED, "4.1.1", 1, explain, answer_explanation,
 		"EXPLAIN <recipient> [<bytes>]"},
-	{"STATS", 0, 0, TRUSTED, 0, stats, NULL, "STATS"},
+	{"STATS", 0, 0, TRUSTED, NULL, 0, stats, NULL, "STATS"},
 };
 
-static const struct command *
-find_command(const char *word)
+static const struct line_command *
+find_command(const char *name)
 {
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-		if (strcmp(commands[i].word, word) == 0)
+		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
 }
@@ -625,58 +387,101 @@ is_printable(const char *line, size_t length)
 	return 1;
 }
 
-/* Who may say the word at all; about which mailbox is for find() to say. */
+/* Who may use the command at all; about which mailbox is for the room to say. */
 static int
-may_say(const struct command *c, const struct peer *peer)
+may_use(const struct line_command *c, const struct room_asker *asker)
 {
-	if (peer_is_nobody(peer))
-		return 0;
-	return c == NULL || c->who == ANYONE || peer_is_trusted(peer);
+	return !asker->nobody && (c == NULL || c->who == ANYONE || asker->trusted);
 }
 
-void
-requests_perform(struct server *v, struct request *r, char *line, size_t length)
+static void
+perform_line(struct line_request *l, char *line, size_t length)
 {
+	const struct room_asker asker = request_asker(l->request);
 	char *words[WORDS_MAX + 1];
 	int arguments = is_printable(line, length) ? split(line, words) - 1 : -1;
-	const struct command *c = arguments >= 0 ? find_command(words[0]) : NULL;
+	const struct line_command *c = arguments >= 0 ? find_command(words[0]) : NULL;
 
-	r->command = c;
-	if (!may_say(c, session_peer(r)))
-		session_answer(r, FORBIDDEN);
+	l->command = c;
+	if (!may_use(c, &asker))
+		request_answer(l->request, FORBIDDEN);
 	else if (arguments < 0)
-		malformed(r, "not a request: words with one space between, other bytes "
+		malformed(l, "not a request: words with one space between, other bytes "
 			     "as %XX");
 	else if (c == NULL)
-		malformed(r, "no such request");
+		malformed(l, "no such request");
 	else if (arguments < c->least || arguments > c->most)
-		malformed(r, c->usage);
+		malformed(l, c->usage);
 	else
-		c->perform(v, r, words + 1);
+		c->perform(l, words + 1);
 }
 
-/* --- what the ledger says --------------------------------------------------------- */
+/* --- the protocol ----------------------------------------------------------------- */
 
-void
-requests_answered(struct server *v, struct request *r, const struct ledger_answer *answer)
+static enum protocol_read
+read_line(struct evbuffer *bytes, char **line, size_t *length)
 {
-	struct outcome o;
+	*line = evbuffer_readln(bytes, length, EVBUFFER_EOL_LF);
+	if (*line == NULL)
+		return evbuffer_get_length(bytes) > RECORD_LINE_MAX ? PROTOCOL_NONSENSE
+								    : PROTOCOL_INCOMPLETE;
+	if (*length <= RECORD_LINE_MAX && memchr(*line, '\0', *length) == NULL)
+		return PROTOCOL_MESSAGE;
+	free(*line);
+	*line = NULL;
+	return PROTOCOL_NONSENSE;
+}
 
-	if (answer->verdict == VERDICT_DELIVERED || r->command->tells_all) {
-		r->command->yes(v, r, answer);
+static void
+perform(void *service, struct request *r, char *line, size_t length)
+{
+	struct line_request *l = calloc(1, sizeof *l);
+
+	request_set_state(r, l);
+	if (l == NULL) {
+		request_answer(r, "ERR 4.3.0 no memory\n");
 		return;
 	}
-	set_outcome(&o, answer);
-	if (answer->verdict == VERDICT_TROUBLE)
-		trouble(r, o.text);
+	l->request = r;
+	l->line = service;
+	if (line != NULL)
+		perform_line(l, line, length);
 	else
-		refuse(r, &o);
+		request_answer(r, "ERR 4.5.2 a line is at most %d bytes of ASCII\n",
+			RECORD_LINE_MAX);
 }
 
-void
-requests_clear(struct request *r)
+static void
+add_piece(void *service, struct request *r)
 {
-	free(r->pattern);
-	free(r->last);
-	free(r->lines);
+	(void)service;
+	line_list_piece(request_state(r));
 }
+
+static void
+finish(struct request *r)
+{
+	struct line_request *l = request_state(r);
+
+	if (l == NULL)
+		return;
+	free(l->explanation);
+	free(l->pattern);
+	free(l->last);
+	free(l);
+}
+
+static void
+turn_away(char *to, size_t size, const char *text)
+{
+	snprintf(to, size, "ERR 4.3.0 %s\n", text);
+}
+
+const struct protocol line_protocol = {
+	.name = "line",
+	.read = read_line,
+	.perform = perform,
+	.add_piece = add_piece,
+	.finish = finish,
+	.turn_away = turn_away,
+};

@@ -1,24 +1,21 @@
 /*
- * Requests: the words of the protocol, who may say them, and what they do. One table has
- * them all; answers go through session_answer, at once or when the ledger has decided.
+ * The line protocol, of lda, brimq and brimadm: requests are lines of words with one
+ * space between, in the form of record.h. One table has all requests, with who may make
+ * them; quotad(8) tells what they mean.
  */
-#ifndef QUOTAD_REQUESTS_H
-#define QUOTAD_REQUESTS_H
+#ifndef QUOTAD_LINE_H
+#define QUOTAD_LINE_H
 
-#include "daemon/server.h"
-#include "wire/connection.h"
+#include "protocol.h"
+#include "store/usage.h"
 
-/* Performs one line, which is changed. R is answered or waits for the ledger. */
-void requests_perform(struct server *v, struct request *r, char *line, size_t length);
+/* Its service. */
+struct line {
+	const struct room *room;
+	const struct usage *usage;
+	uint64_t started_ms; /* when quotad did */
+};
 
-/* The ledger has decided. */
-void requests_answered(
-	struct server *v, struct request *r, const struct ledger_answer *answer);
-
-/* Adds the next piece to the answer of a request that streams. */
-void requests_continue(struct server *v, struct request *r);
-
-/* Frees what the request holds. */
-void requests_clear(struct request *r);
+extern const struct protocol line_protocol;
 
 #endif

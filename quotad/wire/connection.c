@@ -1,340 +1,133 @@
 /*
- * Sessions. pump() is the heart: it performs what was read as long as it may, and says
- * what the connection waits for. A session is ended in its own turn alone (its event, or
- * sessions_work), never while the ledger calls back, and never between the commit of a
- * pass and its flush.
+ * Connections. pump() is the heart: it performs what was read as long as it may, and sets
+ * what the connection waits for. A connection is ended in its own turn alone (its event,
+ * or connections_work), never while the ledger calls back, and never between the commit
+ * of a pass and its flush.
  */
 #include "connection.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/event.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "log.h"
-#include "protocol/line.h"
-#include "record.h"
+#include "parts.h"
 
 #define READ_AT_ONCE 16384
-#define LINE_SIZE    4608 /* most answers are far shorter */
-
-struct session {
-	TAILQ_ENTRY(session) all, dirty, todo;
-	struct sessions *owner;
-	int fd;
-	struct event *readable, *writable;
-	struct evbuffer *in, *answers, *out; /* read; for the commit; on the way */
-	struct peer peer;
-	struct ledger_connection connection;
-	uint64_t counted_tickets; /* that the peer's user has been charged with */
-	uint64_t active_ms;
-	STAILQ_HEAD(request_queue, request) requests;
-	unsigned slots, faults;
-	unsigned is_dirty : 1, is_todo : 1; /* it is in that list */
-	unsigned eof : 1;                   /* the client sends nothing more */
-	unsigned deaf : 1;                  /* the client reads nothing more */
-	unsigned closing : 1; /* read nothing more; close once all is sent */
-	unsigned broken : 1;  /* close at its next turn */
-};
-
-TAILQ_HEAD(session_list, session);
-
-struct sessions {
-	struct server *server;
-	uint64_t last_number;
-	struct session_list all, dirty, todo;
-};
 
 /* --- lists ------------------------------------------------------------------------ */
 
-static void
-mark_dirty(struct session *s)
+void
+connection_mark_dirty(struct connection *c)
 {
-	if (!s->is_dirty)
-		TAILQ_INSERT_TAIL(&s->owner->dirty, s, dirty);
-	s->is_dirty = 1;
-}
-
-static void
-mark_todo(struct session *s)
-{
-	if (!s->is_todo)
-		TAILQ_INSERT_TAIL(&s->owner->todo, s, todo);
-	s->is_todo = 1;
-}
-
-static void
-break_off(struct session *s)
-{
-	s->broken = 1;
-	mark_todo(s);
-}
-
-/* --- the queue of requests -------------------------------------------------------- */
-
-static struct request *
-add_request(struct session *s)
-{
-	struct request *r = calloc(1, sizeof *r);
-
-	if (r == NULL)
-		return NULL;
-	r->session = s;
-	STAILQ_INSERT_TAIL(&s->requests, r, next);
-	s->slots++;
-	return r;
-}
-
-static void
-remove_first(struct session *s)
-{
-	struct request *r = STAILQ_FIRST(&s->requests);
-
-	STAILQ_REMOVE_HEAD(&s->requests, next);
-	s->slots--;
-	requests_clear(r);
-	free(r->answer);
-	free(r);
-}
-
-static void
-put_out(struct session *s, const char *text)
-{
-	if (s->deaf)
-		return;
-	if (evbuffer_add(s->answers, text, strlen(text)) == -1 ||
-		evbuffer_add(s->answers, "\n", 1) == -1)
-		break_off(s);
-	mark_dirty(s);
-}
-
-/* Answers that were ready, and waited for the one that has just left. Then there may be
- * room for requests that wait in the buffer, or the last answer may be out. */
-static void
-put_out_ready(struct session *s)
-{
-	const struct request *r;
-
-	while ((r = STAILQ_FIRST(&s->requests)) != NULL && r->answer != NULL) {
-		put_out(s, r->answer);
-		remove_first(s);
-	}
-	if (evbuffer_get_length(s->in) > 0 || s->eof || s->closing || s->deaf)
-		mark_todo(s);
-}
-
-/* What waits for the ledger may become a ticket. */
-static void
-charge_tickets(struct session *s)
-{
-	uint64_t tickets = s->connection.tickets + s->connection.waiting;
-	int64_t more = (int64_t)(tickets - s->counted_tickets);
-
-	if (more != 0)
-		peer_count_tickets(&s->peer, more);
-	s->counted_tickets = tickets;
-}
-
-static void
-take_answer(struct request *r, const char *text)
-{
-	struct session *s = r->session;
-
-	s->active_ms = clock_now_ms();
-	charge_tickets(s);
-	if (r == STAILQ_FIRST(&s->requests)) {
-		put_out(s, text);
-		remove_first(s);
-		put_out_ready(s);
-	} else if ((r->answer = strdup(text)) == NULL) {
-		break_off(s);
-	}
+	if (!c->is_dirty)
+		TAILQ_INSERT_TAIL(&c->owner->dirty, c, dirty);
+	c->is_dirty = 1;
 }
 
 void
-session_answer(struct request *r, const char *format, ...)
+connection_mark_todo(struct connection *c)
 {
-	char line[LINE_SIZE], *longer = NULL;
-	va_list args;
-	int length;
-
-	va_start(args, format);
-	length = vsnprintf(line, sizeof line, format, args);
-	va_end(args);
-	if (length >= 0 && (size_t)length < sizeof line) {
-		take_answer(r, line);
-		return;
-	}
-	va_start(args, format);
-	if (vasprintf(&longer, format, args) == -1)
-		break_off(r->session);
-	else
-		take_answer(r, longer);
-	va_end(args);
-	free(longer);
+	if (!c->is_todo)
+		TAILQ_INSERT_TAIL(&c->owner->todo, c, todo);
+	c->is_todo = 1;
 }
 
 void
-session_part(struct request *r, const char *line)
+connection_break_off(struct connection *c)
 {
-	put_out(r->session, line);
-}
-
-void
-session_fault(struct request *r)
-{
-	if (++r->session->faults >= SESSION_FAULTS)
-		r->session->closing = 1;
-}
-
-struct peer *
-session_peer(const struct request *r)
-{
-	return &r->session->peer;
-}
-
-struct ledger_connection *
-session_connection(const struct request *r)
-{
-	return &r->session->connection;
+	c->broken = 1;
+	connection_mark_todo(c);
 }
 
 /* --- performing what was read ----------------------------------------------------- */
 
 static int
-has_room(const struct session *s)
+has_room(const struct connection *c)
 {
-	return evbuffer_get_length(s->answers) + evbuffer_get_length(s->out) <
-	       SESSION_OUT_MAX;
+	return evbuffer_get_length(c->answers) + evbuffer_get_length(c->out) <
+	       CONNECTION_OUT_MAX;
 }
 
 static int
-may_perform(const struct session *s)
+may_perform(const struct connection *c)
 {
-	return !s->closing && !s->broken && s->slots < SESSION_SLOTS && has_room(s);
+	return !c->closing && !c->broken && c->slots < CONNECTION_SLOTS && has_room(c);
 }
 
+/* 1 where everything that has come in so far was performed. What is left then is no whole
+ * message; if the client is gone it may have been cut off, and is none. */
 static int
-has_nul(const char *line, size_t length)
+perform_messages(struct connection *c)
 {
-	return memchr(line, '\0', length) != NULL;
-}
+	const struct protocol *p = c->service->protocol;
+	char *message = NULL;
+	size_t length = 0;
 
-static void
-perform(struct session *s, char *line, size_t length)
-{
-	struct request *r = add_request(s);
-
-	if (r == NULL) {
-		break_off(s);
-		return;
-	}
-	s->active_ms = clock_now_ms();
-	if (length > RECORD_LINE_MAX || has_nul(line, length)) {
-		s->closing = 1;
-		session_answer(r, "ERR 4.5.2 a line is at most %d bytes of ASCII",
-			RECORD_LINE_MAX);
-		return;
-	}
-	requests_perform(s->owner->server, r, line, length);
-	charge_tickets(s);
-}
-
-/* A line that is too long already need not be read to its end. What is left without a
- * line's end when the client is gone may have been cut off, and is no request. */
-static char *
-next_line(struct session *s, size_t *length)
-{
-	char *line = evbuffer_readln(s->in, length, EVBUFFER_EOL_LF);
-
-	if (line != NULL || evbuffer_get_length(s->in) <= RECORD_LINE_MAX)
-		return line;
-	*length = evbuffer_get_length(s->in);
-	return strdup("");
-}
-
-/* 1 where everything that has come in so far was performed. */
-static int
-perform_lines(struct session *s)
-{
-	size_t length;
-	char *line;
-
-	while (may_perform(s)) {
-		line = next_line(s, &length);
-		if (line == NULL)
+	while (may_perform(c)) {
+		switch (p->read(c->in, &message, &length)) {
+		case PROTOCOL_INCOMPLETE:
 			return 1;
-		perform(s, line, length);
-		free(line);
+		case PROTOCOL_NONSENSE:
+			requests_perform(c, NULL, 0);
+			break;
+		case PROTOCOL_MESSAGE:
+			requests_perform(c, message, length);
+			free(message);
+			break;
+		}
 	}
 	return 0;
-}
-
-/* One piece of a list a turn, so that others have theirs. */
-static void
-go_on_streaming(struct session *s)
-{
-	struct request *r = STAILQ_FIRST(&s->requests);
-
-	if (r == NULL || !r->streams || !has_room(s))
-		return;
-	if (s->deaf)
-		session_answer(r, "ERR 4.3.0 nobody listens");
-	else
-		requests_continue(s->owner->server, r);
-	mark_todo(s);
 }
 
 /* --- the end ---------------------------------------------------------------------- */
 
 static void
-drop(struct session *s, int by_client)
+drop(struct connection *c, int by_client)
 {
-	struct sessions *owner = s->owner;
-	struct ledger *l = owner->server->ledger;
+	struct connections *owner = c->owner;
+	struct ledger *l = owner->ledger;
 
-	ledger_forget(l, &s->connection);
-	ledger_disconnected(l, &s->connection, by_client);
-	peer_count_tickets(&s->peer, -(int64_t)s->counted_tickets);
-	peer_leave(owner->server->peers, &s->peer);
-	while (!STAILQ_EMPTY(&s->requests))
-		remove_first(s);
-	if (s->is_dirty)
-		TAILQ_REMOVE(&owner->dirty, s, dirty);
-	if (s->is_todo)
-		TAILQ_REMOVE(&owner->todo, s, todo);
-	TAILQ_REMOVE(&owner->all, s, all);
+	ledger_forget(l, &c->ledger);
+	ledger_disconnected(l, &c->ledger, by_client);
+	peer_count_tickets(&c->peer, -(int64_t)c->counted_tickets);
+	peer_leave(owner->peers, &c->peer);
+	requests_drop(c);
+	if (c->is_dirty)
+		TAILQ_REMOVE(&owner->dirty, c, dirty);
+	if (c->is_todo)
+		TAILQ_REMOVE(&owner->todo, c, todo);
+	TAILQ_REMOVE(&owner->all, c, all);
 }
 
 static void
-release(struct session *s)
+release(struct connection *c)
 {
-	if (s->readable != NULL)
-		event_free(s->readable);
-	if (s->writable != NULL)
-		event_free(s->writable);
-	if (s->in != NULL)
-		evbuffer_free(s->in);
-	if (s->answers != NULL)
-		evbuffer_free(s->answers);
-	if (s->out != NULL)
-		evbuffer_free(s->out);
-	if (s->fd != -1)
-		close(s->fd);
-	free(s);
+	if (c->readable != NULL)
+		event_free(c->readable);
+	if (c->writable != NULL)
+		event_free(c->writable);
+	if (c->in != NULL)
+		evbuffer_free(c->in);
+	if (c->answers != NULL)
+		evbuffer_free(c->answers);
+	if (c->out != NULL)
+		evbuffer_free(c->out);
+	if (c->fd != -1)
+		close(c->fd);
+	free(c);
 }
 
 static void
-end(struct session *s, int by_client)
+end(struct connection *c, int by_client)
 {
-	drop(s, by_client);
-	release(s);
+	drop(c, by_client);
+	release(c);
 }
 
 /* Whether both directions are closed, and not only the client's sending one, as after
@@ -348,57 +141,58 @@ has_hung_up(int fd)
 }
 
 static int
-all_is_sent(const struct session *s)
+all_is_sent(const struct connection *c)
 {
-	return STAILQ_EMPTY(&s->requests) && evbuffer_get_length(s->answers) == 0 &&
-	       evbuffer_get_length(s->out) == 0;
+	return STAILQ_EMPTY(&c->requests) && evbuffer_get_length(c->answers) == 0 &&
+	       evbuffer_get_length(c->out) == 0;
 }
 
 /* What the connection waits for from now on. */
 static void
-watch(struct session *s, int all_performed)
+watch(struct connection *c, int all_performed)
 {
-	int reading = all_performed && may_perform(s) && !s->eof;
-	int writing = evbuffer_get_length(s->out) > 0;
+	int reading = all_performed && may_perform(c) && !c->input_closed;
+	int writing = evbuffer_get_length(c->out) > 0;
 
-	if (reading != (event_pending(s->readable, EV_READ, NULL) != 0))
-		(reading ? event_add(s->readable, NULL) : event_del(s->readable));
-	if (writing != (event_pending(s->writable, EV_WRITE, NULL) != 0))
-		(writing ? event_add(s->writable, NULL) : event_del(s->writable));
+	if (reading != (event_pending(c->readable, EV_READ, NULL) != 0))
+		(reading ? event_add(c->readable, NULL) : event_del(c->readable));
+	if (writing != (event_pending(c->writable, EV_WRITE, NULL) != 0))
+		(writing ? event_add(c->writable, NULL) : event_del(c->writable));
 }
 
 static void
-pump(struct session *s)
+pump(struct connection *c)
 {
-	int all_performed = perform_lines(s);
+	int all_performed = perform_messages(c);
 
-	go_on_streaming(s);
-	if (s->broken || (s->closing && all_is_sent(s)))
-		end(s, 0);
-	else if (s->eof && all_performed && (s->deaf || all_is_sent(s)))
-		end(s, 1);
+	if (has_room(c))
+		requests_go_on(c);
+	if (c->broken || (c->closing && all_is_sent(c)))
+		end(c, 0);
+	else if (c->input_closed && all_performed && (c->output_closed || all_is_sent(c)))
+		end(c, 1);
 	else
-		watch(s, all_performed);
+		watch(c, all_performed);
 }
 
 /* --- input and output ------------------------------------------------------------- */
 
 static void
-stop_writing(struct session *s)
+stop_writing(struct connection *c)
 {
-	s->deaf = 1;
-	evbuffer_drain(s->answers, evbuffer_get_length(s->answers));
-	evbuffer_drain(s->out, evbuffer_get_length(s->out));
+	c->output_closed = 1;
+	evbuffer_drain(c->answers, evbuffer_get_length(c->answers));
+	evbuffer_drain(c->out, evbuffer_get_length(c->out));
 }
 
 /* As evbuffer_read, which asks the kernel first how much there is. */
 static ssize_t
-read_in(struct session *s)
+read_in(struct connection *c)
 {
 	char data[READ_AT_ONCE];
-	ssize_t n = recv(s->fd, data, sizeof data, 0);
+	ssize_t n = recv(c->fd, data, sizeof data, 0);
 
-	if (n > 0 && evbuffer_add(s->in, data, (size_t)n) == -1) {
+	if (n > 0 && evbuffer_add(c->in, data, (size_t)n) == -1) {
 		errno = ENOMEM;
 		return -1;
 	}
@@ -408,211 +202,236 @@ read_in(struct session *s)
 static void
 on_readable(int fd, short what, void *arg)
 {
-	struct session *s = arg;
-	ssize_t n = read_in(s);
+	struct connection *c = arg;
+	ssize_t n = read_in(c);
 
 	(void)what;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0 && errno != ECONNRESET)
-		s->broken = 1;
+		c->broken = 1;
 	if (n <= 0) {
-		s->eof = 1;
+		c->input_closed = 1;
 		if (has_hung_up(fd))
-			stop_writing(s);
+			stop_writing(c);
 	}
-	pump(s);
+	pump(c);
 }
 
 /* A client that is gone may have left requests behind that are still to be read. */
 static void
-write_out(struct session *s)
+write_out(struct connection *c)
 {
-	if (evbuffer_get_length(s->out) == 0)
+	if (evbuffer_get_length(c->out) == 0)
 		return;
-	if (evbuffer_write(s->out, s->fd) > 0)
-		s->active_ms = clock_now_ms();
+	if (evbuffer_write(c->out, c->fd) > 0)
+		c->active_ms = clock_now_ms();
 	else if (errno != EAGAIN && errno != EINTR)
-		stop_writing(s);
+		stop_writing(c);
 }
 
 static void
 on_writable(int fd, short what, void *arg)
 {
-	struct session *s = arg;
+	struct connection *c = arg;
 
 	(void)fd;
 	(void)what;
-	write_out(s);
-	pump(s);
+	write_out(c);
+	pump(c);
 }
 
 /* The first write is tried at once; what the socket does not take waits for its event. */
 static void
-send_answers(struct session *s)
+send_answers(struct connection *c)
 {
-	evbuffer_add_buffer(s->out, s->answers);
-	write_out(s);
-	if (evbuffer_get_length(s->out) > 0 || evbuffer_get_length(s->in) > 0 || s->eof ||
-		s->deaf || s->closing || !STAILQ_EMPTY(&s->requests) ||
-		!event_pending(s->readable, EV_READ, NULL))
-		mark_todo(s);
+	evbuffer_add_buffer(c->out, c->answers);
+	write_out(c);
+	if (evbuffer_get_length(c->out) > 0 || evbuffer_get_length(c->in) > 0 ||
+		c->input_closed || c->output_closed || c->closing ||
+		!STAILQ_EMPTY(&c->requests) || !event_pending(c->readable, EV_READ, NULL))
+		connection_mark_todo(c);
 }
 
 void
-sessions_flush(struct sessions *sessions, int committed)
+connections_flush(struct connections *all, int committed)
 {
-	struct session *s;
+	struct connection *c;
 
-	while ((s = TAILQ_FIRST(&sessions->dirty)) != NULL) {
-		TAILQ_REMOVE(&sessions->dirty, s, dirty);
-		s->is_dirty = 0;
+	while ((c = TAILQ_FIRST(&all->dirty)) != NULL) {
+		TAILQ_REMOVE(&all->dirty, c, dirty);
+		c->is_dirty = 0;
 		if (committed)
-			send_answers(s);
+			send_answers(c);
 		else
-			break_off(s);
+			connection_break_off(c);
 	}
 }
 
 /* --- all of them ------------------------------------------------------------------ */
 
 static int
-set_up(struct session *s)
+set_up(struct connection *c)
 {
-	struct event_base *base = s->owner->server->base;
+	struct event_base *base = c->owner->base;
 
-	s->readable = event_new(base, s->fd, EV_READ | EV_PERSIST, on_readable, s);
-	s->writable = event_new(base, s->fd, EV_WRITE | EV_PERSIST, on_writable, s);
-	s->in = evbuffer_new();
-	s->answers = evbuffer_new();
-	s->out = evbuffer_new();
-	if (s->readable == NULL || s->writable == NULL || s->in == NULL ||
-		s->answers == NULL || s->out == NULL)
+	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->writable = event_new(base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c);
+	c->in = evbuffer_new();
+	c->answers = evbuffer_new();
+	c->out = evbuffer_new();
+	if (c->readable == NULL || c->writable == NULL || c->in == NULL ||
+		c->answers == NULL || c->out == NULL)
 		return -1;
-	return event_add(s->readable, NULL);
+	return event_add(c->readable, NULL);
 }
 
 static void
-refuse(int fd, const char *text)
+turn_away(int fd, const struct protocol *p, const char *text)
 {
-	char line[REASON_SIZE + 16];
-	int length = snprintf(line, sizeof line, "ERR 4.3.0 %s\n", text);
+	char answer[REASON_SIZE + 64] = "";
 
-	/* a line fits into any socket's buffer; a client that is gone needs none */
-	send(fd, line, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (p->turn_away != NULL)
+		p->turn_away(answer, sizeof answer, text);
+	/* it fits into any socket's buffer; a client that is gone needs none */
+	if (answer[0] != '\0')
+		send(fd, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 }
 
-static struct session *
-new_session(struct sessions *owner, int fd, const struct peer *peer)
+static struct connection *
+new_connection(struct connections *owner, int fd, const struct service *service,
+	const struct peer *peer)
 {
-	struct session *s = calloc(1, sizeof *s);
+	struct connection *c = calloc(1, sizeof *c);
 
-	if (s == NULL)
+	if (c == NULL)
 		return NULL;
-	s->owner = owner;
-	s->fd = fd;
-	s->peer = *peer;
-	s->active_ms = clock_now_ms();
-	STAILQ_INIT(&s->requests);
-	if (set_up(s) == 0)
-		return s;
-	s->fd = -1; /* the caller's */
-	release(s);
+	c->owner = owner;
+	c->service = service;
+	c->fd = fd;
+	c->peer = *peer;
+	c->active_ms = clock_now_ms();
+	STAILQ_INIT(&c->requests);
+	if (set_up(c) == 0)
+		return c;
+	c->fd = -1; /* the caller's */
+	release(c);
 	return NULL;
 }
 
-void
-sessions_accept(struct sessions *owner, int fd)
+/* A connection of that peer, or NULL with the reason. */
+static struct connection *
+admit(struct connections *owner, int fd, const struct service *service,
+	const struct peer *peer, struct reason *why)
 {
-	struct peers *peers = owner->server->peers;
-	struct reason why;
-	struct peer peer;
-	struct session *s;
+	struct connection *c = NULL;
 
-	if (peer_enter(peers, fd, &peer, &why) == -1) {
-		refuse(fd, why.text);
-		return;
+	if (service->who == SERVICE_TRUSTED && !peer_asker(owner->peers, peer).trusted) {
+		reason_set(why, "not for this user");
+		return NULL;
 	}
-	s = new_session(owner, fd, &peer);
-	if (s == NULL) {
-		peer_leave(peers, &peer);
-		refuse(fd, "no memory");
-		return;
-	}
-	ledger_connect(&s->connection, ++owner->last_number);
-	TAILQ_INSERT_TAIL(&owner->all, s, all);
+	c = new_connection(owner, fd, service, peer);
+	if (c == NULL)
+		reason_set(why, "no memory");
+	return c;
 }
 
 void
-sessions_work(struct sessions *sessions)
+connections_accept(struct connections *owner, int fd, const struct service *service)
 {
-	struct session_list now = TAILQ_HEAD_INITIALIZER(now);
-	struct session *s;
+	struct reason why;
+	struct peer peer;
+	struct connection *c;
 
-	TAILQ_CONCAT(&now, &sessions->todo, todo);
-	while ((s = TAILQ_FIRST(&now)) != NULL) {
-		TAILQ_REMOVE(&now, s, todo);
-		s->is_todo = 0;
-		pump(s);
+	if (peer_enter(owner->peers, fd, &peer, &why) == -1) {
+		turn_away(fd, service->protocol, why.text);
+		return;
+	}
+	c = admit(owner, fd, service, &peer, &why);
+	if (c == NULL) {
+		peer_leave(owner->peers, &peer);
+		turn_away(fd, service->protocol, why.text);
+		return;
+	}
+	ledger_connect(&c->ledger, ++owner->last_number);
+	TAILQ_INSERT_TAIL(&owner->all, c, all);
+}
+
+void
+connections_work(struct connections *all)
+{
+	struct connection_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct connection *c;
+
+	TAILQ_CONCAT(&now, &all->todo, todo);
+	while ((c = TAILQ_FIRST(&now)) != NULL) {
+		TAILQ_REMOVE(&now, c, todo);
+		c->is_todo = 0;
+		pump(c);
 	}
 }
 
 int
-sessions_are_busy(const struct sessions *s)
+connections_are_busy(const struct connections *all)
 {
-	return !TAILQ_EMPTY(&s->todo) || !TAILQ_EMPTY(&s->dirty);
+	return !TAILQ_EMPTY(&all->todo) || !TAILQ_EMPTY(&all->dirty);
 }
 
 /* A client's own slowness alone counts: while it waits for an answer it is not idle. */
 static uint64_t
-patience(const struct session *s)
+patience(const struct connection *c)
 {
-	const struct conf *c = &s->owner->server->conf;
-	uint64_t ms = SESSION_IDLE_MS;
+	const struct conf *conf = c->owner->conf;
+	uint64_t ms = CONNECTION_IDLE_MS;
 
-	if (s->connection.tickets > 0)
-		ms = (c->deadline + SESSION_GRACE_S) * 1000;
-	if (s->connection.waiting > 0)
-		ms += c->quotad_timeout * 6 * 1000; /* a person's GET waits so long */
+	if (c->ledger.tickets > 0)
+		ms = (conf->deadline + CONNECTION_GRACE_S) * 1000;
+	if (c->ledger.waiting > 0)
+		ms += conf->quotad_timeout * 6 * 1000; /* a person's GET waits so long */
 	return ms;
 }
 
 void
-sessions_sweep(struct sessions *sessions, uint64_t now_ms)
+connections_sweep(struct connections *all, uint64_t now_ms)
 {
-	struct session *s;
+	struct connection *c;
 
-	TAILQ_FOREACH(s, &sessions->all, all)
-		if (now_ms > s->active_ms && now_ms - s->active_ms > patience(s))
-			break_off(s);
+	TAILQ_FOREACH(c, &all->all, all)
+		if (now_ms > c->active_ms && now_ms - c->active_ms > patience(c))
+			connection_break_off(c);
 }
 
-struct sessions *
-sessions_new(struct server *v)
+struct connections *
+connections_new(struct event_base *base, struct ledger *l, struct peers *peers,
+	const struct conf *conf)
 {
-	struct sessions *s = calloc(1, sizeof *s);
+	struct connections *all = calloc(1, sizeof *all);
 
-	if (s == NULL)
+	if (all == NULL)
 		return NULL;
-	s->server = v;
-	TAILQ_INIT(&s->all);
-	TAILQ_INIT(&s->dirty);
-	TAILQ_INIT(&s->todo);
-	return s;
+	all->base = base;
+	all->ledger = l;
+	all->peers = peers;
+	all->conf = conf;
+	TAILQ_INIT(&all->all);
+	TAILQ_INIT(&all->dirty);
+	TAILQ_INIT(&all->todo);
+	return all;
 }
 
 void
-sessions_free(struct sessions **sessions)
+connections_free(struct connections **connections)
 {
-	struct session *s, *next;
+	struct connections *all = *connections;
+	struct connection *c, *next;
 
-	if (*sessions == NULL)
+	*connections = NULL;
+	if (all == NULL)
 		return;
-	for (s = TAILQ_FIRST(&(*sessions)->all); s != NULL; s = next) {
-		next = TAILQ_NEXT(s, all);
-		end(s, 0);
+	for (c = TAILQ_FIRST(&all->all); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, all);
+		end(c, 0);
 	}
-	free(*sessions);
-	*sessions = NULL;
+	free(all);
 }

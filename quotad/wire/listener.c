@@ -14,29 +14,46 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "daemon/systemd.h"
 #include "log.h"
 
 #define BACKLOG      4096
 #define PAUSE_MS     100
 #define LOG_AGAIN_MS 60000 /* between two lines about the same error */
 
+/* Names of sockets that were given none of their own. */
+#define NAME_UNKNOWN     "unknown"
+#define NAME_OF_OLD_UNIT "quotad.socket" /* systemd takes the unit's */
+
 struct place {
+	struct listener *listener;
+	const struct service *service;
 	int fd;
+	char *path; /* of a socket of our own, and its lock; else NULL, -1 */
+	int lock;
 	struct evconnlistener *event; /* NULL until the start */
 };
 
 struct listener {
-	char *path; /* NULL: the sockets are systemd's */
-	int lock;
 	int spare; /* a descriptor to fall back on */
 	struct place *places;
-	int count;
+	size_t count;
 	struct event *resume;
 	uint64_t logged_at;
-	void (*accepted)(void *arg, int fd);
+	void (*accepted)(void *arg, int fd, const struct service *service);
 	void *arg;
 };
+
+static struct place *
+add_place(struct listener *l, const struct service *service, int fd)
+{
+	struct place *p = &l->places[l->count++];
+
+	p->listener = l;
+	p->service = service;
+	p->fd = fd;
+	p->lock = -1;
+	return p;
+}
 
 /* --- a socket of our own ---------------------------------------------------------- */
 
@@ -128,32 +145,31 @@ bind_public(int fd, const struct sockaddr_un *to)
 }
 
 static int
-listen_at(struct listener *l, const struct sockaddr_un *to, struct reason *why)
+listen_at(struct place *p, const struct sockaddr_un *to, struct reason *why)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd == -1)
+	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (p->fd == -1)
 		return reason_errno(why, "socket");
-	l->places[l->count++].fd = fd;
-	if (bind_public(fd, to) == -1 || listen(fd, BACKLOG) == -1)
+	if (bind_public(p->fd, to) == -1 || listen(p->fd, BACKLOG) == -1)
 		return reason_errno(why, "socket %s", to->sun_path);
-	return 0;
+	p->path = strdup(to->sun_path);
+	return p->path == NULL ? reason_set(why, "no memory") : 0;
 }
 
 static int
-open_own(struct listener *l, const char *path, struct reason *why)
+open_own(struct listener *l, const struct service *service, struct reason *why)
 {
+	const char *path = service->path;
 	struct sockaddr_un to;
+	struct place *p;
 
 	if (set_address(&to, path, why) == -1 || make_directory(path, why) == -1)
 		return -1;
-	l->lock = take_lock(path, why);
-	if (l->lock == -1 || remove_stale(path, why) == -1)
+	p = add_place(l, service, -1);
+	p->lock = take_lock(path, why);
+	if (p->lock == -1 || remove_stale(path, why) == -1)
 		return -1;
-	if (listen_at(l, &to, why) == -1)
-		return -1;
-	l->path = strdup(path);
-	return l->path == NULL ? reason_set(why, "no memory") : 0;
+	return listen_at(p, &to, why);
 }
 
 /* --- systemd's sockets ------------------------------------------------------------ */
@@ -167,22 +183,40 @@ socket_option(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &size) == -1 ? -1 : value;
 }
 
-static int
-take_given(struct listener *l, int given, struct reason *why)
+/* Its name tells the protocol; one that has none speaks the first. */
+static const struct service *
+find_service(const struct service *services, size_t count, const char *name)
 {
-	for (int fd = SYSTEMD_FIRST_FD; fd < SYSTEMD_FIRST_FD + given; fd++) {
-		if (socket_option(fd, SO_DOMAIN) != AF_UNIX ||
-			socket_option(fd, SO_TYPE) != SOCK_STREAM ||
-			socket_option(fd, SO_ACCEPTCONN) != 1)
-			return reason_set(why,
-				"descriptor %d from systemd is not a listening Unix "
-				"stream socket",
-				fd);
-		if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
-			fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
-			return reason_errno(why, "descriptor %d from systemd", fd);
-		l->places[l->count++].fd = fd;
-	}
+	if (strcmp(name, "") == 0 || strcmp(name, NAME_UNKNOWN) == 0 ||
+		strcmp(name, NAME_OF_OLD_UNIT) == 0)
+		return services;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(services[i].protocol->name, name) == 0)
+			return &services[i];
+	return NULL;
+}
+
+static int
+take_given(struct listener *l, const struct service *service,
+	const struct listener_given *given, struct reason *why)
+{
+	int fd = given->fd;
+
+	if (service == NULL)
+		return reason_set(why,
+			"systemd has a socket named \"%.80s\", and no protocol has that "
+			"name (FileDescriptorName= of its unit)",
+			given->name);
+	if (socket_option(fd, SO_DOMAIN) != AF_UNIX ||
+		socket_option(fd, SO_TYPE) != SOCK_STREAM ||
+		socket_option(fd, SO_ACCEPTCONN) != 1)
+		return reason_set(why,
+			"descriptor %d from systemd is not a listening Unix stream "
+			"socket",
+			fd);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
+		return reason_errno(why, "descriptor %d from systemd", fd);
+	add_place(l, service, fd);
 	return 0;
 }
 
@@ -198,12 +232,12 @@ static void
 accept_one(struct evconnlistener *event, int fd, struct sockaddr *from, int length,
 	void *arg)
 {
-	struct listener *l = arg;
+	const struct place *p = arg;
 
 	(void)event;
 	(void)from;
 	(void)length;
-	l->accepted(l->arg, fd);
+	p->listener->accepted(p->listener->arg, fd, p->service);
 }
 
 /* The client that waits is turned away, so that it need not wait for its own time to run
@@ -237,7 +271,8 @@ static void
 pause_accepting(struct evconnlistener *event, void *arg)
 {
 	const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
-	struct listener *l = arg;
+	const struct place *p = arg;
+	struct listener *l = p->listener;
 	int error = errno;
 
 	complain(l, error);
@@ -254,25 +289,27 @@ resume_accepting(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < l->count; i++)
+	for (size_t i = 0; i < l->count; i++)
 		evconnlistener_enable(l->places[i].event);
 }
 
 int
 listener_start(struct listener *l, struct event_base *base,
-	void (*accepted)(void *arg, int fd), void *arg)
+	void (*accepted)(void *arg, int fd, const struct service *service), void *arg)
 {
 	l->accepted = accepted;
 	l->arg = arg;
 	l->resume = evtimer_new(base, resume_accepting, l);
 	if (l->resume == NULL)
 		return -1;
-	for (int i = 0; i < l->count; i++) {
-		l->places[i].event = evconnlistener_new(
-			base, accept_one, l, LEV_OPT_CLOSE_ON_EXEC, 0, l->places[i].fd);
-		if (l->places[i].event == NULL)
+	for (size_t i = 0; i < l->count; i++) {
+		struct place *p = &l->places[i];
+
+		p->event = evconnlistener_new(
+			base, accept_one, p, LEV_OPT_CLOSE_ON_EXEC, 0, p->fd);
+		if (p->event == NULL)
 			return -1;
-		evconnlistener_set_error_cb(l->places[i].event, pause_accepting);
+		evconnlistener_set_error_cb(p->event, pause_accepting);
 	}
 	return 0;
 }
@@ -282,31 +319,70 @@ listener_stop(struct listener *l)
 {
 	if (l->resume != NULL)
 		event_del(l->resume);
-	for (int i = 0; i < l->count; i++)
+	for (size_t i = 0; i < l->count; i++)
 		if (l->places[i].event != NULL)
 			evconnlistener_disable(l->places[i].event);
 }
 
 /* --- life ------------------------------------------------------------------------- */
 
+static int
+has_place(const struct listener *l, const struct service *service)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->places[i].service == service)
+			return 1;
+	return 0;
+}
+
+static int
+open_places(struct listener *l, const struct service *services, size_t count,
+	const struct listener_given *given, size_t given_count, struct reason *why)
+{
+	for (size_t i = 0; i < given_count; i++)
+		if (take_given(l, find_service(services, count, given[i].name), &given[i],
+			    why) == -1)
+			return -1;
+	for (size_t i = 0; i < count; i++)
+		if (!has_place(l, &services[i]) && services[i].path != NULL &&
+			open_own(l, &services[i], why) == -1)
+			return -1;
+	return 0;
+}
+
 struct listener *
-listener_open(const char *path, int given, struct reason *why)
+listener_open(const struct service *services, size_t count,
+	const struct listener_given *given, size_t given_count, struct reason *why)
 {
 	struct listener *l = calloc(1, sizeof *l);
-	int result = -1, most = given > 0 ? given : 1;
+	int result = -1;
 
 	if (l != NULL) {
-		l->lock = -1;
-		l->places = calloc((size_t)most, sizeof *l->places);
+		l->places = calloc(count + given_count, sizeof *l->places);
 		l->spare = open_spare();
 	}
 	if (l == NULL || l->places == NULL)
 		reason_set(why, "no memory");
 	else
-		result = given > 0 ? take_given(l, given, why) : open_own(l, path, why);
+		result = open_places(l, services, count, given, given_count, why);
 	if (result == -1)
 		listener_close(&l);
 	return l;
+}
+
+/* In a directory of root's the daemon can't remove the socket; the next start does. */
+static void
+close_place(struct place *p)
+{
+	if (p->event != NULL)
+		evconnlistener_free(p->event);
+	if (p->fd != -1)
+		close(p->fd);
+	if (p->path != NULL)
+		unlink(p->path);
+	if (p->lock != -1)
+		close(p->lock);
+	free(p->path);
 }
 
 void
@@ -319,19 +395,10 @@ listener_close(struct listener **listener)
 		return;
 	if (l->resume != NULL)
 		event_free(l->resume);
-	for (int i = 0; i < l->count; i++) {
-		if (l->places[i].event != NULL)
-			evconnlistener_free(l->places[i].event);
-		close(l->places[i].fd);
-	}
-	/* in a directory of root's the daemon can't; the next start does */
-	if (l->path != NULL)
-		unlink(l->path);
-	if (l->lock != -1)
-		close(l->lock);
+	for (size_t i = 0; i < l->count; i++)
+		close_place(&l->places[i]);
 	if (l->spare != -1)
 		close(l->spare);
 	free(l->places);
-	free(l->path);
 	free(l);
 }

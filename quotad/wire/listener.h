@@ -1,6 +1,7 @@
 /*
- * The sockets on which quotad is reached: made at the path of the setting "socket", under
- * a lock that keeps a second quotad away from it, or taken from systemd.
+ * The sockets on which quotad is reached. For each service (a protocol, who may connect)
+ * they are those that systemd has under the protocol's name; a service that has none
+ * there gets one at its own path, under a lock that keeps a second quotad away from it.
  *
  * A socket file that is there already is removed only once the lock is ours, and only if
  * it is a socket. When the process has no descriptor left, a spare one is used to turn a
@@ -12,22 +13,33 @@
 #include <event2/event.h>
 
 #include "reason.h"
+#include "service.h"
 
 struct listener;
 
-/* Opens the socket PATH (mode 0666; its directory is made, if it is missing), or takes
- * GIVEN sockets of systemd. NULL with the reason. */
-struct listener *listener_open(const char *path, int given, struct reason *why);
+/* A listening socket that somebody else has made, with its name: that of a protocol;
+ * without one ("", "unknown", or "quotad.socket" as a unit without FileDescriptorName=
+ * has it) it belongs to the first service. */
+struct listener_given {
+	int fd;
+	const char *name;
+};
+
+/* Takes the given sockets and opens the others (mode 0666; a directory that is missing is
+ * made). The services must live as long. NULL with the reason. */
+struct listener *listener_open(const struct service *services, size_t count,
+	const struct listener_given *given, size_t given_count, struct reason *why);
 
 /* Begins to accept: calls ACCEPTED with each connection, non-blocking and close-on-exec,
  * which is the callee's. 0, or -1 without memory. */
 int listener_start(struct listener *l, struct event_base *base,
-	void (*accepted)(void *arg, int fd), void *arg);
+	void (*accepted)(void *arg, int fd, const struct service *service), void *arg);
 
 /* Accepts no more. */
 void listener_stop(struct listener *l);
 
-/* Removes the socket's file, if it was made here and may be removed, and the lock. */
+/* Removes the sockets' files, if they were made here and may be removed, and the locks.
+ */
 void listener_close(struct listener **l);
 
 #endif

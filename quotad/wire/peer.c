@@ -188,9 +188,21 @@ has_group(int fd, gid_t group)
 }
 
 static int
+is_nobody(const struct peer *peer)
+{
+	return peer->user->uid == UID_NOBODY || peer->user->uid == (uid_t)-1;
+}
+
+static int
+is_trusted(const struct peer *peer)
+{
+	return !is_nobody(peer) && (peer->user->trusted || peer->in_group);
+}
+
+static int
 check_limits(const struct peers *p, const struct peer *peer, struct reason *why)
 {
-	int trusted = peer_is_trusted(peer);
+	int trusted = is_trusted(peer);
 	uint64_t most = p->max_user_connections * (trusted ? GENEROUS : 1);
 
 	if (peer->user->connections >= most)
@@ -220,7 +232,7 @@ peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
 	}
 	peer->user->connections++;
 	p->connections++;
-	peer->counted_ordinary = !peer_is_trusted(peer);
+	peer->counted_ordinary = !is_trusted(peer);
 	p->ordinary_connections += (uint64_t)peer->counted_ordinary;
 	return 0;
 }
@@ -235,47 +247,24 @@ peer_leave(struct peers *p, struct peer *peer)
 	peer->user = NULL;
 }
 
-int
-peer_is_nobody(const struct peer *peer)
-{
-	return peer->user->uid == UID_NOBODY || peer->user->uid == (uid_t)-1;
-}
-
-int
-peer_is_trusted(const struct peer *peer)
-{
-	return !peer_is_nobody(peer) && (peer->user->trusted || peer->in_group);
-}
-
-int
-peer_may_ask(const struct peer *peer, uid_t owner)
-{
-	return peer_is_trusted(peer) ||
-	       (!peer_is_nobody(peer) && peer->user->uid == owner);
-}
-
-uid_t
-peer_uid(const struct peer *peer)
-{
-	return peer->user->uid;
-}
-
 void
 peer_count_tickets(struct peer *peer, int64_t more)
 {
 	peer->user->tickets += (uint64_t)more;
 }
 
-uint64_t
-peer_ticket_limit(const struct peers *p, const struct peer *peer)
+struct room_asker
+peer_asker(const struct peers *p, const struct peer *peer)
 {
-	return p->max_user_tickets * (peer_is_trusted(peer) ? GENEROUS : 1);
-}
+	int trusted = is_trusted(peer);
 
-uint64_t
-peer_tickets(const struct peer *peer)
-{
-	return peer->user->tickets;
+	return (struct room_asker){
+		.uid = peer->user->uid,
+		.nobody = is_nobody(peer),
+		.trusted = trusted,
+		.tickets = peer->user->tickets,
+		.ticket_limit = p->max_user_tickets * (trusted ? GENEROUS : 1),
+	};
 }
 
 uint64_t

@@ -16,6 +16,7 @@
 
 #include "conf.h"
 #include "reason.h"
+#include "room.h"
 
 #define PEER_OTHER_FILES 256 /* descriptors beside those of clients */
 
@@ -41,18 +42,12 @@ int peers_configure(struct peers *p, const struct conf *c);
 int peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why);
 void peer_leave(struct peers *p, struct peer *peer);
 
-int peer_is_nobody(const struct peer *peer);
-int peer_is_trusted(const struct peer *peer);
-/* Whether it may ask about mailboxes of that uid. */
-int peer_may_ask(const struct peer *peer, uid_t owner);
-uid_t peer_uid(const struct peer *peer);
-
 /* Adds to (or with a negative number takes from) the user's tickets, open or asked for.
  */
 void peer_count_tickets(struct peer *peer, int64_t more);
-/* Tickets that the user may have at a time, and how many it has. */
-uint64_t peer_ticket_limit(const struct peers *p, const struct peer *peer);
-uint64_t peer_tickets(const struct peer *peer);
+
+/* Who it is to the room, but for the connection. */
+struct room_asker peer_asker(const struct peers *p, const struct peer *peer);
 
 /* Connections of all users. */
 uint64_t peers_connections(const struct peers *p);

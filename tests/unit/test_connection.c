@@ -1,8 +1,9 @@
 /*
- * Sessions over real socket pairs and a real event loop, with fakes for requests, ledger
- * and peers. A request of the fake is one word: "now" is answered at once, "wait" when
- * the test says so, "big" with 4000 bytes, "list" in pieces.
+ * Connections over real socket pairs and a real event loop, with fakes for protocol,
+ * ledger and peers. A request of the fake is one word: "now" is answered at once, "wait"
+ * when the test says so, "big" with 4000 bytes, "list" in pieces.
  */
+#include <event2/buffer.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,64 +13,114 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "quotad/protocol/line.h"
 #include "quotad/wire/connection.h"
+#include "quotad/wire/peer.h"
 #include "suite.h"
 
-#define WAITING_MAX 200
+#define WAITING_MAX    200
+#define LINE_MAX_BYTES 4096
 
 static struct fake {
 	struct request *waiting[WAITING_MAX];
 	int waits, performed, ended_by_client, ended_by_us, pieces;
-	int full; /* no connection more */
+	int unfinished; /* requests */
+	int full;       /* no connection more */
+	int trusted;
 	uint64_t now;
 	char last[64];
 } fake;
 
-static struct server server;
+static struct event_base *base;
+static struct connections *connections;
+static struct conf conf;
 static int client;
 
 /* --- the neighbours --------------------------------------------------------------- */
 
-void
-requests_perform(struct server *v, struct request *r, char *line, size_t length)
+static struct ledger_connection *
+ledger_connection(const struct request *r)
 {
-	(void)v;
+	return request_asker(r).connection;
+}
+
+static enum protocol_read
+read_line(struct evbuffer *bytes, char **line, size_t *length)
+{
+	*line = evbuffer_readln(bytes, length, EVBUFFER_EOL_LF);
+	if (*line == NULL)
+		return evbuffer_get_length(bytes) > LINE_MAX_BYTES ? PROTOCOL_NONSENSE
+								   : PROTOCOL_INCOMPLETE;
+	if (*length <= LINE_MAX_BYTES && strlen(*line) == *length)
+		return PROTOCOL_MESSAGE;
+	free(*line);
+	return PROTOCOL_NONSENSE;
+}
+
+static void
+perform(void *service, struct request *r, char *line, size_t length)
+{
 	(void)length;
+	ck_assert_ptr_eq(service, &fake);
+	ck_assert_ptr_null(request_state(r));
+	request_set_state(r, &fake.unfinished);
+	fake.unfinished++;
+	if (line == NULL) {
+		request_answer(r, "ERR 4.5.2 nonsense\n");
+		return;
+	}
 	fake.performed++;
 	snprintf(fake.last, sizeof fake.last, "%.60s", line);
 	if (strcmp(line, "wait") == 0) {
-		session_connection(r)->waiting++;
+		ledger_connection(r)->waiting++;
 		fake.waiting[fake.waits++] = r;
 	} else if (strcmp(line, "big") == 0) {
-		session_answer(r, "%04000d", 1);
+		request_answer(r, "%04000d\n", 1);
 	} else if (strcmp(line, "huge") == 0) {
-		session_answer(r, "%09000d", 1);
+		request_answer(r, "%09000d\n", 1);
 	} else if (strcmp(line, "list") == 0) {
-		r->streams = 1;
+		request_stream(r);
 	} else if (strcmp(line, "bad") == 0) {
-		session_fault(r);
-		session_answer(r, "ERR");
+		request_fault(r);
+		request_answer(r, "ERR\n");
 	} else {
-		session_answer(r, "OK %.200s", line);
+		request_answer(r, "OK %.200s\n", line);
 	}
 }
 
-void
-requests_continue(struct server *v, struct request *r)
+static void
+add_piece(void *service, struct request *r)
 {
-	(void)v;
+	ck_assert_ptr_eq(service, &fake);
 	if (++fake.pieces % 3 == 0)
-		session_answer(r, "OK");
+		request_answer(r, "OK\n");
 	else
-		session_part(r, "* piece");
+		request_add(r, "* piece\n");
 }
 
-void
-requests_clear(struct request *r)
+static void
+turn_away(char *to, size_t size, const char *text)
 {
-	(void)r;
+	snprintf(to, size, "ERR 4.3.0 %s\n", text);
 }
+
+static void
+finish(struct request *r)
+{
+	fake.unfinished--;
+	ck_assert_ptr_eq(request_state(r), &fake.unfinished);
+}
+
+static const struct protocol protocol = {
+	.name = "lines",
+	.read = read_line,
+	.perform = perform,
+	.add_piece = add_piece,
+	.finish = finish,
+	.turn_away = turn_away,
+};
+
+static const struct service for_anyone = {NULL, &protocol, &fake, SERVICE_ANYONE};
+static const struct service for_trusted = {NULL, &protocol, &fake, SERVICE_TRUSTED};
 
 void
 ledger_connect(struct ledger_connection *c, uint64_t number)
@@ -118,6 +169,21 @@ peer_count_tickets(struct peer *peer, int64_t more)
 	(void)more;
 }
 
+struct room_asker
+peer_asker(const struct peers *p, const struct peer *peer)
+{
+	(void)p;
+	(void)peer;
+	return (struct room_asker){.uid = 1001, .trusted = fake.trusted};
+}
+
+uint64_t
+peers_connections(const struct peers *p)
+{
+	(void)p;
+	return 3;
+}
+
 uint64_t
 clock_now_ms(void)
 {
@@ -132,30 +198,37 @@ setup(void)
 	signal(SIGPIPE, SIG_IGN);
 	memset(&fake, 0, sizeof fake);
 	fake.now = 1000;
-	server.base = event_base_new();
-	server.conf.deadline = 300;
-	server.conf.quotad_timeout = 10;
-	server.sessions = sessions_new(&server);
-	ck_assert_ptr_nonnull(server.sessions);
+	base = event_base_new();
+	conf.deadline = 300;
+	conf.quotad_timeout = 10;
+	connections = connections_new(base, NULL, NULL, &conf);
+	ck_assert_ptr_nonnull(connections);
 }
 
 static void
 teardown(void)
 {
-	sessions_free(&server.sessions);
-	event_base_free(server.base);
+	connections_free(&connections);
+	ck_assert_int_eq(fake.unfinished, 0);
+	event_base_free(base);
 }
 
 static int
-connect_one(void)
+connect_to(const struct service *service)
 {
 	int pair[2];
 
 	ck_assert_int_eq(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
 		0);
-	sessions_accept(server.sessions, pair[1]);
+	connections_accept(connections, pair[1], service);
 	return pair[0];
+}
+
+static int
+connect_one(void)
+{
+	return connect_to(&for_anyone);
 }
 
 /* Passes as the server makes them, until nothing is left to do. */
@@ -163,11 +236,11 @@ static void
 pass(int committed)
 {
 	for (int i = 0; i < 30; i++) {
-		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		sessions_work(server.sessions);
-		sessions_flush(server.sessions, committed);
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		connections_work(connections);
+		connections_flush(connections, committed);
 	}
-	ck_assert_int_eq(sessions_are_busy(server.sessions), 0);
+	ck_assert_int_eq(connections_are_busy(connections), 0);
 }
 
 static void
@@ -193,8 +266,8 @@ receive(void)
 static void
 decide(int which)
 {
-	session_connection(fake.waiting[which])->waiting--;
-	session_answer(fake.waiting[which], "OK decided %d", which);
+	ledger_connection(fake.waiting[which])->waiting--;
+	request_answer(fake.waiting[which], "OK decided %d\n", which);
 	pass(1);
 }
 
@@ -229,12 +302,12 @@ START_TEST(nothing_leaves_before_the_commit)
 	client = connect_one();
 	ck_assert_int_eq(write(client, "now\n", 4), 4);
 	for (int i = 0; i < 3; i++) {
-		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		sessions_work(server.sessions);
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		connections_work(connections);
 	}
 	ck_assert_int_eq(fake.performed, 1);
 	ck_assert_str_eq(receive(), "");
-	sessions_flush(server.sessions, 1);
+	connections_flush(connections, 1);
 	ck_assert_str_eq(receive(), "OK now\n");
 	pass(1);
 }
@@ -245,7 +318,7 @@ START_TEST(sixty_four_may_wait_and_no_more_are_read)
 	client = connect_one();
 	for (int i = 0; i < 100; i++)
 		send_text("wait\n");
-	ck_assert_int_eq(fake.performed, SESSION_SLOTS);
+	ck_assert_int_eq(fake.performed, CONNECTION_SLOTS);
 	for (int i = 0; i < 100; i++)
 		decide(i);
 	ck_assert_int_eq(fake.performed, 100);
@@ -259,9 +332,9 @@ START_TEST(a_client_that_does_not_read_is_not_read_from)
 	client = connect_one();
 	while (sent < 100000 && write(client, "big\n", 4) == 4) {
 		sent++;
-		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		sessions_work(server.sessions);
-		sessions_flush(server.sessions, 1);
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		connections_work(connections);
+		connections_flush(connections, 1);
 	}
 	ck_assert_int_lt(sent, 100000);
 	ck_assert_int_lt(fake.performed, 400);
@@ -277,13 +350,13 @@ START_TEST(a_client_that_does_not_read_is_closed_in_the_end)
 {
 	client = connect_one();
 	for (int i = 0; i < 2000 && write(client, "big\n", 4) == 4; i++) {
-		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		sessions_work(server.sessions);
-		sessions_flush(server.sessions, 1);
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		connections_work(connections);
+		connections_flush(connections, 1);
 	}
 	pass(1);
-	fake.now += SESSION_IDLE_MS + 1;
-	sessions_sweep(server.sessions, fake.now);
+	fake.now += CONNECTION_IDLE_MS + 1;
+	connections_sweep(connections, fake.now);
 	pass(1);
 	ck_assert_int_eq(fake.ended_by_us, 1);
 }
@@ -302,15 +375,15 @@ START_TEST(all_that_a_client_sent_is_performed_before_its_end)
 END_TEST
 
 /* Its answer can't be delivered, and then what it had sent is still there to be read. */
-START_TEST(a_client_that_is_gone_is_heard_to_the_end)
+START_TEST(what_a_client_that_is_gone_had_sent_is_performed)
 {
 	client = connect_one();
 	send_text("wait\n");
 	ck_assert_int_eq(write(client, "commit\n", 7), 7);
 	close(client);
-	session_connection(fake.waiting[0])->waiting--;
-	session_answer(fake.waiting[0], "OK");
-	sessions_flush(server.sessions, 1);
+	ledger_connection(fake.waiting[0])->waiting--;
+	request_answer(fake.waiting[0], "OK\n");
+	connections_flush(connections, 1);
 	pass(1);
 	ck_assert_str_eq(fake.last, "commit");
 	ck_assert_int_eq(fake.ended_by_client, 1);
@@ -387,14 +460,14 @@ START_TEST(a_nul_is_the_end)
 }
 END_TEST
 
-START_TEST(one_who_talks_nonsense_is_closed)
+START_TEST(one_who_sends_garbage_is_closed)
 {
 	client = connect_one();
-	for (int i = 0; i < SESSION_FAULTS - 1; i++)
+	for (int i = 0; i < CONNECTION_FAULTS - 1; i++)
 		send_text("bad\n");
 	ck_assert_int_eq(fake.ended_by_us, 0);
 	send_text("bad\nnow\n");
-	ck_assert_int_eq(fake.performed, SESSION_FAULTS);
+	ck_assert_int_eq(fake.performed, CONNECTION_FAULTS);
 	ck_assert_int_eq(fake.ended_by_us, 1);
 }
 END_TEST
@@ -403,9 +476,9 @@ START_TEST(the_idle_are_closed_and_bytes_without_a_request_are_idle)
 {
 	client = connect_one();
 	for (int i = 0; i < 6; i++) {
-		fake.now += SESSION_IDLE_MS / 5;
+		fake.now += CONNECTION_IDLE_MS / 5;
 		send_text("x");
-		sessions_sweep(server.sessions, fake.now);
+		connections_sweep(connections, fake.now);
 		pass(1);
 	}
 	ck_assert_str_eq(receive(), "EOF");
@@ -417,9 +490,9 @@ START_TEST(a_request_now_and_then_keeps_a_connection)
 {
 	client = connect_one();
 	for (int i = 0; i < 6; i++) {
-		fake.now += SESSION_IDLE_MS / 5;
+		fake.now += CONNECTION_IDLE_MS / 5;
 		send_text("now\n");
-		sessions_sweep(server.sessions, fake.now);
+		connections_sweep(connections, fake.now);
 		pass(1);
 	}
 	ck_assert_int_eq(fake.ended_by_us, 0);
@@ -430,14 +503,14 @@ START_TEST(with_a_ticket_the_deadline_and_a_grace_are_waited_for)
 {
 	client = connect_one();
 	send_text("wait\n");
-	session_connection(fake.waiting[0])->tickets = 1;
+	ledger_connection(fake.waiting[0])->tickets = 1;
 	decide(0);
-	fake.now += (300 + SESSION_GRACE_S) * 1000;
-	sessions_sweep(server.sessions, fake.now);
+	fake.now += (300 + CONNECTION_GRACE_S) * 1000;
+	connections_sweep(connections, fake.now);
 	pass(1);
 	ck_assert_int_eq(fake.ended_by_us, 0);
 	fake.now += 1;
-	sessions_sweep(server.sessions, fake.now);
+	connections_sweep(connections, fake.now);
 	pass(1);
 	ck_assert_int_eq(fake.ended_by_us, 1);
 }
@@ -447,8 +520,8 @@ START_TEST(who_waits_for_an_answer_is_not_idle)
 {
 	client = connect_one();
 	send_text("wait\n");
-	fake.now += SESSION_IDLE_MS + 10000;
-	sessions_sweep(server.sessions, fake.now);
+	fake.now += CONNECTION_IDLE_MS + 10000;
+	connections_sweep(connections, fake.now);
 	pass(1);
 	ck_assert_int_eq(fake.ended_by_us, 0);
 }
@@ -487,10 +560,22 @@ START_TEST(later_connections_have_higher_numbers)
 
 	client = connect_one();
 	send_text("wait\n");
-	first = session_connection(fake.waiting[0])->number;
+	first = ledger_connection(fake.waiting[0])->number;
 	client = connect_one();
 	send_text("wait\n");
-	ck_assert_uint_gt(session_connection(fake.waiting[1])->number, first);
+	ck_assert_uint_gt(ledger_connection(fake.waiting[1])->number, first);
+}
+END_TEST
+
+START_TEST(a_service_of_the_trusted_turns_others_away)
+{
+	client = connect_to(&for_trusted);
+	ck_assert_str_eq(receive(), "ERR 4.3.0 not for this user\n");
+	ck_assert_str_eq(receive(), "EOF");
+	fake.trusted = 1;
+	client = connect_to(&for_trusted);
+	send_text("now\n");
+	ck_assert_str_eq(receive(), "OK now\n");
 }
 END_TEST
 
@@ -504,19 +589,20 @@ add_tests(Suite *suite)
 		a_client_that_does_not_read_is_not_read_from,
 		a_client_that_does_not_read_is_closed_in_the_end,
 		all_that_a_client_sent_is_performed_before_its_end,
-		a_client_that_is_gone_is_heard_to_the_end,
+		what_a_client_that_is_gone_had_sent_is_performed,
 		a_reset_is_an_end_by_the_client,
 		a_client_that_only_stops_sending_gets_its_answers,
 		a_line_of_4096_bytes_is_taken_and_a_longer_one_is_the_end,
 		a_line_without_end_is_not_waited_for, a_nul_is_the_end,
-		one_who_talks_nonsense_is_closed,
+		one_who_sends_garbage_is_closed,
 		the_idle_are_closed_and_bytes_without_a_request_are_idle,
 		a_request_now_and_then_keeps_a_connection,
 		with_a_ticket_the_deadline_and_a_grace_are_waited_for,
 		who_waits_for_an_answer_is_not_idle,
 		a_list_comes_in_its_place_piece_by_piece,
 		an_answer_may_be_longer_than_a_line, one_too_many_is_told_so,
-		later_connections_have_higher_numbers};
+		later_connections_have_higher_numbers,
+		a_service_of_the_trusted_turns_others_away};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 20);
 }

@@ -1,14 +1,15 @@
 /*
- * Requests with fakes for everything around them: what is said to each line, to whom, and
- * what the ledger is asked.
+ * The line protocol with the real room and fakes for everything around them: what is said
+ * to each line, to whom, and what the ledger is asked.
  */
+#include <event2/buffer.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-#include "mailbox.h"
+#include "mailbox_record.h"
 #include "quotad/protocol/line.h"
 #include "suite.h"
 
@@ -24,103 +25,92 @@ static struct fake {
 	int asks;
 } fake;
 
-static struct server server;
+static struct conf conf;
+static const struct room room = {.conf = &conf};
+static struct line service = {.room = &room, .started_ms = 1000};
 
 /* --- the neighbours --------------------------------------------------------------- */
 
 static void
-add_line(const char *line)
+add_text(const char *text)
 {
 	size_t at = strlen(fake.answer);
 
-	snprintf(fake.answer + at, sizeof fake.answer - at, "%s\n", line);
+	snprintf(fake.answer + at, sizeof fake.answer - at, "%s", text);
 }
 
+struct request {
+	void *state;
+	int streams, over;
+};
+
 void
-session_answer(struct request *r, const char *format, ...)
+request_answer(struct request *r, const char *format, ...)
 {
-	char line[16384];
+	char answer[16384];
 	va_list args;
 
-	(void)r;
+	ck_assert_int_eq(r->over, 0);
 	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
+	vsnprintf(answer, sizeof answer, format, args);
 	va_end(args);
-	add_line(line);
+	ck_assert(answer[strlen(answer) - 1] == '\n');
+	add_text(answer);
+	r->over = 1;
 }
 
 void
-session_part(struct request *r, const char *line)
+request_add(struct request *r, const char *text)
 {
-	(void)r;
-	add_line(line);
+	ck_assert_int_eq(r->streams, 1);
+	add_text(text);
 }
 
 void
-session_fault(struct request *r)
+request_stream(struct request *r)
+{
+	r->streams = 1;
+}
+
+void
+request_fault(struct request *r)
 {
 	(void)r;
 	fake.faults++;
 }
 
-struct peer *
-session_peer(const struct request *r)
+void
+request_set_state(struct request *r, void *state)
 {
-	static struct peer peer;
-
-	(void)r;
-	return &peer;
+	r->state = state;
 }
 
-struct ledger_connection *
-session_connection(const struct request *r)
+void *
+request_state(const struct request *r)
+{
+	return r->state;
+}
+
+struct room_asker
+request_asker(const struct request *r)
 {
 	static struct ledger_connection connection = {.number = 5};
 
 	(void)r;
-	return &connection;
-}
-
-int
-peer_is_nobody(const struct peer *peer)
-{
-	(void)peer;
-	return fake.nobody;
-}
-
-int
-peer_is_trusted(const struct peer *peer)
-{
-	(void)peer;
-	return fake.trusted;
-}
-
-int
-peer_may_ask(const struct peer *peer, uid_t owner)
-{
-	(void)peer;
-	return fake.trusted || fake.uid == owner;
+	return (struct room_asker){
+		.uid = fake.uid,
+		.nobody = fake.nobody,
+		.trusted = fake.trusted && !fake.nobody,
+		.tickets = fake.open_tickets,
+		.ticket_limit = fake.ticket_limit,
+		.connection = &connection,
+	};
 }
 
 uint64_t
-peer_ticket_limit(const struct peers *p, const struct peer *peer)
+request_connections(const struct request *r)
 {
-	(void)p;
-	(void)peer;
-	return fake.ticket_limit;
-}
-
-uint64_t
-peer_tickets(const struct peer *peer)
-{
-	(void)peer;
-	return fake.open_tickets;
-}
-
-uint64_t
-peers_connections(const struct peers *p)
-{
-	(void)p;
+	(void)r;
 	return 3;
 }
 
@@ -346,20 +336,25 @@ ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t ticket)
 static struct request request;
 
 static void
+finish(void)
+{
+	line_protocol.finish(&request);
+	memset(&request, 0, sizeof request);
+}
+
+static void
 setup(void)
 {
 	memset(&fake, 0, sizeof fake);
 	memset(&request, 0, sizeof request);
 	fake.trusted = fake.has_table = 1;
 	fake.ticket_limit = 10;
-	server.started_ms = 1000;
 }
 
 static void
 teardown(void)
 {
-	requests_clear(&request);
-	memset(&request, 0, sizeof request);
+	finish();
 }
 
 /* What is answered at once, to a request of its own as in a connection; "" where the
@@ -367,14 +362,15 @@ teardown(void)
 static const char *
 say(const char *text)
 {
-	char line[4096];
+	char copy[4097];
 	size_t length = strlen(text);
 
-	teardown();
-	memcpy(line, text, length + 1);
+	finish();
+	memcpy(copy, text, length + 1);
 	fake.answer[0] = '\0';
 	fake.asks = 0;
-	requests_perform(&server, &request, line, length);
+	line_protocol.perform(&service, &request, copy, length);
+	memset(copy, 'x', sizeof copy);
 	return fake.answer;
 }
 
@@ -387,7 +383,7 @@ say_and_decide(const char *line, enum verdict verdict, const char *text)
 
 	ck_assert_str_eq(say(line), "");
 	ck_assert_int_eq(fake.asks, 1);
-	requests_answered(&server, &request, &answer);
+	room_decided(NULL, fake.asked.cookie, &answer);
 	return fake.answer;
 }
 
@@ -436,7 +432,6 @@ START_TEST(a_reservation_asks_for_these_bytes_under_this_name)
 	ck_assert_uint_eq(fake.asked.limits.messages, 50);
 	ck_assert_uint_eq(fake.asked.limits.over_quota, 7);
 	ck_assert_str_eq(fake.asked_name, "1.M2%");
-	ck_assert_ptr_eq(fake.asked.cookie, &request);
 }
 END_TEST
 
@@ -478,7 +473,7 @@ START_TEST(without_a_table_all_is_trouble)
 	ck_assert_int_eq(strncmp(say("CHECK alice 1"), "ERR 4.3.0 ", 10), 0);
 	ck_assert_int_eq(strncmp(say("GET alice"), "ERR 4.3.0 ", 10), 0);
 	ck_assert_str_eq(say("LIST"), "");
-	requests_continue(&server, &request);
+	line_protocol.add_piece(&service, &request);
 	ck_assert_int_eq(strncmp(fake.answer, "ERR 4.3.0 ", 10), 0);
 }
 END_TEST
@@ -594,9 +589,8 @@ START_TEST(a_list_comes_in_pieces_and_counts_nothing)
 	ck_assert_str_eq(say("LIST alice000*"), "");
 	ck_assert_int_eq(request.streams, 1);
 	while (strstr(fake.answer, "OK count=") == NULL && turns++ < 10)
-		requests_continue(&server, &request);
+		line_protocol.add_piece(&service, &request);
 	ck_assert_int_eq(turns, 3);
-	ck_assert_uint_eq(request.listed, 10);
 	ck_assert_ptr_nonnull(strstr(fake.answer,
 		"* mailbox=alice0000@example.org limit=1000 message_limit=50 reserved=0 "
 		"tickets=0\n"));
@@ -621,6 +615,68 @@ START_TEST(statistics_are_lines_and_an_end)
 }
 END_TEST
 
+/* What the protocol makes of these bytes; how many are left. */
+static enum protocol_read
+read_bytes(const char *bytes, size_t length, size_t *left)
+{
+	struct evbuffer *buffer = evbuffer_new();
+	char *message = NULL;
+	size_t taken = 0;
+	enum protocol_read result;
+
+	ck_assert_ptr_nonnull(buffer);
+	evbuffer_add(buffer, bytes, length);
+	result = line_protocol.read(buffer, &message, &taken);
+	if (result == PROTOCOL_MESSAGE)
+		ck_assert_mem_eq(message, bytes, taken);
+	*left = evbuffer_get_length(buffer);
+	free(message);
+	evbuffer_free(buffer);
+	return result;
+}
+
+START_TEST(a_message_is_a_line_of_at_most_4096_bytes)
+{
+	char bytes[5000];
+	size_t left;
+
+	memset(bytes, 'x', sizeof bytes);
+	ck_assert_int_eq(read_bytes("GET a\nGET b\n", 12, &left), PROTOCOL_MESSAGE);
+	ck_assert_uint_eq(left, 6);
+	ck_assert_int_eq(read_bytes("GET a", 5, &left), PROTOCOL_INCOMPLETE);
+	ck_assert_int_eq(read_bytes(bytes, 4096, &left), PROTOCOL_INCOMPLETE);
+	ck_assert_uint_eq(left, 4096);
+	ck_assert_int_eq(read_bytes(bytes, 4097, &left), PROTOCOL_NONSENSE);
+	bytes[4097] = '\n';
+	ck_assert_int_eq(read_bytes(bytes, 5000, &left), PROTOCOL_NONSENSE);
+	bytes[4096] = '\n';
+	ck_assert_int_eq(read_bytes(bytes, 5000, &left), PROTOCOL_MESSAGE);
+	ck_assert_int_eq(read_bytes("no\0w\n", 5, &left), PROTOCOL_NONSENSE);
+}
+END_TEST
+
+START_TEST(what_is_no_line_is_told_so)
+{
+	line_protocol.perform(&service, &request, NULL, 0);
+	ck_assert_str_eq(
+		fake.answer, "ERR 4.5.2 a line is at most 4096 bytes of ASCII\n");
+}
+END_TEST
+
+START_TEST(a_reservation_has_no_other_words_and_none_twice)
+{
+	static const char *const lines[] = {"RESERVE alice 1 name=a name=a",
+		"RESERVE alice 1 name=a place=b", "RESERVE alice 1 place=b",
+		"RESERVE alice 1 names=a", "RESERVE alice 1 nam=a"};
+
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		ck_assert_msg(strncmp(say(lines[i]), "ERR 4.5.2 ", 10) == 0, "%s: %s",
+			lines[i], fake.answer);
+		ck_assert_int_eq(fake.asks, 0);
+	}
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -636,7 +692,9 @@ add_tests(Suite *suite)
 		a_list_comes_in_pieces_and_counts_nothing,
 		an_explanation_tells_ledger_tickets_and_what_comes_next,
 		an_explanation_shows_so_many_tickets_and_no_more,
-		only_the_trusted_hear_explanations, statistics_are_lines_and_an_end};
+		only_the_trusted_hear_explanations, statistics_are_lines_and_an_end,
+		a_message_is_a_line_of_at_most_4096_bytes, what_is_no_line_is_told_so,
+		a_reservation_has_no_other_words_and_none_twice};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
 }

@@ -1,0 +1,30 @@
+/* What the files of the line protocol share: what is kept for a request until its end. */
+#ifndef QUOTAD_LINE_REQUEST_H
+#define QUOTAD_LINE_REQUEST_H
+
+#include "line.h"
+
+struct line_command;
+
+struct line_request {
+	struct room_question question; /* first: the room gives it back */
+	struct request *request;
+	const struct line *line;
+	const struct line_command *command;
+	char *explanation; /* EXPLAIN: all lines but the last */
+	char *pattern;     /* LIST */
+	char *last;        /* LIST: the key that was looked at last */
+	uint64_t listed;
+};
+
+/* The answer where quotad itself is at fault. */
+void line_error(struct line_request *l, const char *text);
+
+/* Begins the answer to LIST, and goes on with it. */
+void line_list(struct line_request *l, const char *pattern);
+void line_list_piece(struct line_request *l);
+
+/* Answers STATS. */
+void line_statistics(struct line_request *l);
+
+#endif

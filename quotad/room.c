@@ -1,0 +1,155 @@
+/* Room: who may ask, what the mailbox's record says by itself, and then the ledger. */
+#include "room.h"
+
+#include <stddef.h>
+
+#include "clock.h"
+
+static void
+answer(struct room_question *q, enum verdict verdict, const char *text)
+{
+	struct outcome o;
+
+	if (text != NULL)
+		outcome_set(&o, verdict, "%s", text);
+	else
+		outcome_set(&o, verdict, NULL);
+	q->answered(q, &o);
+}
+
+static void
+forbid(struct room_question *q)
+{
+	q->forbidden = 1;
+	answer(q, VERDICT_TROUBLE, "not yours to ask about");
+}
+
+int
+room_may_ask(const struct room_asker *asker, uid_t owner)
+{
+	return !asker->nobody && (asker->trusted || asker->uid == owner);
+}
+
+struct ledger_limits
+room_limits(const struct mailbox *m)
+{
+	return (struct ledger_limits){
+		.bytes = m->quota,
+		.messages = m->messages,
+		.over_quota = m->over_quota,
+	};
+}
+
+/* The recipient's mailbox, which the caller clears: 0; or -1, and the question has been
+ * answered. */
+static int
+find(const struct room *room, struct room_question *q, const struct room_asker *asker,
+	struct mailbox *m)
+{
+	struct users *users = users_reload_table(room->users);
+	struct outcome o;
+
+	if (users == NULL) {
+		answer(q, VERDICT_TROUBLE, "no user table could be read yet");
+		return -1;
+	}
+	if (mailbox_find(m, users, room->conf, q->recipient, &o) == -1) {
+		if (asker->trusted && !asker->nobody)
+			q->answered(q, &o);
+		else
+			forbid(q);
+		return -1;
+	}
+	if (room_may_ask(asker, m->uid))
+		return 0;
+	mailbox_clear(m);
+	forbid(q);
+	return -1;
+}
+
+/* Of the user, or (orphans are nobody's any more) for the mailbox. */
+static int
+has_too_many(const struct room *room, const struct room_question *q,
+	const struct room_asker *asker)
+{
+	struct ledger_numbers n;
+
+	ledger_numbers(room->ledger, q->account, &n);
+	return asker->tickets >= asker->ticket_limit || n.tickets >= asker->ticket_limit;
+}
+
+static void
+ask_ledger(
+	const struct room *room, struct room_question *q, const struct room_asker *asker)
+{
+	const struct ledger_request r = {
+		.kind = q->kind,
+		.account = q->account,
+		.connection = asker->connection,
+		.limits = q->limits,
+		.bytes = q->bytes,
+		.name = q->name,
+		.cookie = q,
+	};
+
+	ledger_ask(room->ledger, &r);
+}
+
+/* Whether it is about a message, and not about the mailbox's numbers. */
+static int
+is_about_message(enum ledger_kind kind)
+{
+	return kind == LEDGER_CHECK || kind == LEDGER_RESERVE || kind == LEDGER_EXPLAIN;
+}
+
+/* Answers, or asks the ledger. */
+static void
+decide(const struct room *room, struct room_question *q, const struct room_asker *asker,
+	const struct mailbox *m)
+{
+	struct outcome o;
+
+	q->account = ledger_account(room->ledger, m->key);
+	q->limits = room_limits(m);
+	q->state = m->state;
+	if (q->account == NULL) {
+		answer(q, VERDICT_TROUBLE, "no memory");
+		return;
+	}
+	if (q->found != NULL) {
+		ledger_clock(room->ledger, clock_now_ms());
+		q->found(q);
+	}
+	if (is_about_message(q->kind) &&
+		mailbox_policy(m, room->conf, q->bytes, &o) == -1)
+		q->answered(q, &o);
+	else if (q->kind == LEDGER_RESERVE && has_too_many(room, q, asker))
+		answer(q, VERDICT_TROUBLE, "too many deliveries at once");
+	else
+		ask_ledger(room, q, asker);
+}
+
+void
+room_ask(const struct room *room, struct room_question *q, const struct room_asker *asker)
+{
+	struct mailbox m;
+
+	q->account = NULL;
+	q->forbidden = 0;
+	q->ticket = q->was = 0;
+	if (find(room, q, asker, &m) == -1)
+		return;
+	decide(room, q, asker, &m);
+	mailbox_clear(&m);
+}
+
+void
+room_decided(void *arg, void *question, const struct ledger_answer *a)
+{
+	struct room_question *q = question;
+
+	(void)arg;
+	q->ticket = a->ticket;
+	q->was = a->was;
+	answer(q, a->verdict, a->text);
+}
