@@ -596,7 +596,7 @@ def test_the_watchdog_hears_nothing_while_the_scanner_hangs(brim):
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
         assert told.recv(100) == b"WATCHDOG=1"
-        assert "no sign of life for systemd" in brim.log.read_text()
+        assert "no heartbeat for systemd" in brim.log.read_text()
 
 
 def test_the_watchdogs_mark_in_the_store_is_no_damage(brim):
@@ -624,6 +624,22 @@ def test_what_is_no_listening_socket_is_refused_from_systemd(brim):
         pass_fds=[3])
     assert process.wait(PATIENCE) == 1
     assert "descriptor 3 from systemd is not" in brim.log.read_text()
+
+
+@pytest.mark.parametrize("name", ["line", "unknown", "quotad.socket", ""])
+def test_systemds_socket_has_its_protocol_by_its_name(brim, name):
+    with by_systemd(brim, LISTEN_FDNAMES=name) as told:
+        assert told.recv(100) == b"READY=1"
+        assert brim.ask("STATS")[-1] == "OK"
+
+
+@pytest.mark.parametrize("name, fault", [
+    ("poetry", 'a socket named "poetry", and no protocol has that name'),
+    ("line:line", "LISTEN_FDNAMES=line:line has 2 names for 1 socket")])
+def test_systemds_socket_of_no_protocol_is_refused_by_its_name(brim, name, fault):
+    with by_systemd(brim, LISTEN_FDNAMES=name):
+        assert brim.quotad.wait(PATIENCE) == 1
+        assert fault in brim.log.read_text()
 
 
 # --- privileges -------------------------------------------------------------------------

@@ -82,7 +82,8 @@ class Service:
     def command(self):
         names = settings(UNIT)["CapabilityBoundingSet"][0].lower().split()
         bounds = ",".join(["-all"] + [f"+{name.removeprefix('cap_')}" for name in names])
-        shell = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+        name = settings(ETC / "quotad.socket")["FileDescriptorName"][0]
+        shell = f'LISTEN_FDS=1 LISTEN_FDNAMES={name} LISTEN_PID=$$ exec "$@"'
         return ["strace", "-f", "-qqq", "-o", str(self.trace), "--signal=none",
                 "sh", "-c", shell, "sh", "setpriv", "--bounding-set", bounds,
                 "--inh-caps", "-all", "--no-new-privs",
@@ -227,6 +228,7 @@ def test_socket_is_that_of_the_settings_and_anyone_may_connect():
     unit = settings(ETC / "quotad.socket")
     default = re.search(r"#socket = (\S+)", (ETC / "brim.conf").read_text())[1]
     assert (unit["ListenStream"], unit["SocketMode"]) == ([default], ["0666"])
+    assert unit["FileDescriptorName"] == ["line"]  # and the service above was started with it
 
 
 @pytest.fixture
