@@ -15,9 +15,9 @@ on_pong(void *arg, int failed)
 
 	w->is_out = w->was_slow = 0;
 	if (failed)
-		log_error("no sign of life for systemd: the scanner does not answer");
+		log_error("no heartbeat for systemd: the scanner does not answer");
 	else if (usage_check_heartbeat(v->usage, w->number) == -1)
-		log_error("no sign of life for systemd: the usage store does not hold "
+		log_error("no heartbeat for systemd: the usage store does not hold "
 			  "what was put into it");
 	else
 		w->came_back = 1;
@@ -25,12 +25,12 @@ on_pong(void *arg, int failed)
 
 /* Once for each time that it hangs. */
 static void
-tell_slowness(struct server *v)
+log_slowness(struct server *v)
 {
 	struct watchdog *w = &v->watchdog;
 
 	if (!w->was_slow)
-		log_warning("no sign of life for systemd: the scanner has not answered "
+		log_warning("no heartbeat for systemd: the scanner has not answered "
 			    "for %" PRIu64 " ms",
 			clock_now_ms() - w->began_ms);
 	w->was_slow = 1;
@@ -42,11 +42,11 @@ watchdog_begin(struct server *v)
 	struct watchdog *w = &v->watchdog;
 
 	if (w->is_out) {
-		tell_slowness(v);
+		log_slowness(v);
 		return;
 	}
 	if (usage_put_heartbeat(v->usage, ++w->number) == -1) {
-		log_error("no sign of life for systemd: the usage store can't be "
+		log_error("no heartbeat for systemd: the usage store can't be "
 			  "written");
 		return;
 	}

@@ -1,8 +1,8 @@
 /*
- * Signs of life for systemd's watchdog. One is given only after a round trip through all
- * that an answer needs: something is put into the usage store, committed by a pass of the
- * loop and read back, and meanwhile a child of the scanner answers. Where one of these
- * fails or does not come, no sign is given, and the log says why.
+ * The heartbeat that systemd's watchdog waits for. One is sent only after a round trip
+ * through all that an answer needs: something is put into the usage store, committed by a
+ * pass of the loop and read back, and meanwhile a child of the scanner answers. Where one
+ * of these fails or does not come, none is sent, and the log says why.
  */
 #ifndef QUOTAD_WATCHDOG_H
 #define QUOTAD_WATCHDOG_H
@@ -19,10 +19,10 @@ struct watchdog {
 	int came_back; /* all is well, but for the commit of this pass */
 };
 
-/* It is time for a sign: begins a round trip, unless the last one is still out. */
+/* It is time for a heartbeat: begins a round trip, unless the last one is still out. */
 void watchdog_begin(struct server *v);
 
-/* A pass has been committed: gives the sign that it brought, if any. */
+/* A pass has been committed: sends the heartbeat that is due, if any. */
 void watchdog_finish(struct server *v);
 
 #endif
