@@ -24,7 +24,7 @@ enum verdict {
 	VERDICT_REFUSED,       /* by policy */
 	VERDICT_NO_DISK,       /* the file system is full, not the mailbox */
 	VERDICT_TROUBLE,       /* ours; what is unknown is this */
-	VERDICT_MISCONFIGURED, /* ours, and an administrator must mend it */
+	VERDICT_MISCONFIGURED, /* ours, and an administrator must repair it */
 	VERDICTS
 };
 
@@ -43,6 +43,11 @@ const char *verdict_name(enum verdict v);
 /* Finds the verdict of that name: 0, or -1 if there is none. */
 int verdict_parse(const char *name, enum verdict *v);
 
+/* Whether lda takes it from quotad as it is, since it speaks of room: 1 or 0. All else
+ * lda knows from its own look-up; if quotad says it, one of the two tables is a moment
+ * older. Below 0: the table's row doesn't say. */
+int verdict_is_quotads(enum verdict v);
+
 /* The exit status of lda: one of 0, 67, 69, 75, 77. */
 int verdict_exit_status(enum verdict v);
 
@@ -56,6 +61,10 @@ const char *verdict_smtp(enum verdict v);
  * printable ASCII becomes '?', what is too long is cut, so any address may be quoted. */
 void outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* What lda makes of quotad's refusal: what quotad may answer as it is, all else an error.
+ */
+void outcome_from_quotad(struct outcome *o, enum verdict v, const char *text);
 
 /* Writes "X.Y.Z text\n" and returns its length, at most VERDICT_LINE_MAX; the line of
  * VERDICT_DELIVERED is empty (length 0), since an MTA may take any output for a fault. */

@@ -18,7 +18,7 @@ quota_init(struct quota *q, const struct conf *c)
 	q->client.fd = -1;
 	q->mailbox = NULL;
 	q->attempts = q->has_ticket = 0;
-	q->trouble.text[0] = '\0';
+	q->error.text[0] = '\0';
 }
 
 /* quota_close for a struct that was never connected is allowed: fd is -1. */
@@ -27,7 +27,7 @@ open_connection(struct quota *q)
 {
 	quota_close(&q->client);
 	return quota_connect(&q->client, q->conf->socket, q->conf->daemon_user,
-		q->conf->quotad_timeout, &q->trouble);
+		q->conf->quotad_timeout, &q->error);
 }
 
 int
@@ -39,26 +39,8 @@ quota_check(struct quota *q, const char *key, struct outcome *o)
 		return -1;
 	}
 	if (open_connection(q) == 0)
-		quota_send(&q->client, &q->trouble, "CHECK %s 0", q->mailbox);
+		quota_send(&q->client, &q->error, "CHECK %s 0", q->mailbox);
 	return 0;
-}
-
-/* What quotad may say about room is said as it says it. All else (that there is no such
- * user, say) lda knows from its own look-up, so the other table is a moment older. */
-static void
-take_refusal(const struct quota_answer *a, struct outcome *o)
-{
-	switch (a->outcome.verdict) {
-	case VERDICT_FULL_FOR_NOW:
-	case VERDICT_FULL:
-	case VERDICT_TOO_LARGE:
-	case VERDICT_NO_DISK:
-	case VERDICT_MISCONFIGURED:
-		*o = a->outcome;
-		break;
-	default:
-		outcome_set(o, VERDICT_TROUBLE, "quotad: %s", a->outcome.text);
-	}
 }
 
 int
@@ -67,10 +49,10 @@ quota_checked(struct quota *q, struct outcome *o)
 	struct quota_answer a;
 	int result = 0;
 
-	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->trouble))
+	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->error))
 		return 0;
 	if (a.kind == QUOTA_NO) {
-		take_refusal(&a, o);
+		outcome_from_quotad(o, a.outcome.verdict, a.outcome.text);
 		result = -1;
 	} else if (a.kind == QUOTA_MORE) {
 		quota_close(&q->client);
@@ -85,7 +67,7 @@ send_reserve(struct quota *q)
 	q->attempts++;
 	if (q->client.fd < 0 && open_connection(q))
 		return -1;
-	return quota_send(&q->client, &q->trouble, "RESERVE %s %" PRIu64 " name=%s",
+	return quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s",
 		q->mailbox, q->bytes, q->name);
 }
 
@@ -107,7 +89,7 @@ take_ticket(struct quota *q, const struct quota_answer *a)
 	const char *ticket = record_get(&a->fields, "ticket");
 
 	if (a->kind != QUOTA_OK || !ticket || amount_count(ticket, &q->ticket, NULL)) {
-		reason_set(&q->trouble, "quotad's answer makes no sense");
+		reason_set(&q->error, "quotad's answer makes no sense");
 		quota_close(&q->client);
 		return NO_ANSWER;
 	}
@@ -121,26 +103,26 @@ read_grant(struct quota *q, struct outcome *o)
 	enum grant grant = REFUSED;
 	struct quota_answer a;
 
-	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->trouble))
+	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->error))
 		return NO_ANSWER;
 	if (a.kind == QUOTA_NO || a.kind == QUOTA_ERR)
-		take_refusal(&a, o);
+		outcome_from_quotad(o, a.outcome.verdict, a.outcome.text);
 	else
 		grant = take_ticket(q, &a);
 	quota_answer_clear(&a);
 	return grant;
 }
 
-/* No quotad to be had: the message waits, unless the administrator said otherwise. */
+/* quotad gives no answer: the message waits, unless the administrator set otherwise. */
 static int
 go_without(struct quota *q, struct outcome *o)
 {
 	if (q->conf->quotad_down_delivers) {
 		log_warning("delivered without quotad mailbox=%s name=%s reason=\"%s\"",
-			q->mailbox, q->name, q->trouble.text);
+			q->mailbox, q->name, q->error.text);
 		return 0;
 	}
-	outcome_set(o, VERDICT_TROUBLE, "%s", q->trouble.text);
+	outcome_set(o, VERDICT_TROUBLE, "%s", q->error.text);
 	return -1;
 }
 
@@ -171,18 +153,18 @@ quota_still_reserved(struct quota *q, struct outcome *o)
 	if (!q->has_ticket || poll(&p, 1, 0) == 0)
 		return 0;
 	q->has_ticket = 0;
-	reason_set(&q->trouble, "quotad has lost the ticket");
+	reason_set(&q->error, "quotad has lost the ticket");
 	return settle(q, NO_ANSWER, o);
 }
 
-/* Says what became of the ticket; there is nobody to tell if it doesn't get through. */
+/* Tells quotad what became of the ticket; if that can't be sent nothing else is done. */
 static void
 end_ticket(struct quota *q, const char *verb)
 {
 	if (q->has_ticket &&
-		quota_send(&q->client, &q->trouble, "%s %" PRIu64, verb, q->ticket))
+		quota_send(&q->client, &q->error, "%s %" PRIu64, verb, q->ticket))
 		log_warning("%s failed mailbox=%s name=%s reason=\"%s\"", verb,
-			q->mailbox, q->name, q->trouble.text);
+			q->mailbox, q->name, q->error.text);
 	q->has_ticket = 0;
 }
 

@@ -3,10 +3,10 @@
  * this name, and what became of it.
  *
  * Requests go out early and their answers are read late, so that quotad works while this
- * process does. A quotad that can't be reached, is silent, says what makes no sense, or
- * has lost the ticket, is asked for the ticket once more, on a new connection under the
- * same name; then the message waits, or, with quotad_down = deliver, is delivered
- * without. Each attempt takes quotad_timeout at most.
+ * process does. A quotad that can't be reached, does not answer, answers what makes no
+ * sense, or has lost the ticket, is asked for the ticket once more, on a new connection
+ * under the same name; then the message waits, or, with quotad_down = deliver, is
+ * delivered without. Each attempt takes quotad_timeout at most.
  */
 #ifndef LDA_QUOTA_H
 #define LDA_QUOTA_H
@@ -26,7 +26,7 @@ struct quota {
 	int attempts; /* RESERVEs so far */
 	int has_ticket;
 	uint64_t ticket;
-	struct reason trouble; /* what was wrong with quotad last */
+	struct reason error; /* the last one in talking to quotad */
 };
 
 void quota_init(struct quota *q, const struct conf *c);

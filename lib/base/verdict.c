@@ -16,31 +16,32 @@ static const struct row {
 	int exit_status;
 	const char *code;
 	const char *smtp;
+	enum { OF_LDA = 1, OF_QUOTAD } decided; /* who may; 0 is an omission */
 	const char *text;
 } rows[VERDICTS] = {
-	[VERDICT_DELIVERED] = {"delivered", EX_OK, "2.0.0", "DUNNO", "delivered"},
-	[VERDICT_NO_SUCH_USER] = {"no-such-user", EX_NOUSER, "5.1.1", "550 5.1.1",
+	[VERDICT_DELIVERED] = {"delivered", EX_OK, "2.0.0", "DUNNO", OF_LDA, "delivered"},
+	[VERDICT_NO_SUCH_USER] = {"no-such-user", EX_NOUSER, "5.1.1", "550 5.1.1", OF_LDA,
 		"no such user here"},
-	[VERDICT_MOVED] = {"moved", EX_UNAVAILABLE, "5.1.6", "551 5.1.6",
+	[VERDICT_MOVED] = {"moved", EX_UNAVAILABLE, "5.1.6", "551 5.1.6", OF_LDA,
 		"the mailbox has moved"},
-	[VERDICT_DISABLED] = {"disabled", EX_UNAVAILABLE, "5.2.1", "550 5.2.1",
+	[VERDICT_DISABLED] = {"disabled", EX_UNAVAILABLE, "5.2.1", "550 5.2.1", OF_LDA,
 		"the mailbox is disabled"},
-	[VERDICT_SUSPENDED] = {"suspended", EX_TEMPFAIL, "4.2.1", "450 4.2.1",
+	[VERDICT_SUSPENDED] = {"suspended", EX_TEMPFAIL, "4.2.1", "450 4.2.1", OF_LDA,
 		"the mailbox takes no mail at the moment"},
 	[VERDICT_FULL_FOR_NOW] = {"full-for-now", EX_TEMPFAIL, "4.2.2", "452 4.2.2",
-		"the mailbox is full"},
-	[VERDICT_FULL] = {"full", EX_UNAVAILABLE, "5.2.2", "552 5.2.2",
+		OF_QUOTAD, "the mailbox is full"},
+	[VERDICT_FULL] = {"full", EX_UNAVAILABLE, "5.2.2", "552 5.2.2", OF_QUOTAD,
 		"the mailbox is full"},
 	[VERDICT_TOO_LARGE] = {"too-large", EX_UNAVAILABLE, "5.2.3", "552 5.2.3",
-		"the message is larger than this mailbox may take"},
-	[VERDICT_REFUSED] = {"refused", EX_NOPERM, "5.7.1", "554 5.7.1",
+		OF_QUOTAD, "the message is larger than this mailbox may take"},
+	[VERDICT_REFUSED] = {"refused", EX_NOPERM, "5.7.1", "554 5.7.1", OF_LDA,
 		"refused by the policy of this mailbox"},
-	[VERDICT_NO_DISK] = {"no-disk", EX_TEMPFAIL, "4.3.1", "452 4.3.1",
+	[VERDICT_NO_DISK] = {"no-disk", EX_TEMPFAIL, "4.3.1", "452 4.3.1", OF_QUOTAD,
 		"no room on the mail server's disk"},
-	[VERDICT_TROUBLE] = {"trouble", EX_TEMPFAIL, "4.3.0", "451 4.3.0",
+	[VERDICT_TROUBLE] = {"trouble", EX_TEMPFAIL, "4.3.0", "451 4.3.0", OF_LDA,
 		"trouble on the mail server"},
 	[VERDICT_MISCONFIGURED] = {"misconfigured", EX_TEMPFAIL, "4.3.5", "451 4.3.5",
-		"the mail server is not set up right"},
+		OF_QUOTAD, "the mail server is not set up right"},
 };
 
 _Static_assert(VERDICT_TRY_AGAIN == EX_TEMPFAIL, "sysexits.h has the same number");
@@ -60,6 +61,12 @@ verdict_parse(const char *name, enum verdict *v)
 			return 0;
 		}
 	return -1;
+}
+
+int
+verdict_is_quotads(enum verdict v)
+{
+	return rows[v].decided - OF_LDA;
 }
 
 int
@@ -95,6 +102,15 @@ outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
 	for (char *c = o->text; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
+}
+
+void
+outcome_from_quotad(struct outcome *o, enum verdict v, const char *text)
+{
+	if (verdict_is_quotads(v) == 1)
+		outcome_set(o, v, "%s", text);
+	else
+		outcome_set(o, VERDICT_TROUBLE, "quotad: %s", text);
 }
 
 size_t

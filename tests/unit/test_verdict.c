@@ -33,6 +33,37 @@ START_TEST(status_code_and_smtp_reply_agree)
 }
 END_TEST
 
+START_TEST(each_verdict_says_whether_lda_takes_it_from_quotad)
+{
+	static const enum verdict quotads[] = {VERDICT_FULL_FOR_NOW, VERDICT_FULL,
+		VERDICT_TOO_LARGE, VERDICT_NO_DISK, VERDICT_MISCONFIGURED};
+	int taken = 0;
+
+	for (int v = 0; v < VERDICTS; v++)
+		ck_assert_msg(verdict_is_quotads((enum verdict)v) >= 0,
+			"the row of %s does not say it", verdict_name((enum verdict)v));
+	for (int v = 0; v < VERDICTS; v++)
+		taken += verdict_is_quotads((enum verdict)v);
+	ck_assert_int_eq(taken, 5);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(verdict_is_quotads(quotads[i]), 1);
+}
+END_TEST
+
+START_TEST(what_quotad_may_not_decide_is_an_error)
+{
+	struct outcome o;
+
+	for (int v = 0; v < VERDICTS; v++) {
+		int taken = verdict_is_quotads((enum verdict)v);
+
+		outcome_from_quotad(&o, (enum verdict)v, "because");
+		ck_assert_int_eq((int)o.verdict, taken ? v : VERDICT_TROUBLE);
+		ck_assert_str_eq(o.text, taken ? "because" : "quotad: because");
+	}
+}
+END_TEST
+
 START_TEST(names_read_back)
 {
 	enum verdict v;
@@ -93,7 +124,9 @@ void
 add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {no_other_exit_status_than_five,
-		status_code_and_smtp_reply_agree, names_read_back,
+		status_code_and_smtp_reply_agree,
+		each_verdict_says_whether_lda_takes_it_from_quotad,
+		what_quotad_may_not_decide_is_an_error, names_read_back,
 		a_line_is_code_text_and_one_line_break, nothing_is_said_of_a_delivery,
 		whatever_is_quoted_the_line_is_short_and_printable};
 

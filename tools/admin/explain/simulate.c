@@ -94,20 +94,11 @@ trace(struct simulation *s, struct users *u, const char *recipient)
 static int
 take_verdict(struct simulation *s, enum verdict verdict, const char *text)
 {
-	switch (verdict) {
-	case VERDICT_DELIVERED:
+	if (verdict == VERDICT_DELIVERED) {
 		snprintf(s->quotad, sizeof s->quotad, "there is room");
 		return 0;
-	case VERDICT_FULL_FOR_NOW:
-	case VERDICT_FULL:
-	case VERDICT_TOO_LARGE:
-	case VERDICT_NO_DISK:
-	case VERDICT_MISCONFIGURED:
-		outcome_set(&s->outcome, verdict, "%s", text);
-		break;
-	default:
-		outcome_set(&s->outcome, VERDICT_TROUBLE, "quotad: %s", text);
 	}
+	outcome_from_quotad(&s->outcome, verdict, text);
 	snprintf(s->quotad, sizeof s->quotad, "%.300s", text);
 	return -1;
 }
