@@ -8,6 +8,7 @@
 #include "amount.h"
 #include "conf.h"
 #include "privileges.h"
+#include "store_kind.h"
 
 #define IN_MAILBOX (1u << MAILBOX_KIND_MAILBOX)
 #define IN_ALIAS   (1u << MAILBOX_KIND_ALIAS)
@@ -88,20 +89,16 @@ check_id(const char *value, struct reason *why)
 static int
 check_path(const char *value, struct reason *why)
 {
-	size_t length = strlen(value);
+	enum store_kind kind;
 
 	if (value[0] != '/')
 		return reason_set(why, "\"%.100s\" is not an absolute path", value);
-	if (length >= PATH_MAX - NAME_MAX)
+	if (strlen(value) >= PATH_MAX - NAME_MAX)
 		return reason_set(why, "the path is too long");
 	if (strstr(value, "//") || strstr(value, "/../") || strstr(value, "/./"))
 		return reason_set(
 			why, "\"%.100s\" has an empty, . or .. part in it", value);
-	if (length < 3 || value[length - 1] != '/')
-		return reason_set(why,
-			"\"%.100s\" does not end in /: only Maildirs are delivered to",
-			value);
-	return 0;
+	return store_kind_of(value, &kind, why);
 }
 
 static int

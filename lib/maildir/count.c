@@ -13,6 +13,7 @@
 #include "amount.h"
 #include "folders.h"
 #include "maildir.h"
+#include "store_kind.h"
 #include "walk.h"
 
 #define TRIES       3
@@ -237,25 +238,15 @@ count_once(struct tally *t, const char *path, const char *ignore, struct reason 
 	return 0;
 }
 
-static int
-is_maildir(const char *path, struct reason *why)
-{
-	size_t length = strlen(path);
-
-	if (length > 0 && path[length - 1] == '/')
-		return 1;
-	reason_set(why, "%s is no Maildir: its name does not end in '/'", path);
-	return 0;
-}
-
 int
 count_mailbox(const char *path, const char *ignore, int thorough,
 	struct count_result *result, struct name_set **seen, struct reason *why)
 {
 	struct tally t = {.thorough = thorough};
+	enum store_kind kind;
 	int done = -1;
 
-	if (!is_maildir(path, why))
+	if (store_kind_of(path, &kind, why))
 		return -1;
 	t.buffer = malloc(BUFFER_SIZE);
 	t.seen = name_set_new();
@@ -340,9 +331,10 @@ count_parts(int mailbox, const char *folder, struct count_part *new,
 int
 count_stamp(const char *path, const char *ignore, uint64_t *stamp, struct reason *why)
 {
+	enum store_kind kind;
 	struct folders f;
 
-	if (!is_maildir(path, why) || folders_look(&f, path, ignore, why))
+	if (store_kind_of(path, &kind, why) || folders_look(&f, path, ignore, why))
 		return -1;
 	*stamp = f.stamp;
 	folders_clear(&f);

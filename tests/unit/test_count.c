@@ -306,7 +306,7 @@ START_TEST(mailbox_that_is_no_maildir_fails_with_a_reason)
 {
 	box[strlen(box) - 1] = '\0';
 	ck_assert_int_eq(count(NULL, 0), -1);
-	ck_assert_ptr_nonnull(strstr(why.text, "no Maildir"));
+	ck_assert_ptr_nonnull(strstr(why.text, "only Maildirs"));
 }
 END_TEST
 

@@ -14,6 +14,7 @@
 
 #include "folders.h"
 #include "quota_client.h"
+#include "store_kind.h"
 #include "walk.h"
 
 /* --- the files -------------------------------------------------------------------- */
@@ -110,12 +111,12 @@ static int
 read_mailbox(struct explain *e, const struct conf *c, struct reason *why)
 {
 	const char *path = e->mailbox.path;
+	enum store_kind kind;
 	struct folders f;
 	int result = 0;
 
-	if (path[strlen(path) - 1] != '/')
-		return reason_set(
-			why, "%s is no Maildir: its name does not end in '/'", path);
+	if (store_kind_of(path, &kind, why))
+		return -1;
 	if (folders_look(&f, path, NULL, why))
 		return -1;
 	e->missing = f.dir < 0;
