@@ -5,8 +5,6 @@
 #include <stddef.h>
 
 #include "delivery.h"
-#include "process/emergency.h"
-#include "process/identity.h"
 
 #define LOOK_UP_SECONDS 10 /* a damaged table can make libdb spin or crash */
 
@@ -16,12 +14,18 @@ find_mailbox(struct delivery *d, struct outcome *o)
 	uint64_t left = delivery_time_left(d);
 	int result;
 
-	emergency_prepare(VERDICT_MISCONFIGURED,
+	d->host->prepare(d->host->arg, VERDICT_MISCONFIGURED,
 		"the user table is damaged, or could not be read in time",
 		left < LOOK_UP_SECONDS ? left : LOOK_UP_SECONDS);
 	result = recipient_find(&d->recipient, &d->conf, &d->mailbox, o);
-	delivery_watch(d);
+	delivery_set_deadline(d);
 	return result;
+}
+
+static int
+become_recipient(struct delivery *d, struct outcome *o)
+{
+	return d->host->become(d->host->arg, &d->mailbox, o);
 }
 
 /* Stops at the first byte too many; what is left is read, but not stored. */
@@ -50,10 +54,10 @@ store_message(struct delivery *d, struct outcome *o)
 	return delivery_read_settings(d, o) ||                /* brim.conf */
 	       recipient_uncensor(r, &d->message, o) ||       /* for whom, exactly */
 	       find_mailbox(d, o) ||                          /* users.db */
-	       become_recipient(&d->mailbox, o) ||            /* and nobody else */
+	       become_recipient(d, o) ||                      /* and nobody else */
 	       mailbox_policy(&d->mailbox, &d->conf, 0, o) || /* disabled? moved? */
 	       quota_check(q, d->mailbox.key, o) ||           /* full already? */
-	       store_open(s, d->mailbox.path, o) ||           /* its Maildir */
+	       store_open(s, &d->mailbox, o) ||               /* its Maildir */
 	       message_read_top(&d->message, o) ||            /* standard input */
 	       quota_checked(q, o) ||                         /* not full */
 	       store_begin(s, o) ||                           /* a nameless file */
@@ -70,8 +74,9 @@ store_message(struct delivery *d, struct outcome *o)
 void
 deliver(struct delivery *d, struct outcome *o)
 {
-	outcome_set(o, VERDICT_DELIVERED, NULL);
-	/* What may be there stays charged until quotad has counted. */
-	if (store_message(d, o) && !d->store.may_be_there)
+	outcome_set(o, VERDICT_TROUBLE, NULL);
+	if (store_message(d, o) == 0)
+		outcome_set(o, VERDICT_DELIVERED, NULL);
+	else if (!d->store.may_be_there) /* else quotad charges it until it has counted */
 		quota_cancel(&d->quota);
 }

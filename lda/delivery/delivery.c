@@ -7,16 +7,18 @@
 
 #include "clock.h"
 #include "log.h"
-#include "process/emergency.h"
 
 void
-delivery_init(struct delivery *d)
+delivery_init(struct delivery *d, const struct delivery_host *host, int input)
 {
+	d->host = host;
 	d->started_ms = clock_now_ms();
 	d->conf.deadline = DELIVERY_SECONDS;
-	message_init(&d->message, 0);
+	message_init(&d->message, input);
 	store_init(&d->store);
 	quota_init(&d->quota, &d->conf);
+	host->watch(host->arg, &d->store);
+	delivery_set_deadline(d);
 }
 
 uint64_t
@@ -37,21 +39,21 @@ delivery_read_settings(struct delivery *d, struct outcome *o)
 		outcome_set(o, VERDICT_MISCONFIGURED, "%s", why.text);
 		return -1;
 	}
-	delivery_watch(d);
+	delivery_set_deadline(d);
 	return 0;
 }
 
 void
-delivery_watch(const struct delivery *d)
+delivery_set_deadline(const struct delivery *d)
 {
-	emergency_prepare(VERDICT_TROUBLE, "the delivery was cut short or took too long",
-		delivery_time_left(d));
+	d->host->prepare(d->host->arg, VERDICT_TROUBLE,
+		"the delivery was cut short or took too long", delivery_time_left(d));
 }
 
 void
 delivery_drain(struct delivery *d, const struct outcome *o)
 {
-	emergency_prepare(o->verdict, o->text, delivery_time_left(d));
+	d->host->prepare(d->host->arg, o->verdict, o->text, delivery_time_left(d));
 	message_drain(&d->message);
 }
 
@@ -93,6 +95,5 @@ delivery_end(struct delivery *d)
 	store_close(&d->store);
 	quota_end(&d->quota);
 	mailbox_clear(&d->mailbox);
-	recipient_clear(&d->recipient);
 	conf_free(&d->conf);
 }

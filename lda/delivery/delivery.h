@@ -1,5 +1,6 @@
 /*
- * All that one delivery knows and holds, from its arguments to its log line.
+ * All that one delivery knows and holds, from what the MTA said to its log line. Nothing
+ * of it is the process's: several may run in one process, each in a thread.
  */
 #ifndef LDA_DELIVERY_H
 #define LDA_DELIVERY_H
@@ -7,6 +8,7 @@
 #include <stdint.h>
 
 #include "conf.h"
+#include "host.h"
 #include "mailbox.h"
 #include "message.h"
 #include "quota.h"
@@ -17,6 +19,7 @@
 #define DELIVERY_SECONDS 300 /* the deadline until the settings say another */
 
 struct delivery {
+	const struct delivery_host *host;
 	const char *conf_file; /* NULL for the usual one */
 	uint64_t started_ms;   /* of the monotonic clock */
 	struct recipient recipient;
@@ -27,8 +30,9 @@ struct delivery {
 	struct quota quota;
 };
 
-/* Starts the clock. The struct must be all zero, and holds nothing yet. */
-void delivery_init(struct delivery *d);
+/* Starts the clock; from then on the deadline holds. The struct must be all zero, and
+ * holds nothing yet. INPUT is where the message comes from. */
+void delivery_init(struct delivery *d, const struct delivery_host *host, int input);
 
 /* Reads brim.conf; from then on its deadline holds. 0, or -1 with the outcome. */
 int delivery_read_settings(struct delivery *d, struct outcome *o);
@@ -36,8 +40,12 @@ int delivery_read_settings(struct delivery *d, struct outcome *o);
 /* Seconds until the deadline, at least 1. */
 uint64_t delivery_time_left(const struct delivery *d);
 
-/* Prepares for the deadline and for signals: what is said then. */
-void delivery_watch(const struct delivery *d);
+/* Tells the host when the deadline is, and what the outcome is then. */
+void delivery_set_deadline(const struct delivery *d);
+
+/* Delivers the message, or leaves nothing behind; the outcome says which, and why. Its
+ * story is deliver.c. */
+void deliver(struct delivery *d, struct outcome *o);
 
 /* Reads what is left of a message that was not delivered: an MTA may take an unread
  * message for a failure of another kind. */
@@ -46,11 +54,7 @@ void delivery_drain(struct delivery *d, const struct outcome *o);
 /* Writes the one line of the log, always with the same names. */
 void delivery_log(const struct delivery *d, const struct outcome *o);
 
-/* Closes and frees everything. A message that has its name stays. */
+/* Closes and frees everything. A message that was linked stays. */
 void delivery_end(struct delivery *d);
-
-/* Delivers the message, or leaves nothing behind; the outcome says which, and why. Its
- * story is lda/deliver.c. */
-void deliver(struct delivery *d, struct outcome *o);
 
 #endif

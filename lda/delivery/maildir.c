@@ -5,16 +5,31 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "process/emergency.h"
+#include "maildir.h"
 #include "store.h"
 #include "walk.h"
 
-/* What errno says about who is at fault; what isn't here is trouble. */
+_Static_assert(MAILDIR_NAME_SIZE <= STORE_NAME_SIZE, "the store has room for the name");
+
+/* A descriptor is -1 where it is not open. All is written before STORE_BEGUN is set; what
+ * is written later is atomic, since an emergency may come in between. */
+struct maildir {
+	uid_t owner;
+	int directory, new;
+	int tmp;                          /* only where tmp/ must be used */
+	char tmp_name[MAILDIR_NAME_SIZE]; /* the file's in tmp/, or "" */
+	atomic_int file;
+	atomic_int unwanted; /* it was linked, and has to be removed again */
+};
+
+/* What errno says about who is at fault; what isn't here is an error of ours. */
 static const struct {
 	int error;
 	enum verdict verdict;
@@ -48,27 +63,18 @@ failed(struct outcome *o, const char *what)
 	return -1;
 }
 
-void
-store_init(struct store *s)
-{
-	s->directory = s->new = s->tmp = s->file = -1;
-	s->tmp_name[0] = s->name[0] = '\0';
-	s->bytes = 0;
-	s->may_be_there = 0;
-}
-
-/* The directory is this user's, and nobody else may write to it. */
+/* The directory is the owner's, and nobody else may write to it. */
 static int
-check_ours(int dir, const char *what, struct outcome *o)
+check_owner(int dir, uid_t owner, const char *what, struct outcome *o)
 {
 	struct stat st;
 
 	if (fstat(dir, &st))
 		return failed(o, what);
-	if (st.st_uid != geteuid())
+	if (st.st_uid != owner)
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"%s belongs to uid %u, not to uid %u", what, (unsigned)st.st_uid,
-			(unsigned)geteuid());
+			(unsigned)owner);
 	else if (st.st_mode & (S_IWGRP | S_IWOTH))
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"%s may be written to by others (mode %04o)", what,
@@ -98,7 +104,7 @@ make_folders(int maildir, struct outcome *o)
 }
 
 static int
-make_maildir(const char *path, struct outcome *o)
+make_maildir(const char *path, uid_t owner, struct outcome *o)
 {
 	char name[NAME_MAX + 1];
 	struct reason why;
@@ -111,7 +117,8 @@ make_maildir(const char *path, struct outcome *o)
 			why.text);
 		return -1;
 	}
-	if (check_ours(parent, "the mailbox is missing, and its parent", o) == 0) {
+	if (check_owner(parent, owner, "the mailbox is missing, and its parent", o) ==
+		0) {
 		if (make_directory(parent, name) || fsync(parent))
 			failed(o, "the mailbox can't be made");
 		else
@@ -122,90 +129,101 @@ make_maildir(const char *path, struct outcome *o)
 }
 
 static int
-open_directory(struct store *s, const char *path, struct outcome *o)
+open_directory(struct maildir *m, const char *path, struct outcome *o)
 {
 	struct reason why;
 
-	s->directory = walk_open(path, &why);
-	if (s->directory < 0 && errno == ENOENT) {
-		if (make_maildir(path, o))
+	m->directory = walk_open(path, &why);
+	if (m->directory < 0 && errno == ENOENT) {
+		if (make_maildir(path, m->owner, o))
 			return -1;
-		s->directory = walk_open(path, &why);
+		m->directory = walk_open(path, &why);
 	}
-	if (s->directory >= 0)
-		return check_ours(s->directory, "the mailbox", o);
+	if (m->directory >= 0)
+		return check_owner(m->directory, m->owner, "the mailbox", o);
 	failed(o, "");
 	outcome_set(o, o->verdict, "the mailbox: %s", why.text);
 	return -1;
 }
 
-int
-store_open(struct store *s, const char *path, struct outcome *o)
+/* Opens new/ or tmp/, and makes all of them where it is missing. */
+static int
+open_folder(struct maildir *m, const char *name, int *dir, struct outcome *o)
 {
-	if (open_directory(s, path, o))
-		return -1;
-	s->new = walk_open_in(s->directory, "new", NULL);
-	if (s->new < 0 && errno == ENOENT) {
-		if (make_folders(s->directory, o))
+	char what[48];
+
+	*dir = walk_open_in(m->directory, name, NULL);
+	if (*dir < 0 && errno == ENOENT) {
+		if (make_folders(m->directory, o))
 			return -1;
-		s->new = walk_open_in(s->directory, "new", NULL);
+		*dir = walk_open_in(m->directory, name, NULL);
 	}
-	if (s->new < 0)
-		return failed(o, "new/ of the mailbox can't be opened");
-	return check_ours(s->new, "new/ of the mailbox", o);
+	if (*dir < 0) {
+		snprintf(what, sizeof what, "%s/ of the mailbox can't be opened", name);
+		return failed(o, what);
+	}
+	snprintf(what, sizeof what, "%s/ of the mailbox", name);
+	return check_owner(*dir, m->owner, what, o);
+}
+
+static int
+maildir_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
+{
+	struct maildir *m = calloc(1, sizeof *m);
+
+	if (!m) {
+		outcome_set(o, VERDICT_TROUBLE, "no memory");
+		return -1;
+	}
+	m->owner = owner;
+	m->directory = m->new = m->tmp = m->file = -1;
+	s->state = m;
+	return open_directory(m, path, o) || open_folder(m, "new", &m->new, o) ? -1 : 0;
 }
 
 /* --- the file -------------------------------------------------------------------- */
 
-static int
-open_tmp(struct store *s, struct outcome *o)
-{
-	s->tmp = walk_open_in(s->directory, "tmp", NULL);
-	if (s->tmp < 0 && errno == ENOENT) {
-		if (make_folders(s->directory, o))
-			return -1;
-		s->tmp = walk_open_in(s->directory, "tmp", NULL);
-	}
-	if (s->tmp < 0)
-		return failed(o, "tmp/ of the mailbox can't be opened");
-	return check_ours(s->tmp, "tmp/ of the mailbox", o);
-}
-
-/* For file systems that have no O_TMPFILE. */
+/* For file systems that have no O_TMPFILE. An emergency may come while the file is being
+ * made, so its name is known before. */
 static int
 begin_in_tmp(struct store *s, struct outcome *o)
 {
-	if (open_tmp(s, o))
+	struct maildir *m = s->state;
+
+	if (open_folder(m, "tmp", &m->tmp, o))
 		return -1;
-	if (maildir_make_name(s->tmp_name, 0)) {
-		s->tmp_name[0] = '\0';
+	if (maildir_make_name(m->tmp_name, 0)) {
+		m->tmp_name[0] = '\0';
 		return failed(o, "no name for a file in tmp/");
 	}
-	emergency_watch_tmp(s->tmp, s->tmp_name);
-	s->file = openat(s->tmp, s->tmp_name,
+	s->phase = STORE_BEGUN;
+	m->file = openat(m->tmp, m->tmp_name,
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return s->file < 0 ? failed(o, "no file can be made in tmp/") : 0;
+	return m->file < 0 ? failed(o, "no file can be made in tmp/") : 0;
 }
 
-int
-store_begin(struct store *s, struct outcome *o)
+static int
+maildir_begin(struct store *s, struct outcome *o)
 {
-	s->file = openat(s->new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
-	if (s->file < 0 && errno != EOPNOTSUPP && errno != EISDIR)
+	struct maildir *m = s->state;
+
+	m->file = openat(m->new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	if (m->file < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		return begin_in_tmp(s, o);
+	if (m->file < 0)
 		return failed(o, "no file can be made in new/");
-	if (s->file < 0 && begin_in_tmp(s, o))
-		return -1;
-	emergency_watch(s->file, s->new);
+	s->phase = STORE_BEGUN;
 	return 0;
 }
 
-int
-store_write(struct store *s, const char *data, size_t length, struct outcome *o)
+static int
+maildir_write(struct store *s, const char *data, size_t length, struct outcome *o)
 {
+	const struct maildir *m = s->state;
 	ssize_t n;
 
 	while (length) {
-		n = write(s->file, data, length);
+		n = write(m->file, data, length);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -217,8 +235,8 @@ store_write(struct store *s, const char *data, size_t length, struct outcome *o)
 	return 0;
 }
 
-int
-store_choose_name(struct store *s, struct outcome *o)
+static int
+maildir_choose_name(struct store *s, struct outcome *o)
 {
 	if (maildir_make_name(s->name, s->bytes) == 0)
 		return 0;
@@ -226,56 +244,99 @@ store_choose_name(struct store *s, struct outcome *o)
 	return failed(o, "no name for the message");
 }
 
-int
-store_sync(struct store *s, struct outcome *o)
+static int
+maildir_sync(struct store *s, struct outcome *o)
 {
-	return fsync(s->file) ? failed(o, "the message can't be synced") : 0;
+	const struct maildir *m = s->state;
+
+	return fsync(m->file) ? failed(o, "the message can't be synced") : 0;
 }
 
 /* A file in tmp/ is moved rather than linked and removed, so that it has one name at any
  * time. The name is random: nothing has it that could be lost. */
 static int
-give_name(struct store *s)
+give_name(const struct maildir *m, const char *name)
 {
-	char path[sizeof "/proc/self/fd/" + 3 * sizeof s->file];
+	int file = m->file;
+	char path[sizeof "/proc/self/fd/" + 3 * sizeof file];
 
-	if (s->tmp_name[0])
-		return renameat2(s->tmp, s->tmp_name, s->new, s->name, RENAME_NOREPLACE);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", s->file);
-	return linkat(AT_FDCWD, path, s->new, s->name, AT_SYMLINK_FOLLOW);
+	if (m->tmp_name[0])
+		return renameat2(m->tmp, m->tmp_name, m->new, name, RENAME_NOREPLACE);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+	return linkat(AT_FDCWD, path, m->new, name, AT_SYMLINK_FOLLOW);
 }
 
-int
-store_link(struct store *s, struct outcome *o)
+static int
+maildir_link(struct store *s, struct outcome *o)
 {
-	if (give_name(s))
+	struct maildir *m = s->state;
+
+	if (give_name(m, s->name))
 		return failed(o, "the message can't be given its name");
-	if (fsync(s->new) == 0) {
-		emergency_delivered();
-		s->tmp_name[0] = '\0';
+	if (fsync(m->new) == 0) {
+		s->phase = STORE_STORED;
 		return 0;
 	}
+	m->unwanted = 1;
 	failed(o, "new/ can't be synced");
-	s->may_be_there = unlinkat(s->new, s->name, 0) != 0;
+	s->may_be_there = unlinkat(m->new, s->name, 0) != 0;
 	return -1;
 }
 
-static void
-close_one(int *fd)
+/* --- its end --------------------------------------------------------------------- */
+
+/* The link count tells whether the message was linked. A file in tmp/ has one name at any
+ * time: if that is missing it has been moved to new/; if it can't be removed it has not.
+ */
+static int
+maildir_end_now(struct store *s)
 {
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
+	const struct maildir *m = s->state;
+	struct stat st;
+
+	if (m->tmp_name[0] && (unlinkat(m->tmp, m->tmp_name, 0) == 0 || errno != ENOENT))
+		return 0;
+	if (m->file < 0 || fstat(m->file, &st) || st.st_nlink == 0)
+		return 0;
+	if (!m->unwanted && fsync(m->new) == 0)
+		return 1;
+	unlinkat(m->new, s->name, 0);
+	return 0;
 }
 
-void
-store_close(struct store *s)
+static void
+close_one(int fd)
 {
-	if (s->tmp_name[0])
-		unlinkat(s->tmp, s->tmp_name, 0);
-	s->tmp_name[0] = '\0';
-	close_one(&s->file);
-	close_one(&s->tmp);
-	close_one(&s->new);
-	close_one(&s->directory);
+	if (fd >= 0)
+		close(fd);
 }
+
+static void
+maildir_close(struct store *s)
+{
+	struct maildir *m = s->state;
+
+	if (!m)
+		return;
+	if (m->tmp_name[0] && s->phase != STORE_STORED)
+		unlinkat(m->tmp, m->tmp_name, 0);
+	if (s->phase != STORE_STORED)
+		s->phase = STORE_IDLE;
+	s->state = NULL;
+	close_one(m->file);
+	close_one(m->tmp);
+	close_one(m->new);
+	close_one(m->directory);
+	free(m);
+}
+
+const struct store_type store_maildir = {
+	.open = maildir_open,
+	.begin = maildir_begin,
+	.write = maildir_write,
+	.choose_name = maildir_choose_name,
+	.sync = maildir_sync,
+	.link = maildir_link,
+	.close = maildir_close,
+	.end_now = maildir_end_now,
+};

@@ -1,30 +1,7 @@
-/* Recipient and sender: taken, mended, looked up. */
+/* Recipient and sender: cleaned, made exact, looked up. */
 #include "recipient.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "process/identity.h"
-
-/* Exim has the address in parts, the extension's separator included. It sets RECIPIENT,
- * too, but to the address before its routing. */
-static const char *
-from_environment(struct recipient *r)
-{
-	const char *local = getenv("LOCAL_PART"), *domain = getenv("DOMAIN");
-	const char *suffix = getenv("LOCAL_PART_SUFFIX");
-	const char *recipient = getenv("RECIPIENT");
-
-	if (local && domain) {
-		if (asprintf(&r->joined, "%s%s@%s", local, suffix ? suffix : "", domain) <
-			0)
-			r->joined = NULL;
-		return r->joined;
-	}
-	r->censored = recipient && strchr(recipient, '_');
-	return recipient;
-}
 
 /* The sender for a header: control bytes are '_', and what no sender can be is none. */
 static const char *
@@ -47,25 +24,13 @@ clean_sender(char clean[ADDRESS_MAX + 1], const char *sender)
 	return strcasecmp(clean, "MAILER-DAEMON") == 0 ? "" : clean;
 }
 
-int
-recipient_take(struct recipient *r, const char *option_d, const char *option_f,
-	struct outcome *o)
+void
+recipient_take(struct recipient *r, const struct envelope *e)
 {
 	memset(r, 0, sizeof *r);
-	if (!option_f && program.takes_environment)
-		option_f = getenv("SENDER");
-	r->sender = clean_sender(r->clean, option_f);
-	r->address = option_d;
-	if (!option_d && program.takes_environment)
-		r->address = from_environment(r);
-	if (r->address)
-		return 0;
-	r->address = "";
-	outcome_set(o, VERDICT_MISCONFIGURED, "no recipient: %s",
-		program.takes_environment
-			? "neither -d nor the MTA's environment names one"
-			: "-d names none, and nothing else is believed");
-	return -1;
+	r->address = e->recipient ? e->recipient : "";
+	r->censored = e->censored && strchr(r->address, '_');
+	r->sender = clean_sender(r->clean, e->sender);
 }
 
 /* Whether the censored address could be this one. */
@@ -92,18 +57,6 @@ recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o)
 	return 0;
 }
 
-static int
-check_mailbox(const struct mailbox *m, struct outcome *o)
-{
-	size_t length = strlen(m->path);
-
-	if (length > 0 && m->path[length - 1] == '/')
-		return 0;
-	outcome_set(o, VERDICT_MISCONFIGURED,
-		"mail= does not end in /, and only a Maildir can be delivered to");
-	return -1;
-}
-
 int
 recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *m,
 	struct outcome *o)
@@ -118,12 +71,5 @@ recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *
 	}
 	result = mailbox_find(m, users, c, r->address, o);
 	users_close(&users);
-	return result ? -1 : check_mailbox(m, o);
-}
-
-void
-recipient_clear(struct recipient *r)
-{
-	free(r->joined);
-	memset(r, 0, sizeof *r);
+	return result;
 }

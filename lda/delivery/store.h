@@ -1,50 +1,88 @@
 /*
- * Where a message is written: for now a Maildir (lda/maildir.c).
+ * Where a message is written. The path in the record decides of which type it is; a type
+ * is a struct of functions in a file of its own (maildir.c).
  *
- * The file has no name while it is written (or one in tmp/, where the file system can't
- * have nameless files); it is synced, gets its name in new/, and the directory is synced.
- * Whatever fails before that leaves nothing behind.
+ * While it is written a message is no part of the mailbox. Whatever fails before it is
+ * linked leaves nothing behind; once it is linked its bytes and its entry are on disk.
  */
 #ifndef LDA_STORE_H
 #define LDA_STORE_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
-#include "maildir.h"
+#include "mailbox.h"
 #include "verdict.h"
 
-struct store {
-	int directory; /* the Maildir; -1 where it is not open, as below */
-	int new;
-	int tmp; /* only where tmp/ is needed */
-	int file;
-	char tmp_name[MAILDIR_NAME_SIZE]; /* the file's in tmp/, or "" */
-	char name[MAILDIR_NAME_SIZE];     /* the message's in new/, or "" */
-	uint64_t bytes;                   /* written so far */
-	int may_be_there; /* it was named, and could be neither kept nor removed */
+#define STORE_NAME_SIZE 256
+
+/* What an emergency has to do. */
+enum store_phase {
+	STORE_IDLE,  /* nothing: no message is there */
+	STORE_BEGUN, /* it asks the type, whose state is whole and stays so */
+	STORE_STORED /* nothing: the message is there for good */
 };
+
+struct store {
+	const struct store_type *type; /* NULL where it is not open, as below */
+	void *state;                   /* the type's own */
+	atomic_int phase;
+	char name[STORE_NAME_SIZE]; /* the message's, or "" */
+	uint64_t bytes;             /* written so far */
+	int may_be_there; /* it was linked, and could be neither kept nor removed */
+};
+
+/* Functions return 0, or -1 with the outcome. */
+struct store_type {
+	/* Opens the mailbox, which must belong to OWNER alone; makes it where it is
+	 * missing and its parent belongs to OWNER. */
+	int (*open)(struct store *s, const char *path, uid_t owner, struct outcome *o);
+
+	/* Makes ready for the first byte, and sets STORE_BEGUN. */
+	int (*begin)(struct store *s, struct outcome *o);
+
+	/* Writes all of it, and counts the bytes. */
+	int (*write)(struct store *s, const char *data, size_t length, struct outcome *o);
+
+	/* Chooses the message's unique name, now that its size is known. */
+	int (*choose_name)(struct store *s, struct outcome *o);
+
+	/* Brings the bytes to disk. */
+	int (*sync)(struct store *s, struct outcome *o);
+
+	/* Makes it a message of the mailbox, on disk, and sets STORE_STORED. */
+	int (*link)(struct store *s, struct outcome *o);
+
+	/* Throws away what was not linked, and frees the state. */
+	void (*close)(struct store *s);
+
+	/* In a signal handler between begin and close, for the last time: removes what
+	 * was not linked, or brings to disk what was. Whether the message is stored. */
+	int (*end_now)(struct store *s);
+};
+
+extern const struct store_type store_maildir;
+
+/* The type that takes this path; NULL with the reason if none does. */
+const struct store_type *store_type_of(const char *path, struct reason *why);
 
 void store_init(struct store *s);
 
-/* Opens the mailbox, which must belong to this user alone; makes it where it is missing
- * and its parent belongs to this user. 0, or -1 with the outcome, as the others. */
-int store_open(struct store *s, const char *path, struct outcome *o);
+/* Chooses the type, and opens the mailbox. */
+int store_open(struct store *s, const struct mailbox *m, struct outcome *o);
 
-/* Makes the file. */
+/* As the type's. */
 int store_begin(struct store *s, struct outcome *o);
-
 int store_write(struct store *s, const char *data, size_t length, struct outcome *o);
-
-/* Chooses the message's name, now that its size is known. */
 int store_choose_name(struct store *s, struct outcome *o);
-
-/* Syncs the file. */
 int store_sync(struct store *s, struct outcome *o);
-
-/* Gives the message its name, and syncs the directory. After a failure it has none. */
 int store_link(struct store *s, struct outcome *o);
 
-/* Throws the file away (what store_link has named stays), and closes all. */
+/* Async-signal-safe, at any time: the end of a delivery that is cut short. Whether the
+ * message is stored; if not, nothing is left behind. */
+int store_end_now(struct store *s);
+
+/* Closes what is open; a message that was linked stays. */
 void store_close(struct store *s);
 
 #endif

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #ifdef BRIM_COVERAGE
@@ -37,13 +36,10 @@ static struct last_words both[2] = {
 	{CUT_SHORT, sizeof CUT_SHORT - 1, VERDICT_TRY_AGAIN},
 };
 
-/* All that the handler reads is atomic, so that the compiler keeps its order: each store
- * comes after what it tells of. */
+/* What the handler reads is atomic, so that the compiler keeps its order: each is stored
+ * after what it tells of. */
 static struct last_words *_Atomic current = &both[0];
-static atomic_int delivered;
-static atomic_int message_file = -1, message_directory = -1;
-static atomic_int tmp_directory = -1;
-static const char *_Atomic tmp_name;
+static struct store *_Atomic watched;
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2,
 	"a signal handler may use atomics without locks alone");
@@ -54,29 +50,15 @@ other(void)
 	return current == &both[0] ? &both[1] : &both[0];
 }
 
-/* Whether the message has its name, and keeps it whatever happens. A file in tmp/ has one
- * name at any time: if it isn't there to be removed it has been moved on. */
-static int
-is_stored(void)
-{
-	struct stat st;
-
-	if (delivered)
-		return 1;
-	if (tmp_directory >= 0)
-		unlinkat(tmp_directory, tmp_name, 0);
-	return message_file >= 0 && fstat(message_file, &st) == 0 && st.st_nlink > 0 &&
-	       fsync(message_directory) == 0;
-}
-
 static void
 end(int signal)
 {
 	const struct last_words *last = current;
+	struct store *store = watched;
 	int status = 0;
 
 	(void)signal;
-	if (!is_stored()) {
+	if (!store || !store_end_now(store)) {
 		status = last->status;
 		if (last->length && write(STDOUT_FILENO, last->line, last->length) < 0)
 			errno = 0; /* nobody reads it; the status is left to tell */
@@ -117,11 +99,12 @@ emergency_install(void)
 }
 
 void
-emergency_prepare(enum verdict v, const char *text, uint64_t seconds)
+emergency_prepare(void *arg, enum verdict v, const char *text, uint64_t seconds)
 {
 	struct last_words *next = other();
 	struct outcome o;
 
+	(void)arg;
 	outcome_set(&o, v == VERDICT_DELIVERED ? VERDICT_TROUBLE : v, "%s", text);
 	next->length = outcome_line(&o, next->line);
 	next->status = verdict_exit_status(o.verdict);
@@ -130,23 +113,10 @@ emergency_prepare(enum verdict v, const char *text, uint64_t seconds)
 }
 
 void
-emergency_watch(int file, int directory)
+emergency_watch(void *arg, struct store *s)
 {
-	message_directory = directory;
-	message_file = file;
-}
-
-void
-emergency_watch_tmp(int tmp, const char *name)
-{
-	tmp_name = name;
-	tmp_directory = tmp;
-}
-
-void
-emergency_delivered(void)
-{
-	delivered = 1;
+	(void)arg;
+	watched = s;
 }
 
 void

@@ -12,27 +12,21 @@
 
 #include <stdint.h>
 
-#include "verdict.h"
+#include "delivery/host.h"
+#include "delivery/store.h"
 
 /* Takes over every signal that ends a process; those that nobody should send are blocked.
  * Until something else is prepared an emergency is 4.3.0. 0, or -1 with errno. */
 int emergency_install(void);
 
-/* From now on an emergency says this; the next alarm is so many seconds away (at least
- * one). */
-void emergency_prepare(enum verdict v, const char *text, uint64_t seconds);
+/* From now on an emergency writes this; the next alarm is so many seconds away (at least
+ * one). ARG is not used, here and below: it is one delivery's process. */
+void emergency_prepare(void *arg, enum verdict v, const char *text, uint64_t seconds);
 
-/* The message's file, which has no name yet, and the directory that it is going to be
- * linked into. */
-void emergency_watch(int file, int directory);
+/* The store that decides from now on whether the message is stored. */
+void emergency_watch(void *arg, struct store *s);
 
-/* A file in tmp/ to be removed; NAME must stay. Called before the file is made. */
-void emergency_watch_tmp(int tmp, const char *name);
-
-/* The message is stored: from now on an emergency is silent and ends with 0. */
-void emergency_delivered(void);
-
-/* The last word is being said: no signal but the alarm's gets in between any more. */
+/* The answer is being written: from now on only the alarm may come in between. */
 void emergency_over(void);
 
 #endif

@@ -1,14 +1,14 @@
 /*
  * What lda and lda-virtual do differently. They are linked from the same files but for
- * one: lda/stay.c, or lda/become.c, which alone needs libcap.
+ * one: identity_same.c, or identity_become.c, which alone needs libcap.
  *
  * lda was started as the recipient and stays that user. lda-virtual was started as a user
  * of its own with the capabilities to become another; it becomes the recipient for good
  * before it touches anything of the recipient's, and takes nothing from its caller but
  * the two options that name recipient and sender.
  */
-#ifndef LDA_BECOME_H
-#define LDA_BECOME_H
+#ifndef LDA_IDENTITY_H
+#define LDA_IDENTITY_H
 
 #include "mailbox.h"
 #include "verdict.h"
@@ -22,7 +22,7 @@ struct program {
 extern const struct program program;
 
 /* From here on this process is the mailbox's owner and nobody else: 0, or -1 with the
- * outcome. It may then be somewhere in between, and must touch nothing. */
-int become_recipient(const struct mailbox *m, struct outcome *o);
+ * outcome. It may then be somebody in between, and must touch nothing. */
+int identity_become(void *arg, const struct mailbox *m, struct outcome *o);
 
 #endif

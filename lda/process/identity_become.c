@@ -1,6 +1,6 @@
 /*
- * lda-virtual: becomes the recipient. What can't be right is the administrator's to mend
- * (4.3.5); a step that fails, or only says that it worked, is trouble (4.3.0).
+ * lda-virtual: becomes the recipient. What can't be right is the administrator's to
+ * repair (4.3.5); a step that fails, or only seems to work, is an error (4.3.0).
  */
 #include "identity.h"
 
@@ -13,15 +13,16 @@ const struct program program = {
 };
 
 int
-become_recipient(const struct mailbox *m, struct outcome *o)
+identity_become(void *arg, const struct mailbox *m, struct outcome *o)
 {
 	const struct privileges_user user = {m->uid, m->gid};
 	struct reason why;
 
+	(void)arg;
 	if (privileges_may_become(&user, &why))
 		outcome_set(o, VERDICT_MISCONFIGURED, "lda-virtual %s", why.text);
 	else if (privileges_become_recipient(&user, &why))
-		outcome_set(o, VERDICT_TROUBLE, "uid %u can't be become: %s",
+		outcome_set(o, VERDICT_TROUBLE, "lda-virtual can't become uid %u: %s",
 			(unsigned)user.uid, why.text);
 	else
 		return 0;

@@ -10,8 +10,9 @@ const struct program program = {
 };
 
 int
-become_recipient(const struct mailbox *m, struct outcome *o)
+identity_become(void *arg, const struct mailbox *m, struct outcome *o)
 {
+	(void)arg;
 	if (m->uid == geteuid())
 		return 0;
 	outcome_set(o, VERDICT_MISCONFIGURED,

@@ -2,81 +2,46 @@
  * lda, and lda-virtual: one message from standard input into the mailbox of one
  * recipient.
  *
- * Says nothing and ends with 0 where the message is stored; otherwise one line, and one
- * of the exit statuses in lib/verdict.c. Whatever it doesn't understand is "try again".
+ * Prints nothing and ends with 0 where the message is stored; otherwise one line, and one
+ * of the exit statuses in lib/base/verdict.c. Whatever it doesn't understand is "try
+ * again".
  */
-#include <stdlib.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "delivery/delivery.h"
 #include "emergency.h"
 #include "identity.h"
 #include "log.h"
 #include "start.h"
 
-struct options {
-	const char *conf_file, *recipient, *sender;
+/* This process, as its one delivery sees it. */
+static const struct delivery_host host = {
+	.prepare = emergency_prepare,
+	.watch = emergency_watch,
+	.become = identity_become,
 };
 
-static int
-usage(struct outcome *o, const char *fault)
+static void
+handle(struct delivery *d, int argc, char **argv, struct outcome *o)
 {
-	outcome_set(o, VERDICT_MISCONFIGURED, "%s; usage: %s", fault, program.usage);
-	return -1;
-}
+	struct arguments a;
+	int result = arguments_take(&a, argc, argv, o);
 
-/* Each option once: pipe(8) with several recipients a run would repeat one. */
-static int
-take_option(const char **option, struct outcome *o)
-{
-	if (*option)
-		return usage(o, "an option is given twice");
-	*option = optarg;
-	return 0;
-}
-
-static int
-read_options(struct options *p, int argc, char **argv, struct outcome *o)
-{
-	int letter, result = 0;
-
-	opterr = 0;
-	while (result == 0 && argc > 0 &&
-		(letter = getopt(argc, argv, program.options)) != -1) {
-		if (letter == 'c')
-			result = take_option(&p->conf_file, o);
-		else if (letter == 'd')
-			result = take_option(&p->recipient, o);
-		else if (letter == 'f')
-			result = take_option(&p->sender, o);
-		else
-			result = usage(o, "an option is unknown or has no value");
-	}
-	if (result == 0 && optind < argc)
-		result = usage(o, "one recipient a run, please, after -d");
-	if (result == 0 && p->conf_file && getauxval(AT_SECURE))
-		result = usage(o, "-c is not for a program with capabilities");
-	return result;
-}
-
-/* Arguments, then the environment, then no environment. */
-static int
-take_arguments(struct delivery *d, int argc, char **argv, struct outcome *o)
-{
-	struct options p = {0};
-	int result = read_options(&p, argc, argv, o);
-
+	d->conf_file = a.conf_file;
+	recipient_take(&d->recipient, &a.envelope);
 	if (result == 0)
-		result = recipient_take(&d->recipient, p.recipient, p.sender, o);
-	d->conf_file = p.conf_file;
-	clearenv();
-	return result;
+		deliver(d, o);
+	if (o->verdict != VERDICT_DELIVERED)
+		delivery_drain(d, o);
+	delivery_log(d, o);
+	delivery_end(d);
+	arguments_clear(&a);
 }
 
 /* One write: the MTA reads what comes with it as one answer. */
 static void
-say(const struct outcome *o)
+answer(const struct outcome *o)
 {
 	char line[VERDICT_LINE_MAX + 1];
 	size_t length = outcome_line(o, line);
@@ -85,26 +50,20 @@ say(const struct outcome *o)
 		return;
 	emergency_over();
 	if (write(STDOUT_FILENO, line, length) < 0)
-		return; /* nobody listens; the exit status is left to say it */
+		return; /* nobody reads it; the exit status is left to tell */
 }
 
 int
 main(int argc, char **argv)
 {
-	static struct delivery delivery;
+	static struct delivery delivery; /* static, since a signal handler looks at it */
 	struct outcome o;
 
 	log_open_syslog("brim-lda");
-	delivery_init(&delivery);
 	if (start_clean(&o) == 0) {
-		delivery_watch(&delivery);
-		if (take_arguments(&delivery, argc, argv, &o) == 0)
-			deliver(&delivery, &o);
-		if (o.verdict != VERDICT_DELIVERED)
-			delivery_drain(&delivery, &o);
-		delivery_log(&delivery, &o);
+		delivery_init(&delivery, &host, STDIN_FILENO);
+		handle(&delivery, argc, argv, &o);
 	}
-	delivery_end(&delivery);
-	say(&o);
+	answer(&o);
 	return verdict_exit_status(o.verdict);
 }

@@ -105,12 +105,13 @@ class Stepper:
     def step(self):
         """One instruction: whether the function is still running."""
         ptrace(SINGLESTEP, self.pid)
-        if not self._wait() or self._pc() == self.back:
+        if not self._wait():
             return False
-        if not self.start <= self._pc() < self.start + self.size:
+        if self._pc() != self.back and not 0 <= self._pc() - self.start < self.size:
             called_from = ptrace(PEEKTEXT, self.pid, ptrace(PEEKUSER, self.pid, RSP))
-            return self._run_to(called_from)
-        return True
+            if not self._run_to(called_from):
+                return False
+        return self._pc() != self.back
 
     def leave(self, number=0):
         """Lets the program go on by itself, with the signal first."""

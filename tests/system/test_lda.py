@@ -133,13 +133,13 @@ def assert_nothing_left(brim, result, code):
     assert brim.leftovers(brim.mail) == []
 
 
-def injected(brim, injection, **more):
-    """A delivery with a system call that fails; strace's own words are not lda's."""
+def injected(brim, *injections, **more):
+    """A delivery with system calls that fail; strace's own words are not lda's."""
     log = brim.folder / "strace"
     log.touch()
     log.chmod(0o666)
-    return send(brim, prefix=["strace", "-f", "-o", log, "-e", f"inject={injection}"],
-                **more)
+    options = [word for i in injections for word in ("-e", f"inject={i}")]
+    return send(brim, prefix=["strace", "-f", "-o", log, *options], **more)
 
 
 def position(brim, call, word):
@@ -981,6 +981,22 @@ def test_inherited_signals_and_mask_do_no_harm(brim):
     assert lda.returncode == 75
 
 
+def test_inherited_alarm_is_not_the_deadline(brim):
+    with brim.start_lda("-d", ALICE, preexec_fn=lambda: signal.setitimer(
+            signal.ITIMER_REAL, 0.5, 0.1)) as lda:
+        wait_until_reading(lda)
+        time.sleep(0.7)
+        output, errors = lda.communicate(b"Subject: test\n\ntest\n")
+    assert (lda.returncode, output, errors) == (0, b"", b"")
+
+
+def test_signal_that_was_pending_at_the_start_is_try_again(brim):
+    def spoil():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert_nothing_left(brim, send(brim, preexec_fn=spoil), "4.3.0")
+
+
 @pytest.mark.skipif(SANITIZED, reason="linked dynamically")
 def test_environment_and_descriptors_have_no_effect(brim):
     env = {"LD_PRELOAD": "/nowhere.so", "DB_HOME": "/tmp", "TMPDIR": "/nowhere",
@@ -1105,6 +1121,21 @@ def test_file_in_tmp_is_removed_by_a_signal(brim, number):
               f"inject=openat:error=EOPNOTSUPP:when={when}", "-e",
               f"inject=write:signal={number}:when=1"]
     result = send(brim, prefix=prefix)
+    assert_nothing_left(brim, result, "4.3.0")
+
+
+def test_file_that_stays_in_tmp_is_no_delivery(brim):
+    when = position(brim, "openat", "O_TMPFILE")
+    result = send(brim, prefix=[
+        "strace", "-f", "-o", brim.folder / "strace", "-e",
+        f"inject=openat:error=EOPNOTSUPP:when={when}", "-e", "inject=unlinkat:error=EIO",
+        "-e", "inject=write:signal=TERM:when=1"])
+    assert result.status == 75 and result.code == "4.3.0"
+    assert brim.files(brim.mail) == []
+
+
+def test_signal_when_the_directory_cannot_be_synced_leaves_nothing(brim):
+    result = injected(brim, "fsync:error=EIO:when=2+", "linkat:signal=TERM:when=1")
     assert_nothing_left(brim, result, "4.3.0")
 
 

@@ -1,0 +1,109 @@
+/* Options first, then the environment where the program believes it. */
+#include "arguments.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "identity.h"
+
+static int
+usage(struct outcome *o, const char *fault)
+{
+	outcome_set(o, VERDICT_MISCONFIGURED, "%s; usage: %s", fault, program.usage);
+	return -1;
+}
+
+/* Each option once: pipe(8) with several recipients a run would repeat one. */
+static int
+take_option(const char **option, struct outcome *o)
+{
+	if (*option)
+		return usage(o, "an option is given twice");
+	*option = optarg;
+	return 0;
+}
+
+static int
+read_options(struct arguments *a, int argc, char **argv, struct outcome *o)
+{
+	int letter, result = 0;
+
+	opterr = 0;
+	while (result == 0 && argc > 0 &&
+		(letter = getopt(argc, argv, program.options)) != -1) {
+		if (letter == 'c')
+			result = take_option(&a->conf_file, o);
+		else if (letter == 'd')
+			result = take_option(&a->envelope.recipient, o);
+		else if (letter == 'f')
+			result = take_option(&a->envelope.sender, o);
+		else
+			result = usage(o, "an option is unknown or has no value");
+	}
+	if (result == 0 && optind < argc)
+		result = usage(o, "one recipient a run, please, after -d");
+	if (result == 0 && a->conf_file && getauxval(AT_SECURE))
+		result = usage(o, "-c is not for a program with capabilities");
+	return result;
+}
+
+/* Exim has the address in parts, the extension's separator included. It sets RECIPIENT,
+ * too, but to the address before its routing. */
+static void
+ask_environment(struct arguments *a)
+{
+	const char *local = getenv("LOCAL_PART"), *domain = getenv("DOMAIN");
+	const char *suffix = getenv("LOCAL_PART_SUFFIX");
+	const char *recipient = getenv("RECIPIENT");
+
+	if (local && domain) {
+		if (asprintf(&a->joined, "%s%s@%s", local, suffix ? suffix : "", domain) <
+			0)
+			a->joined = NULL;
+		a->envelope.recipient = a->joined;
+	} else {
+		a->envelope.recipient = recipient;
+		a->envelope.censored = 1;
+	}
+}
+
+static int
+find_envelope(struct arguments *a, struct outcome *o)
+{
+	struct envelope *e = &a->envelope;
+
+	if (!e->sender && program.takes_environment)
+		e->sender = getenv("SENDER");
+	if (!e->recipient && program.takes_environment)
+		ask_environment(a);
+	if (e->recipient)
+		return 0;
+	outcome_set(o, VERDICT_MISCONFIGURED, "no recipient: %s",
+		program.takes_environment
+			? "neither -d nor the MTA's environment names one"
+			: "-d names none, and nothing else is believed");
+	return -1;
+}
+
+int
+arguments_take(struct arguments *a, int argc, char **argv, struct outcome *o)
+{
+	int result;
+
+	memset(a, 0, sizeof *a);
+	result = read_options(a, argc, argv, o);
+	if (result == 0)
+		result = find_envelope(a, o);
+	clearenv();
+	return result;
+}
+
+void
+arguments_clear(struct arguments *a)
+{
+	free(a->joined);
+	a->joined = NULL;
+}

@@ -1,0 +1,456 @@
+/*
+ * The story of a delivery (deliver.c), with a table, a quotad and a store that only write
+ * down what is asked of them: the order of the steps, what a failure of each leaves, and
+ * that many deliveries may run in one process, one after another and in threads.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lda/delivery/delivery.h"
+#include "suite.h"
+
+#define MESSAGE   "Subject: test\n\ntest\n"
+#define STORED    "Return-Path: <>\nDelivered-To: alice@example.org\n" MESSAGE
+#define STORY_MAX 4096
+
+/* What one delivery did; deliveries in other threads have their own. */
+static __thread struct trace {
+	char story[STORY_MAX];
+	const char *failing; /* the step that fails, or NULL */
+	int mute;            /* it fails without an outcome */
+	int may_be_there;    /* and then the message can't be removed */
+	char stored[STORY_MAX];
+	enum verdict prepared;
+	struct store *watched;
+} trace;
+
+static int
+step(const char *name, struct outcome *o)
+{
+	if (strlen(trace.story) + strlen(name) + 2 > sizeof trace.story)
+		abort();
+	strcat(strcat(trace.story, trace.story[0] ? " " : ""), name);
+	if (!trace.failing || strcmp(trace.failing, name))
+		return 0;
+	if (o && !trace.mute)
+		outcome_set(o, VERDICT_NO_DISK, "%s failed", name);
+	return -1;
+}
+
+/* --- the process ---------------------------------------------------------------------
+ */
+
+static void
+prepare(void *arg, enum verdict v, const char *text, uint64_t seconds)
+{
+	(void)text;
+	ck_assert_ptr_eq(arg, &trace);
+	ck_assert_uint_ge(seconds, 1);
+	ck_assert_uint_le(seconds, DELIVERY_SECONDS);
+	trace.prepared = v;
+}
+
+static void
+watch(void *arg, struct store *s)
+{
+	ck_assert_ptr_eq(arg, &trace);
+	trace.watched = s;
+}
+
+static int
+become(void *arg, const struct mailbox *m, struct outcome *o)
+{
+	ck_assert_ptr_eq(arg, &trace);
+	ck_assert_uint_eq(m->uid, 1001);
+	return step("become", o);
+}
+
+/* --- the table -----------------------------------------------------------------------
+ */
+
+int
+recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *m,
+	struct outcome *o)
+{
+	(void)c;
+	ck_assert_int_eq((int)trace.prepared, VERDICT_MISCONFIGURED);
+	memset(m, 0, sizeof *m);
+	strcpy(m->key, r->address);
+	m->uid = m->gid = 1001;
+	m->path = strdup("/m/alice/");
+	return step("find", o);
+}
+
+void
+recipient_take(struct recipient *r, const struct envelope *e)
+{
+	r->address = e->recipient;
+	r->sender = "";
+}
+
+int
+recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o)
+{
+	(void)r;
+	(void)m;
+	return step("uncensor", o);
+}
+
+/* --- quotad --------------------------------------------------------------------------
+ */
+
+void
+quota_init(struct quota *q, const struct conf *c)
+{
+	q->conf = c;
+}
+
+int
+quota_check(struct quota *q, const char *key, struct outcome *o)
+{
+	(void)q;
+	ck_assert_str_eq(key, "alice@example.org");
+	return step("check", o);
+}
+
+int
+quota_checked(struct quota *q, struct outcome *o)
+{
+	(void)q;
+	return step("checked", o);
+}
+
+int
+quota_reserve(struct quota *q, const char *name, uint64_t bytes)
+{
+	ck_assert_str_eq(name, "unique");
+	ck_assert_uint_eq(bytes, strlen(STORED));
+	q->has_ticket = 1;
+	return step("reserve", NULL);
+}
+
+int
+quota_reserved(struct quota *q, struct outcome *o)
+{
+	(void)q;
+	return step("reserved", o);
+}
+
+int
+quota_still_reserved(struct quota *q, struct outcome *o)
+{
+	(void)q;
+	return step("still-reserved", o);
+}
+
+int
+quota_commit(struct quota *q)
+{
+	q->has_ticket = 0;
+	return step("commit", NULL);
+}
+
+void
+quota_cancel(struct quota *q)
+{
+	if (q->has_ticket)
+		step("cancel", NULL);
+	q->has_ticket = 0;
+}
+
+void
+quota_end(struct quota *q)
+{
+	ck_assert_int_eq(q->has_ticket, trace.may_be_there);
+}
+
+/* --- the store -----------------------------------------------------------------------
+ */
+
+static int
+fake_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
+{
+	ck_assert_str_eq(path, "/m/alice/");
+	ck_assert_uint_eq(owner, 1001);
+	s->state = &trace;
+	return step("open", o);
+}
+
+static int
+fake_begin(struct store *s, struct outcome *o)
+{
+	s->phase = STORE_BEGUN;
+	return step("begin", o);
+}
+
+static int
+fake_write(struct store *s, const char *data, size_t length, struct outcome *o)
+{
+	if (s->bytes + length >= sizeof trace.stored)
+		abort();
+	memcpy(trace.stored + s->bytes, data, length);
+	s->bytes += length;
+	return step("write", o);
+}
+
+static int
+fake_choose_name(struct store *s, struct outcome *o)
+{
+	strcpy(s->name, "unique");
+	return step("choose-name", o);
+}
+
+static int
+fake_sync(struct store *s, struct outcome *o)
+{
+	(void)s;
+	return step("sync", o);
+}
+
+static int
+fake_link(struct store *s, struct outcome *o)
+{
+	if (step("link", o)) {
+		s->may_be_there = trace.may_be_there;
+		return -1;
+	}
+	s->phase = STORE_STORED;
+	return 0;
+}
+
+static void
+fake_close(struct store *s)
+{
+	step(s->phase == STORE_STORED ? "close" : "remove", NULL);
+	if (s->phase != STORE_STORED)
+		trace.stored[0] = '\0';
+}
+
+static int
+fake_end_now(struct store *s)
+{
+	(void)s;
+	step("end-now", NULL);
+	return 0;
+}
+
+static const struct store_type fake = {
+	.open = fake_open,
+	.begin = fake_begin,
+	.write = fake_write,
+	.choose_name = fake_choose_name,
+	.sync = fake_sync,
+	.link = fake_link,
+	.close = fake_close,
+	.end_now = fake_end_now,
+};
+
+const struct store_type *
+store_type_of(const char *path, struct reason *why)
+{
+	(void)path;
+	return step("type", NULL) ? (reason_set(why, "no type"), NULL) : &fake;
+}
+
+/* --- the deliveries -------------------------------------------------------------------
+ */
+
+static int
+open_message(void)
+{
+	char path[] = "/tmp/brim-deliver-XXXXXX";
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(pwrite(fd, MESSAGE, strlen(MESSAGE), 0), strlen(MESSAGE));
+	return fd;
+}
+
+/* One delivery, from its start to its end, with a step that fails or none. */
+static struct outcome
+run(const char *failing, int mute, int may_be_there)
+{
+	struct delivery_host host = {prepare, watch, become, &trace};
+	struct envelope envelope = {.recipient = "alice@example.org"};
+	struct delivery *d = calloc(1, sizeof *d);
+	int input = open_message();
+	struct outcome o;
+
+	memset(&trace, 0, sizeof trace);
+	trace.failing = failing;
+	trace.mute = mute;
+	trace.may_be_there = may_be_there;
+	delivery_init(d, &host, input);
+	ck_assert_ptr_eq(trace.watched, &d->store);
+	d->conf_file = "/dev/null";
+	recipient_take(&d->recipient, &envelope);
+	deliver(d, &o);
+	delivery_end(d);
+	close(input);
+	free(d);
+	return o;
+}
+
+#define BEFORE_TICKET                                                                    \
+	"uncensor find become check type open checked begin write choose-name"
+#define WHOLE_STORY                                                                      \
+	BEFORE_TICKET " reserve sync reserved still-reserved link commit close"
+
+static void
+assert_delivered(const struct outcome *o)
+{
+	ck_assert_int_eq((int)o->verdict, VERDICT_DELIVERED);
+	ck_assert_str_eq(trace.story, WHOLE_STORY);
+	ck_assert_str_eq(trace.stored, STORED);
+}
+
+START_TEST(the_steps_come_in_their_order)
+{
+	struct outcome o = run(NULL, 0, 0);
+
+	assert_delivered(&o);
+}
+END_TEST
+
+/* Each step that may fail, and what comes after it then. */
+static const struct failure {
+	const char *step, *after;
+} failures[] = {
+	{"uncensor", ""},
+	{"find", ""},
+	{"become", ""},
+	{"check", ""},
+	{"type", ""},
+	{"open", " remove"},
+	{"checked", " remove"},
+	{"begin", " remove"},
+	{"write", " remove"},
+	{"choose-name", " remove"},
+	{"sync", " cancel remove"},
+	{"reserved", " cancel remove"},
+	{"still-reserved", " cancel remove"},
+	{"link", " cancel remove"},
+};
+
+#define FAILURES (int)(sizeof failures / sizeof *failures)
+
+static void
+assert_failed(const struct failure *f)
+{
+	char wanted[STORY_MAX] = WHOLE_STORY;
+	char *end = strstr(wanted, f->step);
+
+	while (end[strlen(f->step)] != ' ') /* "reserve" is in "reserved" */
+		end = strstr(end + 1, f->step);
+	strcpy(end + strlen(f->step), f->after);
+	ck_assert_str_eq(trace.story, wanted);
+	ck_assert_str_eq(trace.stored, "");
+}
+
+START_TEST(a_failure_ends_the_story_and_leaves_nothing)
+{
+	const struct failure *f = &failures[_i];
+	struct outcome o = run(f->step, 0, 0);
+
+	assert_failed(f);
+	if (strcmp(f->step, "type") == 0) {
+		ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
+		ck_assert_ptr_nonnull(strstr(o.text, "no type"));
+	} else {
+		ck_assert_int_eq((int)o.verdict, VERDICT_NO_DISK);
+		ck_assert_ptr_nonnull(strstr(o.text, f->step));
+	}
+}
+END_TEST
+
+START_TEST(a_failure_that_tells_no_outcome_is_no_delivery)
+{
+	struct outcome o = run(failures[_i].step, 1, 0);
+
+	assert_failed(&failures[_i]);
+	ck_assert_int_eq(verdict_exit_status(o.verdict), VERDICT_TRY_AGAIN);
+}
+END_TEST
+
+START_TEST(a_ticket_stays_where_the_message_may_be)
+{
+	struct outcome o = run("link", 0, 1);
+
+	ck_assert_int_eq((int)o.verdict, VERDICT_NO_DISK);
+	ck_assert_ptr_null(strstr(trace.story, "cancel"));
+	ck_assert_ptr_null(strstr(trace.story, "commit"));
+}
+END_TEST
+
+START_TEST(an_emergency_asks_the_store_only_while_it_must)
+{
+	struct store s;
+
+	memset(&trace, 0, sizeof trace);
+	store_init(&s);
+	ck_assert_int_eq(store_end_now(&s), 0);
+	s.type = &fake;
+	ck_assert_int_eq(store_end_now(&s), 0);
+	ck_assert_str_eq(trace.story, "");
+	s.phase = STORE_BEGUN;
+	ck_assert_int_eq(store_end_now(&s), 0);
+	ck_assert_str_eq(trace.story, "end-now");
+	s.phase = STORE_STORED;
+	ck_assert_int_eq(store_end_now(&s), 1);
+	ck_assert_str_eq(trace.story, "end-now");
+}
+END_TEST
+
+/* --- many in one process ---------------------------------------------------------------
+ */
+
+static void *
+deliver_many(void *arg)
+{
+	for (int i = 0; i < 200; i++) {
+		const struct failure *f = &failures[i / 2 % FAILURES];
+		struct outcome o = run(i % 2 ? f->step : NULL, 0, 0);
+
+		if (i % 2)
+			assert_failed(f);
+		else
+			assert_delivered(&o);
+	}
+	return arg;
+}
+
+START_TEST(one_process_runs_many_deliveries)
+{
+	deliver_many(NULL);
+}
+END_TEST
+
+START_TEST(two_threads_deliver_at_a_time)
+{
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(
+			pthread_create(&threads[i], NULL, deliver_many, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+}
+END_TEST
+
+void
+add_tests(Suite *suite)
+{
+	const TTest *const tests[] = {the_steps_come_in_their_order,
+		a_ticket_stays_where_the_message_may_be,
+		an_emergency_asks_the_store_only_while_it_must,
+		one_process_runs_many_deliveries, two_threads_deliver_at_a_time};
+	TCase *c = ADD_CASE(suite, tests, .timeout = 60);
+
+	tcase_add_loop_test(c, a_failure_ends_the_story_and_leaves_nothing, 0, FAILURES);
+	tcase_add_loop_test(
+		c, a_failure_that_tells_no_outcome_is_no_delivery, 0, FAILURES);
+}
