@@ -78,27 +78,27 @@ $B/libbrim.a: $(LIB)
 $B/bin/lda: $(LDA) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -lpthread
 
 $B/bin/lda-virtual: $(VIRTUAL) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -linih -lcap -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -lcap -lpthread
 
 $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -levent_core -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -lcap -levent_core -lpthread
 
 $B/bin/brimadm: $(BRIMADM) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -linih -lcap -ljansson
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -lcap -ljansson
 
 $B/bin/brimq: $(BRIMQ) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih -lcap -ljansson
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -lcap -ljansson
 
 # brimadm tells Postfix where lda is installed.
 $B/libexec: FORCE

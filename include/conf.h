@@ -1,8 +1,9 @@
 /*
- * The settings: brim.conf is lines of "name = value". One table in lib/conf.c has every
- * setting with its type, default, bounds and one sentence; loading, checking and printing
- * go through it. An unknown name or a bad value fails with file, line and name, and no
- * program works with half-read settings.
+ * The settings: brim.conf is "name = value", read as Postfix reads main.cf. One table in
+ * lib/base/conf.c has every setting with its type, default, bounds or words, what a
+ * change takes and one sentence; loading, checking and printing go through it. An unknown
+ * name, a name given twice or a bad value fails with file, line and name, and no program
+ * works with half-read settings.
  */
 #ifndef BRIM_CONF_H
 #define BRIM_CONF_H
@@ -15,6 +16,8 @@
 #define CONF_FILE  "/etc/brim/brim.conf"
 #define CONF_DEFER UINT64_MAX /* over_quota: never give up */
 
+enum conf_log { CONF_LOG_SYSLOG, CONF_LOG_STDERR };
+
 struct conf {
 	char *users_db;
 	char *users_group;
@@ -25,7 +28,6 @@ struct conf {
 	char *recipient_delimiter;
 	char *local_domains;
 	char *quota_ignore;
-	char *log;
 	uint64_t users_mode;
 	uint64_t
 		over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
@@ -40,6 +42,7 @@ struct conf {
 	uint64_t max_user_connections;
 	uint64_t max_user_tickets;
 	uint64_t min_uid;
+	uint64_t log; /* enum conf_log */
 };
 
 /* Reads FILE (NULL: CONF_FILE, where a missing file means the defaults). 0, or -1 with
@@ -55,16 +58,31 @@ int conf_set(struct conf *c, const char *name, const char *value, struct reason 
 /* Prints every setting with its sentence and its default, ready to be a brim.conf. */
 int conf_print(const struct conf *c, FILE *to);
 
-/* Calls ROW for each setting: its name, value in force, default and sentence. */
-void conf_each(const struct conf *c,
-	void (*row)(void *arg, const char *name, const char *value, const char *fallback,
-		const char *sentence),
+struct conf_row {
+	const char *name;
+	const char *value; /* in force */
+	const char *fallback;
+	const char *sentence;
+	int takes_restart; /* of quotad: SIGHUP does not change it */
+};
+
+/* Calls TAKE for each setting. */
+void conf_each(const struct conf *c, void (*take)(void *arg, const struct conf_row *row),
 	void *arg);
+
+/* Calls TAKE with the name of each setting that differs and takes a restart of quotad. */
+void conf_each_restart(const struct conf *old, const struct conf *new,
+	void (*take)(void *arg, const char *name), void *arg);
 
 /* "defer", "bounce", "3d" as seconds, and back. */
 int conf_over_quota(const char *text, uint64_t *seconds, struct reason *why);
 
-/* Whether WORD stands in a setting that is a list of words (spaces or commas between). */
-int conf_list_has(const char *list, const char *word);
+/* Whether NAME stands in a setting that is a list of names: blanks or commas between, a
+ * blank in a name written %20. Upper and lower case are the same. */
+int conf_list_has(const char *list, const char *name);
+
+/* The next name of a list, decoded, and *LIST behind it; the caller frees it. NULL at the
+ * end, or with errno where there is no memory. */
+char *conf_list_next(const char **list);
 
 #endif

@@ -2,7 +2,6 @@
 #include "conf.h"
 
 #include <errno.h>
-#include <ini.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
@@ -10,72 +9,82 @@
 #include <string.h>
 
 #include "amount.h"
+#include "conf_read.h"
+#include "record.h"
 
-#define LINE_MAX_BYTES 190 /* inih cuts a line at 200 without a word */
+#define SEPARATORS " ,\t" /* of a list */
+#define LISTED_MAX 1024   /* bytes of a name in a list, escaped: a file's name has 255 */
 
-enum type { TEXT, PATH, SIZE, TIME, COUNT, MODE, OVER_QUOTA, QUOTAD_DOWN, LOG_TARGET };
+enum type { TEXT, LIST, PATH, SIZE, TIME, COUNT, MODE, OVER_QUOTA, CHOICE };
+enum takes_change { RELOAD, RESTART }; /* what quotad needs for it */
 
 #define AT(member) offsetof(struct conf, member)
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static const struct setting {
 	const char *name;
 	enum type type;
 	size_t offset;
 	const char *fallback;
-	uint64_t least, most; /* of numbers */
+	uint64_t least, most;       /* of numbers */
+	const char *const *choices; /* of CHOICE: the value is the number of the word */
+	enum takes_change takes_change;
 	const char *sentence;
 } settings[] = {
-	{"users_db", PATH, AT(users_db), "/var/lib/brim/users.db", 0, 0,
+	{"users_db", PATH, AT(users_db), "/var/lib/brim/users.db", 0, 0, NULL, RESTART,
 		"The user table; its lock is the same name with .lock."},
-	{"users_mode", MODE, AT(users_mode), "0644", 0400, 0644,
+	{"users_mode", MODE, AT(users_mode), "0644", 0400, 0644, NULL, RELOAD,
 		"Mode of the user table; lda reads it as the recipient."},
-	{"users_group", TEXT, AT(users_group), "", 0, 0,
+	{"users_group", TEXT, AT(users_group), "", 0, 0, NULL, RELOAD,
 		"Group of the user table; empty leaves it root's."},
-	{"usage_dir", PATH, AT(usage_dir), "/var/lib/brim/usage", 0, 0,
+	{"usage_dir", PATH, AT(usage_dir), "/var/lib/brim/usage", 0, 0, NULL, RESTART,
 		"The usage store, private to quotad."},
-	{"socket", PATH, AT(socket), "/run/brim/quotad.sock", 0, 0,
+	{"socket", PATH, AT(socket), "/run/brim/quotad.sock", 0, 0, NULL, RESTART,
 		"Where quotad listens."},
-	{"daemon_user", TEXT, AT(daemon_user), "brim", 0, 0,
+	{"daemon_user", TEXT, AT(daemon_user), "brim", 0, 0, NULL, RESTART,
 		"Whom quotad becomes when it is started as root."},
-	{"trusted_users", TEXT, AT(trusted_users), "", 0, 0,
+	{"trusted_users", LIST, AT(trusted_users), "", 0, 0, NULL, RELOAD,
 		"Users who may ask about every mailbox, such as the one mail user of a "
 		"pipe transport."},
-	{"recipient_delimiter", TEXT, AT(recipient_delimiter), "+", 0, 0,
+	{"recipient_delimiter", TEXT, AT(recipient_delimiter), "+", 0, 0, NULL, RELOAD,
 		"Bytes that begin an address's extension; empty for none."},
-	{"local_domains", TEXT, AT(local_domains), "", 0, 0,
+	{"local_domains", LIST, AT(local_domains), "", 0, 0, NULL, RELOAD,
 		"Domains of this host, whose users are bare names in the table; empty "
 		"for the host's name."},
-	{"over_quota", OVER_QUOTA, AT(over_quota), "3d", 0, 0,
+	{"over_quota", OVER_QUOTA, AT(over_quota), "3d", 0, 0, NULL, RELOAD,
 		"A full mailbox: defer, bounce, or a time for which it is deferred "
 		"before it bounces."},
-	{"quota", SIZE, AT(quota), "0", 0, UINT64_MAX,
+	{"quota", SIZE, AT(quota), "0", 0, UINT64_MAX, NULL, RELOAD,
 		"Limit of a mailbox whose record and domain set none; 0 is no limit."},
-	{"quota_ignore", TEXT, AT(quota_ignore), "", 0, 0,
-		"Folders that do not count, such as Trash Junk."},
-	{"message_size_limit", SIZE, AT(message_size_limit), "0", 0, UINT64_MAX,
+	{"quota_ignore", LIST, AT(quota_ignore), "", 0, 0, NULL, RELOAD,
+		"Folders that do not count, such as Trash Junk; a blank in a name is "
+		"written %20."},
+	{"message_size_limit", SIZE, AT(message_size_limit), "0", 0, UINT64_MAX, NULL,
+		RELOAD,
 		"A message larger than this is refused with 5.2.3; 0 is no limit."},
-	{"quotad_down", QUOTAD_DOWN, AT(quotad_down_delivers), "defer", 0, 0,
+	{"quotad_down", CHOICE, AT(quotad_down_delivers), "defer", 0, 0,
+		WORDS("defer", "deliver"), RELOAD,
 		"What lda does when quotad can't be asked: defer, or deliver without a "
 		"limit."},
-	{"deadline", TIME, AT(deadline), "300s", 2, 900,
+	{"deadline", TIME, AT(deadline), "300s", 2, 900, NULL, RELOAD,
 		"lda gives up and says try again after this time; below the MTA's own "
 		"limit."},
-	{"quotad_timeout", TIME, AT(quotad_timeout), "10s", 1, 300,
+	{"quotad_timeout", TIME, AT(quotad_timeout), "10s", 1, 300, NULL, RELOAD,
 		"How long lda waits for an answer of quotad."},
-	{"recheck_above", COUNT, AT(recheck_above), "80", 0, 100,
+	{"recheck_above", COUNT, AT(recheck_above), "80", 0, 100, NULL, RELOAD,
 		"Per cent of the limit above which a mailbox is looked at before a "
 		"message is taken."},
-	{"recount_every", TIME, AT(recount_every), "7d", 60, 366 * 86400,
+	{"recount_every", TIME, AT(recount_every), "7d", 60, 366 * 86400, NULL, RELOAD,
 		"Every mailbox is counted file by file once in this time."},
-	{"max_connections", COUNT, AT(max_connections), "12000", 16, 1000000,
-		"Connections that quotad takes in all."},
-	{"max_user_connections", COUNT, AT(max_user_connections), "100", 1, 1000000,
-		"Connections of one user; trusted users have 16 times as many."},
-	{"max_user_tickets", COUNT, AT(max_user_tickets), "200", 1, 1000000,
+	{"max_connections", COUNT, AT(max_connections), "12000", 16, 1000000, NULL,
+		RELOAD, "Connections that quotad takes in all."},
+	{"max_user_connections", COUNT, AT(max_user_connections), "100", 1, 1000000, NULL,
+		RELOAD, "Connections of one user; trusted users have 16 times as many."},
+	{"max_user_tickets", COUNT, AT(max_user_tickets), "200", 1, 1000000, NULL, RELOAD,
 		"Deliveries under way of one user; trusted users have 16 times as many."},
-	{"min_uid", COUNT, AT(min_uid), "100", 1, UINT32_MAX - 1,
+	{"min_uid", COUNT, AT(min_uid), "100", 1, UINT32_MAX - 1, NULL, RELOAD,
 		"Records with a lower uid are refused."},
-	{"log", LOG_TARGET, AT(log), "syslog", 0, 0,
+	{"log", CHOICE, AT(log), "syslog", 0, 0, WORDS("syslog", "stderr"), RESTART,
 		"Where quotad logs: syslog or stderr."},
 };
 
@@ -96,20 +105,56 @@ number_of(const struct conf *c, const struct setting *s)
 static int
 is_text(const struct setting *s)
 {
-	return s->type == TEXT || s->type == PATH || s->type == LOG_TARGET;
+	return s->type == TEXT || s->type == PATH || s->type == LIST;
+}
+
+/* The next element of a list as it is written: *LENGTH bytes, 0 at the end. */
+static const char *
+list_next(const char *list, size_t *length)
+{
+	list += strspn(list, SEPARATORS);
+	*length = strcspn(list, SEPARATORS);
+	return list;
+}
+
+/* DECODED has room for an element; 0, or -1 where it is too long or has a bad %XX. */
+static int
+list_decode(const char *element, size_t length, char decoded[LISTED_MAX])
+{
+	if (length >= LISTED_MAX)
+		return -1;
+	memcpy(decoded, element, length);
+	decoded[length] = '\0';
+	return memchr(element, '%', length) ? record_unescape(decoded) : 0;
+}
+
+static int
+check_list(const char *list, struct reason *why)
+{
+	char decoded[LISTED_MAX];
+	size_t n;
+
+	for (const char *p = list; (p = list_next(p, &n), n); p += n)
+		if (memchr(p, '%', n) && list_decode(p, n, decoded))
+			return reason_set(why,
+				"\"%.*s\" has no place in a list: write a blank in a "
+				"name "
+				"as %%20, and a %% as %%25",
+				n > 80 ? 80 : (int)n, p);
+	return 0;
 }
 
 static int
 set_text(struct conf *c, const struct setting *s, const char *value, struct reason *why)
 {
+	struct reason fault;
 	char *copy;
 
 	if (s->type == PATH && (value[0] != '/' || strstr(value, "/../")))
 		return reason_set(
 			why, "%s: \"%.80s\" is not an absolute path", s->name, value);
-	if (s->type == LOG_TARGET && strcmp(value, "syslog") && strcmp(value, "stderr"))
-		return reason_set(why, "%s: \"%.40s\" is neither syslog nor stderr",
-			s->name, value);
+	if (s->type == LIST && check_list(value, &fault))
+		return reason_set(why, "%s: %s", s->name, fault.text);
 	copy = strdup(value);
 	if (!copy)
 		return reason_set(why, "no memory");
@@ -144,12 +189,20 @@ read_mode(const char *value, uint64_t *mode, struct reason *why)
 }
 
 static int
-read_quotad_down(const char *value, uint64_t *delivers, struct reason *why)
+read_choice(const struct setting *s, const char *value, uint64_t *n, struct reason *why)
 {
-	*delivers = strcmp(value, "deliver") == 0;
-	if (!*delivers && strcmp(value, "defer"))
-		return reason_set(why, "\"%.40s\" is neither defer nor deliver", value);
-	return 0;
+	struct reason all = {""};
+
+	for (size_t i = 0; s->choices[i]; i++) {
+		if (strcmp(value, s->choices[i]) == 0) {
+			*n = i;
+			return 0;
+		}
+		snprintf(all.text + strlen(all.text), sizeof all.text - strlen(all.text),
+			"%s%s", i ? (s->choices[i + 1] ? ", " : " or ") : "",
+			s->choices[i]);
+	}
+	return reason_set(why, "\"%.40s\" is not %s", value, all.text);
 }
 
 static int
@@ -164,8 +217,8 @@ read_number(const struct setting *s, const char *value, uint64_t *n, struct reas
 		return read_mode(value, n, why);
 	case OVER_QUOTA:
 		return conf_over_quota(value, n, why);
-	case QUOTAD_DOWN:
-		return read_quotad_down(value, n, why);
+	case CHOICE:
+		return read_choice(s, value, n, why);
 	default:
 		return amount_count(value, n, why);
 	}
@@ -183,8 +236,8 @@ show_number(const struct setting *s, uint64_t n, char buf[AMOUNT_SIZE])
 		return n == CONF_DEFER ? "defer"
 		       : n == 0        ? "bounce"
 				       : amount_show_time(n, buf);
-	case QUOTAD_DOWN:
-		return n ? "deliver" : "defer";
+	case CHOICE:
+		return s->choices[n];
 	default:
 		snprintf(
 			buf, AMOUNT_SIZE, s->type == MODE ? "%04" PRIo64 : "%" PRIu64, n);
@@ -215,80 +268,75 @@ set_value(struct conf *c, const struct setting *s, const char *value, struct rea
 	return is_text(s) ? set_text(c, s, value, why) : set_number(c, s, value, why);
 }
 
-int
-conf_set(struct conf *c, const char *name, const char *value, struct reason *why)
+static const struct setting *
+find_setting(const char *name, size_t length)
 {
 	for (size_t i = 0; i < SETTINGS; i++)
-		if (strcmp(settings[i].name, name) == 0)
-			return set_value(c, &settings[i], value, why);
+		if (strncmp(settings[i].name, name, length) == 0 &&
+			settings[i].name[length] == '\0')
+			return &settings[i];
+	return NULL;
+}
+
+static int
+no_setting(const char *name, struct reason *why)
+{
 	return reason_set(why, "there is no setting \"%.60s\"", name);
 }
 
-/* What is known while a file is read: inih asks for lines and hands out names and values.
- */
-struct reading {
-	FILE *from;
-	const char *file;
+int
+conf_set(struct conf *c, const char *name, const char *value, struct reason *why)
+{
+	const struct setting *s = find_setting(name, strlen(name));
+
+	return s ? set_value(c, s, value, why) : no_setting(name, why);
+}
+
+/* --- from a file ------------------------------------------------------------------ */
+
+struct loading {
 	struct conf *conf;
-	struct reason *why;
-	int line, failed;
+	unsigned line_of[SETTINGS]; /* 0: not set yet */
 };
 
-/* As fgets, for inih: counts the lines, takes blanks off their front (inih would take an
- * indented line for more of the last value) and refuses those that inih would cut. */
-static char *
-next_line(char *to, int size, void *arg)
+static int
+is_name(const char *text, size_t length)
 {
-	struct reading *r = arg;
-	size_t blanks;
-
-	if (r->failed || !fgets(to, size, r->from))
-		return NULL;
-	r->line++;
-	if (strlen(to) > LINE_MAX_BYTES) {
-		r->failed = reason_set(r->why, "%s line %d: longer than %d bytes",
-			r->file, r->line, LINE_MAX_BYTES);
-		return NULL;
-	}
-	blanks = strspn(to, " \t");
-	memmove(to, to + blanks, strlen(to + blanks) + 1);
-	if (to[0] == '[') {
-		r->failed = reason_set(
-			r->why, "%s line %d: sections are not used", r->file, r->line);
-		return NULL;
-	}
-	return to;
+	return find_setting(text, length) != NULL;
 }
 
 static int
-take_setting(void *arg, const char *section, const char *name, const char *value)
+take_setting(
+	void *arg, unsigned line, const char *name, const char *value, struct reason *why)
 {
-	struct reading *r = arg;
-	struct reason fault;
+	struct loading *l = arg;
+	const struct setting *s = find_setting(name, strlen(name));
+	unsigned *set_in;
 
-	(void)section; /* next_line refuses them */
-	if (r->failed)
-		return 0;
-	if (conf_set(r->conf, name, value, &fault))
-		r->failed = reason_set(
-			r->why, "%s line %d: %s", r->file, r->line, fault.text);
-	return !r->failed;
+	if (!s)
+		return no_setting(name, why);
+	set_in = &l->line_of[s - settings];
+	if (*set_in)
+		return reason_set(why, "%s is set already in line %u", name, *set_in);
+	*set_in = line;
+	return set_value(l->conf, s, value, why);
 }
 
 static int
-read_file(struct conf *c, FILE *from, const char *file, struct reason *why)
+read_file(struct conf *c, const char *path, struct reason *why)
 {
-	struct reading r = {.from = from, .file = file, .conf = c, .why = why};
-	int bad_line = ini_parse_stream(next_line, &r, take_setting, &r);
+	struct loading l = {.conf = c};
+	const struct conf_reader reader = {is_name, take_setting, &l};
+	size_t size;
+	char *text = conf_read_file(path, &size, why);
+	int result;
 
-	if (r.failed)
+	if (!text)
 		return -1;
-	if (ferror(from))
-		return reason_errno(why, "%s can't be read", file);
-	if (bad_line)
-		return reason_set(
-			why, "%s line %d: not \"name = value\"", file, bad_line);
-	return 0;
+	result = conf_read_text(path, text, size, &reader, why);
+	free(text);
+	errno = 0;
+	return result;
 }
 
 static int
@@ -304,19 +352,10 @@ set_defaults(struct conf *c, struct reason *why)
 int
 conf_load(struct conf *c, const char *file, struct reason *why)
 {
-	const char *path = file ? file : CONF_FILE;
-	FILE *from = NULL;
 	int result = set_defaults(c, why);
 
-	if (result == 0) {
-		from = fopen(path, "re");
-		if (from)
-			result = read_file(c, from, path, why);
-		else if (file || errno != ENOENT)
-			result = reason_errno(why, "%s can't be opened", path);
-	}
-	if (from)
-		fclose(from);
+	if (result == 0 && read_file(c, file ? file : CONF_FILE, why))
+		result = file || errno != ENOENT ? -1 : 0;
 	if (result)
 		conf_free(c);
 	return result;
@@ -346,27 +385,43 @@ show_value(const struct conf *c, const struct setting *s, char buf[AMOUNT_SIZE])
 }
 
 void
-conf_each(const struct conf *c,
-	void (*row)(void *arg, const char *name, const char *value, const char *fallback,
-		const char *sentence),
+conf_each(const struct conf *c, void (*take)(void *arg, const struct conf_row *row),
 	void *arg)
 {
 	for (const struct setting *s = settings; s < settings + SETTINGS; s++) {
 		char buf[AMOUNT_SIZE];
+		const struct conf_row row = {.name = s->name,
+			.value = show_value(c, s, buf),
+			.fallback = s->fallback,
+			.sentence = s->sentence,
+			.takes_restart = s->takes_change == RESTART};
 
-		row(arg, s->name, show_value(c, s, buf), s->fallback, s->sentence);
+		take(arg, &row);
+	}
+}
+
+void
+conf_each_restart(const struct conf *old, const struct conf *new,
+	void (*take)(void *arg, const char *name), void *arg)
+{
+	for (const struct setting *s = settings; s < settings + SETTINGS; s++) {
+		int same = is_text(s) ? strcmp(*text_of(old, s), *text_of(new, s)) == 0
+				      : *number_of(old, s) == *number_of(new, s);
+
+		if (s->takes_change == RESTART && !same)
+			take(arg, s->name);
 	}
 }
 
 static void
-print_row(void *arg, const char *name, const char *value, const char *fallback,
-	const char *sentence)
+print_row(void *arg, const struct conf_row *row)
 {
 	FILE *to = arg;
 
-	fprintf(to, "# %s\n", sentence);
-	fprintf(to, "%s%s =%s%s\n\n", strcmp(value, fallback) == 0 ? "#" : "", name,
-		value[0] ? " " : "", value);
+	fprintf(to, "# %s%s\n", row->sentence,
+		row->takes_restart ? " A change takes a restart of quotad." : "");
+	fprintf(to, "%s%s =%s%s\n\n", strcmp(row->value, row->fallback) == 0 ? "#" : "",
+		row->name, row->value[0] ? " " : "", row->value);
 }
 
 int
@@ -377,15 +432,32 @@ conf_print(const struct conf *c, FILE *to)
 }
 
 int
-conf_list_has(const char *list, const char *word)
+conf_list_has(const char *list, const char *name)
 {
-	size_t length = strlen(word), n;
+	char decoded[LISTED_MAX];
+	size_t n;
 
-	for (const char *p = list; *p; p += n) {
-		p += strspn(p, " ,\t");
-		n = strcspn(p, " ,\t");
-		if (n && n == length && strncasecmp(p, word, n) == 0)
+	for (const char *p = list; (p = list_next(p, &n), n); p += n)
+		if (list_decode(p, n, decoded) == 0 && strcasecmp(decoded, name) == 0)
 			return 1;
-	}
 	return 0;
+}
+
+char *
+conf_list_next(const char **list)
+{
+	size_t n;
+	const char *p = list_next(*list, &n);
+	char *name;
+
+	*list = p + n;
+	errno = 0;
+	if (n == 0)
+		return NULL;
+	name = strndup(p, n);
+	if (name && record_unescape(name)) {
+		free(name);
+		name = strndup(p, n);
+	}
+	return name;
 }

@@ -115,7 +115,7 @@ take_options(char **conf_file, int argc, char **argv)
 static void
 open_log(const struct conf *c)
 {
-	if (strcmp(c->log, "stderr") == 0 || isatty(STDERR_FILENO))
+	if (c->log == CONF_LOG_STDERR || isatty(STDERR_FILENO))
 		log_open_stderr("quotad");
 	else
 		log_open_syslog("quotad");

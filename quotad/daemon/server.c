@@ -62,24 +62,11 @@ static const struct ledger_calls calls = {
 
 /* --- settings, again -------------------------------------------------------------- */
 
-/* Those that hold from the start to the end. */
 static void
-warn_of_fixed(const struct conf *old, const struct conf *new)
+warn_of_fixed(void *arg, const char *name)
 {
-	const struct {
-		const char *name, *old, *new;
-	} fixed[] = {
-		{"users_db", old->users_db, new->users_db},
-		{"usage_dir", old->usage_dir, new->usage_dir},
-		{"socket", old->socket, new->socket},
-		{"daemon_user", old->daemon_user, new->daemon_user},
-		{"log", old->log, new->log},
-	};
-
-	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-		if (strcmp(fixed[i].old, fixed[i].new) != 0)
-			log_warning(
-				"%s was changed: that takes a restart", fixed[i].name);
+	(void)arg;
+	log_warning("%s was changed: that takes a restart", name);
 }
 
 void
@@ -98,7 +85,7 @@ server_reload(struct server *v)
 		conf_free(&new);
 		return;
 	}
-	warn_of_fixed(&v->conf, &new);
+	conf_each_restart(&v->conf, &new, warn_of_fixed, NULL);
 	conf_free(&v->conf);
 	v->conf = new;
 	server_rules(&v->conf, &rules);

@@ -96,17 +96,17 @@ add_trusted(struct peers *p, const char *name)
 static int
 look_up_trusted(struct peers *p, const char *list)
 {
-	char *names = strdup(list), *rest = names, *name;
-	int result = names == NULL ? -1 : 0;
+	char *name;
+	int result = 0;
 
 	free(p->trusted);
 	p->trusted = NULL;
 	p->trusted_count = 0;
-	while (result == 0 && (name = strsep(&rest, " ,\t")) != NULL)
-		if (*name != '\0')
-			result = add_trusted(p, name);
-	free(names);
-	return result;
+	while (result == 0 && (name = conf_list_next(&list)) != NULL) {
+		result = add_trusted(p, name);
+		free(name);
+	}
+	return result == 0 && errno == ENOMEM ? -1 : result;
 }
 
 /* Where the system gives fewer descriptors than were asked for, clients take what is left

@@ -21,7 +21,7 @@ $B/bench/echo: $B/tests/bench/echo.o
 $B/bench/scan: $B/tests/bench/scan.o $B/rooms.a $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -linih
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^
 
 bench: bench-deps
 	@$(MAKE) --no-print-directory all bench-programs

@@ -47,8 +47,8 @@ class BareServer(MailServer):
 
     def _lend_lda(self):
         shown = subprocess.run(
-            [private_brim.BIN / "brimadm", "-c", "/dev/null", "postfix", "--way",
-             "mailbox_command"], check=True, capture_output=True, text=True).stdout
+            [private_brim.BIN / "brimadm", "-c", private_brim.ROOT / "etc/brim.conf",
+             "postfix", "--way", "mailbox_command"], check=True, capture_output=True, text=True).stdout
         path = pathlib.Path(re.search(r"^mailbox_command = (\S+)$", shown, re.M)[1])
         self._open_up(path.parent)
         shutil.copy(private_brim.BIN / "lda", path)

@@ -252,6 +252,20 @@ def test_an_ignored_folder_is_shown_and_does_not_count(brim):
     assert ".Trash/cur" in page(brim) and "ignored" in page(brim)
 
 
+def test_a_blank_in_an_ignored_folder_s_name_is_percent_20(brim):
+    brim.stop_quotad()
+    brim.configure(quota_ignore="Deleted%20Items,\n  Trash")
+    brim.start_quotad()
+    put(brim.alice, "1.a.host,S=100:2,S")
+    for folder, size in ((".Deleted Items", 900), (".Trash", 800), (".Deleted", 50), (".Items", 7)):
+        put(brim.alice, f"2.{size}.host,S={size}:2,S", folder=folder)
+    brim.recount(ADDRESS)
+    answer = explain(brim)
+    found = {folder for (folder, _), d in directories(answer).items() if d["ignored"]}
+    assert found == {".Deleted Items", ".Trash"}
+    assert answer["files"]["bytes"] == answer["ledger"]["used"] == 157
+
+
 def test_without_quotad_the_files_are_shown_alone(brim):
     fill(brim, 100)
     brim.stop_quotad()

@@ -127,7 +127,8 @@ def test_brim_conf_in_etc_shows_every_setting_with_its_default(server):
     assert [line for line in lines if line and not line.startswith("#")] == []
     for name, setting in shown.items():
         at = lines.index(f"#{name} = {setting['default']}".rstrip())
-        assert lines[at - 1] == f"# {setting['about']}"
+        restart = " A change takes a restart of quotad." if setting["restart"] else ""
+        assert lines[at - 1] == f"# {setting['about']}{restart}"
 
 
 # --- delivered ------------------------------------------------------------------------

@@ -204,15 +204,15 @@ brimadm_dump(struct brimadm *a, int argc, char **argv)
 }
 
 static void
-add_setting(void *arg, const char *name, const char *value, const char *fallback,
-	const char *sentence)
+add_setting(void *arg, const struct conf_row *row)
 {
 	json_t *setting = json_object();
 
-	json_object_set_new(setting, "value", tool_json_text(value));
-	json_object_set_new(setting, "default", tool_json_text(fallback));
-	json_object_set_new(setting, "about", tool_json_text(sentence));
-	json_object_set_new(arg, name, setting);
+	json_object_set_new(setting, "value", tool_json_text(row->value));
+	json_object_set_new(setting, "default", tool_json_text(row->fallback));
+	json_object_set_new(setting, "about", tool_json_text(row->sentence));
+	json_object_set_new(setting, "restart", json_boolean(row->takes_restart));
+	json_object_set_new(arg, row->name, setting);
 }
 
 int

@@ -269,14 +269,10 @@ static int
 find_user(struct plan *p)
 {
 	const char *trusted = p->conf->trusted_users;
-	size_t length;
 
-	trusted += strspn(trusted, " ,\t");
-	length = strcspn(trusted, " ,\t");
-	if (p->way->user)
-		p->user = strdup(p->way->user);
-	else
-		p->user = length ? strndup(trusted, length) : strdup("vmail");
+	p->user = p->way->user ? strdup(p->way->user) : conf_list_next(&trusted);
+	if (!p->user)
+		p->user = strdup("vmail");
 	return p->user ? TOOL_OK : tool_fail(TOOL_CANT, "no memory");
 }
 
