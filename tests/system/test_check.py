@@ -201,6 +201,33 @@ def test_a_bad_line_of_the_settings(sound, line):
     assert sound.conf.read_text() == f"{text}#{line}\n"
 
 
+@pytest.mark.parametrize("lines, mended", [
+    ("quota = 1G\nquota = 2G", "quota = 1G\n#quota = 2G"),
+    ("min_uid = 100\n\tquota = 1G", "min_uid = 100\nquota = 1G"),
+    ("quota: 1G", "quota= 1G"),
+    ("; mine", "# mine"),
+    ("quota = 1G ; mine", "quota = 1G\n# mine"),
+    ("[brim]", "#[brim]"),
+    ("# mine\rquota = 1G", "# mine\nquota = 1G"),
+    ("# a\0b", "# ab"),
+    ("quotta = 1G\n  2G\n\n# mine\n\t3G\nmin_uid = 100",
+     "#quotta = 1G\n#  2G\n#\n## mine\n#\t3G\nmin_uid = 100"),
+])
+def test_a_fault_of_form_in_the_settings(sound, lines, mended):
+    text = sound.conf.read_text()
+    sound.conf.write_bytes(f"{text}{lines}\n".encode())
+    sound.mends("settings")
+    assert sound.conf.read_text() == f"{text}{mended}\n"
+
+
+@pytest.mark.parametrize("before, after", [("\ufeff", ""), ("  ", "")])
+def test_what_is_before_the_settings(sound, before, after):
+    text = sound.conf.read_text()
+    sound.conf.write_text(before + text)
+    sound.mends("settings")
+    assert sound.conf.read_text() == after + text
+
+
 def test_settings_that_others_can_not_read(sound):
     sound.conf.chmod(0o600)
     sound.mends("settings-mode")
@@ -491,6 +518,15 @@ def test_a_trusted_user_that_does_not_exist(sound):
     sound.brim.configure(trusted_users="mail vmale, news")
     sound.mends("trusted-user")
     assert "trusted_users = mail news\n" in sound.conf.read_text()
+
+
+def test_a_trusted_user_that_does_not_exist_in_a_line_that_continues(sound):
+    text = sound.conf.read_text()
+    lines = "trusted_users =\n  # ours\n  mail,\n\n  vmale\n\tnews\nquota = 0\n"
+    sound.conf.write_text(text + lines)
+    sound.mends("trusted-user")
+    assert sound.conf.read_text() == (
+        f"{text}trusted_users = mail news\n  # ours\n\nquota = 0\n")
 
 
 def test_an_account_without_a_record(sound):

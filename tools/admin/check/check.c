@@ -255,44 +255,73 @@ check_conf_file(const struct check *c)
 static int
 is_setting(const char *line, const char *name)
 {
-	line += strspn(line, " \t");
 	if (strncmp(line, name, strlen(name)) != 0)
 		return 0;
 	line += strlen(name);
 	return line[strspn(line, " \t")] == '=';
 }
 
-/* 1 where the settings' file has a line for it, 0 where not, -1 without a file. */
+/* The line of the settings' file that sets it; 0 where none does, -1 without a file. */
 static int
-has_line(const struct check *c, const char *name)
+find_line(const struct check *c, const char *name)
 {
 	FILE *from = fopen(check_conf_file(c), "re");
 	char *line = NULL;
 	size_t size = 0;
-	int has = 0;
+	int number = 0, found = 0;
 
 	if (!from)
 		return -1;
-	while (!has && getline(&line, &size, from) >= 0)
-		has = is_setting(line, name);
+	while (!found && getline(&line, &size, from) >= 0) {
+		number++;
+		found = is_setting(line, name);
+	}
 	free(line);
 	fclose(from);
-	return has;
+	return found ? number : 0;
+}
+
+int
+check_last_line(const struct check *c, int first)
+{
+	FILE *from = fopen(check_conf_file(c), "re");
+	char *line = NULL;
+	size_t size = 0;
+	int last = first;
+
+	for (int number = 1; from && getline(&line, &size, from) >= 0; number++) {
+		size_t blanks = strspn(line, " \t");
+
+		if (number <= first || strchr("#\r\n", line[blanks]))
+			continue;
+		if (blanks == 0)
+			break;
+		last = number;
+	}
+	free(line);
+	if (from)
+		fclose(from);
+	return last;
 }
 
 const char *
 check_setting(struct check *c, const char *name, const char *value)
 {
 	const char *file = check_quote(c, check_conf_file(c));
-	int has = has_line(c, name);
+	int line = find_line(c, name);
 
 	if (value[strcspn(value, "|&\\'\n")])
 		return check_text(c, "Set %s in %s.", name, file);
-	if (has > 0)
-		return check_text(c, "sed -i 's|^[ \\t]*%s[ \\t]*=.*|%s = %s|' %s", name,
-			name, value, file);
+	if (line > 0 && check_last_line(c, line) > line)
+		return check_text(c,
+			"sed -i '/^%s[ \\t]*=/,/^[^ \\t#]/{s|^%s[ \\t]*=.*|%s = %s|;"
+			"/^[ \\t][ \\t]*[^ \\t#]/d}' %s",
+			name, name, name, value, file);
+	if (line > 0)
+		return check_text(c, "sed -i 's|^%s[ \\t]*=.*|%s = %s|' %s", name, name,
+			value, file);
 	return check_text(c, "%sprintf '\\n%%s\\n' '%s = %s' >>%s",
-		has < 0 && !c->a->conf_file ? "mkdir -p /etc/brim && " : "", name, value,
+		line < 0 && !c->a->conf_file ? "mkdir -p /etc/brim && " : "", name, value,
 		file);
 }
 

@@ -119,6 +119,9 @@ const char *check_conf_file(const struct check *c);
 /* A command that gives a setting a value. */
 const char *check_setting(struct check *c, const char *name, const char *value);
 
+/* The last line of the settings' file that continues the setting in line FIRST. */
+int check_last_line(const struct check *c, int first);
+
 /* --- brimadm_check_files.c: settings, table --------------------------------------------
  */
 

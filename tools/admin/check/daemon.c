@@ -94,21 +94,20 @@ check_add_user(struct check *c, const char *name)
 /* --- users
  * ------------------------------------------------------------------------------ */
 
-/* The list without the word. */
+/* The list without the name. */
 static const char *
-without(struct check *c, const char *list, const char *word)
+without(struct check *c, const char *list, const char *name)
 {
 	const char *left = "";
+	char *other;
 
-	for (const char *p = list; *p;) {
-		size_t n;
+	while ((other = conf_list_next(&list))) {
+		char *escaped = strcmp(other, name) == 0 ? NULL : record_escape(other);
 
-		p += strspn(p, " ,\t");
-		n = strcspn(p, " ,\t");
-		if (n && (n != strlen(word) || strncmp(p, word, n) != 0))
-			left = check_text(
-				c, "%s%s%.*s", left, *left ? " " : "", (int)n, p);
-		p += n;
+		if (escaped)
+			left = check_text(c, "%s%s%s", left, *left ? " " : "", escaped);
+		free(escaped);
+		free(other);
 	}
 	return left;
 }
@@ -116,22 +115,22 @@ without(struct check *c, const char *list, const char *word)
 static void
 check_trusted(struct check *c)
 {
-	char *list = strdup(c->a->conf.trusted_users), *rest = list, *word;
+	const char *list = c->a->conf.trusted_users;
 	struct privileges_user user;
 	struct reason why;
+	char *name;
 
-	if (!list)
-		c->failed = 1;
-	while (rest && (word = strsep(&rest, " ,\t")))
-		if (*word && privileges_find_user(word, &user, &why))
-			check_found(c, CHECK_TRUSTED_USER, word,
+	while ((name = conf_list_next(&list))) {
+		if (privileges_find_user(name, &user, &why))
+			check_found(c, CHECK_TRUSTED_USER, name,
 				check_text(c, "%s%s",
 					check_setting(c, "trusted_users",
 						without(c, c->a->conf.trusted_users,
-							word)),
+							name)),
 					check_reload(c)),
 				"trusted_users names it, but: %s", why.text);
-	free(list);
+		free(name);
+	}
 }
 
 static void
@@ -285,16 +284,17 @@ check_quotad(struct check *c)
 static int
 is_known(struct check *c, const char *name)
 {
-	const char *domain =
-		c->a->conf.local_domains + strspn(c->a->conf.local_domains, " ,");
-	char *text = NULL;
+	const char *domains = c->a->conf.local_domains;
+	char *domain = conf_list_next(&domains), *text = NULL;
 	struct address a;
 	struct record r = {0};
 	struct reason why;
 	int known;
 
-	if (asprintf(&text, "%s%s%.*s", name, *domain ? "@" : "",
-		    (int)strcspn(domain, " ,\t"), domain) < 0)
+	if (asprintf(&text, "%s%s%s", name, domain ? "@" : "", domain ? domain : "") < 0)
+		text = NULL;
+	free(domain);
+	if (!text)
 		return 1;
 	known = address_parse(&a, text, "", &why) != 0 ||
 		mailbox_find_record(c->users, &c->a->conf, &a, &r, &why) != 0;

@@ -62,15 +62,43 @@ check_way(struct check *c, enum check_kind kind, const char *subject, const char
  */
 
 /* The number of the line that the reason names; 0 where it names none. */
-static unsigned
+static int
 line_of(const char *text, const char *file)
 {
-	unsigned line = 0;
+	int line = 0;
 
 	if (strncmp(text, file, strlen(file)) == 0 &&
-		sscanf(text + strlen(file), " line %9u", &line) == 1)
+		sscanf(text + strlen(file), " line %9d", &line) == 1)
 		return line;
 	return 0;
+}
+
+/* A fault of form is repaired; any other setting is taken out with what continues it. */
+static const char *
+repair_line(struct check *c, int line, const char *fault)
+{
+	static const struct {
+		const char *fault, *edit;
+	} repairs[] = {
+		{"blank out", "s/^[ \\t]*//"},
+		{"write # for ;", "s/;/#/"},
+		{"write = for the colon", "s/:/=/"},
+		{"as a line that begins with #", "s/[ \\t][ \\t]*;/\\n#/"},
+		{"a CR is in it", "s/\\r/\\n/g"},
+		{"a NUL byte", "s/\\x00//g"},
+		{"byte order mark", "s/^\\xEF\\xBB\\xBF//"},
+	};
+	const char *file = check_quote(c, check_conf_file(c));
+	int last;
+
+	for (size_t i = 0; i < sizeof repairs / sizeof *repairs; i++)
+		if (strstr(fault, repairs[i].fault))
+			return check_text(
+				c, "sed -i '%d%s' %s", line, repairs[i].edit, file);
+	last = check_last_line(c, line);
+	if (last > line)
+		return check_text(c, "sed -i '%d,%ds/^/#/' %s", line, last, file);
+	return check_text(c, "sed -i '%ds/^/#/' %s", line, file);
 }
 
 void
@@ -78,15 +106,15 @@ check_settings(struct check *c)
 {
 	const char *file = check_conf_file(c);
 	struct reason why;
-	unsigned line;
+	int line;
 
 	c->has_conf = conf_load(&c->a->conf, c->a->conf_file, &why) == 0;
 	if (c->has_conf)
 		return;
 	line = line_of(why.text, file);
 	check_found(c, CHECK_SETTINGS, file,
-		line ? check_text(c, "sed -i '%us/^/#/' %s", line, check_quote(c, file))
-		     : "Mend what it says; brimadm(8) config prints all settings.",
+		line ? repair_line(c, line, why.text + strlen(file))
+		     : "Repair what it says; brimadm(8) config prints all settings.",
 		"%s", why.text);
 }
 
