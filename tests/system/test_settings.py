@@ -1,0 +1,139 @@
+"""The form of brim.conf: the programs and the package's preinst refuse the same, in the same
+words."""
+
+import os
+import random
+import re
+import subprocess
+import time
+
+import pytest
+
+from brim import BIN, ROOT
+
+PREINST = (ROOT / "debian/brim.preinst").read_text()
+NAMES = re.findall(r"^#(\w+) =", (ROOT / "etc/brim.conf").read_text(), re.M)
+FAULTS = {
+    "quota = 1G\n# x\nquota = 2G\n": "line 3: quota is set already in line 1",
+    "trusted_users = vmail\n  quota = 1G\n":
+        'line 2: "quota" looks like a setting, but the blank before it continues line 1',
+    "trusted_users = vmail\n\n#\n\tquota:1G\n": 'line 4: "quota" looks like a setting',
+    "[mail]\nquota = 1G\n": "line 1: sections are not used",
+    "quota = 1G\n [mail]\n": "line 2: sections are not used",
+    "quota: 1G\n": "line 1: not \"name = value\": write = for the colon",
+    "socket:/run/a=b\n": "line 1: not \"name = value\": write = for the colon",
+    "; mine\n": "line 1: comments begin with #",
+    "quota = 1G\n  ; mine\n": "line 2: comments begin with #",
+    "quota = 1G ; mine\n": 'line 1: " ;" begins no comment',
+    "trusted_users =\t;vmail\n": 'line 1: " ;" begins no comment',
+    "# fine\n quota = 1G\n": "line 2: a line that begins with a blank continues a setting",
+    "quota = 1G\nquota_ignore\n": "line 2: not \"name = value\": the = is missing",
+    "quota = 1G\nquota ignore: x\n": "line 2: not \"name = value\": the = is missing",
+    "= 1G\n": "line 1: not \"name = value\": the name is missing",
+    "qouta = 1G\n": 'line 1: there is no setting "qouta"',
+    "quo ta = 1G\n": 'line 1: there is no setting "quo ta"',
+    "qu\u00f6ta = 1G\n": 'line 1: there is no setting "qu??ta"',
+    "quota = 1G\n\n# a\0b\n": "line 3: a NUL byte is in it",
+    "\ufeffquota = 1G\n": "line 1: it begins with a byte order mark",
+    "# old\rquota = 1G\r": "line 1: a CR is in it",
+    "#" * ((1 << 20) + 1): "can't be read: it is larger than 1 MB",
+}
+SOUND = {
+    "": {},
+    "quota = 1G": {"quota": "1G"},
+    "quota = 1G\r\n\r\nquotad_down = deliver\r\n": {"quota": "1G", "quotad_down": "deliver"},
+    "trusted_users =\n  vmail\n \t \n# one\n  # two\n\n\tnews\nquota=1G\n":
+        {"trusted_users": "vmail\tnews", "quota": "1G"},
+    "quota\n  = 1G\n": {"quota": "1G"},
+    "users_db = /a;b:c=d#e # f\n": {"users_db": "/a;b:c=d#e # f"},
+    "trusted_users = vmail\n  quota 1G quotas=1G\n": {"trusted_users": "vmail  quota 1G quotas=1G"},
+    "trusted_users = " + "u" * 5000 + "\n  " + "v" * 300 + "\n":
+        {"trusted_users": "u" * 5000 + "  " + "v" * 300},
+}
+
+
+def read_by_programs(file):
+    """Their reason; empty where they take it."""
+    done = subprocess.run([BIN / "brimadm", "-c", file, "config"], capture_output=True,
+                          text=True, errors="replace", timeout=30)
+    return done.stderr.removeprefix("brimadm: ").strip() if done.returncode else ""
+
+
+@pytest.fixture
+def read_by_preinst(tmp_path):
+    """The same by the package's script, as debian/rules makes it, for a file elsewhere."""
+    script = tmp_path / "preinst"
+
+    def read(file, verb="upgrade"):
+        script.write_text(PREINST.replace("#SETTINGS#", " ".join(NAMES))
+                          .replace("/etc/brim/brim.conf", str(file)))
+        done = subprocess.run(["sh", script, verb, "0.1"], capture_output=True, text=True,
+                              errors="replace", timeout=30)
+        assert (done.returncode != 0) == bool(done.stderr), done.stderr
+        return done.stderr.split("\n")[0].removeprefix("brim: ")
+    return read
+
+
+def settings(file):
+    text = subprocess.run([BIN / "brimadm", "-c", file, "config"], capture_output=True,
+                          text=True, check=True, timeout=30).stdout
+    return dict(re.findall(r"^(\w+) = (.*)$", text, re.M))
+
+
+@pytest.mark.parametrize("text, fault", FAULTS.items(), ids=range(len(FAULTS)))
+def test_a_fault_of_form_is_told_alike_by_programs_and_preinst(tmp_path, read_by_preinst, text,
+                                                               fault):
+    file = tmp_path / "brim.conf"
+    file.write_bytes(text.encode())
+    assert read_by_programs(file).startswith(f"{file} {fault}")
+    assert read_by_preinst(file) == read_by_programs(file)
+
+
+@pytest.mark.parametrize("text, found", SOUND.items(), ids=range(len(SOUND)))
+def test_sound_forms_are_taken_by_both(tmp_path, read_by_preinst, text, found):
+    file = tmp_path / "brim.conf"
+    file.write_bytes(text.encode())
+    assert settings(file) == found
+    assert read_by_preinst(file) == ""
+
+
+def test_programs_and_preinst_agree_about_any_lines(tmp_path, read_by_preinst):
+    """But for values, which preinst leaves to the programs."""
+    chance = random.Random(7)
+    file = tmp_path / "brim.conf"
+    pieces = ["quota", "log", "trusted_users", "qouta", " ", "  ", "\t", "=", " = ", ":", ";",
+              "#", "[", "\r", "\n", "\n", "\n", "\n ", "1G", "vmail", "\n\n", "\u00e4"]
+    seen = set()
+    for _ in range(120):
+        text = "".join(chance.choices(pieces, k=chance.randrange(1, 16)))
+        file.write_bytes(text.encode())
+        fault = read_by_programs(file)
+        if not re.search(r"line \d+: (quota|log|trusted_users): ", fault):
+            assert read_by_preinst(file) == fault, text
+            seen.add(re.sub(r".*line \d+: ", "", fault))
+    assert len(seen) > 8 and "" in seen
+
+
+def test_preinst_knows_every_setting_and_asks_only_where_programs_come(tmp_path, read_by_preinst):
+    file = tmp_path / "brim.conf"
+    assert read_by_preinst(file) == ""
+    file.write_text("".join(f"{name} =\n" for name in NAMES))
+    assert read_by_preinst(file) == ""
+    file.write_text("; bad\n")
+    assert read_by_preinst(file, "abort-upgrade") == ""
+    assert read_by_preinst(file, "install") != ""
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "device"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, read_by_preinst, kind):
+    file = tmp_path / "brim.conf"
+    if kind == "directory":
+        file.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    began = time.monotonic()
+    assert read_by_programs(file) == f"{file} can't be read: it is not a regular file"
+    assert read_by_preinst(file) == read_by_programs(file)
+    assert time.monotonic() - began < 5
