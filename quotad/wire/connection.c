@@ -147,11 +147,13 @@ all_is_sent(const struct connection *c)
 	       evbuffer_get_length(c->out) == 0;
 }
 
-/* What the connection waits for from now on. */
+/* What the connection waits for from now on. Where a request is over and others wait in
+ * the buffer already, a little more is read, so that the client's end is seen. */
 static void
 watch(struct connection *c, int all_performed)
 {
-	int reading = all_performed && may_perform(c) && !c->input_closed;
+	int wanted = all_performed || evbuffer_get_length(c->in) < READ_AT_ONCE;
+	int reading = wanted && may_perform(c) && !c->input_closed;
 	int writing = evbuffer_get_length(c->out) > 0;
 
 	if (reading != (event_pending(c->readable, EV_READ, NULL) != 0))

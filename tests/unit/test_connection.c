@@ -19,6 +19,7 @@
 
 #define WAITING_MAX    200
 #define LINE_MAX_BYTES 4096
+#define FORM_MAX       40000 /* of messages that are no lines */
 
 static struct fake {
 	struct request *waiting[WAITING_MAX];
@@ -27,6 +28,7 @@ static struct fake {
 	int full;       /* no connection more */
 	int trusted;
 	uint64_t now;
+	size_t bytes;
 	char last[64];
 } fake;
 
@@ -579,6 +581,214 @@ START_TEST(a_service_of_the_trusted_turns_others_away)
 }
 END_TEST
 
+START_TEST(sixty_four_wait_and_what_was_sent_behind_them_is_performed)
+{
+	client = connect_one();
+	ck_assert_int_eq(write(client, "list\n", 5), 5);
+	for (int i = 0; i < CONNECTION_SLOTS; i++)
+		ck_assert_int_eq(write(client, "wait\n", 5), 5);
+	ck_assert_int_eq(write(client, "commit 1\ncommit 2\n", 18), 18);
+	close(client);
+	pass(1);
+	ck_assert_int_eq(fake.performed, 1 + CONNECTION_SLOTS);
+	ck_assert_int_eq(fake.ended_by_client, 0);
+	decide(7); /* its slot is free after those before it */
+	ck_assert_int_eq(fake.performed, 1 + CONNECTION_SLOTS);
+	decide(0);
+	ck_assert_str_eq(fake.last, "commit 1");
+	ck_assert_int_eq(fake.ended_by_client, 0);
+	decide(1);
+	ck_assert_str_eq(fake.last, "commit 2");
+	ck_assert_int_eq(fake.ended_by_client, 0);
+	decide(2);
+	ck_assert_int_eq(fake.ended_by_client, 1);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(what_waits_in_the_buffer_is_bounded)
+{
+	char lines[5000];
+	size_t sent = 0;
+	ssize_t n;
+
+	for (size_t i = 0; i < sizeof lines; i++)
+		lines[i] = "list\n"[i % 5];
+	client = connect_one();
+	for (int i = 0; i < 1000; i++) {
+		for (size_t at = sent % 5; (n = write(client, lines + at, 4000)) > 0;
+			at = sent % 5)
+			sent += (size_t)n;
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		connections_work(connections);
+		connections_flush(connections, 1);
+		receive();
+	}
+	ck_assert_int_gt(fake.performed, 300); /* one after the other */
+	ck_assert_uint_lt(sent, 1000000);
+}
+END_TEST
+
+/* --- messages of other forms ------------------------------------------------------ */
+
+/* Lines up to an empty one, as Postfix asks its policy services. */
+static enum protocol_read
+read_paragraph(struct evbuffer *bytes, char **message, size_t *length)
+{
+	struct evbuffer_ptr end = evbuffer_search(bytes, "\n\n", 2, NULL);
+
+	if (end.pos == -1)
+		return evbuffer_get_length(bytes) > FORM_MAX ? PROTOCOL_NONSENSE
+							     : PROTOCOL_INCOMPLETE;
+	*length = (size_t)end.pos + 2;
+	*message = calloc(1, *length + 1);
+	ck_assert_ptr_nonnull(*message);
+	evbuffer_remove(bytes, *message, *length);
+	return PROTOCOL_MESSAGE;
+}
+
+/* "5:hello,", as socketmap has it. */
+static enum protocol_read
+read_netstring(struct evbuffer *bytes, char **message, size_t *length)
+{
+	char head[8] = "", *colon;
+	ssize_t n = evbuffer_copyout(bytes, head, sizeof head - 1);
+
+	*length = strtoul(head, &colon, 10);
+	if (*colon == '\0' && n < (ssize_t)sizeof head - 1)
+		return PROTOCOL_INCOMPLETE;
+	if (*colon != ':' || *length > FORM_MAX)
+		return PROTOCOL_NONSENSE;
+	if (evbuffer_get_length(bytes) < (size_t)(colon + 1 - head) + *length + 1)
+		return PROTOCOL_INCOMPLETE;
+	*message = calloc(1, *length + 2);
+	ck_assert_ptr_nonnull(*message);
+	evbuffer_drain(bytes, (size_t)(colon + 1 - head));
+	evbuffer_remove(bytes, *message, *length + 1);
+	(*message)[*length] = '\0'; /* the comma */
+	return PROTOCOL_MESSAGE;
+}
+
+static void
+perform_form(void *service, struct request *r, char *message, size_t length)
+{
+	(void)service;
+	if (message == NULL) {
+		request_answer(r, "nonsense,");
+		return;
+	}
+	fake.performed++;
+	ck_assert_int_eq(message[length], '\0');
+	fake.bytes += length;
+	snprintf(fake.last, sizeof fake.last, "%.60s", message);
+	request_answer(r, "%zu,", length);
+}
+
+static const struct protocol paragraphs = {
+	.name = "paragraphs", .read = read_paragraph, .perform = perform_form};
+static const struct protocol netstrings = {
+	.name = "netstrings", .read = read_netstring, .perform = perform_form};
+static const struct service of_paragraphs = {NULL, &paragraphs, NULL, SERVICE_ANYONE};
+static const struct service of_netstrings = {NULL, &netstrings, NULL, SERVICE_ANYONE};
+
+START_TEST(two_messages_in_one_read_are_two)
+{
+	client = connect_to(&of_paragraphs);
+	send_text("request=a\nsize=1\n\nrequest=b\n\n");
+	ck_assert_int_eq(fake.performed, 2);
+	ck_assert_str_eq(fake.last, "request=b\n\n");
+	ck_assert_str_eq(receive(), "18,11,");
+	client = connect_to(&of_netstrings);
+	send_text("5:hello,0:,4:4:a,,");
+	ck_assert_int_eq(fake.performed, 5);
+	ck_assert_str_eq(fake.last, "4:a,");
+	ck_assert_str_eq(receive(), "5,0,4,");
+}
+END_TEST
+
+START_TEST(a_message_in_many_reads_is_one)
+{
+	static const struct {
+		const struct service *service;
+		const char *text, *answer;
+	} cases[] = {{&of_paragraphs, "request=a\nsize=1\n\n", "18,"},
+		{&of_netstrings, "12:hello,world,,", "12,"}};
+
+	for (int i = 0; i < 2; i++) {
+		client = connect_to(cases[i].service);
+		for (const char *c = cases[i].text; *c != '\0'; c++) {
+			ck_assert_int_eq(fake.performed, i);
+			send_text((char[]){*c, '\0'});
+		}
+		ck_assert_int_eq(fake.performed, i + 1);
+		ck_assert_str_eq(receive(), cases[i].answer);
+	}
+}
+END_TEST
+
+START_TEST(a_message_may_be_longer_than_a_read)
+{
+	static char text[FORM_MAX + 100];
+	int length = snprintf(text, sizeof text, "%d:%0*d,3:end,", FORM_MAX, FORM_MAX, 1);
+
+	client = connect_to(&of_netstrings);
+	ck_assert_int_eq(write(client, text, (size_t)length), length);
+	pass(1);
+	ck_assert_int_eq(fake.performed, 2);
+	ck_assert_uint_eq(fake.bytes, FORM_MAX + 3);
+	ck_assert_str_eq(fake.last, "end");
+}
+END_TEST
+
+START_TEST(a_nul_is_part_of_a_message_that_may_have_it)
+{
+	client = connect_to(&of_netstrings);
+	ck_assert_int_eq(write(client, "3:a\0b,", 6), 6);
+	pass(1);
+	ck_assert_str_eq(receive(), "3,");
+}
+END_TEST
+
+START_TEST(a_message_that_is_cut_off_by_the_end_is_none)
+{
+	static const struct service *const services[] = {&of_paragraphs, &of_netstrings};
+	static const char *const texts[] = {
+		"request=a\n\nrequest=b\nsize=1\n", "1:a,12:hello,wor"};
+
+	for (int i = 0; i < 2; i++) {
+		client = connect_to(services[i]);
+		ck_assert_int_eq(write(client, texts[i], strlen(texts[i])),
+			(ssize_t)strlen(texts[i]));
+		shutdown(client, SHUT_WR);
+		pass(1);
+		ck_assert_int_eq(fake.performed, i + 1);
+		ck_assert_int_eq(fake.ended_by_client, i + 1);
+		receive();
+		ck_assert_str_eq(receive(), "EOF");
+	}
+	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(nonsense_is_answered_and_ends_any_connection)
+{
+	client = connect_to(&of_netstrings);
+	send_text("1:a,hello\n");
+	ck_assert_int_eq(fake.performed, 1);
+	ck_assert_str_eq(receive(), "1,nonsense,");
+	ck_assert_str_eq(receive(), "EOF");
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
+START_TEST(one_too_many_of_a_protocol_without_words_is_closed)
+{
+	fake.full = 1;
+	client = connect_to(&of_netstrings);
+	ck_assert_str_eq(receive(), "EOF");
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -602,7 +812,14 @@ add_tests(Suite *suite)
 		a_list_comes_in_its_place_piece_by_piece,
 		an_answer_may_be_longer_than_a_line, one_too_many_is_told_so,
 		later_connections_have_higher_numbers,
-		a_service_of_the_trusted_turns_others_away};
+		a_service_of_the_trusted_turns_others_away,
+		sixty_four_wait_and_what_was_sent_behind_them_is_performed,
+		what_waits_in_the_buffer_is_bounded, two_messages_in_one_read_are_two,
+		a_message_in_many_reads_is_one, a_message_may_be_longer_than_a_read,
+		a_nul_is_part_of_a_message_that_may_have_it,
+		a_message_that_is_cut_off_by_the_end_is_none,
+		nonsense_is_answered_and_ends_any_connection,
+		one_too_many_of_a_protocol_without_words_is_closed};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 20);
 }
