@@ -31,7 +31,7 @@ struct mailbox {
 };
 
 /* Finds the recipient's mailbox. 0 with *m filled (mailbox_clear frees it), or -1 with
- * the outcome: no such user, or our trouble. ADDRESS_TEXT is as the MTA gave it. */
+ * the outcome: no such user, or an error of ours. ADDRESS_TEXT is as the MTA gave it. */
 int mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	const char *address_text, struct outcome *o);
 

@@ -1,8 +1,8 @@
 /*
- * Every outcome that a delivery, a check or a look-up can have, with all that is said
- * about it: exit status, enhanced status code (RFC 3463), reply at SMTP time, word on the
- * socket. The only such list in the program; whether a verdict is soft (the MTA tries
- * again) or hard (it bounces) is a property of this table and of nothing else.
+ * Every outcome that a delivery, a check or a look-up can have, with all that tells it:
+ * exit status, enhanced status code (RFC 3463), reply at SMTP time, name on the socket.
+ * The only such list in the program; whether a verdict is soft (the MTA tries again) or
+ * hard (it bounces) is a property of this table and of nothing else.
  *
  * Postfix obeys the printed code where other MTAs obey the exit status, so both always
  * agree; 75 is the only status that every MTA takes for "try again".
@@ -23,29 +23,29 @@ enum verdict {
 	VERDICT_TOO_LARGE,     /* larger than this mailbox may ever take */
 	VERDICT_REFUSED,       /* by policy */
 	VERDICT_NO_DISK,       /* the file system is full, not the mailbox */
-	VERDICT_TROUBLE,       /* ours; what is unknown is this */
-	VERDICT_MISCONFIGURED, /* ours, and an administrator must repair it */
+	VERDICT_TROUBLE,       /* an error of ours; so is whatever is unknown */
+	VERDICT_MISCONFIGURED, /* an error that an administrator must repair */
 	VERDICTS
 };
 
 #define VERDICT_LINE_MAX  400 /* bytes, line break included */
 #define VERDICT_TRY_AGAIN 75  /* the exit status that every MTA takes for it */
 
-/* A verdict with the words that go with it. */
+/* A verdict with the text that goes with it. */
 struct outcome {
 	enum verdict verdict;
 	char text[VERDICT_LINE_MAX];
 };
 
-/* "full-for-now": the word of the socket protocol and of the log. */
+/* "full-for-now": its name in the socket protocol and in the log. */
 const char *verdict_name(enum verdict v);
 
 /* Finds the verdict of that name: 0, or -1 if there is none. */
 int verdict_parse(const char *name, enum verdict *v);
 
 /* Whether lda takes it from quotad as it is, since it speaks of room: 1 or 0. All else
- * lda knows from its own look-up; if quotad says it, one of the two tables is a moment
- * older. Below 0: the table's row doesn't say. */
+ * lda knows from its own look-up; if quotad answers it, one of the two tables is a moment
+ * older. Below 0: the row of the table leaves it out. */
 int verdict_is_quotads(enum verdict v);
 
 /* The exit status of lda: one of 0, 67, 69, 75, 77. */

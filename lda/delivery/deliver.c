@@ -1,6 +1,6 @@
 /*
  * The story of a delivery: one step a line, up to the first that fails. What a failure is
- * called is said where it happens.
+ * called is decided where it happens.
  */
 #include <stddef.h>
 
@@ -56,11 +56,11 @@ store_message(struct delivery *d, struct outcome *o)
 	       find_mailbox(d, o) ||                          /* users.db */
 	       become_recipient(d, o) ||                      /* and nobody else */
 	       mailbox_policy(&d->mailbox, &d->conf, 0, o) || /* disabled? moved? */
-	       quota_check(q, d->mailbox.key, o) ||           /* full already? */
-	       store_open(s, &d->mailbox, o) ||               /* its Maildir */
+	       quota_check(q, d->mailbox.key, o) ||           /* asks: full? */
+	       store_open(s, &d->mailbox, o) ||               /* the mailbox */
 	       message_read_top(&d->message, o) ||            /* standard input */
 	       quota_checked(q, o) ||                         /* not full */
-	       store_begin(s, o) ||                           /* a nameless file */
+	       store_begin(s, o) ||                           /* not yet a message */
 	       copy_message(d, o) ||                          /* all of it */
 	       store_choose_name(s, o) ||                     /* its size is known */
 	       quota_reserve(q, s->name, s->bytes) ||         /* room for this? */

@@ -1,5 +1,5 @@
 /*
- * All that one delivery knows and holds, from what the MTA said to its log line. Nothing
+ * All that one delivery knows and holds, from what the MTA told to its log line. Nothing
  * of it is the process's: several may run in one process, each in a thread.
  */
 #ifndef LDA_DELIVERY_H
@@ -43,7 +43,7 @@ uint64_t delivery_time_left(const struct delivery *d);
 /* Tells the host when the deadline is, and what the outcome is then. */
 void delivery_set_deadline(const struct delivery *d);
 
-/* Delivers the message, or leaves nothing behind; the outcome says which, and why. Its
+/* Delivers the message, or leaves nothing behind; the outcome tells which, and why. Its
  * story is deliver.c. */
 void deliver(struct delivery *d, struct outcome *o);
 

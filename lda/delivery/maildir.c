@@ -29,7 +29,7 @@ struct maildir {
 	atomic_int unwanted; /* it was linked, and has to be removed again */
 };
 
-/* What errno says about who is at fault; what isn't here is an error of ours. */
+/* What errno tells about who is at fault; what isn't here is an error of ours. */
 static const struct {
 	int error;
 	enum verdict verdict;

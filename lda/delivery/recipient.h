@@ -12,7 +12,7 @@
 #include "message.h"
 #include "verdict.h"
 
-/* What the MTA said; the strings are the caller's, and must stay. */
+/* What the MTA told; the strings are the caller's, and must stay. */
 struct envelope {
 	const char *recipient; /* NULL if it named none */
 	const char *sender;    /* NULL as "", the null sender */

@@ -1,6 +1,6 @@
 /*
- * What the MTA said to this process: options, and where they leave it open the
- * environment that Postfix, Exim and others set for a mailbox command.
+ * What the MTA told this process: options, and for what they leave open the environment
+ * that Postfix, Exim and others set for a mailbox command.
  */
 #ifndef LDA_ARGUMENTS_H
 #define LDA_ARGUMENTS_H

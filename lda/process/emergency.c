@@ -19,7 +19,7 @@ static const int fatal[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, 
 
 #define FATAL (sizeof fatal / sizeof *fatal)
 
-/* What is said and returned in an emergency. */
+/* What an emergency writes, and its exit status. */
 struct last_words {
 	char line[VERDICT_LINE_MAX + 1];
 	size_t length;

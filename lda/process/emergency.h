@@ -2,10 +2,14 @@
  * The end that nobody planned: the deadline, or a signal that would kill the process.
  *
  * Some MTAs bounce a message whose delivery agent was killed, so lda always ends by
- * itself: it writes a prepared line and ends with a prepared exit status, or, where the
- * message has got its name already, syncs it and says nothing with status 0. The handler
- * runs on a stack of its own, since the stack's overflow is one of its cases, and makes
- * async-signal-safe calls alone.
+ * itself: it writes a prepared line and ends with a prepared exit status; or, where the
+ * store answers that the message is stored, it writes nothing and ends with 0. The
+ * handler runs on a stack of its own, since the stack's overflow is one of its cases, and
+ * makes async-signal-safe calls alone.
+ *
+ * Nothing can be caught before emergency_install, so main begins with it. What was
+ * inherited then does no harm: it sets every signal's mask and action, a pending signal
+ * is caught as it comes, and the first deadline replaces a running alarm.
  */
 #ifndef LDA_EMERGENCY_H
 #define LDA_EMERGENCY_H

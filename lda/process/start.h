@@ -8,7 +8,7 @@
 #include "verdict.h"
 
 /* Sets everything right but the environment. 0, or -1 with the outcome (then only the
- * line may still be said). */
+ * line is left to be written). */
 int start_clean(struct outcome *o);
 
 #endif

@@ -39,7 +39,7 @@ static const struct row {
 	[VERDICT_NO_DISK] = {"no-disk", EX_TEMPFAIL, "4.3.1", "452 4.3.1", OF_QUOTAD,
 		"no room on the mail server's disk"},
 	[VERDICT_TROUBLE] = {"trouble", EX_TEMPFAIL, "4.3.0", "451 4.3.0", OF_LDA,
-		"trouble on the mail server"},
+		"error on the mail server"},
 	[VERDICT_MISCONFIGURED] = {"misconfigured", EX_TEMPFAIL, "4.3.5", "451 4.3.5",
 		OF_QUOTAD, "the mail server is not set up right"},
 };

@@ -288,7 +288,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_address_is_nobody_or_trouble(brim, name):
+def test_odd_address_is_nobody_or_an_error(brim, name):
     result = send(brim, recipient=ODD[name])
     assert result.code in ("5.1.1", "4.3.5", "4.3.0"), result
     assert brim.files(brim.mail) == []
@@ -487,7 +487,7 @@ def test_large_message_is_read_to_its_end_though_refused(brim):
     assert lda.returncode == 69
 
 
-def test_table_in_trouble_is_a_configuration_error(brim):
+def test_bad_table_is_a_configuration_error(brim):
     for damage in (
             lambda p: p.unlink(),
             lambda p: p.write_bytes(b""),
@@ -945,7 +945,7 @@ def test_all_closed_is_survived(brim):
     assert brim.files(brim.mail) == []
 
 
-def test_input_that_is_a_directory_is_trouble(brim):
+def test_input_that_is_a_directory_is_an_error(brim):
     fd = os.open("/", os.O_RDONLY)
     with brim.start_lda("-d", ALICE, stdin=fd) as lda:
         assert lda.stdout.read().startswith(b"4.3.0 ")
