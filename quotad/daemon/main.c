@@ -47,8 +47,8 @@ open_standard(void)
 	return close(fd);
 }
 
-/* Whoever starts us may have ignored or blocked any signal. SIGHUP comes into its own
- * with the loop. */
+/* Whoever starts us may have ignored or blocked any signal. SIGHUP is ignored until the
+ * loop takes it. */
 static void
 reset_signals(void)
 {
@@ -177,8 +177,8 @@ make_directories(struct start *s, struct reason *why)
 	return make_private(s, s->server.conf.usage_dir, why);
 }
 
-/* Root may raise the hard limit, unless it is root of a container. What can't be had is
- * no reason not to start. */
+/* Root may raise the hard limit, unless it is root of a container. With fewer descriptors
+ * quotad starts all the same. */
 static int
 raise_limits(struct start *s, struct reason *why)
 {

@@ -126,14 +126,14 @@ answer_numbers(struct line_request *l, const struct outcome *o)
 {
 	const struct room_question *q = &l->question;
 	const struct ledger_numbers n = numbers(l, q->account);
-	char *text = numbers_text(ledger_name(q->account), &n, &q->limits, q->state, 1);
+	char text[NUMBERS_SIZE];
 
 	(void)o;
-	if (text == NULL)
+	if (numbers_text(text, ledger_name(q->account), &n, &q->limits, q->state, 1) ==
+		-1)
 		line_error(l, "no memory");
 	else
 		request_answer(l->request, "OK %s\n", text);
-	free(text);
 }
 
 /* The last line: what the next message would get. */
@@ -189,7 +189,7 @@ take_name(struct room_question *q, const char *value)
 		       : 0;
 }
 
-/* The name=value words of RESERVE. */
+/* The name=value fields of RESERVE. */
 static const struct option {
 	const char *name;
 	int required;
@@ -201,32 +201,32 @@ static const struct option {
 
 #define OPTIONS ((int)(sizeof options / sizeof *options))
 
-/* The number of the word's option; OPTIONS if there is none of that name. */
+/* The number of the field's option; OPTIONS if there is none of that name. */
 static int
-find_option(const char *word)
+find_option(const char *field)
 {
-	size_t length = strcspn(word, "=");
+	size_t length = strcspn(field, "=");
 	int i;
 
 	for (i = 0; i < OPTIONS; i++)
-		if (word[length] == '=' && strlen(options[i].name) == length &&
-			strncmp(options[i].name, word, length) == 0)
+		if (field[length] == '=' && strlen(options[i].name) == length &&
+			strncmp(options[i].name, field, length) == 0)
 			break;
 	return i;
 }
 
-/* What is wrong with the words; NULL where nothing is. */
+/* What is wrong with the fields; NULL where nothing is. */
 static const char *
-take_options(struct room_question *q, char **words)
+take_options(struct room_question *q, char **fields)
 {
 	int taken[OPTIONS] = {0};
 
-	for (; *words != NULL; words++) {
-		int i = find_option(*words);
+	for (; *fields != NULL; fields++) {
+		int i = find_option(*fields);
 
 		if (i == OPTIONS)
-			return "RESERVE has no such word";
-		if (taken[i]++ || options[i].take(q, strchr(*words, '=') + 1) == -1)
+			return "RESERVE has no such field";
+		if (taken[i]++ || options[i].take(q, strchr(*fields, '=') + 1) == -1)
 			return options[i].rule;
 	}
 	for (int i = 0; i < OPTIONS; i++)

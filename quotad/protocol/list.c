@@ -54,18 +54,15 @@ add_mailbox(struct line_request *l, const struct mailbox *m)
 	struct ledger *ledger = l->line->room->ledger;
 	struct account *a = ledger_find(ledger, m->key);
 	struct ledger_numbers n = {0};
-	char *text;
+	char text[NUMBERS_SIZE], added[NUMBERS_SIZE + 4];
 
 	if (a != NULL)
 		ledger_numbers(ledger, a, &n);
-	text = numbers_text(m->key, &n, &limits, m->state, n.known);
-	if (text == NULL)
+	if (numbers_text(text, m->key, &n, &limits, m->state, n.known) == -1)
 		return;
-	request_add(l->request, "* ");
-	request_add(l->request, text);
-	request_add(l->request, "\n");
+	snprintf(added, sizeof added, "* %s\n", text);
+	request_add(l->request, added);
 	l->listed++;
-	free(text);
 }
 
 static int

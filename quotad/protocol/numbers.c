@@ -2,8 +2,10 @@
 #include "numbers.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "record.h"
 
@@ -15,60 +17,51 @@ percent(uint64_t n, uint64_t limit)
 	return result > UINT64_MAX ? UINT64_MAX : (uint64_t)result;
 }
 
-static void
-write_used(FILE *to, const struct ledger_numbers *n)
-{
-	fprintf(to, " used=%" PRIu64 " messages=%" PRIu64, n->used, n->messages);
-}
-
-/* The larger of both. */
-static void
-write_percent(
-	FILE *to, const struct ledger_numbers *n, const struct ledger_limits *limits)
+static uint64_t
+larger_percent(const struct ledger_numbers *n, const struct ledger_limits *limits)
 {
 	uint64_t bytes = percent(n->used, limits->bytes),
 		 messages = percent(n->messages, limits->messages);
 
-	fprintf(to, " percent=%" PRIu64, bytes > messages ? bytes : messages);
+	return bytes > messages ? bytes : messages;
 }
 
-static void
-write_words(FILE *to, const struct ledger_numbers *n, const struct ledger_limits *limits,
-	int known)
+/* Adds to the text; NUMBERS_SIZE has room for all that is. */
+static void __attribute__((format(printf, 2, 3)))
+add(char text[NUMBERS_SIZE], const char *format, ...)
 {
-	if (known)
-		write_used(to, n);
-	fprintf(to,
-		" limit=%" PRIu64 " message_limit=%" PRIu64 " reserved=%" PRIu64
-		" tickets=%" PRIu64,
-		limits->bytes, limits->messages, n->reserved, n->tickets);
-	if (known && (limits->bytes || limits->messages))
-		write_percent(to, n, limits);
-	if (n->full_for)
-		fprintf(to, " full_for=%" PRIu64, n->full_for);
+	size_t at = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text + at, NUMBERS_SIZE - at, format, args);
+	va_end(args);
 }
 
-char *
-numbers_text(const char *mailbox, const struct ledger_numbers *n,
+int
+numbers_text(char text[NUMBERS_SIZE], const char *mailbox, const struct ledger_numbers *n,
 	const struct ledger_limits *limits, enum mailbox_state state, int known)
 {
 	static const char *const states[] = {[MAILBOX_ENABLED] = "",
 		[MAILBOX_DISABLED] = " state=disabled",
 		[MAILBOX_SUSPENDED] = " state=suspended",
 		[MAILBOX_MOVED] = " state=moved"};
-	char *escaped = record_escape(mailbox), *text = NULL;
-	size_t length;
-	FILE *to = escaped ? open_memstream(&text, &length) : NULL;
+	char *escaped = record_escape(mailbox);
 
-	if (to != NULL) {
-		fprintf(to, "mailbox=%s", escaped);
-		write_words(to, n, limits, known);
-		fputs(states[state], to);
-		if (fclose(to) != 0) {
-			free(text);
-			text = NULL;
-		}
-	}
+	if (escaped == NULL)
+		return -1;
+	snprintf(text, NUMBERS_SIZE, "mailbox=%s", escaped);
 	free(escaped);
-	return text;
+	if (known)
+		add(text, " used=%" PRIu64 " messages=%" PRIu64, n->used, n->messages);
+	add(text,
+		" limit=%" PRIu64 " message_limit=%" PRIu64 " reserved=%" PRIu64
+		" tickets=%" PRIu64,
+		limits->bytes, limits->messages, n->reserved, n->tickets);
+	if (known && (limits->bytes || limits->messages))
+		add(text, " percent=%" PRIu64, larger_percent(n, limits));
+	if (n->full_for)
+		add(text, " full_for=%" PRIu64, n->full_for);
+	add(text, "%s", states[state]);
+	return 0;
 }

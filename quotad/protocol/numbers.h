@@ -4,9 +4,12 @@
 
 #include "room.h"
 
-/* "mailbox=... used=...", which the caller frees; NULL without memory. What is used is
- * absent where it is not KNOWN, and so is the state of a mailbox that is enabled. */
-char *numbers_text(const char *mailbox, const struct ledger_numbers *n,
-	const struct ledger_limits *limits, enum mailbox_state state, int known);
+#define NUMBERS_SIZE (3 * ADDRESS_MAX + 400)
+
+/* Writes "mailbox=... used=...": 0, or -1 without memory. What is used is absent where it
+ * is not KNOWN, and so is the state of a mailbox that is enabled. */
+int numbers_text(char text[NUMBERS_SIZE], const char *mailbox,
+	const struct ledger_numbers *n, const struct ledger_limits *limits,
+	enum mailbox_state state, int known);
 
 #endif

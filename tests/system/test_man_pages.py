@@ -127,7 +127,7 @@ def test_every_request_with_its_arguments():
 
 
 def test_every_number_of_stats():
-    names = re.findall(r'^\t\t\{"(\w+)", ', source("quotad/protocol/line.c"), re.M)
+    names = re.findall(r'^\t\t\{"(\w+)", ', source("quotad/protocol/statistics.c"), re.M)
     assert len(names) > 10
     text = page("quotad.8")
     assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
