@@ -176,7 +176,8 @@ maildir_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
 		return -1;
 	}
 	m->owner = owner;
-	m->directory = m->new = m->tmp = m->file = -1;
+	m->directory = m->new = m->tmp = -1;
+	m->file = -1;
 	s->state = m;
 	return open_directory(m, path, o) || open_folder(m, "new", &m->new, o) ? -1 : 0;
 }

@@ -14,34 +14,34 @@
 static const struct row {
 	const char *name;
 	int exit_status;
+	enum { OF_LDA = 1, OF_QUOTAD } decided; /* who may; 0 is an omission */
 	const char *code;
 	const char *smtp;
-	enum { OF_LDA = 1, OF_QUOTAD } decided; /* who may; 0 is an omission */
 	const char *text;
 } rows[VERDICTS] = {
-	[VERDICT_DELIVERED] = {"delivered", EX_OK, "2.0.0", "DUNNO", OF_LDA, "delivered"},
-	[VERDICT_NO_SUCH_USER] = {"no-such-user", EX_NOUSER, "5.1.1", "550 5.1.1", OF_LDA,
+	[VERDICT_DELIVERED] = {"delivered", EX_OK, OF_LDA, "2.0.0", "DUNNO", "delivered"},
+	[VERDICT_NO_SUCH_USER] = {"no-such-user", EX_NOUSER, OF_LDA, "5.1.1", "550 5.1.1",
 		"no such user here"},
-	[VERDICT_MOVED] = {"moved", EX_UNAVAILABLE, "5.1.6", "551 5.1.6", OF_LDA,
+	[VERDICT_MOVED] = {"moved", EX_UNAVAILABLE, OF_LDA, "5.1.6", "551 5.1.6",
 		"the mailbox has moved"},
-	[VERDICT_DISABLED] = {"disabled", EX_UNAVAILABLE, "5.2.1", "550 5.2.1", OF_LDA,
+	[VERDICT_DISABLED] = {"disabled", EX_UNAVAILABLE, OF_LDA, "5.2.1", "550 5.2.1",
 		"the mailbox is disabled"},
-	[VERDICT_SUSPENDED] = {"suspended", EX_TEMPFAIL, "4.2.1", "450 4.2.1", OF_LDA,
+	[VERDICT_SUSPENDED] = {"suspended", EX_TEMPFAIL, OF_LDA, "4.2.1", "450 4.2.1",
 		"the mailbox takes no mail at the moment"},
-	[VERDICT_FULL_FOR_NOW] = {"full-for-now", EX_TEMPFAIL, "4.2.2", "452 4.2.2",
-		OF_QUOTAD, "the mailbox is full"},
-	[VERDICT_FULL] = {"full", EX_UNAVAILABLE, "5.2.2", "552 5.2.2", OF_QUOTAD,
+	[VERDICT_FULL_FOR_NOW] = {"full-for-now", EX_TEMPFAIL, OF_QUOTAD, "4.2.2",
+		"452 4.2.2", "the mailbox is full"},
+	[VERDICT_FULL] = {"full", EX_UNAVAILABLE, OF_QUOTAD, "5.2.2", "552 5.2.2",
 		"the mailbox is full"},
-	[VERDICT_TOO_LARGE] = {"too-large", EX_UNAVAILABLE, "5.2.3", "552 5.2.3",
-		OF_QUOTAD, "the message is larger than this mailbox may take"},
-	[VERDICT_REFUSED] = {"refused", EX_NOPERM, "5.7.1", "554 5.7.1", OF_LDA,
+	[VERDICT_TOO_LARGE] = {"too-large", EX_UNAVAILABLE, OF_QUOTAD, "5.2.3",
+		"552 5.2.3", "the message is larger than this mailbox may take"},
+	[VERDICT_REFUSED] = {"refused", EX_NOPERM, OF_LDA, "5.7.1", "554 5.7.1",
 		"refused by the policy of this mailbox"},
-	[VERDICT_NO_DISK] = {"no-disk", EX_TEMPFAIL, "4.3.1", "452 4.3.1", OF_QUOTAD,
+	[VERDICT_NO_DISK] = {"no-disk", EX_TEMPFAIL, OF_QUOTAD, "4.3.1", "452 4.3.1",
 		"no room on the mail server's disk"},
-	[VERDICT_TROUBLE] = {"trouble", EX_TEMPFAIL, "4.3.0", "451 4.3.0", OF_LDA,
+	[VERDICT_TROUBLE] = {"trouble", EX_TEMPFAIL, OF_LDA, "4.3.0", "451 4.3.0",
 		"error on the mail server"},
-	[VERDICT_MISCONFIGURED] = {"misconfigured", EX_TEMPFAIL, "4.3.5", "451 4.3.5",
-		OF_QUOTAD, "the mail server is not set up right"},
+	[VERDICT_MISCONFIGURED] = {"misconfigured", EX_TEMPFAIL, OF_QUOTAD, "4.3.5",
+		"451 4.3.5", "the mail server is not set up right"},
 };
 
 _Static_assert(VERDICT_TRY_AGAIN == EX_TEMPFAIL, "sysexits.h has the same number");

@@ -126,7 +126,8 @@ def try_all(brim, is_sound, *how):
 
 
 @pytest.mark.parametrize("function", [
-    "emergency_prepare", "delivery_init", "maildir_begin", "maildir_link", "maildir_close"])
+    "emergency_prepare", "delivery_init", "deliver", "maildir_begin", "maildir_link",
+    "maildir_close", "delivery_end"])
 def test_signal_at_each_instruction_is_a_delivery_or_try_again(brim, function):
     try_all(brim, is_delivery_or_try_again, function, ALICE, int)
 
