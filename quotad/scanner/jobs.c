@@ -122,7 +122,8 @@ free_job(struct job *job)
 	free(job);
 }
 
-/* Tells the result of a job, which is in neither list any more. */
+/* Tells the result of a job, which is in neither list any more, and first what the
+ * scanner had to tell before it. */
 static void
 finish(struct job *job)
 {
@@ -131,6 +132,7 @@ finish(struct job *job)
 	if (job->answer.found.failed)
 		log_warning("%s failed mailbox=%s: %s", job->lane->kind->name,
 			job->mailbox, job->answer.why.text);
+	pair_receive(s->pair);
 	job->lane->kind->done(job);
 	free_job(job);
 	pump_soon(s);
@@ -421,12 +423,22 @@ on_died(void *arg)
 	s->calls->died(s->arg);
 }
 
+static void
+on_event(void *arg, const struct scanner_event *event)
+{
+	struct scanner *s = arg;
+
+	if (s->calls->event)
+		s->calls->event(s->arg, event);
+}
+
 int
 scanner_attach(struct scanner *s, struct event_base *base,
 	const struct scanner_calls *calls, void *arg)
 {
 	static const struct timeval second = {1, 0};
-	static const struct pair_calls pair_calls = {on_replaced, on_died};
+	static const struct pair_calls pair_calls = {
+		.replaced = on_replaced, .died = on_died, .event = on_event};
 
 	s->base = base;
 	s->calls = calls;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "answer.h"
+#include "events.h"
 #include "privileges.h"
 
 struct scanner;
@@ -29,7 +30,7 @@ struct scanner_job {
 	int thorough; /* look at each file's size, too */
 };
 
-/* Who is told what was found. KEY is the job's. */
+/* Who is told what was found; KEY is the job's. None of them may end the scanner. */
 struct scanner_calls {
 	/* The names that a count must look for, asked after its last read: calls ADD with
 	 * TO for each. */
@@ -39,6 +40,9 @@ struct scanner_calls {
 	void (*probed)(void *arg, void *key, const struct scanner_result *found);
 	/* Both scanner processes are gone: no job will be done any more. */
 	void (*died)(void *arg);
+	/* A folder has changed, or (an overflow) any may have. What was sent before the
+	 * end of a count is told before its result. NULL: nobody wants to know. */
+	void (*event)(void *arg, const struct scanner_event *event);
 };
 
 /* Forks the scanner, before anything else is open in this process. USER is whom it

@@ -118,36 +118,73 @@ pair_keep_spare(struct pair *p)
 }
 
 static void
-replace_first(struct pair *p)
+tell_overflow(struct pair *p)
+{
+	p->calls->event(p->arg, &(struct scanner_event){.kind = SCANNER_OVERFLOW});
+}
+
+/* What changes until the new one has taken over is told by nobody: an overflow. */
+static void
+replace_first(struct pair *p, const char *how)
 {
 	end_process(&p->first);
 	p->first = p->spare;
 	p->spare = (struct process){.fd = -1};
+	tell_overflow(p);
 	if (p->first.fd >= 0) {
-		log_warning("the scanner died, its spare has taken over");
+		log_warning("the scanner %s, its spare has taken over", how);
 		pair_keep_spare(p);
 		p->calls->replaced(p->arg);
 	} else {
-		log_error("the scanner died, and so did its spare");
+		log_error("the scanner %s, and its spare had died", how);
 		p->calls->replaced(p->arg);
 		p->calls->died(p->arg);
 	}
 }
 
-/* A scanner sends nothing of its own accord: its socket becomes readable at its end. */
+static enum events_left
+receive(struct pair *p)
+{
+	enum events_left left = events_receive(p->first.fd, p->calls->event, p->arg);
+
+	if (left == EVENTS_CLOSED)
+		replace_first(p, "died");
+	else if (left == EVENTS_NONSENSE)
+		replace_first(p, "sent nonsense and was ended");
+	return left;
+}
+
+void
+pair_receive(struct pair *p)
+{
+	if (p->first.fd >= 0 && receive(p) == EVENTS_MORE)
+		tell_overflow(p);
+}
+
+/* A spare has nothing to tell. There is a new one within a second. */
+static void
+receive_from_spare(struct pair *p)
+{
+	char byte;
+	ssize_t n = recv(p->spare.fd, &byte, 1, MSG_DONTWAIT);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		log_warning("the scanner's spare sent nonsense and was ended");
+	end_process(&p->spare);
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct pair *p = arg;
-	char byte;
 
 	(void)what;
-	if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
 	if (fd == p->first.fd)
-		replace_first(p);
+		receive(p);
 	else
-		end_process(&p->spare); /* a new one within a second */
+		receive_from_spare(p);
 }
 
 /* --- life ------------------------------------------------------------------------- */

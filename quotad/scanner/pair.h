@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "events.h"
 #include "privileges.h"
 
 struct pair;
@@ -18,6 +19,8 @@ struct pair_calls {
 	void (*replaced)(void *arg);
 	/* Both are gone. */
 	void (*died)(void *arg);
+	/* The first has sent an event, or one may be lost: then it is an overflow. */
+	void (*event)(void *arg, const struct scanner_event *event);
 };
 
 /* Forks the first and waits until it says that it is ready: NULL with the reason. */
@@ -30,6 +33,10 @@ int pair_attach(struct pair *p, struct event_base *base, const struct pair_calls
 /* Hands a job over: the socket on which its child answers, or -1 where it can't be taken
  * at the moment. */
 int pair_hand_over(struct pair *p, const char *request);
+
+/* Tells every event that was sent before this call. More than an honest scanner can have
+ * sent by now end in an overflow: the rest is told later. */
+void pair_receive(struct pair *p);
 
 /* Whether there is a process that takes jobs. */
 int pair_is_alive(const struct pair *p);

@@ -17,9 +17,8 @@
 #include "count.h"
 #include "record.h"
 
-#define MEMORY_MAX                                                                       \
-	(1024UL * 1024 * 1024) /* for the names of some 30 million messages              \
-				*/
+/* For the names of some 30 million messages. */
+#define MEMORY_MAX (1024UL * 1024 * 1024)
 
 /* A count takes its time, and must not take it from answers that need none. */
 #define COUNT_NICE 10
@@ -29,7 +28,7 @@ static rlim_t address_space = RLIM_INFINITY; /* that a child may have */
 /* --- the children ----------------------------------------------------------------- */
 
 static void
-say_failed(int fd, const struct reason *why)
+write_failed(int fd, const struct reason *why)
 {
 	char *text = record_escape(why->text);
 
@@ -74,7 +73,7 @@ answer_names(FILE *from, FILE *to, const struct name_set *seen)
 }
 
 static void
-say_counted(int fd, const struct count_result *r, const struct name_set *seen)
+write_counted(int fd, const struct count_result *r, const struct name_set *seen)
 {
 	FILE *from = fdopen(fd, "r"), *to = fdopen(dup(fd), "w");
 
@@ -103,11 +102,11 @@ run_count(int fd, const struct record *job, const char *path)
 	record_number(job, "thorough", 0, &thorough);
 	if (count_mailbox(path, record_get(job, "ignore"), thorough != 0, &result, &seen,
 		    &why) < 0) {
-		say_failed(fd, &why);
+		write_failed(fd, &why);
 		return;
 	}
 	dprintf(fd, "SCANNED\n");
-	say_counted(fd, &result, seen);
+	write_counted(fd, &result, seen);
 }
 
 static void
@@ -118,7 +117,7 @@ run_probe(int fd, const struct record *job, const char *path)
 
 	alarm(SCANNER_PROBE_SECONDS);
 	if (count_stamp(path, record_get(job, "ignore"), &stamp, &why) < 0)
-		say_failed(fd, &why);
+		write_failed(fd, &why);
 	else
 		dprintf(fd, "PROBED stamp=%" PRIu64 "\n", stamp);
 }
@@ -172,7 +171,7 @@ static void
 run_job(int fd, const char *line, size_t length)
 {
 	static const struct {
-		const char *word;
+		const char *name;
 		void (*run)(int fd, const struct record *job, const char *path);
 	} kinds[] = {{"count", run_count}, {"probe", run_probe}, {"ping", run_ping}};
 	struct record job = {0};
@@ -186,7 +185,7 @@ run_job(int fd, const char *line, size_t length)
 	set_bounds();
 	path = record_get(&job, "path");
 	for (size_t i = 0; path && i < sizeof kinds / sizeof kinds[0]; i++)
-		if (strcmp(job.key, kinds[i].word) == 0)
+		if (strcmp(job.key, kinds[i].name) == 0)
 			kinds[i].run(fd, &job, path);
 	child_leave(0);
 }
@@ -206,7 +205,7 @@ take_descriptor(struct msghdr *m)
 	return fd;
 }
 
-/* Receives a job: its length with the socket on which to talk (-1: none), 0 when the
+/* Receives a job: its length with the socket on which to answer (-1: none), 0 when the
  * daemon has gone, -1. */
 static ssize_t
 receive(int socket, char *line, size_t size, int *fd)

@@ -2,9 +2,9 @@
  * The scanner's own side of its sockets: a process that takes jobs and forks a child for
  * each. It reads no mailbox, keeps no descriptor of a job, and ends when the daemon does.
  *
- * Daemon to scanner, one packet per job with the socket on which to talk: a record "count
- * path= ignore= thorough=", "probe path= ignore=", "ping" or "spare" (fork another
- *scanner, which takes its jobs from that socket). Then, in lines, on the job's socket:
+ * Daemon to scanner, one packet per job with the socket on which to answer: a record
+ * "count path= ignore= thorough=", "probe path= ignore=", "ping" or "spare" (fork another
+ * scanner, which takes its jobs from that socket). Then, in lines, on the job's socket:
  *
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
@@ -14,6 +14,16 @@
  *	child	PONG			the answer to a ping
  *	child	FAILED text=		in the place of any answer
  *
+ * The scanner that takes the jobs may tell of its own accord, on the socket that they
+ *come from, one packet each (events.h says how many, and what order is kept):
+ *
+ *	scanner	CHANGED path= folder=	a folder of that mailbox has changed
+ *	scanner	OVERFLOW		events are lost: any folder may have changed
+ *
+ * What is sent before a count's last END is told before that count's result. Any other
+ * packet is the scanner's end, and so is any packet of a spare. When a scanner ends the
+ * daemon tells itself an overflow, since nobody saw what happened meanwhile.
+ *
  * A child without an answer in its time is killed by its own alarm.
  */
 #ifndef QUOTAD_SCANNER_PROCESS_H
@@ -21,7 +31,7 @@
 
 #include "privileges.h"
 
-#define SCANNER_READY         "READY" /* the first packet, else the reason why not */
+#define SCANNER_READY         "READY" /* the first packet, else the reason */
 #define SCANNER_COUNT_SECONDS 300
 #define SCANNER_PROBE_SECONDS 10
 #define SCANNER_PING_SECONDS  10

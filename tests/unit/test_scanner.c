@@ -100,7 +100,8 @@ on_died(void *arg)
 	died++;
 }
 
-static const struct scanner_calls calls = {names, counted, probed, on_died};
+static const struct scanner_calls calls = {
+	.names = names, .counted = counted, .probed = probed, .died = on_died};
 
 /* --- processes -------------------------------------------------------------------- */
 

@@ -68,7 +68,8 @@ on_died(void *arg)
 	ck_abort_msg("the scanner is taken for dead");
 }
 
-static const struct scanner_calls calls = {names, counted, probed, on_died};
+static const struct scanner_calls calls = {
+	.names = names, .counted = counted, .probed = probed, .died = on_died};
 
 /* --- the fake scanner: it says what the job's path tells it to say ------------------ */
 
