@@ -30,11 +30,10 @@ enum who { ANYONE, TRUSTED };
 
 struct line_command {
 	const char *name;
-	int least, most; /* arguments */
-	enum who who;    /* ANYONE: about mailboxes of its own uid */
-	const char
-		*unknown; /* code where no mailbox is known; NULL: it asks about none */
-	int tells_all;    /* yes tells refusals, too */
+	int least, most;     /* arguments */
+	enum who who;        /* ANYONE: about mailboxes of its own uid */
+	int tells_all;       /* yes tells refusals, too */
+	const char *unknown; /* code where there is no mailbox */
 	void (*perform)(struct line_request *l, char **argument);
 	/* writes the answer yes; NULL where the room is not asked */
 	void (*yes)(struct line_request *l, const struct outcome *o);
@@ -337,19 +336,19 @@ stats(struct line_request *l, char **argument)
 /* --- the table -------------------------------------------------------------------- */
 
 static const struct line_command commands[] = {
-	{"CHECK", 2, 3, ANYONE, "4.3.0", 0, check, answer_ok,
+	{"CHECK", 2, 3, ANYONE, 0, "4.3.0", check, answer_ok,
 		"CHECK <recipient> <bytes> [<sender>]"},
-	{"RESERVE", 3, 2 + OPTIONS, ANYONE, "4.3.0", 0, reserve, answer_ticket,
+	{"RESERVE", 3, 2 + OPTIONS, ANYONE, 0, "4.3.0", reserve, answer_ticket,
 		"RESERVE <recipient> <bytes> name=<basename>"},
-	{"COMMIT", 1, 1, ANYONE, NULL, 0, commit, NULL, "COMMIT <ticket>"},
-	{"CANCEL", 1, 1, ANYONE, NULL, 0, cancel, NULL, "CANCEL <ticket>"},
-	{"GET", 1, 1, ANYONE, "4.1.1", 0, get, answer_numbers, "GET <recipient>"},
-	{"LIST", 0, 1, TRUSTED, NULL, 0, list, NULL, "LIST [<pattern>]"},
-	{"RECOUNT", 1, 1, ANYONE, "4.1.1", 0, recount, answer_recounted,
+	{"COMMIT", 1, 1, ANYONE, 0, NULL, commit, NULL, "COMMIT <ticket>"},
+	{"CANCEL", 1, 1, ANYONE, 0, NULL, cancel, NULL, "CANCEL <ticket>"},
+	{"GET", 1, 1, ANYONE, 0, "4.1.1", get, answer_numbers, "GET <recipient>"},
+	{"LIST", 0, 1, TRUSTED, 0, NULL, list, NULL, "LIST [<pattern>]"},
+	{"RECOUNT", 1, 1, ANYONE, 0, "4.1.1", recount, answer_recounted,
 		"RECOUNT <mailbox>"},
-	{"EXPLAIN", 1, 2, TRUSTED, "4.1.1", 1, explain, answer_explanation,
+	{"EXPLAIN", 1, 2, TRUSTED, 1, "4.1.1", explain, answer_explanation,
 		"EXPLAIN <recipient> [<bytes>]"},
-	{"STATS", 0, 0, TRUSTED, NULL, 0, stats, NULL, "STATS"},
+	{"STATS", 0, 0, TRUSTED, 0, NULL, stats, NULL, "STATS"},
 };
 
 static const struct line_command *

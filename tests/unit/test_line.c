@@ -360,7 +360,7 @@ teardown(void)
 /* What is answered at once, to a request of its own as in a connection; "" where the
  * ledger was asked. */
 static const char *
-say(const char *text)
+send_line(const char *text)
 {
 	char copy[4097];
 	size_t length = strlen(text);
@@ -376,12 +376,12 @@ say(const char *text)
 
 /* And what is said once the ledger has decided. */
 static const char *
-say_and_decide(const char *line, enum verdict verdict, const char *text)
+send_and_decide(const char *line, enum verdict verdict, const char *text)
 {
 	struct ledger_answer answer = {
 		.verdict = verdict, .text = text, .ticket = 9, .was = 33};
 
-	ck_assert_str_eq(say(line), "");
+	ck_assert_str_eq(send_line(line), "");
 	ck_assert_int_eq(fake.asks, 1);
 	room_decided(NULL, fake.asked.cookie, &answer);
 	return fake.answer;
@@ -401,8 +401,8 @@ START_TEST(malformed_requests_are_told_what_is_wrong)
 		"CANCEL 0x7", "LIST a b", "STATS now", "GET a b c d e f g h"};
 
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-		ck_assert_msg(strncmp(say(lines[i]), "ERR 4.5.2 ", 10) == 0, "%s: %s",
-			lines[i], fake.answer);
+		ck_assert_msg(strncmp(send_line(lines[i]), "ERR 4.5.2 ", 10) == 0,
+			"%s: %s", lines[i], fake.answer);
 		ck_assert_int_eq(fake.faults, (int)i + 1);
 		ck_assert_int_eq(fake.asks, 0);
 	}
@@ -414,16 +414,16 @@ START_TEST(a_name_is_at_most_255_bytes)
 	char line[400];
 
 	snprintf(line, sizeof line, "RESERVE alice 1 name=%0255d", 1);
-	ck_assert_str_eq(say(line), "");
+	ck_assert_str_eq(send_line(line), "");
 	ck_assert_uint_eq(strlen(fake.asked_name), 255);
 	snprintf(line, sizeof line, "RESERVE alice 1 name=%0256d", 1);
-	ck_assert_int_eq(strncmp(say(line), "ERR 4.5.2 ", 10), 0);
+	ck_assert_int_eq(strncmp(send_line(line), "ERR 4.5.2 ", 10), 0);
 }
 END_TEST
 
 START_TEST(a_reservation_asks_for_these_bytes_under_this_name)
 {
-	ck_assert_str_eq(say_and_decide("RESERVE alice@example.org 100 name=1.M2%25",
+	ck_assert_str_eq(send_and_decide("RESERVE alice@example.org 100 name=1.M2%25",
 				 VERDICT_DELIVERED, NULL),
 		"OK ticket=9\n");
 	ck_assert_int_eq(fake.asked.kind, LEDGER_RESERVE);
@@ -437,109 +437,113 @@ END_TEST
 
 START_TEST(a_refusal_has_name_code_and_text)
 {
-	ck_assert_str_eq(say_and_decide("CHECK alice 1", VERDICT_FULL, NULL),
+	ck_assert_str_eq(send_and_decide("CHECK alice 1", VERDICT_FULL, NULL),
 		"NO full 5.2.2 the mailbox is full\n");
-	ck_assert_str_eq(say_and_decide("CHECK alice 1 sender@x", VERDICT_FULL_FOR_NOW,
+	ck_assert_str_eq(send_and_decide("CHECK alice 1 sender@x", VERDICT_FULL_FOR_NOW,
 				 "full of deliveries"),
 		"NO full-for-now 4.2.2 full of deliveries\n");
 	ck_assert_str_eq(
-		say_and_decide("CHECK alice 0", VERDICT_DELIVERED, NULL), "OK\n");
-	ck_assert_str_eq(say_and_decide("CHECK alice 0", VERDICT_TROUBLE, "too slow"),
+		send_and_decide("CHECK alice 0", VERDICT_DELIVERED, NULL), "OK\n");
+	ck_assert_str_eq(send_and_decide("CHECK alice 0", VERDICT_TROUBLE, "too slow"),
 		"ERR 4.3.0 too slow\n");
 }
 END_TEST
 
 START_TEST(what_the_record_says_needs_no_ledger)
 {
-	ck_assert_int_eq(strncmp(say("CHECK bob 1"), "NO disabled 5.2.1 ", 18), 0);
-	ck_assert_int_eq(
-		strncmp(say("RESERVE alice 1001 name=a"), "NO too-large 5.2.3 ", 19), 0);
+	ck_assert_int_eq(strncmp(send_line("CHECK bob 1"), "NO disabled 5.2.1 ", 18), 0);
+	ck_assert_int_eq(strncmp(send_line("RESERVE alice 1001 name=a"),
+				 "NO too-large 5.2.3 ", 19),
+		0);
 	ck_assert_int_eq(fake.asks, 0);
 }
 END_TEST
 
 START_TEST(a_recipient_unknown_here_is_never_a_refusal)
 {
-	ck_assert_int_eq(strncmp(say("CHECK carol 1"), "ERR 4.3.0 ", 10), 0);
-	ck_assert_int_eq(strncmp(say("RESERVE carol 1 name=a"), "ERR 4.3.0 ", 10), 0);
-	ck_assert_int_eq(strncmp(say("GET carol"), "ERR 4.1.1 ", 10), 0);
-	ck_assert_int_eq(strncmp(say("RECOUNT carol"), "ERR 4.1.1 ", 10), 0);
+	ck_assert_int_eq(strncmp(send_line("CHECK carol 1"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(
+		strncmp(send_line("RESERVE carol 1 name=a"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(strncmp(send_line("GET carol"), "ERR 4.1.1 ", 10), 0);
+	ck_assert_int_eq(strncmp(send_line("RECOUNT carol"), "ERR 4.1.1 ", 10), 0);
 }
 END_TEST
 
-START_TEST(without_a_table_all_is_trouble)
+START_TEST(without_a_table_nothing_is_known)
 {
 	fake.has_table = 0;
-	ck_assert_int_eq(strncmp(say("CHECK alice 1"), "ERR 4.3.0 ", 10), 0);
-	ck_assert_int_eq(strncmp(say("GET alice"), "ERR 4.3.0 ", 10), 0);
-	ck_assert_str_eq(say("LIST"), "");
+	ck_assert_int_eq(strncmp(send_line("CHECK alice 1"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(strncmp(send_line("GET alice"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_str_eq(send_line("LIST"), "");
 	line_protocol.add_piece(&service, &request);
 	ck_assert_int_eq(strncmp(fake.answer, "ERR 4.3.0 ", 10), 0);
 }
 END_TEST
 
-START_TEST(strangers_hear_the_same_of_every_name)
+START_TEST(strangers_are_told_the_same_of_every_name)
 {
 	char first[200];
 
 	fake.trusted = 0;
 	fake.uid = 1001;
-	snprintf(first, sizeof first, "%s", say("GET bob"));
+	snprintf(first, sizeof first, "%s", send_line("GET bob"));
 	ck_assert_int_eq(strncmp(first, "ERR 4.7.0 ", 10), 0);
-	ck_assert_str_eq(say("GET carol"), first);
-	ck_assert_str_eq(say("CHECK bob 1"), first);
-	ck_assert_str_eq(say("CHECK bob 5000"), first);
-	ck_assert_str_eq(say("RESERVE carol 1 name=a"), first);
-	ck_assert_str_eq(say("RECOUNT bob"), first);
-	ck_assert_str_eq(say("LIST"), first);
-	ck_assert_str_eq(say("STATS"), first);
+	ck_assert_str_eq(send_line("GET carol"), first);
+	ck_assert_str_eq(send_line("CHECK bob 1"), first);
+	ck_assert_str_eq(send_line("CHECK bob 5000"), first);
+	ck_assert_str_eq(send_line("RESERVE carol 1 name=a"), first);
+	ck_assert_str_eq(send_line("RECOUNT bob"), first);
+	ck_assert_str_eq(send_line("LIST"), first);
+	ck_assert_str_eq(send_line("STATS"), first);
 	ck_assert_int_eq(fake.faults, 0);
-	ck_assert_str_eq(say("GET alice"), "");
+	ck_assert_str_eq(send_line("GET alice"), "");
 	ck_assert_int_eq(fake.asks, 1);
 }
 END_TEST
 
-START_TEST(nobody_hears_nothing)
+START_TEST(the_nameless_may_ask_nothing)
 {
 	fake.nobody = 1;
 	fake.uid = 1001;
 	for (const char *const *line = (const char *const[]){"GET alice", "COMMIT 7",
 		     "CHECK alice 1", "STATS", "garbage", NULL};
 		*line != NULL; line++)
-		ck_assert_int_eq(strncmp(say(*line), "ERR 4.7.0 ", 10), 0);
+		ck_assert_int_eq(strncmp(send_line(*line), "ERR 4.7.0 ", 10), 0);
 	ck_assert_int_eq(fake.asks, 0);
 }
 END_TEST
 
 START_TEST(another_connections_ticket_is_not_there)
 {
-	ck_assert_str_eq(say("COMMIT 7"), "OK used=250\n");
-	ck_assert_str_eq(say("CANCEL 7"), "OK\n");
-	ck_assert_int_eq(strncmp(say("COMMIT 8"), "ERR 4.3.0 ", 10), 0);
-	ck_assert_int_eq(strncmp(say("CANCEL 8"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_str_eq(send_line("COMMIT 7"), "OK used=250\n");
+	ck_assert_str_eq(send_line("CANCEL 7"), "OK\n");
+	ck_assert_int_eq(strncmp(send_line("COMMIT 8"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(strncmp(send_line("CANCEL 8"), "ERR 4.3.0 ", 10), 0);
 }
 END_TEST
 
 START_TEST(tickets_are_limited_by_user_and_by_mailbox)
 {
 	fake.open_tickets = 10;
-	ck_assert_int_eq(strncmp(say("RESERVE alice 1 name=a"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(
+		strncmp(send_line("RESERVE alice 1 name=a"), "ERR 4.3.0 ", 10), 0);
 	fake.open_tickets = 0;
 	fake.reservations_of_mailbox = 10;
-	ck_assert_int_eq(strncmp(say("RESERVE alice 1 name=a"), "ERR 4.3.0 ", 10), 0);
+	ck_assert_int_eq(
+		strncmp(send_line("RESERVE alice 1 name=a"), "ERR 4.3.0 ", 10), 0);
 	fake.reservations_of_mailbox = 9;
-	ck_assert_str_eq(say("RESERVE alice 1 name=a"), "");
+	ck_assert_str_eq(send_line("RESERVE alice 1 name=a"), "");
 }
 END_TEST
 
 START_TEST(numbers_are_told_with_the_larger_percentage)
 {
 	ck_assert_str_eq(
-		say_and_decide("GET alice%20b@example.org", VERDICT_DELIVERED, NULL),
+		send_and_decide("GET alice%20b@example.org", VERDICT_DELIVERED, NULL),
 		"OK mailbox=alice%20b@example.org used=250 messages=40 limit=1000 "
 		"message_limit=50 reserved=10 tickets=0 percent=80\n");
 	ck_assert_str_eq(
-		say_and_decide("RECOUNT alice@example.org", VERDICT_DELIVERED, NULL),
+		send_and_decide("RECOUNT alice@example.org", VERDICT_DELIVERED, NULL),
 		"OK used=250 was=33\n");
 }
 END_TEST
@@ -547,7 +551,7 @@ END_TEST
 START_TEST(an_explanation_tells_ledger_tickets_and_what_comes_next)
 {
 	fake.reservations_of_mailbox = 2;
-	ck_assert_str_eq(say_and_decide("EXPLAIN alice", VERDICT_FULL_FOR_NOW, NULL),
+	ck_assert_str_eq(send_and_decide("EXPLAIN alice", VERDICT_FULL_FOR_NOW, NULL),
 		"* mailbox=alice known=1 used=250 messages=40 reserved=10 tickets=2"
 		" limit=1000 message_limit=50 over_quota=7 counting=0 counted_why=never"
 		" held_ms=0\n"
@@ -557,9 +561,9 @@ START_TEST(an_explanation_tells_ledger_tickets_and_what_comes_next)
 		" used=250 messages=40\n");
 	ck_assert_int_eq(fake.asked.kind, LEDGER_EXPLAIN);
 	ck_assert_uint_eq(fake.asked.bytes, 1);
-	say_and_decide("EXPLAIN alice 800", VERDICT_DELIVERED, NULL);
+	send_and_decide("EXPLAIN alice 800", VERDICT_DELIVERED, NULL);
 	ck_assert_uint_eq(fake.asked.bytes, 800);
-	ck_assert_str_eq(say("EXPLAIN alice many"),
+	ck_assert_str_eq(send_line("EXPLAIN alice many"),
 		"ERR 4.5.2 the size must be a number of bytes\n");
 }
 END_TEST
@@ -567,17 +571,18 @@ END_TEST
 START_TEST(an_explanation_shows_so_many_tickets_and_no_more)
 {
 	fake.reservations_of_mailbox = 207;
-	say_and_decide("EXPLAIN alice", VERDICT_DELIVERED, NULL);
+	send_and_decide("EXPLAIN alice", VERDICT_DELIVERED, NULL);
 	ck_assert_ptr_nonnull(
 		strstr(fake.answer, "\n* tickets_left_out=7\nOK next=delivered "));
 }
 END_TEST
 
-START_TEST(only_the_trusted_hear_explanations)
+START_TEST(only_the_trusted_get_explanations)
 {
 	fake.trusted = 0;
 	fake.uid = 1001;
-	ck_assert_str_eq(say("EXPLAIN alice"), "ERR 4.7.0 not yours to ask about\n");
+	ck_assert_str_eq(
+		send_line("EXPLAIN alice"), "ERR 4.7.0 not yours to ask about\n");
 	ck_assert_int_eq(fake.asks, 0);
 }
 END_TEST
@@ -586,7 +591,7 @@ START_TEST(a_list_comes_in_pieces_and_counts_nothing)
 {
 	int turns = 0;
 
-	ck_assert_str_eq(say("LIST alice000*"), "");
+	ck_assert_str_eq(send_line("LIST alice000*"), "");
 	ck_assert_int_eq(request.streams, 1);
 	while (strstr(fake.answer, "OK count=") == NULL && turns++ < 10)
 		line_protocol.add_piece(&service, &request);
@@ -604,7 +609,7 @@ END_TEST
 
 START_TEST(statistics_are_lines_and_an_end)
 {
-	const char *answer = say("STATS");
+	const char *answer = send_line("STATS");
 
 	ck_assert_ptr_nonnull(strstr(answer, "* users_table=1:2:3.4\n"));
 	ck_assert_ptr_nonnull(strstr(answer, "* store=disk\n"));
@@ -670,8 +675,8 @@ START_TEST(a_reservation_has_no_other_words_and_none_twice)
 		"RESERVE alice 1 names=a", "RESERVE alice 1 nam=a"};
 
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-		ck_assert_msg(strncmp(say(lines[i]), "ERR 4.5.2 ", 10) == 0, "%s: %s",
-			lines[i], fake.answer);
+		ck_assert_msg(strncmp(send_line(lines[i]), "ERR 4.5.2 ", 10) == 0,
+			"%s: %s", lines[i], fake.answer);
 		ck_assert_int_eq(fake.asks, 0);
 	}
 }
@@ -685,14 +690,15 @@ add_tests(Suite *suite)
 		a_reservation_asks_for_these_bytes_under_this_name,
 		a_refusal_has_name_code_and_text, what_the_record_says_needs_no_ledger,
 		a_recipient_unknown_here_is_never_a_refusal,
-		without_a_table_all_is_trouble, strangers_hear_the_same_of_every_name,
-		nobody_hears_nothing, another_connections_ticket_is_not_there,
+		without_a_table_nothing_is_known,
+		strangers_are_told_the_same_of_every_name, the_nameless_may_ask_nothing,
+		another_connections_ticket_is_not_there,
 		tickets_are_limited_by_user_and_by_mailbox,
 		numbers_are_told_with_the_larger_percentage,
 		a_list_comes_in_pieces_and_counts_nothing,
 		an_explanation_tells_ledger_tickets_and_what_comes_next,
 		an_explanation_shows_so_many_tickets_and_no_more,
-		only_the_trusted_hear_explanations, statistics_are_lines_and_an_end,
+		only_the_trusted_get_explanations, statistics_are_lines_and_an_end,
 		a_message_is_a_line_of_at_most_4096_bytes, what_is_no_line_is_told_so,
 		a_reservation_has_no_other_words_and_none_twice};
 

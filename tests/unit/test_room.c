@@ -404,9 +404,9 @@ START_TEST(who_may_not_ask_is_told_the_same_of_every_name)
 	static const char *const names[] = {"alice", "bob", "carol", "broken"};
 
 	fake.asker.trusted = 0;
-	fake.asker.uid = OWNER + 1;
 	for (int nobody = 0; nobody < 2; nobody++) {
 		fake.asker.nobody = nobody;
+		fake.asker.uid = nobody ? OWNER : OWNER + 1;
 		for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 			struct answer a = ask_room(LEDGER_CHECK, names[i], 1);
 
