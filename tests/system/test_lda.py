@@ -519,13 +519,24 @@ def test_unreadable_settings_are_a_configuration_error(brim):
 
 @pytest.mark.parametrize("line", [
     "no_such_setting = 1", "deadline = soon", "deadline", "deadline = 300",
-    "[section]\nquota = 1M"])
+    "[section]\nquota = 1M", "quota = 1M\nquota = 1M", "quota = 1M\n  min_uid = 1",
+    "quota: 1M", "; mine", "quota = 1M ; mine", "# a\0"])
 def test_bad_setting_is_a_configuration_error(brim, line):
     with brim.conf.open("a") as f:
         f.write(line + "\n")
     result = send(brim)
     assert_nothing_left(brim, result, "4.3.5")
     assert b"line" in result.output
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p),
+                                  lambda p: p.write_bytes(b"\n" * (1 << 21))])
+def test_settings_that_are_no_file_are_a_configuration_error_at_once(brim, make):
+    brim.conf.unlink()
+    make(brim.conf)
+    began = time.monotonic()
+    assert_nothing_left(brim, send(brim), "4.3.5")
+    assert time.monotonic() - began < 5
 
 
 # --- quotad -------------------------------------------------------------------------
