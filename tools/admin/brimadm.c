@@ -23,11 +23,11 @@ static const struct command commands[] = {
 	{"alias", "ADDRESS TARGET", "lead an address to another", 2, 2, CHANGES, 0,
 		brimadm_alias},
 	{"enable", "ADDRESS", "let the mailbox take mail again", 1, 1, CHANGES, 0,
-		brimadm_enable},
+		brimadm_state},
 	{"disable", "ADDRESS", "bounce mail for the mailbox", 1, 1, CHANGES, 0,
-		brimadm_disable},
+		brimadm_state},
 	{"suspend", "ADDRESS", "let mail for the mailbox wait at the MTA", 1, 1, CHANGES,
-		0, brimadm_suspend},
+		0, brimadm_state},
 	{"move", "ADDRESS NEW-ADDRESS", "bounce mail and tell the new address", 2, 2,
 		CHANGES, 0, brimadm_move},
 	{"dump", "", "print the table as lines that load reads", 0, 0, 0, 0,
@@ -119,22 +119,30 @@ check_command(const struct brimadm *a, const struct command *c,
 	return TOOL_OK;
 }
 
+int
+brimadm_run(struct brimadm *a, const struct command *c, int argc, char **argv)
+{
+	a->command = c;
+	return c->run(a, argc, argv);
+}
+
+/* With the settings, and for a command that may stand in apply, within a change. */
 static int
-run(struct brimadm *a, const struct command *c, int argc, char **argv)
+run_alone(struct brimadm *a, const struct command *c, int argc, char **argv)
 {
 	int status;
 
 	if (c->flags & COMMAND_NO_CONF)
-		return c->run(a, argc, argv);
+		return brimadm_run(a, c, argc, argv);
 	if (conf_load(&a->conf, a->conf_file, &a->why))
 		return tool_fail(TOOL_CANT, "%s", a->why.text);
 	if (c->flags & COMMAND_CHANGES) {
-		status = brimadm_begin(a);
+		status = brimadm_begin(a, 0);
 		if (!status)
-			status = c->run(a, argc, argv);
+			status = brimadm_run(a, c, argc, argv);
 		status = brimadm_end(a, status);
 	} else {
-		status = c->run(a, argc, argv);
+		status = brimadm_run(a, c, argc, argv);
 	}
 	conf_free(&a->conf);
 	return status;
@@ -193,5 +201,5 @@ main(int argc, char **argv)
 	if (!c)
 		return tool_fail(TOOL_USAGE, "%s", a.why.text);
 	status = check_command(&a, c, options);
-	return tool_finish(status ? status : run(&a, c, argc - 1, argv + 1));
+	return tool_finish(status ? status : run_alone(&a, c, argc - 1, argv + 1));
 }

@@ -98,9 +98,9 @@ table_form(struct brimadm *a, const struct mailbox_field *f, const char *value)
 }
 
 int
-brimadm_set_field(struct brimadm *a, struct record *r, const char *word)
+brimadm_set_field(struct brimadm *a, struct record *r, const char *assignment)
 {
-	const char *equals = strchr(word, '=');
+	const char *equals = strchr(assignment, '=');
 	const struct mailbox_field *f;
 	char *name, *value = NULL;
 	struct reason fault;
@@ -108,8 +108,8 @@ brimadm_set_field(struct brimadm *a, struct record *r, const char *word)
 
 	if (!equals)
 		return brimadm_refuse(
-			a, TOOL_USAGE, "\"%.80s\" is not FIELD=VALUE", word);
-	name = strndup(word, (size_t)(equals - word));
+			a, TOOL_USAGE, "\"%.80s\" is not FIELD=VALUE", assignment);
+	name = strndup(assignment, (size_t)(equals - assignment));
 	f = name ? known_field(a, name) : NULL;
 	if (f && equals[1])
 		value = table_form(a, f, equals + 1);

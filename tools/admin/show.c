@@ -25,8 +25,7 @@ open_table(struct brimadm *a)
 	return u;
 }
 
-/* --- show ------------------------------------------------------------------------------
- */
+/* --- show --- */
 
 static int
 show_record(const struct record *r)
@@ -78,8 +77,7 @@ brimadm_show(struct brimadm *a, int argc, char **argv)
 	return status;
 }
 
-/* --- list ------------------------------------------------------------------------------
- */
+/* --- list --- */
 
 struct listing {
 	const char *pattern;      /* folded; NULL for all */
@@ -170,8 +168,7 @@ brimadm_list(struct brimadm *a, int argc, char **argv)
 	return !status && argc && l.count == 0 ? TOOL_NO : status;
 }
 
-/* --- dump, config
- * ------------------------------------------------------------------------ */
+/* --- dump, config --- */
 
 static int
 dump_record(void *arg, const struct record *r)

@@ -34,7 +34,7 @@ run_words(struct brimadm *a, int count, char **words)
 	if (!(c->flags & COMMAND_CHANGES))
 		return brimadm_refuse(
 			a, TOOL_USAGE, "%s can't be applied from a file", c->name);
-	return c->run(a, count - 1, words + 1);
+	return brimadm_run(a, c, count - 1, words + 1);
 }
 
 int
@@ -63,9 +63,9 @@ brimadm_apply(struct brimadm *a, int argc, char **argv)
 	if (a->option[OPTION_INTERVAL])
 		return brimadm_stream(a, argc, argv);
 	status = input_open(a, &in, argc, argv);
-	a->large = 1;
+	a->shows_progress = 1;
 	if (!status)
-		status = brimadm_begin(a);
+		status = brimadm_begin(a, 0);
 	while (!status && (more = input_next(a, &in)) != 0) {
 		status = more < 0 ? TOOL_CANT : brimadm_apply_line(a, in.line, in.length);
 		if (status && more > 0)

@@ -24,7 +24,7 @@ get(struct brimadm *a, const char *text, struct record *r)
 	memset(r, 0, sizeof *r);
 	if (status)
 		return status;
-	found = users_edit_get(a->edit, key, r, &a->why);
+	found = change_get(a->change, key, r, &a->why);
 	if (found < 0)
 		return TOOL_CANT;
 	return found ? TOOL_OK
@@ -49,13 +49,15 @@ get_new(struct brimadm *a, const char *text, struct record *r)
 				      : TOOL_OK;
 }
 
+/* Sets the fields, unless STATUS says that there is no record for them, and puts it. */
 static int
-set_fields(struct brimadm *a, struct record *r, int count, char **words)
+put_fields(struct brimadm *a, int status, struct record *r, int count, char **fields)
 {
-	int status = TOOL_OK;
-
 	for (int i = 0; i < count && !status; i++)
-		status = brimadm_set_field(a, r, words[i]);
+		status = brimadm_set_field(a, r, fields[i]);
+	if (!status)
+		status = brimadm_put(a, r);
+	record_clear(r);
 	return status;
 }
 
@@ -63,85 +65,29 @@ int
 brimadm_add(struct brimadm *a, int argc, char **argv)
 {
 	struct record r;
-	int status = get_new(a, argv[0], &r);
 
-	if (!status)
-		status = set_fields(a, &r, argc - 1, argv + 1);
-	if (!status)
-		status = brimadm_store(a, &r);
-	record_clear(&r);
-	return status;
+	return put_fields(a, get_new(a, argv[0], &r), &r, argc - 1, argv + 1);
 }
 
 int
 brimadm_set(struct brimadm *a, int argc, char **argv)
 {
 	struct record r;
-	int status = get(a, argv[0], &r);
 
-	if (!status)
-		status = set_fields(a, &r, argc - 1, argv + 1);
-	if (!status)
-		status = brimadm_store(a, &r);
-	record_clear(&r);
-	return status;
-}
-
-/* --- remove ----------------------------------------------------------------------------
- */
-
-struct search {
-	const char *domain; /* with its '@' */
-	char found[ADDRESS_MAX + 1];
-};
-
-static int
-lies_in_domain(void *arg, const struct record *r)
-{
-	struct search *s = arg;
-	const char *at = strrchr(r->key, '@');
-
-	if (!at || at == r->key || strcmp(at, s->domain) != 0)
-		return 0;
-	strcpy(s->found, r->key);
-	return 1;
-}
-
-/* A domain is not removed from under its addresses: mail for others in it, which bounces
- * now, would wait instead. */
-static int
-check_empty_domain(struct brimadm *a, const char *key)
-{
-	struct search s = {.domain = key};
-	int found = users_edit_each(a->edit, "", lies_in_domain, &s, &a->why);
-
-	if (found < 0)
-		return TOOL_CANT;
-	if (found)
-		return brimadm_refuse(a, TOOL_USAGE,
-			"%.80s still has addresses, such as %.80s: remove them first",
-			key, s.found);
-	return TOOL_OK;
+	return put_fields(a, get(a, argv[0], &r), &r, argc - 1, argv + 1);
 }
 
 int
 brimadm_remove(struct brimadm *a, int argc, char **argv)
 {
-	struct record r;
-	int status = get(a, argv[0], &r);
+	char key[ADDRESS_MAX + 1];
+	int status = read_key(a, key, argv[0]);
 
 	(void)argc;
-	if (!status && mailbox_kind_of(&r) == MAILBOX_KIND_DOMAIN)
-		status = check_empty_domain(a, r.key);
-	if (!status && users_edit_remove(a->edit, r.key, &a->why) < 0)
-		status = TOOL_CANT;
-	a->removed = 1;
-	record_clear(&r);
-	return status;
+	return status ? status : brimadm_status(change_remove(a->change, key, &a->why));
 }
 
-/* --- alias -----------------------------------------------------------------------------
- */
+/* --- alias --- */
 
 static int
 get_alias(struct brimadm *a, const char *text, struct record *r)
@@ -174,18 +120,17 @@ brimadm_alias(struct brimadm *a, int argc, char **argv)
 	if (!status && record_set(&r, "alias", targets))
 		status = brimadm_refuse(a, TOOL_CANT, "no memory");
 	if (!status)
-		status = brimadm_store(a, &r);
+		status = brimadm_put(a, &r);
 	free(targets);
 	record_clear(&r);
 	return status;
 }
 
-/* --- states ----------------------------------------------------------------------------
- */
+/* --- states --- */
 
 /* STATE NULL is the ordinary one. */
 static int
-change_state(struct brimadm *a, const char *text, const char *state, const char *moved_to)
+set_state(struct brimadm *a, const char *text, const char *state, const char *moved_to)
 {
 	struct record r;
 	int status = get(a, text, &r);
@@ -196,30 +141,27 @@ change_state(struct brimadm *a, const char *text, const char *state, const char 
 		(record_set(&r, "state", state) || record_set(&r, "moved_to", moved_to)))
 		status = brimadm_refuse(a, TOOL_CANT, "no memory");
 	if (!status)
-		status = brimadm_store(a, &r);
+		status = brimadm_put(a, &r);
 	record_clear(&r);
 	return status;
 }
 
 int
-brimadm_enable(struct brimadm *a, int argc, char **argv)
+brimadm_state(struct brimadm *a, int argc, char **argv)
 {
-	(void)argc;
-	return change_state(a, argv[0], NULL, NULL);
-}
+	static const struct {
+		const char *command, *state;
+	} states[] = {
+		{"enable", NULL},
+		{"disable", "disabled"},
+		{"suspend", "suspended"},
+	};
 
-int
-brimadm_disable(struct brimadm *a, int argc, char **argv)
-{
 	(void)argc;
-	return change_state(a, argv[0], "disabled", NULL);
-}
-
-int
-brimadm_suspend(struct brimadm *a, int argc, char **argv)
-{
-	(void)argc;
-	return change_state(a, argv[0], "suspended", NULL);
+	for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+		if (strcmp(states[i].command, a->command->name) == 0)
+			return set_state(a, argv[0], states[i].state, NULL);
+	return brimadm_refuse(a, TOOL_USAGE, "%s sets no state", a->command->name);
 }
 
 int
@@ -239,5 +181,5 @@ brimadm_move(struct brimadm *a, int argc, char **argv)
 			new);
 	if (strcmp(old, new) == 0)
 		return brimadm_refuse(a, TOOL_USAGE, "%.100s is the old address", new);
-	return change_state(a, old, "moved", new);
+	return set_state(a, old, "moved", new);
 }

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* --- init ------------------------------------------------------------------------------
- */
+/* --- init --- */
 
 static int
 make_directory(struct brimadm *a)
@@ -50,28 +49,23 @@ brimadm_init(struct brimadm *a, int argc, char **argv)
 		return look_at_old(a);
 	if (make_directory(a))
 		return tool_fail(TOOL_CANT, "%s", a->why.text);
-	return brimadm_end(a, brimadm_begin_new(a));
+	return brimadm_end(a, brimadm_begin(a, CHANGE_NEW_TABLE));
 }
 
-/* --- load ------------------------------------------------------------------------------
- */
+/* --- load --- */
 
 static int
 load_line(struct brimadm *a, const struct input *in)
 {
-	char key[ADDRESS_MAX + 1];
 	struct record r;
-	int status = TOOL_USAGE;
+	int status;
 
 	if (in->cut_off)
 		return brimadm_refuse(
 			a, TOOL_USAGE, "the line has no end: the file may be cut off");
 	if (record_parse(&r, in->line, in->length, 1, &a->why))
 		return TOOL_USAGE;
-	if (address_key(key, r.key, &a->why) == 0)
-		status = record_set_key(&r, key)
-				 ? brimadm_refuse(a, TOOL_CANT, "no memory")
-				 : brimadm_store(a, &r);
+	status = brimadm_put(a, &r);
 	record_clear(&r);
 	return status;
 }
@@ -101,14 +95,15 @@ int
 brimadm_load(struct brimadm *a, int argc, char **argv)
 {
 	struct input in;
-	int status = input_open(a, &in, argc, argv);
+	int replace = a->option[OPTION_REPLACE] != NULL,
+	    status = input_open(a, &in, argc, argv);
 
-	a->removed = a->large = 1; /* so all of the table is looked at */
-	a->once = a->option[OPTION_REPLACE] != NULL;
+	a->shows_progress = 1;
 	if (!status)
-		status = brimadm_begin(a);
-	if (!status && a->option[OPTION_REPLACE] && users_edit_empty(a->edit, &a->why))
-		status = TOOL_CANT;
+		status = brimadm_begin(
+			a, CHANGE_CHECK_ALL | (replace ? CHANGE_EACH_ONCE : 0));
+	if (!status && replace)
+		status = brimadm_status(change_empty(a->change, &a->why));
 	if (!status)
 		status = load_lines(a, &in);
 	input_close(&in);

@@ -23,13 +23,6 @@
 #define LINE_BYTES (4 * RECORD_LINE_MAX)
 #define READ_SIZE  65536
 
-/* What a line touches, as it was before: its record, and whether the domain was there. */
-struct before {
-	char *key, *domain;   /* NULL: not touched */
-	struct record record; /* without a key: there was none */
-	int had_domain;
-};
-
 struct line {
 	char *text;
 	size_t length;
@@ -37,7 +30,6 @@ struct line {
 	const char *bad; /* why it can't be run; NULL if it can */
 	int status;
 	char *reason; /* NULL with TOOL_OK */
-	struct before before;
 };
 
 struct stream {
@@ -72,73 +64,6 @@ now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* --- one line, done and undone --------------------------------------------------------
- */
-
-static void
-forget_before(struct before *b)
-{
-	free(b->key);
-	free(b->domain);
-	record_clear(&b->record);
-	*b = (struct before){0};
-}
-
-/* The line's second word as a key, or NULL if no record can be meant. */
-static char *
-key_of(const char *text)
-{
-	char key[ADDRESS_MAX + 1], *word, *result = NULL;
-
-	text += strspn(text, " \t");
-	text += strcspn(text, " \t");
-	text += strspn(text, " \t");
-	word = strndup(text, strcspn(text, " \t"));
-	if (word && record_unescape(word) == 0 && address_key(key, word, NULL) == 0)
-		result = strdup(key);
-	free(word);
-	return result;
-}
-
-static int
-remember(struct brimadm *a, struct line *l)
-{
-	struct before *b = &l->before;
-	struct record domain;
-	char *at;
-
-	forget_before(b);
-	b->key = key_of(l->text);
-	if (!b->key)
-		return TOOL_OK;
-	if (users_edit_get(a->edit, b->key, &b->record, &a->why) < 0)
-		return TOOL_CANT;
-	at = strrchr(b->key, '@');
-	if (!at || at == b->key)
-		return TOOL_OK;
-	b->domain = strdup(at);
-	b->had_domain = b->domain ? users_edit_get(a->edit, at, &domain, &a->why) : -1;
-	if (b->had_domain > 0)
-		record_clear(&domain);
-	return b->had_domain < 0 ? TOOL_CANT : TOOL_OK;
-}
-
-static int
-undo(struct brimadm *a, struct line *l)
-{
-	struct before *b = &l->before;
-	int result = 0;
-
-	if (b->key && b->record.key)
-		result = users_edit_put(a->edit, &b->record, &a->why);
-	else if (b->key)
-		result = users_edit_remove(a->edit, b->key, &a->why);
-	if (result >= 0 && b->domain && !b->had_domain)
-		result = users_edit_remove(a->edit, b->domain, &a->why);
-	forget_before(b);
-	return result < 0 ? TOOL_CANT : TOOL_OK;
-}
-
 static void
 judge(struct line *l, int status, const char *reason)
 {
@@ -152,47 +77,39 @@ static int
 run_line(struct brimadm *a, struct line *l)
 {
 	char *text;
-	int status = l->bad ? TOOL_USAGE : remember(a, l);
+	int status;
 
 	if (l->bad) {
-		judge(l, status, l->bad);
+		judge(l, TOOL_USAGE, l->bad);
 		return TOOL_OK;
 	}
-	if (status)
-		return status;
 	text = strndup(l->text, l->length);
 	if (!text)
 		return brimadm_refuse(a, TOOL_CANT, "no memory");
 	status = brimadm_apply_line(a, text, strlen(text));
 	free(text);
 	judge(l, status, a->why.text);
-	if (status)
-		forget_before(&l->before);
 	return status == TOOL_CANT ? status : TOOL_OK;
 }
 
-/* --- a batch ---------------------------------------------------------------------------
- */
+/* --- a batch --- */
 
 /* Runs the lines on a sound copy and leaves it sound: those at fault are judged so, and
  * undone. */
 static int
 run_lines(struct brimadm *a, struct line *lines, size_t count)
 {
-	int sound, status = TOOL_OK;
+	int status = TOOL_OK;
 
 	for (size_t i = 0; i < count && !status; i++)
 		status = run_line(a, &lines[i]);
-	if (status)
+	if (!status)
+		status = brimadm_status(change_check_aliases(a->change, &a->why));
+	if (status == TOOL_OK || status == TOOL_CANT)
 		return status;
-	sound = brimadm_check_aliases(a);
-	brimadm_forget(a);
-	if (sound == TOOL_OK || sound == TOOL_CANT)
-		return sound;
 	if (count == 1)
-		judge(lines, sound, a->why.text);
-	for (size_t i = count; i > 0 && !status; i--)
-		status = undo(a, &lines[i - 1]);
+		judge(lines, status, a->why.text);
+	status = brimadm_status(change_undo(a->change, &a->why));
 	if (status || count == 1)
 		return status;
 	status = run_lines(a, lines, count / 2);
@@ -230,7 +147,6 @@ answer(struct stream *s)
 				l->reason ? l->reason : "no memory");
 		if (l->status > s->worst)
 			s->worst = l->status;
-		forget_before(&l->before);
 		free(l->reason);
 		free(l->text);
 	}
@@ -243,22 +159,21 @@ static void
 publish(struct stream *s)
 {
 	struct brimadm *a = s->a;
-	int status = brimadm_begin(a);
+	int status = brimadm_begin(a, CHANGE_CAN_UNDO);
 
 	if (!status)
 		status = run_lines(a, s->lines, s->count);
 	if (!status && !any_ok(s))
-		brimadm_settle(a, TOOL_NO); /* nothing to be changed */
+		brimadm_end_silently(a, TOOL_NO); /* nothing to be changed */
 	else
-		status = brimadm_settle(a, status);
+		status = brimadm_end_silently(a, status);
 	if (status)
 		fail_all(s, status);
 	answer(s);
 	s->due = now_ms() + s->interval;
 }
 
-/* --- reading ---------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static int
 add_line(struct stream *s, const char *text, size_t length, const char *bad)
@@ -362,8 +277,7 @@ run_stream(struct stream *s, const sigset_t *unblocked)
 		      : s->worst;
 }
 
-/* --- the command
- * ------------------------------------------------------------------------ */
+/* --- the command --- */
 
 /* SIGTERM and SIGINT come while it waits, at no other time. */
 static void
@@ -414,9 +328,9 @@ brimadm_stream(struct brimadm *a, int argc, char **argv)
 	int status = open_stream(&s, argc, argv);
 
 	/* a table that is not there is told now, not at the first line */
-	if (!status && (status = brimadm_begin(a)) != 0)
+	if (!status && (status = brimadm_begin(a, 0)) != 0)
 		tool_fail((enum tool_status)status, "%s", a->why.text);
-	brimadm_settle(a, TOOL_NO);
+	brimadm_end_silently(a, TOOL_NO);
 	if (!status) {
 		catch_signals(&unblocked);
 		status = run_stream(&s, &unblocked);

@@ -8,21 +8,14 @@
 int
 import_begin(struct brimadm *a, struct import *i)
 {
-	int status = brimadm_begin(a);
-
 	i->a = a;
-	a->removed = a->large = 1; /* so all of the table is looked at */
-	a->once = 1;
-	if (status)
-		return status;
-	i->old = users_open(a->conf.users_db, &a->why);
-	return i->old ? TOOL_OK : TOOL_CANT;
+	a->shows_progress = 1;
+	return brimadm_begin(a, CHANGE_CHECK_ALL | CHANGE_EACH_ONCE);
 }
 
 int
 import_end(struct import *i, int status)
 {
-	users_close(&i->old);
 	if (!status && i->faults)
 		status = brimadm_refuse(i->a, TOOL_USAGE,
 			"%llu line%s can't be imported: nothing is changed", i->faults,
@@ -52,16 +45,16 @@ import_judge(struct import *i, struct input *in, unsigned long line, int status)
 	return TOOL_OK;
 }
 
-/* --- records ---------------------------------------------------------------------------
- */
+/* --- records --- */
 
 /* 1 if the table as it is has a record of the key, 0, -1. A domain without fields, as the
  * first mailbox makes it, is none: it may get fields. */
 static int
 has_record(struct import *i, const char *key)
 {
+	struct users *old = change_table_before(i->a->change, &i->a->why);
 	struct record r;
-	int found = users_get(i->old, key, &r, &i->a->why);
+	int found = old ? users_get(old, key, &r, &i->a->why) : -1;
 	int bare = found > 0 && r.count == 0 && key[0] == '@';
 
 	if (found > 0)
@@ -97,7 +90,7 @@ import_record(struct import *i, const char *address, const struct import_field *
 	status = record_set_key(&r, key) ? brimadm_refuse(i->a, TOOL_CANT, "no memory")
 					 : set_fields(i, &r, fields);
 	if (!status)
-		status = brimadm_store(i->a, &r);
+		status = brimadm_put(i->a, &r);
 	i->added += status == TOOL_OK;
 	record_clear(&r);
 	return status;
@@ -113,7 +106,7 @@ import_domain(struct import *i, const char *domain)
 	snprintf(text, sizeof text, "@%s", domain);
 	if (address_key(key, text, &i->a->why))
 		return TOOL_USAGE;
-	found = users_edit_get(i->a->edit, key, &r, &i->a->why);
+	found = change_get(i->a->change, key, &r, &i->a->why);
 	if (found == 0)
 		return import_record(i, key, (const struct import_field[]){{0}});
 	record_clear(&r);
@@ -256,8 +249,7 @@ import_alias(struct import *i, const char *address, const char *targets)
 	return status;
 }
 
-/* --- words
- * ------------------------------------------------------------------------------ */
+/* --- words --- */
 
 int
 import_words(struct import *i, int argc, char **argv)

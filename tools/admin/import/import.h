@@ -12,7 +12,6 @@
 
 struct import {
 	struct brimadm *a;
-	struct users *old;            /* the table as it is */
 	const char *uid, *gid, *base; /* of the words uid=, gid=, base=; or NULL */
 	unsigned long long added, there, left_out, faults;
 };

@@ -22,8 +22,7 @@ struct logical {
 	unsigned long number; /* of its first line; 0: there is none */
 };
 
-/* --- one line
- * --------------------------------------------------------------------------- */
+/* --- one line --- */
 
 static int
 import_path(struct import *i, const char *address, const char *path)
@@ -91,8 +90,7 @@ import_line(struct import *i, char *text, enum content content)
 	}
 }
 
-/* --- a file
- * ------------------------------------------------------------------------------ */
+/* --- a file --- */
 
 static int
 append(struct import *i, struct logical *l, const struct input *in)

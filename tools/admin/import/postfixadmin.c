@@ -30,8 +30,7 @@ struct table {
 	int (*import)(struct import *i, char *const cells[COLUMNS]);
 };
 
-/* --- rows
- * -------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 /* Adds the line, with its end, to the row's text. */
 static int
@@ -129,8 +128,7 @@ cut(struct import *i, struct row *r, char delimiter)
 		    : TOOL_OK;
 }
 
-/* --- the tables
- * -------------------------------------------------------------------------- */
+/* --- the tables --- */
 
 static int
 is_no(const char *cell)
@@ -233,8 +231,7 @@ find_table(struct import *i, const struct row *header, int places[COLUMNS])
 	return NULL;
 }
 
-/* --- a file
- * ------------------------------------------------------------------------------ */
+/* --- a file --- */
 
 static int
 import_row(struct import *i, const struct table *t, const int places[COLUMNS],

@@ -1,0 +1,13 @@
+/* Aliases and catch-alls: whether they lead somewhere. */
+#ifndef BRIM_ALIASES_H
+#define BRIM_ALIASES_H
+
+#include "change.h"
+
+/* Checks the record of the key, if there is one, or every record of the table. */
+enum change_result aliases_check(struct users *table, const struct conf *conf,
+	const char *key, struct reason *why);
+enum change_result aliases_check_all(
+	struct users *table, const struct conf *conf, struct reason *why);
+
+#endif

@@ -1,0 +1,451 @@
+/* One change of the user table: begun, filled, checked, and made or thrown away. */
+#include "change.h"
+
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "address.h"
+#include "aliases.h"
+#include "difference.h"
+#include "mailbox.h"
+
+/* What the change found under a key. */
+struct before {
+	char *key;
+	struct record record; /* without a key: there was none */
+};
+
+struct change {
+	const struct conf *conf;
+	unsigned flags;
+	struct users_edit *edit;
+	struct users *old; /* the table as it is; NULL until it is asked for */
+	/* since the last sound check: */
+	int check_all;  /* a record is gone, or many come: any alias may be broken */
+	char **touched; /* else: keys of records with an alias or a catch-all */
+	size_t touched_count;
+	struct before *before; /* in the order in which they changed */
+	size_t before_count, before_room;
+};
+
+static enum change_result
+no_memory(struct reason *why)
+{
+	reason_set(why, "no memory");
+	return CHANGE_FAILED;
+}
+
+/* --- begin and end -------------------------------------------------------------- */
+
+struct change *
+change_begin(const struct conf *conf, unsigned flags, void (*waiting)(void),
+	struct reason *why)
+{
+	struct change *c = calloc(1, sizeof *c);
+
+	if (!c) {
+		reason_set(why, "no memory");
+		return NULL;
+	}
+	c->conf = conf;
+	c->flags = flags;
+	c->check_all = (flags & CHANGE_CHECK_ALL) != 0;
+	c->edit = users_edit_begin(
+		conf->users_db, (flags & CHANGE_NEW_TABLE) != 0, waiting, why);
+	if (!c->edit)
+		change_abort(&c);
+	return c;
+}
+
+/* The copy is sound: what was done up to here is neither checked again nor undone. */
+static void
+begin_anew(struct change *c)
+{
+	for (size_t i = 0; i < c->touched_count; i++)
+		free(c->touched[i]);
+	for (size_t i = 0; i < c->before_count; i++) {
+		free(c->before[i].key);
+		record_clear(&c->before[i].record);
+	}
+	c->touched_count = c->before_count = 0;
+	c->check_all = 0;
+}
+
+void
+change_abort(struct change **change)
+{
+	struct change *c = *change;
+
+	*change = NULL;
+	if (!c)
+		return;
+	users_edit_abort(&c->edit);
+	users_close(&c->old);
+	begin_anew(c);
+	free(c->touched);
+	free(c->before);
+	free(c);
+}
+
+static int
+find_group(const struct conf *conf, gid_t *gid, struct reason *why)
+{
+	const char *name = conf->users_group;
+	struct group *g = name[0] ? getgrnam(name) : NULL;
+
+	*gid = g ? g->gr_gid : 0;
+	if (name[0] && !g)
+		return reason_set(why, "users_group: there is no group %s", name);
+	return 0;
+}
+
+enum change_result
+change_commit(struct change **change, struct change_made *made, struct reason *why)
+{
+	struct change *c = *change;
+	struct change_made unused;
+	enum change_result result = change_check_aliases(c, why);
+	gid_t gid;
+
+	if (!made)
+		made = &unused;
+	if (!result && (find_group(c->conf, &gid, why) ||
+			       users_edit_generation(c->edit, &made->generation, why) ||
+			       users_edit_commit(&c->edit, (mode_t)c->conf->users_mode,
+				       gid, &made->table, why)))
+		result = CHANGE_FAILED;
+	change_abort(change);
+	return result;
+}
+
+/* --- putting and removing ------------------------------------------------------- */
+
+int
+change_get(struct change *c, const char *key, struct record *r, struct reason *why)
+{
+	return users_edit_get(c->edit, key, r, why);
+}
+
+struct users *
+change_table_before(struct change *c, struct reason *why)
+{
+	if (!c->old)
+		c->old = users_open(c->conf->users_db, why);
+	return c->old;
+}
+
+/* Keeps what was under the key, if it may be asked for; OLD is empty afterwards. */
+static enum change_result
+keep_before(struct change *c, const char *key, struct record *old, struct reason *why)
+{
+	struct before *b;
+
+	if (!(c->flags & CHANGE_CAN_UNDO)) {
+		record_clear(old);
+		return CHANGE_OK;
+	}
+	if (c->before_count == c->before_room) {
+		size_t room = c->before_room ? 2 * c->before_room : 64;
+
+		b = reallocarray(c->before, room, sizeof *b);
+		if (!b)
+			return no_memory(why);
+		c->before = b;
+		c->before_room = room;
+	}
+	b = &c->before[c->before_count];
+	b->key = strdup(key);
+	if (!b->key)
+		return no_memory(why);
+	b->record = *old;
+	*old = (struct record){0};
+	c->before_count++;
+	return CHANGE_OK;
+}
+
+/* Where every alias will be checked, nothing need be remembered. */
+static enum change_result
+remember_alias(struct change *c, const struct record *r, struct reason *why)
+{
+	char **grown;
+
+	if (c->check_all || (!record_get(r, "alias") && !record_get(r, "catchall")))
+		return CHANGE_OK;
+	grown = reallocarray(c->touched, c->touched_count + 1, sizeof *grown);
+	if (!grown)
+		return no_memory(why);
+	c->touched = grown;
+	c->touched[c->touched_count] = strdup(r->key);
+	if (!c->touched[c->touched_count])
+		return no_memory(why);
+	c->touched_count++;
+	return CHANGE_OK;
+}
+
+static enum change_result
+fold_key(struct record *r, struct reason *why)
+{
+	char key[ADDRESS_MAX + 1];
+
+	if (address_key(key, r->key ? r->key : "", why))
+		return CHANGE_REFUSED;
+	if (strcmp(key, r->key) != 0 && record_set_key(r, key))
+		return no_memory(why);
+	return CHANGE_OK;
+}
+
+/* What the table could not hold is the record's fault, not the table's. */
+static enum change_result
+check_length(const struct record *r, struct reason *why)
+{
+	size_t size = 3 * strlen(r->key); /* at most, with all bytes as %XX */
+	char *line;
+	int fits;
+
+	for (size_t i = 0; i < r->count; i++)
+		size += strlen(r->fields[i].name) + 3 * strlen(r->fields[i].value) + 2;
+	if (size <= RECORD_LINE_MAX)
+		return CHANGE_OK;
+	line = record_format(r);
+	if (!line)
+		return no_memory(why);
+	fits = strlen(line) <= RECORD_LINE_MAX;
+	free(line);
+	if (fits)
+		return CHANGE_OK;
+	reason_set(why, "the record of %.100s is longer than %d bytes", r->key,
+		RECORD_LINE_MAX);
+	return CHANGE_REFUSED;
+}
+
+/* What can be said of the record alone. What lda would refuse has no place in the table.
+ */
+static enum change_result
+check_record(const struct change *c, const struct record *r, struct reason *why)
+{
+	struct mailbox m;
+
+	if (mailbox_check_record(r, why))
+		return CHANGE_REFUSED;
+	if (mailbox_kind_of(r) == MAILBOX_KIND_MAILBOX) {
+		if (mailbox_from_record(&m, r, NULL, c->conf, why))
+			return CHANGE_REFUSED;
+		mailbox_clear(&m);
+	}
+	return check_length(r, why);
+}
+
+static enum change_result
+check_path(struct change *c, const struct record *r, struct reason *why)
+{
+	const char *path = record_get(r, "mail");
+	char owner[ADDRESS_MAX + 1];
+	int taken = path ? users_edit_path_owner(c->edit, path, owner, why) : 0;
+
+	if (taken < 0)
+		return CHANGE_FAILED;
+	if (!taken)
+		return CHANGE_OK;
+	reason_set(why, "%.80s: mail=%.80s is, holds or lies in the mailbox of %.80s",
+		r->key, path, owner);
+	return CHANGE_REFUSED;
+}
+
+static int
+has_path_of(const struct record *r, const struct record *old)
+{
+	const char *new_path = record_get(r, "mail"), *path = record_get(old, "mail");
+
+	return !new_path || (path && strcmp(new_path, path) == 0);
+}
+
+/* The old record is out while paths are compared, so that its own is not in the way. */
+static enum change_result
+check_new_path(struct change *c, const struct record *old, const struct record *r,
+	struct reason *why)
+{
+	struct reason fault;
+	enum change_result result;
+
+	if (has_path_of(r, old))
+		return CHANGE_OK;
+	if (!old->key)
+		return check_path(c, r, why);
+	if (users_edit_remove(c->edit, r->key, why) < 0)
+		return CHANGE_FAILED;
+	result = check_path(c, r, why);
+	if (result && users_edit_put(c->edit, old, &fault)) {
+		*why = fault;
+		return CHANGE_FAILED;
+	}
+	return result;
+}
+
+/* A domain that came with its first mailbox may still get its own record. */
+static enum change_result
+check_once(const struct change *c, const struct record *old, struct reason *why)
+{
+	if (!(c->flags & CHANGE_EACH_ONCE) || !old->key ||
+		(old->count == 0 && old->key[0] == '@'))
+		return CHANGE_OK;
+	reason_set(why, "%.100s stands twice", old->key);
+	return CHANGE_REFUSED;
+}
+
+/* A domain is in the table from its first mailbox on. */
+static enum change_result
+put_domain(struct change *c, const struct record *r, struct reason *why)
+{
+	struct record domain, none = {0};
+	char *at = strrchr(r->key, '@');
+	int found;
+
+	if (!at || mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
+		return CHANGE_OK;
+	found = users_edit_get(c->edit, at, &domain, why);
+	record_clear(&domain);
+	if (found)
+		return found < 0 ? CHANGE_FAILED : CHANGE_OK;
+	if (users_edit_put(c->edit, &(struct record){.key = at}, why))
+		return CHANGE_FAILED;
+	return keep_before(c, at, &none, why);
+}
+
+enum change_result
+change_put(struct change *c, struct record *r, struct reason *why)
+{
+	struct record old = {0};
+	enum change_result result = fold_key(r, why);
+
+	if (!result)
+		result = check_record(c, r, why);
+	if (!result && users_edit_get(c->edit, r->key, &old, why) < 0)
+		result = CHANGE_FAILED;
+	if (!result)
+		result = check_once(c, &old, why);
+	if (!result)
+		result = check_new_path(c, &old, r, why);
+	if (!result && users_edit_put(c->edit, r, why))
+		result = CHANGE_FAILED;
+	if (!result)
+		result = keep_before(c, r->key, &old, why);
+	if (!result)
+		result = put_domain(c, r, why);
+	record_clear(&old);
+	return result ? result : remember_alias(c, r, why);
+}
+
+struct search {
+	const char *domain; /* with its '@' */
+	char found[ADDRESS_MAX + 1];
+};
+
+static int
+lies_in_domain(void *arg, const struct record *r)
+{
+	struct search *s = arg;
+	const char *at = strrchr(r->key, '@');
+
+	if (!at || at == r->key || strcmp(at, s->domain) != 0)
+		return 0;
+	strcpy(s->found, r->key);
+	return 1;
+}
+
+static enum change_result
+check_empty_domain(struct change *c, const char *key, struct reason *why)
+{
+	struct search s = {.domain = key};
+	int found = users_edit_each(c->edit, "", lies_in_domain, &s, why);
+
+	if (found < 0)
+		return CHANGE_FAILED;
+	if (!found)
+		return CHANGE_OK;
+	reason_set(why, "%.80s still has addresses, such as %.80s: remove them first",
+		key, s.found);
+	return CHANGE_REFUSED;
+}
+
+enum change_result
+change_remove(struct change *c, const char *key, struct reason *why)
+{
+	struct record old;
+	int found = users_edit_get(c->edit, key, &old, why);
+	enum change_result result = CHANGE_OK;
+
+	if (found < 0)
+		return CHANGE_FAILED;
+	if (!found) {
+		reason_set(why, "%.100s is not in the table", key);
+		return CHANGE_NO_RECORD;
+	}
+	if (mailbox_kind_of(&old) == MAILBOX_KIND_DOMAIN)
+		result = check_empty_domain(c, key, why);
+	if (!result && users_edit_remove(c->edit, key, why) < 0)
+		result = CHANGE_FAILED;
+	if (!result)
+		result = keep_before(c, key, &old, why);
+	if (!result)
+		c->check_all = 1;
+	record_clear(&old);
+	return result;
+}
+
+enum change_result
+change_empty(struct change *c, struct reason *why)
+{
+	begin_anew(c);
+	c->check_all = 1;
+	return users_edit_empty(c->edit, why) ? CHANGE_FAILED : CHANGE_OK;
+}
+
+/* --- the whole change ----------------------------------------------------------- */
+
+enum change_result
+change_check_aliases(struct change *c, struct reason *why)
+{
+	struct users *table = users_edit_table(c->edit, why);
+	enum change_result result = CHANGE_OK;
+
+	if (!table)
+		return CHANGE_FAILED;
+	if (c->check_all)
+		result = aliases_check_all(table, c->conf, why);
+	else
+		for (size_t i = 0; i < c->touched_count && !result; i++)
+			result = aliases_check(table, c->conf, c->touched[i], why);
+	if (!result)
+		begin_anew(c);
+	return result;
+}
+
+enum change_result
+change_undo(struct change *c, struct reason *why)
+{
+	for (size_t i = c->before_count; i > 0; i--) {
+		const struct before *b = &c->before[i - 1];
+
+		if (b->record.key ? users_edit_put(c->edit, &b->record, why)
+				  : users_edit_remove(c->edit, b->key, why) < 0)
+			return CHANGE_FAILED;
+	}
+	begin_anew(c);
+	return CHANGE_OK;
+}
+
+enum change_result
+change_difference(struct change *c,
+	void (*each)(void *arg, const struct record *old, const struct record *new),
+	void *arg, struct change_counts *counts, struct reason *why)
+{
+	struct users *old = change_table_before(c, why), *new;
+
+	if (!old || users_read_through(old, why))
+		return CHANGE_TABLE_DAMAGED;
+	new = users_edit_table(c->edit, why);
+	if (!new || difference_find(old, new, each, arg, counts, why))
+		return CHANGE_FAILED;
+	return CHANGE_OK;
+}
