@@ -79,31 +79,33 @@ end_orphans(struct ledger *l, struct account *a)
 	return found;
 }
 
-/* Takes the number, and remembers for a person who asks where it comes from. A number
- * that was not known is none that was corrected. */
+/* For a person who asks where the number comes from. A number that was not known is none
+ * that was corrected. */
 static void
-take(struct ledger *l, struct account *a, int exact, uint64_t was, uint64_t used,
-	uint64_t messages)
+remember(struct ledger *l, struct account *a, int exact, uint64_t was)
 {
-	account_set_used(a, used, messages);
 	a->last_why = a->why & 15;
 	a->last_exact = exact ? 1 : 0;
 	a->last_at = (int64_t)l->now;
-	a->last_was = a->known ? was : used;
-	a->last_found = used;
+	a->last_was = a->known ? was : a->charged.used;
+	a->last_found = a->charged.used;
 }
 
+/* The number is there before the tickets go that are in it: at no moment is anything
+ * uncharged. */
 static void
 apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 	uint64_t used, uint64_t messages)
 {
-	uint64_t expected = amount_add(a->charged.used, end_orphans(l, a));
+	uint64_t expected = a->charged.used;
 
+	account_set_used(a, used, messages);
+	expected = amount_add(expected, end_orphans(l, a));
 	if (a->known && used != expected) {
 		l->totals.corrected++;
 		l->calls->corrected(l->arg, a, expected, used);
 	}
-	take(l, a, 1, expected, used, messages);
+	remember(l, a, 1, expected);
 	a->stamp = c->stamp;
 	a->counted_at = l->now;
 	a->count_serves = LIST_EMPTY(&a->committed);
@@ -114,12 +116,13 @@ apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 static void
 apply_inexact(struct ledger *l, struct account *a, uint64_t used, uint64_t messages)
 {
-	const struct charge *was = &a->charged;
+	const struct charge was = a->charged;
 
 	l->totals.inexact_counts++;
 	a->count_serves = 0; /* the mailbox moved */
-	take(l, a, 0, was->used, used > was->used ? used : was->used,
-		messages > was->messages ? messages : was->messages);
+	account_set_used(a, used > was.used ? used : was.used,
+		messages > was.messages ? messages : was.messages);
+	remember(l, a, 0, was.used);
 }
 
 static void

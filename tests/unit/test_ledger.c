@@ -23,6 +23,7 @@ static struct fake {
 	char text[200];
 	int answers, counts, probes, saves, tickets_saved, tickets_removed, corrected;
 	int counting, probing, thorough, save_fails;
+	uint64_t charged; /* in all, when the last ticket was removed */
 } fake;
 
 static struct ledger_connection connections[16];
@@ -81,9 +82,12 @@ save_ticket(void *arg, struct account *a, const char *name, uint64_t bytes)
 static void
 remove_ticket(void *arg, struct account *a, const char *name)
 {
+	struct ledger_numbers n;
+
 	(void)arg;
-	(void)a;
 	(void)name;
+	ledger_numbers(fake.ledger, a, &n);
+	fake.charged = n.used + n.reserved;
 	fake.tickets_removed++;
 }
 
@@ -119,7 +123,7 @@ teardown(void)
 	ledger_free(&fake.ledger);
 }
 
-/* --- doing things ------------------------------------------------------------------- */
+/* --- doing things --- */
 
 static void
 ask(enum ledger_kind kind, int connection, uint64_t bytes, const char *name)
@@ -225,7 +229,7 @@ expect(enum verdict v)
 	fake.answers = 0;
 }
 
-/* --- the rules ---------------------------------------------------------------------- */
+/* --- the rules --- */
 
 START_TEST(a_number_without_a_count_is_not_used)
 {
@@ -311,7 +315,23 @@ START_TEST(a_commit_counts_once)
 }
 END_TEST
 
-START_TEST(another_connections_ticket_is_not_to_be_had)
+START_TEST(what_a_ticket_held_is_charged_at_every_moment)
+{
+	const char *seen[] = {"b"};
+	struct account *a;
+
+	know(0);
+	ledger_commit(fake.ledger, &connections[0], reserve(0, 300, "a"), &a);
+	ck_assert_uint_eq(fake.charged, 300);
+	reserve(0, 200, "b");
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_seeing(1, 500, 2, 2, seen, 1);
+	ck_assert_uint_eq(fake.charged, 500);
+}
+END_TEST
+
+START_TEST(another_connection_gets_no_hold_of_a_ticket)
 {
 	struct account *a;
 	uint64_t ticket;
@@ -989,8 +1009,9 @@ add_tests(Suite *suite)
 		a_ticket_is_charged_before_its_message_is_there,
 		the_last_byte_fits_and_one_more_does_not,
 		the_number_of_messages_is_a_limit_too, a_commit_makes_it_used,
-		a_commit_counts_once, another_connections_ticket_is_not_to_be_had,
-		cancel_gives_the_room_back, an_orphan_stays_charged_until_a_count,
+		a_commit_counts_once, what_a_ticket_held_is_charged_at_every_moment,
+		another_connection_gets_no_hold_of_a_ticket, cancel_gives_the_room_back,
+		an_orphan_stays_charged_until_a_count,
 		an_orphan_that_a_count_saw_is_in_the_total,
 		an_orphan_is_not_ended_by_a_count_that_began_before_its_lda_ended,
 		an_orphan_whose_lda_may_live_waits_for_the_deadline,

@@ -83,7 +83,7 @@ bytes_of_files(void)
 	return bytes;
 }
 
-/* --- the ledger's neighbours -------------------------------------------------------- */
+/* --- the ledger's neighbours --- */
 
 /* Bytes of tickets whose lda is alive and whose file wasn't there when the last probe
  * looked: no refusal can know what was removed since. */
@@ -219,7 +219,7 @@ static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
 	save_account, save_ticket, remove_ticket, corrected};
 static const struct ledger_rules rules = {DEADLINE, ANSWER, 80};
 
-/* --- ldas --------------------------------------------------------------------------- */
+/* --- ldas --- */
 
 static void
 send_message(int connection, enum message m)
@@ -319,8 +319,7 @@ lda_goes_on(int lda)
 	}
 }
 
-/* --- the daemon's end -----------------------------------------------------------------
- */
+/* --- the daemon's end --- */
 
 static void
 execute(struct connection *c, enum message m)
@@ -425,8 +424,7 @@ settle(void)
 	ledger_settle(w.ledger);
 }
 
-/* --- the scanner and the IMAP server -------------------------------------------------
- */
+/* --- the scanner and the IMAP server --- */
 
 static const char *wanted[500];
 static size_t wanted_count;
@@ -510,8 +508,7 @@ time_passes(uint64_t ms)
 	ledger_tick(w.ledger, w.now);
 }
 
-/* --- one run
- * ---------------------------------------------------------------------------- */
+/* --- one run --- */
 
 static void
 step(void)
