@@ -284,17 +284,29 @@ def with_ids(server, box, uid, gid):
     new.rename(path)
 
 
+def wait_for_table(server):
+    """Until quotad uses the table that is there now."""
+    st = server.brim.users_db.stat()
+    identity = f"* users_table={st.st_dev}:{st.st_ino}:"
+    end = time.monotonic() + PATIENCE
+    while not any(line.startswith(identity) for line in server.brim.ask("STATS")):
+        assert time.monotonic() < end, "quotad does not take the table"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("uid, gid, words", [
     (0, 30000, "uid 0"), (30000, 0, "gid 0"), (0, 0, "uid 0"),
     (NOBODY, 30000, f"uid {NOBODY}"), (30000, NOBODY, f"gid {NOBODY}"),
     (NO_ID, 30000, f"uid {NO_ID}"), (30000, NO_ID, f"gid {NO_ID}"), (99, 30000, "min_uid")])
 def test_it_becomes_neither_root_nor_nobody_nor_the_systems_users(server, box, uid, gid, words):
-    kept = server.brim.users_db.read_bytes()
+    kept = server.brim.users_db.with_name("kept.db")
+    os.link(server.brim.users_db, kept)
     with_ids(server, box, uid, gid)
     try:
         result, log = server.traced(box, "-e", "trace=setresuid,setresgid,setgroups")
     finally:
-        server.brim.users_db.write_bytes(kept)
+        kept.rename(server.brim.users_db)
+        wait_for_table(server)
     server.must_refuse(box, result, words)
     assert "set" not in log
     server.deliver(box)
