@@ -24,67 +24,67 @@ enum takes_change { RELOAD, RESTART }; /* what quotad needs for it */
 static const struct setting {
 	const char *name;
 	enum type type;
+	enum takes_change takes_change;
 	size_t offset;
 	const char *fallback;
 	uint64_t least, most;       /* of numbers */
 	const char *const *choices; /* of CHOICE: the value is the number of the word */
-	enum takes_change takes_change;
 	const char *sentence;
 } settings[] = {
-	{"users_db", PATH, AT(users_db), "/var/lib/brim/users.db", 0, 0, NULL, RESTART,
+	{"users_db", PATH, RESTART, AT(users_db), "/var/lib/brim/users.db", 0, 0, NULL,
 		"The user table; its lock is the same name with .lock."},
-	{"users_mode", MODE, AT(users_mode), "0644", 0400, 0644, NULL, RELOAD,
+	{"users_mode", MODE, RELOAD, AT(users_mode), "0644", 0400, 0644, NULL,
 		"Mode of the user table; lda reads it as the recipient."},
-	{"users_group", TEXT, AT(users_group), "", 0, 0, NULL, RELOAD,
+	{"users_group", TEXT, RELOAD, AT(users_group), "", 0, 0, NULL,
 		"Group of the user table; empty leaves it root's."},
-	{"usage_dir", PATH, AT(usage_dir), "/var/lib/brim/usage", 0, 0, NULL, RESTART,
+	{"usage_dir", PATH, RESTART, AT(usage_dir), "/var/lib/brim/usage", 0, 0, NULL,
 		"The usage store, private to quotad."},
-	{"socket", PATH, AT(socket), "/run/brim/quotad.sock", 0, 0, NULL, RESTART,
+	{"socket", PATH, RESTART, AT(socket), "/run/brim/quotad.sock", 0, 0, NULL,
 		"Where quotad listens."},
-	{"daemon_user", TEXT, AT(daemon_user), "brim", 0, 0, NULL, RESTART,
+	{"daemon_user", TEXT, RESTART, AT(daemon_user), "brim", 0, 0, NULL,
 		"Whom quotad becomes when it is started as root."},
-	{"trusted_users", LIST, AT(trusted_users), "", 0, 0, NULL, RELOAD,
+	{"trusted_users", LIST, RELOAD, AT(trusted_users), "", 0, 0, NULL,
 		"Users who may ask about every mailbox, such as the one mail user of a "
 		"pipe transport."},
-	{"recipient_delimiter", TEXT, AT(recipient_delimiter), "+", 0, 0, NULL, RELOAD,
+	{"recipient_delimiter", TEXT, RELOAD, AT(recipient_delimiter), "+", 0, 0, NULL,
 		"Bytes that begin an address's extension; empty for none."},
-	{"local_domains", LIST, AT(local_domains), "", 0, 0, NULL, RELOAD,
+	{"local_domains", LIST, RELOAD, AT(local_domains), "", 0, 0, NULL,
 		"Domains of this host, whose users are bare names in the table; empty "
 		"for the host's name."},
-	{"over_quota", OVER_QUOTA, AT(over_quota), "3d", 0, 0, NULL, RELOAD,
+	{"over_quota", OVER_QUOTA, RELOAD, AT(over_quota), "3d", 0, 0, NULL,
 		"A full mailbox: defer, bounce, or a time for which it is deferred "
 		"before it bounces."},
-	{"quota", SIZE, AT(quota), "0", 0, UINT64_MAX, NULL, RELOAD,
+	{"quota", SIZE, RELOAD, AT(quota), "0", 0, UINT64_MAX, NULL,
 		"Limit of a mailbox whose record and domain set none; 0 is no limit."},
-	{"quota_ignore", LIST, AT(quota_ignore), "", 0, 0, NULL, RELOAD,
+	{"quota_ignore", LIST, RELOAD, AT(quota_ignore), "", 0, 0, NULL,
 		"Folders that do not count, such as Trash Junk; a blank in a name is "
 		"written %20."},
-	{"message_size_limit", SIZE, AT(message_size_limit), "0", 0, UINT64_MAX, NULL,
-		RELOAD,
-		"A message larger than this is refused with 5.2.3; 0 is no limit."},
-	{"quotad_down", CHOICE, AT(quotad_down_delivers), "defer", 0, 0,
-		WORDS("defer", "deliver"), RELOAD,
+	{"message_size_limit", SIZE, RELOAD, AT(message_size_limit), "0", 0, UINT64_MAX,
+		NULL, "A message larger than this is refused with 5.2.3; 0 is no limit."},
+	{"quotad_down", CHOICE, RELOAD, AT(quotad_down_delivers), "defer", 0, 0,
+		WORDS("defer", "deliver"),
 		"What lda does when quotad can't be asked: defer, or deliver without a "
 		"limit."},
-	{"deadline", TIME, AT(deadline), "300s", 2, 900, NULL, RELOAD,
+	{"deadline", TIME, RELOAD, AT(deadline), "300s", 2, 900, NULL,
 		"lda gives up and says try again after this time; below the MTA's own "
 		"limit."},
-	{"quotad_timeout", TIME, AT(quotad_timeout), "10s", 1, 300, NULL, RELOAD,
+	{"quotad_timeout", TIME, RELOAD, AT(quotad_timeout), "10s", 1, 300, NULL,
 		"How long lda waits for an answer of quotad."},
-	{"recheck_above", COUNT, AT(recheck_above), "80", 0, 100, NULL, RELOAD,
+	{"recheck_above", COUNT, RELOAD, AT(recheck_above), "80", 0, 100, NULL,
 		"Per cent of the limit above which a mailbox is looked at before a "
 		"message is taken."},
-	{"recount_every", TIME, AT(recount_every), "7d", 60, 366 * 86400, NULL, RELOAD,
+	{"recount_every", TIME, RELOAD, AT(recount_every), "7d", 60, 366 * 86400, NULL,
 		"Every mailbox is counted file by file once in this time."},
-	{"max_connections", COUNT, AT(max_connections), "12000", 16, 1000000, NULL,
-		RELOAD, "Connections that quotad takes in all."},
-	{"max_user_connections", COUNT, AT(max_user_connections), "100", 1, 1000000, NULL,
-		RELOAD, "Connections of one user; trusted users have 16 times as many."},
-	{"max_user_tickets", COUNT, AT(max_user_tickets), "200", 1, 1000000, NULL, RELOAD,
+	{"max_connections", COUNT, RELOAD, AT(max_connections), "12000", 16, 1000000,
+		NULL, "Connections that quotad takes in all."},
+	{"max_user_connections", COUNT, RELOAD, AT(max_user_connections), "100", 1,
+		1000000, NULL,
+		"Connections of one user; trusted users have 16 times as many."},
+	{"max_user_tickets", COUNT, RELOAD, AT(max_user_tickets), "200", 1, 1000000, NULL,
 		"Deliveries under way of one user; trusted users have 16 times as many."},
-	{"min_uid", COUNT, AT(min_uid), "100", 1, UINT32_MAX - 1, NULL, RELOAD,
+	{"min_uid", COUNT, RELOAD, AT(min_uid), "100", 1, UINT32_MAX - 1, NULL,
 		"Records with a lower uid are refused."},
-	{"log", CHOICE, AT(log), "syslog", 0, 0, WORDS("syslog", "stderr"), RESTART,
+	{"log", CHOICE, RESTART, AT(log), "syslog", 0, 0, WORDS("syslog", "stderr"),
 		"Where quotad logs: syslog or stderr."},
 };
 
@@ -374,7 +374,7 @@ conf_free(struct conf *c)
 static const char *
 show_value(const struct conf *c, const struct setting *s, char buf[AMOUNT_SIZE])
 {
-	uint64_t fallback;
+	uint64_t fallback = 0;
 
 	if (is_text(s))
 		return *text_of(c, s);
