@@ -12,8 +12,8 @@
 
 struct server;
 
-/* Opens the server's store, with its marks in RUN_DIR, and loads the server's ledger from
- * it. No room is promised for a while where tickets may be lost. 0, or -1 with the
+/* Opens the server's store, with its markers in RUN_DIR, and loads the server's ledger
+ * from it. No room is promised for a while where tickets may be lost. 0, or -1 with the
  * reason. */
 int keeping_open(struct server *v, const char *run_dir, struct reason *why);
 

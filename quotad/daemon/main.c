@@ -28,7 +28,7 @@ struct start {
 	struct server server;
 	struct privileges_user user; /* whom we become */
 	int as_root;
-	char *run_dir; /* marks of the usage store */
+	char *run_dir; /* markers of the usage store */
 };
 
 /* --- before anything else --------------------------------------------------------- */

@@ -65,7 +65,7 @@ struct server {
 /* Lists what is offered, and at which sockets. */
 void server_list_services(struct server *v);
 
-/* Opens ledger, store (RUN_DIR has its marks), table and loop. -1 with the reason. */
+/* Opens ledger, store (RUN_DIR has its markers), table and loop. -1 with the reason. */
 int server_open(struct server *v, const char *run_dir, struct reason *why);
 
 /* Serves until a signal says stop. 0, or -1 where it could not go on. */

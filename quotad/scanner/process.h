@@ -14,8 +14,8 @@
  *	child	PONG			the answer to a ping
  *	child	FAILED text=		in the place of any answer
  *
- * The scanner that takes the jobs may tell of its own accord, on the socket that they
- *come from, one packet each (events.h says how many, and what order is kept):
+ * Unasked, on the socket that its jobs come from, the scanner may send packets like
+ * these. How many, and in which order they are told, is in events.h:
  *
  *	scanner	CHANGED path= folder=	a folder of that mailbox has changed
  *	scanner	OVERFLOW		events are lost: any folder may have changed
