@@ -29,6 +29,7 @@ write_numbers(const struct line_request *l, FILE *to)
 		const char *name;
 		uint64_t value;
 	} rows[] = {
+		{"generation", users_reload_generation(l->line->room->users)},
 		{"accounts", t->accounts},
 		{"tickets", t->tickets},
 		{"orphans", t->orphans},

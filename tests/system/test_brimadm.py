@@ -674,6 +674,23 @@ def test_a_change_waits_until_quotad_has_taken_it(alice):
         assert identity in alice.ask("STATS")
 
 
+def test_each_change_adds_one_to_the_generation_that_stats_tells(alice):
+    def generation():
+        return next(int(line.partition("=")[2]) for line in alice.ask("STATS")
+                    if line.startswith("* generation="))
+
+    alice.start_quotad()
+    before = generation()
+    records = dump(alice)
+    alice.admin("disable", "alice@example.org")
+    assert generation() == before + 1
+    alice.admin("load", "--replace", input="".join(f"{line}\n" for line in records))
+    assert generation() == before + 2
+    alice.admin("apply", "--dry-run", input="disable alice@example.org\n")
+    assert generation() == before + 2
+    assert dump(alice) == records
+
+
 def test_a_quotad_that_does_not_take_it_is_told_after_5_s(alice):
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(alice.socket))

@@ -134,6 +134,13 @@ users_reload_identity(const struct users_reload *t)
 	return "1:2:3.4";
 }
 
+uint64_t
+users_reload_generation(const struct users_reload *t)
+{
+	(void)t;
+	return 42;
+}
+
 int
 usage_on_disk(const struct usage *u)
 {
@@ -612,6 +619,7 @@ START_TEST(statistics_are_lines_and_an_end)
 	const char *answer = send_line("STATS");
 
 	ck_assert_ptr_nonnull(strstr(answer, "* users_table=1:2:3.4\n"));
+	ck_assert_ptr_nonnull(strstr(answer, "* generation=42\n"));
 	ck_assert_ptr_nonnull(strstr(answer, "* store=disk\n"));
 	ck_assert_ptr_nonnull(strstr(answer, "* granted=17\n"));
 	ck_assert_ptr_nonnull(strstr(answer, "* connections=3\n"));

@@ -8,19 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "quota_client.h"
 
 #define WAIT_SECONDS 5
 #define PAUSE_MS     20
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* Whether the daemon's "device:inode:seconds.nanoseconds" is this file. */
 static int
@@ -61,10 +53,10 @@ static int
 poll_daemon(struct quota_client *q, const struct stat *table, struct reason *why)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
-	uint64_t end = now_ms() + WAIT_SECONDS * 1000;
+	uint64_t end = clock_now_ms() + WAIT_SECONDS * 1000;
 	int has;
 
-	while ((has = ask(q, table, why)) == 0 && now_ms() < end)
+	while ((has = ask(q, table, why)) == 0 && clock_now_ms() < end)
 		nanosleep(&pause, NULL);
 	return has;
 }

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 #define BATCH_MAX  50000
 #define LINE_BYTES (4 * RECORD_LINE_MAX)
 #define READ_SIZE  65536
@@ -53,15 +55,6 @@ stop(int signal_number)
 {
 	(void)signal_number;
 	stopped = 1;
-}
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static void
@@ -170,7 +163,7 @@ publish(struct stream *s)
 	if (status)
 		fail_all(s, status);
 	answer(s);
-	s->due = now_ms() + s->interval;
+	s->due = clock_now_ms() + s->interval;
 }
 
 /* --- reading --- */
@@ -252,7 +245,7 @@ read_some(struct stream *s)
 static int
 wait_for_input(const struct stream *s, int full, const sigset_t *unblocked)
 {
-	uint64_t now = now_ms(), left = s->due > now ? s->due - now : 0;
+	uint64_t now = clock_now_ms(), left = s->due > now ? s->due - now : 0;
 	struct timespec pause = {.tv_sec = (time_t)(left / 1000),
 		.tv_nsec = (long)(left % 1000) * 1000000};
 	struct pollfd p = {.fd = s->fd, .events = POLLIN};
@@ -268,7 +261,7 @@ run_stream(struct stream *s, const sigset_t *unblocked)
 	while (!status && !s->ended && !stopped && !ferror(stdout)) {
 		if (wait_for_input(s, s->count >= BATCH_MAX, unblocked))
 			status = read_some(s);
-		else if (s->count && (now_ms() >= s->due))
+		else if (s->count && (clock_now_ms() >= s->due))
 			publish(s);
 	}
 	if (s->count)
