@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/quote.h"
+
 enum severity { ERROR, WARNING };
 
 static const char *const severities[] = {"error", "warning"};
@@ -210,31 +212,7 @@ check_text(struct check *c, const char *format, ...)
 const char *
 check_quote(struct check *c, const char *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789@%_=+:,./-";
-	char *quoted = NULL;
-	size_t size;
-	FILE *to;
-
-	if (*word && word[strspn(word, plain)] == '\0')
-		return word;
-	to = open_memstream(&quoted, &size);
-	if (!to)
-		return keep(c, NULL);
-	fputc('\'', to);
-	for (; *word; word++)
-		if (*word == '\'')
-			fputs("'\\''", to);
-		else if (*word < ' ' || *word > '~')
-			fprintf(to, "'\"$(printf '\\%03o')\"'", (unsigned char)*word);
-		else
-			fputc(*word, to);
-	fputc('\'', to);
-	if (fclose(to)) {
-		free(quoted);
-		quoted = NULL;
-	}
-	return keep(c, quoted);
+	return keep(c, quote_word(word));
 }
 
 const char *
