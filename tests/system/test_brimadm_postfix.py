@@ -47,8 +47,8 @@ class BareServer(MailServer):
 
     def _lend_lda(self):
         shown = subprocess.run(
-            [private_brim.BIN / "brimadm", "-c", private_brim.ROOT / "etc/brim.conf",
-             "postfix", "--way", "mailbox_command"], check=True, capture_output=True, text=True).stdout
+            [private_brim.BIN / "brimadm", "-c", private_brim.ROOT / "etc/brim.conf", "postfix",
+             "--transport", "mailbox_command"], check=True, capture_output=True, text=True).stdout
         path = pathlib.Path(re.search(r"^mailbox_command = (\S+)$", shown, re.M)[1])
         self._open_up(path.parent)
         shutil.copy(private_brim.BIN / "lda", path)
@@ -99,7 +99,7 @@ class Folder:
         return done
 
     def apply(self, way, **more):
-        done = self.run("--way", way, "--apply", **more)
+        done = self.run("--transport", way, "--apply", **more)
         assert done.returncode == 0, done
         return done.stdout
 
@@ -150,7 +150,7 @@ def test_real_mail_is_delivered_after_apply_and_undo_leaves_the_files_as_they_we
     mailbox = make(f"by{way.replace('_', '')}")
     nobody = f"nobody@{HOST_DOMAIN if way == 'mailbox_command' else VIRTUAL_DOMAIN}"
 
-    shown = server.brim.admin("postfix", "--way", way, "--apply").stdout
+    shown = server.brim.admin("postfix", "--transport", way, "--apply").stdout
     assert "postfix reload" in shown
     reload(server)
     fate = server.postfix.send("me@sender.test", mailbox.address, MESSAGE).fate()
@@ -222,7 +222,7 @@ def test_another_way_is_refused_until_the_first_is_taken_back(folder):
     before = folder.state()
     folder.apply("mailbox_command")
     applied = folder.state()
-    done = folder.run("--way", "pipe", "--apply")
+    done = folder.run("--transport", "pipe", "--apply")
     assert done.returncode == 75 and "--undo" in done.stderr
     assert folder.state() == applied
     folder.undo()
@@ -263,7 +263,7 @@ def test_a_kill_at_any_rename_leaves_whole_files_and_undo_mends(folder, nth):
     folder.apply("pipe")
     after = folder.state()
     folder.undo()
-    done = folder.run("--way", "pipe", "--apply", prefix=[
+    done = folder.run("--transport", "pipe", "--apply", prefix=[
         "strace", "-qq", "-o", "/dev/null", "-e", "trace=renameat",
         "-e", f"inject=renameat:signal=KILL:when={nth}"])
     assert done.returncode in (-9, 137), done
@@ -281,18 +281,18 @@ def test_a_kill_at_any_rename_leaves_whole_files_and_undo_mends(folder, nth):
 def test_without_apply_it_shows_and_changes_nothing(folder):
     before = folder.state()
     for way in WAYS:
-        done = folder.run("--way", way)
+        done = folder.run("--transport", way)
         assert done.returncode == 0 and done.stderr == ""
         assert "# --- lines for" in done.stdout
     assert folder.state() == before
 
 
 def test_the_lines_shown_can_be_pasted(folder):
-    shown = folder.run("--way", "pipe").stdout
+    shown = folder.run("--transport", "pipe").stdout
     main, master = shown.split("# --- lines for ")[1:]
     write_settings(folder.main, folder.main.read_text() + "#" + main)
     folder.master.write_text(folder.master.read_text() + "#" + master)
-    assert folder.run("--way", "pipe", "--apply").stdout == "Nothing to change.\n"
+    assert folder.run("--transport", "pipe", "--apply").stdout == "Nothing to change.\n"
 
 
 def conf_with(server, path, **settings):
@@ -331,7 +331,7 @@ def test_what_goes_before_mailbox_command_is_taken_out(folder):
 # --- what is refused ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments", [
-    (), ("--apply",), ("--way", "lmtp"), ("--undo", "--apply"), ("--undo", "--way", "pipe")])
+    (), ("--apply",), ("--transport", "lmtp"), ("--undo", "--apply"), ("--undo", "--transport", "pipe")])
 def test_a_command_line_that_makes_no_sense_is_refused(folder, arguments):
     before = folder.state()
     assert folder.run(*arguments).returncode == 64
@@ -340,7 +340,7 @@ def test_a_command_line_that_makes_no_sense_is_refused(folder, arguments):
 
 def refused(folder, words, way="pipe", **more):
     before = folder.state()
-    done = folder.run("--way", way, "--apply", **more)
+    done = folder.run("--transport", way, "--apply", **more)
     assert done.returncode == 75 and words in done.stderr, done
     assert folder.state() == before
 
@@ -366,7 +366,11 @@ def test_a_main_cf_that_postconf_refuses_is_left_alone(folder):
 def test_without_a_main_cf_it_shows_but_does_not_apply(folder):
     folder.main.unlink()
     refused(folder, "no settings")
-    assert "mailbox_command = " in folder.run("--way", "mailbox_command").stdout
+    assert "mailbox_command = " in folder.run("--transport", "mailbox_command").stdout
+
+
+def test_the_old_name_of_the_option_is_taken(folder):
+    assert folder.run("--way", "pipe").stdout == folder.run("--transport", "pipe").stdout
 
 
 def test_only_root_may_apply(server, folder):
@@ -376,6 +380,6 @@ def test_only_root_may_apply(server, folder):
 
 def test_two_at_once_do_not_mix(folder):
     before = folder.state()
-    done = folder.run("--way", "pipe", "--apply", prefix=["flock", "--no-fork", folder.path])
+    done = folder.run("--transport", "pipe", "--apply", prefix=["flock", "--no-fork", folder.path])
     assert done.returncode == 75 and "another brimadm" in done.stderr, done
     assert folder.state() == before
