@@ -81,10 +81,12 @@ deb:
 	@lintian --fail-on error,warning build/deb/*.changes
 	@ls build/deb/*.deb
 
-# It is installed, used, upgraded, removed and purged in a Debian of its own, which is fetched.
+# It is installed, used, upgraded, removed and purged in a Debian of its own, which is fetched,
+# and upgraded to from the release before while mail arrives.
+BEFORE_PACKAGES = libinih-dev
 test-package: deb
-	$(call need,debootstrap)
-	@tests/package/run build/deb
+	$(call need,debootstrap git $(BEFORE_PACKAGES))
+	@before=$$(tests/package/release build/before) && tests/package/run build/deb "$$before"
 
 include tests/bench/bench.mk
 
