@@ -1,0 +1,375 @@
+/* One change of the user table: what it refuses, keeps, undoes and leaves behind. */
+#include "change.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+static char folder[64], table[128];
+static struct conf conf;
+static struct reason why;
+
+static void
+in_new_folder(void)
+{
+	char file[160];
+	FILE *f;
+
+	strcpy(folder, access("/dev/shm", W_OK) ? "/tmp/brim-change-XXXXXX"
+						: "/dev/shm/brim-change-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(table, sizeof table, "%s/users.db", folder);
+	snprintf(file, sizeof file, "%s/brim.conf", folder);
+	f = fopen(file, "w");
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "users_db = %s\nlocal_domains = here.example\n", table);
+	ck_assert_int_eq(fclose(f), 0);
+	ck_assert_msg(conf_load(&conf, file, &why) == 0, "%s", why.text);
+	ck_assert_int_eq(unlink(file), 0);
+}
+
+static void
+remove_folder(void)
+{
+	char *command;
+
+	conf_free(&conf);
+	ck_assert_int_gt(asprintf(&command, "rm -rf %s", folder), 0);
+	ck_assert_int_eq(system(command), 0);
+	free(command);
+}
+
+static struct change *
+begin(unsigned flags)
+{
+	struct change *c = change_begin(&conf, flags | CHANGE_NEW_TABLE, NULL, &why);
+
+	ck_assert_msg(c != NULL, "%s", why.text);
+	return c;
+}
+
+static enum change_result
+put(struct change *c, const char *line)
+{
+	struct record r;
+	enum change_result result;
+
+	ck_assert_int_eq(record_parse(&r, line, strlen(line), 1, &why), 0);
+	result = change_put(c, &r, &why);
+	record_clear(&r);
+	return result;
+}
+
+static void
+put_mailbox(struct change *c, const char *key)
+{
+	char line[200];
+
+	snprintf(line, sizeof line, "%s uid=1001 gid=1001 mail=/srv/%s/", key, key);
+	ck_assert_msg(put(c, line) == CHANGE_OK, "%s", why.text);
+}
+
+static uint64_t
+commit(struct change **c)
+{
+	struct change_made made;
+
+	ck_assert_msg(change_commit(c, &made, &why) == CHANGE_OK, "%s", why.text);
+	ck_assert_ptr_null(*c);
+	return made.generation;
+}
+
+static int
+add_line(void *arg, const struct record *r)
+{
+	char *line = record_format(r);
+
+	fprintf(arg, "%s\n", line);
+	free(line);
+	return 0;
+}
+
+/* The table as it is, a line a record; it lives until the next call. */
+static const char *
+lines(void)
+{
+	static char *text;
+	size_t size;
+	FILE *to;
+	struct users *u = users_open(table, &why);
+
+	ck_assert_msg(u != NULL, "%s", why.text);
+	free(text);
+	to = open_memstream(&text, &size);
+	ck_assert_int_eq(users_each(u, "", add_line, to, &why), 0);
+	users_close(&u);
+	ck_assert_int_eq(fclose(to), 0);
+	return text;
+}
+
+#define ANN "ann@a.example uid=1001 gid=1001 mail=/srv/ann@a.example/\n"
+#define BOB "bob@a.example uid=1001 gid=1001 mail=/srv/bob@a.example/\n"
+
+static void
+make_table(void)
+{
+	struct change *c = begin(0);
+
+	put_mailbox(c, "ann@a.example");
+	ck_assert_uint_eq(commit(&c), 1);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN);
+}
+
+START_TEST(a_commit_tells_the_new_file_and_its_generation)
+{
+	struct change *c;
+	struct change_made made;
+	struct users *u;
+
+	make_table();
+	c = begin(0);
+	put_mailbox(c, "bob@a.example");
+	ck_assert_int_eq(change_commit(&c, &made, &why), CHANGE_OK);
+	ck_assert_uint_eq(made.generation, 2);
+	u = users_open(table, &why);
+	ck_assert_uint_eq(users_stat(u)->st_ino, made.table.st_ino);
+	ck_assert_int_eq(users_stat(u)->st_mtim.tv_nsec == made.table.st_mtim.tv_nsec, 1);
+	users_close(&u);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN BOB);
+}
+END_TEST
+
+START_TEST(a_key_is_folded_as_it_is_put)
+{
+	struct change *c = begin(0);
+
+	ck_assert_int_eq(
+		put(c, "Ann@A.Example uid=1001 gid=1001 mail=/srv/ann@a.example/"),
+		CHANGE_OK);
+	commit(&c);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN);
+}
+END_TEST
+
+START_TEST(what_is_refused_leaves_the_copy_as_it_was)
+{
+	static const char *const refused[] = {
+		"@ uid=1",
+		"zoe@a.example uid=1001",
+		"zoe@a.example uid=0 gid=1001 mail=/srv/zoe/",
+		"zoe@a.example uid=1001 gid=1001 mail=srv/",
+		"zoe@b.example uid=1001 gid=1001 mail=/srv/ann@a.example/in/",
+		"bob@a.example uid=1001 gid=1001 mail=/srv/ann@a.example/",
+		"@a.example uid=1001",
+	};
+	struct change *c;
+
+	make_table();
+	c = begin(0);
+	put_mailbox(c, "bob@a.example");
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		ck_assert_msg(put(c, refused[i]) == CHANGE_REFUSED, "%s", refused[i]);
+	ck_assert_int_eq(change_remove(c, "zoe@a.example", &why), CHANGE_NO_RECORD);
+	ck_assert_int_eq(change_remove(c, "@a.example", &why), CHANGE_REFUSED);
+	commit(&c);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN BOB);
+}
+END_TEST
+
+START_TEST(a_key_that_must_come_once_is_refused_twice)
+{
+	struct change *c = begin(CHANGE_EACH_ONCE);
+
+	put_mailbox(c, "ann@a.example");
+	ck_assert_int_eq(put(c, "@a.example quota=5"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "ann@a.example alias=bob@b.example"), CHANGE_REFUSED);
+	ck_assert_int_eq(put(c, "@a.example quota=6"), CHANGE_REFUSED);
+	commit(&c);
+	ck_assert_str_eq(lines(), "@a.example quota=5\n" ANN);
+}
+END_TEST
+
+START_TEST(aliases_may_come_before_their_targets)
+{
+	struct change *c = begin(0);
+
+	ck_assert_int_eq(put(c, "@a.example catchall=x@a.example"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "x@a.example alias=ann@a.example"), CHANGE_OK);
+	put_mailbox(c, "ann@a.example");
+	commit(&c);
+}
+END_TEST
+
+/* Each is the second change of a table with ann; none may be made. */
+static void
+assert_broken(struct change *c, const char *words)
+{
+	ck_assert_int_eq(change_check_aliases(c, &why), CHANGE_REFUSED);
+	ck_assert_msg(strstr(why.text, words) != NULL, "%s", why.text);
+	ck_assert_int_eq(change_commit(&c, NULL, &why), CHANGE_REFUSED);
+	ck_assert_ptr_null(c);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN);
+}
+
+START_TEST(an_alias_that_leads_nowhere_is_no_change)
+{
+	struct change *c;
+
+	make_table();
+	c = begin(0);
+	ck_assert_int_eq(put(c, "x@a.example alias=nobody@a.example"), CHANGE_OK);
+	assert_broken(c, "would not be in the table");
+	c = begin(0);
+	ck_assert_int_eq(put(c, "x@a.example alias=y@a.example"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "y@a.example alias=x@a.example"), CHANGE_OK);
+	assert_broken(c, "loop");
+	c = begin(0);
+	ck_assert_int_eq(put(c, "@a.example catchall=nobody@a.example"), CHANGE_OK);
+	assert_broken(c, "must lead to a mailbox");
+}
+END_TEST
+
+START_TEST(a_target_that_is_removed_breaks_aliases_of_before)
+{
+	struct change *c;
+
+	make_table();
+	c = begin(0);
+	ck_assert_int_eq(put(c, "x@a.example alias=ann@a.example"), CHANGE_OK);
+	commit(&c);
+	c = begin(0);
+	ck_assert_int_eq(change_remove(c, "ann@a.example", &why), CHANGE_OK);
+	ck_assert_int_eq(change_commit(&c, NULL, &why), CHANGE_REFUSED);
+	ck_assert_ptr_nonnull(strstr(lines(), ANN));
+}
+END_TEST
+
+START_TEST(an_undo_goes_back_to_the_last_sound_check)
+{
+	struct change *c;
+
+	make_table();
+	c = begin(CHANGE_CAN_UNDO);
+	put_mailbox(c, "bob@a.example");
+	ck_assert_int_eq(change_check_aliases(c, &why), CHANGE_OK);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(put(c, i % 2 ? "x@a.example alias=ann@a.example"
+					      : "x@a.example alias=nobody@a.example"),
+			CHANGE_OK);
+	put_mailbox(c, "new@new.example");
+	ck_assert_int_eq(put(c, "@a.example quota=7"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "bob@a.example alias=ann@a.example"), CHANGE_OK);
+	ck_assert_int_eq(change_remove(c, "ann@a.example", &why), CHANGE_OK);
+	ck_assert_int_eq(change_check_aliases(c, &why), CHANGE_REFUSED);
+	ck_assert_int_eq(change_undo(c, &why), CHANGE_OK);
+	ck_assert_int_eq(change_check_aliases(c, &why), CHANGE_OK);
+	put_mailbox(c, "new@new.example"); /* its path is free again */
+	ck_assert_int_eq(change_undo(c, &why), CHANGE_OK);
+	commit(&c);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN BOB);
+}
+END_TEST
+
+START_TEST(an_abort_leaves_the_table)
+{
+	struct change *c;
+
+	make_table();
+	c = begin(0);
+	ck_assert_int_eq(change_empty(c, &why), CHANGE_OK);
+	change_abort(&c);
+	ck_assert_ptr_null(c);
+	change_abort(&c);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN);
+}
+END_TEST
+
+static void
+note(void *arg, const struct record *old, const struct record *new)
+{
+	fprintf(arg, "%s:%s\n", old ? old->key : "", new ? new->key : "");
+}
+
+/* More than are read at a time: of these 1501 records one is changed, one removed, and
+ * one added. */
+START_TEST(the_difference_is_what_changed_in_key_order)
+{
+	struct change *c = begin(CHANGE_CHECK_ALL);
+	struct change_counts counts;
+	char key[40], *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	for (int i = 0; i < 1500; i++) {
+		snprintf(key, sizeof key, "u%04d@a.example", i);
+		put_mailbox(c, key);
+	}
+	commit(&c);
+	c = begin(0);
+	put_mailbox(c, "u0007@a.example"); /* the same again */
+	ck_assert_int_eq(put(c, "u0900@a.example alias=u0001@a.example"), CHANGE_OK);
+	ck_assert_int_eq(change_remove(c, "u1499@a.example", &why), CHANGE_OK);
+	put_mailbox(c, "u0900x@a.example");
+	ck_assert_int_eq(change_difference(c, note, to, &counts, &why), CHANGE_OK);
+	ck_assert_int_eq(fclose(to), 0);
+	ck_assert_str_eq(text, "u0900@a.example:u0900@a.example\n:u0900x@a.example\n"
+			       "u1499@a.example:\n");
+	ck_assert(counts.records == 1501 && counts.added == 1 && counts.removed == 1 &&
+		  counts.changed == 1);
+	ck_assert_int_eq(change_difference(c, NULL, NULL, &counts, &why), CHANGE_OK);
+	ck_assert(counts.records == 1501 && counts.added == 1 && counts.removed == 1 &&
+		  counts.changed == 0);
+	free(text);
+	change_abort(&c);
+}
+END_TEST
+
+START_TEST(more_than_a_tenth_is_too_much_to_remove)
+{
+	struct change_counts counts = {.records = 20, .removed = 2, .added = 100};
+
+	ck_assert_int_eq(change_check_removed(&counts, &why), 0);
+	counts.removed = 3;
+	ck_assert_int_eq(change_check_removed(&counts, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "3 of 20"));
+	counts = (struct change_counts){.added = 5};
+	ck_assert_int_eq(change_check_removed(&counts, &why), 0);
+}
+END_TEST
+
+START_TEST(a_damaged_table_is_not_compared_but_can_be_replaced)
+{
+	struct change *c;
+	struct change_counts counts;
+
+	make_table();
+	ck_assert_int_eq(truncate(table, 100), 0);
+	c = begin(CHANGE_CHECK_ALL);
+	ck_assert_int_eq(change_empty(c, &why), CHANGE_OK);
+	put_mailbox(c, "ann@a.example");
+	ck_assert_int_eq(
+		change_difference(c, NULL, NULL, &counts, &why), CHANGE_TABLE_DAMAGED);
+	commit(&c);
+	ck_assert_str_eq(lines(), "@a.example\n" ANN);
+}
+END_TEST
+
+void
+add_tests(Suite *suite)
+{
+	const TTest *const tests[] = {a_commit_tells_the_new_file_and_its_generation,
+		a_key_is_folded_as_it_is_put, what_is_refused_leaves_the_copy_as_it_was,
+		a_key_that_must_come_once_is_refused_twice,
+		aliases_may_come_before_their_targets,
+		an_alias_that_leads_nowhere_is_no_change,
+		a_target_that_is_removed_breaks_aliases_of_before,
+		an_undo_goes_back_to_the_last_sound_check, an_abort_leaves_the_table,
+		the_difference_is_what_changed_in_key_order,
+		more_than_a_tenth_is_too_much_to_remove,
+		a_damaged_table_is_not_compared_but_can_be_replaced};
+
+	ADD_CASE(suite, tests, .setup = in_new_folder, .teardown = remove_folder);
+}
