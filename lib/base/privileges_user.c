@@ -30,9 +30,11 @@ read_user(FILE *file, struct passwd *p, char **text, size_t *size)
 {
 	struct passwd *found;
 	char *grown;
-	int error;
+	int error = ERANGE;
 
-	while ((error = fgetpwent_r(file, p, *text, *size, &found)) == ERANGE) {
+	/* not even an empty text may be NULL */
+	while (*text == NULL ||
+		(error = fgetpwent_r(file, p, *text, *size, &found)) == ERANGE) {
 		grown = realloc(*text, *size + LINE_STEP);
 		if (grown == NULL)
 			return ENOMEM;
