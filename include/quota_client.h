@@ -58,6 +58,10 @@ int quota_ask(struct quota_client *q, struct quota_answer *a, struct reason *why
  * NULL where there is none that can be believed. */
 const char *quota_receive_line(struct quota_client *q, struct reason *why);
 
+/* Whether quotad did not take the request for one: if it is a request of this version,
+ * quotad is of an older one. */
+int quota_is_too_old(const struct quota_answer *a);
+
 /* Frees the fields of the answer. */
 void quota_answer_clear(struct quota_answer *a);
 

@@ -344,6 +344,12 @@ quota_ask(struct quota_client *q, struct quota_answer *a, struct reason *why,
 	return result ? -1 : quota_receive(q, a, why);
 }
 
+int
+quota_is_too_old(const struct quota_answer *a)
+{
+	return a->kind == QUOTA_ERR && strcmp(a->code, "4.5.2") == 0;
+}
+
 void
 quota_answer_clear(struct quota_answer *a)
 {

@@ -234,6 +234,9 @@ take_answer(struct explain *e, const struct quota_answer *a)
 		return 1;
 	if (a->kind == QUOTA_OK && take_end(&e->ledger, &a->fields) == 0)
 		return 0;
+	if (quota_is_too_old(a))
+		return reason_set(why, "quotad is of an older version, which can't tell: "
+				       "start it again");
 	if (a->kind == QUOTA_ERR)
 		return reason_set(why, "quotad: %s", a->outcome.text);
 	return reason_set(why, "quotad's answer makes no sense");

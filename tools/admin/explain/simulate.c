@@ -134,6 +134,9 @@ take_answer(struct simulation *s, const struct quota_answer *answer)
 	const char *text = record_get(&answer->fields, "text");
 	enum verdict verdict;
 
+	if (quota_is_too_old(answer))
+		return take_verdict(s, VERDICT_TROUBLE,
+			"it is of an older version, which can't tell: start it again");
 	if (answer->kind != QUOTA_OK)
 		return take_verdict(s, VERDICT_TROUBLE, answer->outcome.text);
 	if (!next || verdict_parse(next, &verdict))
