@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "path_index.h"
 
 #define WRITER_CACHE (128 << 20) /* a load's keys and paths may come in any order */
@@ -91,29 +92,13 @@ take_lock(struct users_edit *e, void (*waiting)(void), struct reason *why)
 }
 
 static int
-write_all(int fd, const char *bytes, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, bytes, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-static int
 copy_by_hand(int from, int to)
 {
 	char buffer[65536];
 	ssize_t n;
 
 	while ((n = read(from, buffer, sizeof buffer)) > 0)
-		if (write_all(to, buffer, (size_t)n))
+		if (io_write_all(to, buffer, (size_t)n))
 			return -1;
 	return n < 0 ? -1 : 0;
 }

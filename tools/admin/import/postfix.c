@@ -150,9 +150,9 @@ import_lines(struct import *i, struct input *in, enum content content)
 	return status;
 }
 
-/* Takes the setting, or the type of the map, off the word. */
+/* Takes the setting, or the type of the map, off the argument. */
 static int
-name_file(struct import *i, char **word, enum content *content)
+name_file(struct import *i, char **file, enum content *content)
 {
 	static const struct {
 		const char *begin;
@@ -169,32 +169,32 @@ name_file(struct import *i, char **word, enum content *content)
 
 	*content = ANYTHING;
 	for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-		if (strncmp(*word, known[k].begin, strlen(known[k].begin)) == 0) {
+		if (strncmp(*file, known[k].begin, strlen(known[k].begin)) == 0) {
 			*content = known[k].content;
-			*word += strlen(known[k].begin);
+			*file += strlen(known[k].begin);
 		}
 	for (size_t t = 0; t < sizeof types / sizeof *types; t++)
-		if (strncmp(*word, types[t], strlen(types[t])) == 0) {
-			*word += strlen(types[t]);
+		if (strncmp(*file, types[t], strlen(types[t])) == 0) {
+			*file += strlen(types[t]);
 			return TOOL_OK;
 		}
-	n = strspn(*word, "abcdefghijklmnopqrstuvwxyz");
-	if (n && (*word)[n] == ':')
+	n = strspn(*file, "abcdefghijklmnopqrstuvwxyz");
+	if (n && (*file)[n] == ':')
 		return brimadm_refuse(i->a, TOOL_USAGE,
-			"%.100s: only maps made of text files can be imported", *word);
+			"%.100s: only maps made of text files can be imported", *file);
 	return TOOL_OK;
 }
 
 static int
-import_file(struct import *i, char *word)
+import_file(struct import *i, char *file)
 {
 	struct input in;
 	enum content content;
-	int status = name_file(i, &word, &content);
+	int status = name_file(i, &file, &content);
 
 	if (status)
 		return status;
-	status = input_open(i->a, &in, 1, &word);
+	status = input_open(i->a, &in, 1, &file);
 	if (!status)
 		status = import_lines(i, &in, content);
 	input_close(&in);

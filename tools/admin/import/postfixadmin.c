@@ -36,17 +36,17 @@ struct table {
 static int
 append(struct import *i, struct row *r, const struct input *in)
 {
-	size_t need = r->length + in->length + 2;
+	size_t size = r->length + in->length + 2;
 
-	if (need > r->room) {
-		char *grown = realloc(r->text, 2 * need);
+	if (size > r->room) {
+		char *grown = realloc(r->text, 2 * size);
 
 		if (!grown) {
 			reason_set(&i->a->why, "no memory");
 			return -1;
 		}
 		r->text = grown;
-		r->room = 2 * need;
+		r->room = 2 * size;
 	}
 	memcpy(r->text + r->length, in->line, in->length);
 	r->length += in->length;

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
+
 #define FILE_MAX   (16 << 20)
 #define BEFORE     ".brim-before"
 #define AFTER      ".brim-after"
@@ -84,19 +86,6 @@ read_file(int folder, const char *name, struct content *c, struct reason *why)
 	return failed ? -1 : 1;
 }
 
-static int
-write_all(int fd, const struct content *c)
-{
-	for (size_t done = 0; done < c->length;) {
-		ssize_t n = write(fd, c->bytes + done, c->length - done);
-
-		if (n < 0)
-			return -1;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 /* Owner, mode and times as in the stat; the bytes on disk. */
 static int
 finish(int fd, const struct stat *like)
@@ -116,7 +105,7 @@ write_file(int folder, const char *name, const struct content *c, struct reason 
 
 	if (fd < 0)
 		return reason_errno(why, "%s can't be made", name);
-	failed = write_all(fd, c) || finish(fd, &c->st);
+	failed = io_write_all(fd, c->bytes, c->length) || finish(fd, &c->st);
 	if (failed)
 		reason_errno(why, "%s can't be written", name);
 	close(fd);
