@@ -1,8 +1,5 @@
-/*
- * The ledger with a fake clock, store, scanner and sessions: each rule alone, then ldas,
- * an IMAP server, counts, kills and restarts in random order, seeds from the clock
- * (printed).
- */
+/* The ledger with a fake clock, store, scanner and sessions: each rule alone. All of them
+ * at once are in test_ledger_storm.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
