@@ -189,7 +189,7 @@ setup(void)
 	snprintf(dir, sizeof dir, "%s/usage", root);
 	snprintf(run_dir, sizeof run_dir, "%s/run", root);
 	mkdir(run_dir, 0755);
-	alarm(110);
+	alarm(280);
 }
 
 static void
@@ -1045,7 +1045,7 @@ add_kept(Suite *suite)
 		killed_writer_loses_nothing_that_was_committed,
 		hundred_thousand_accounts_are_written_and_loaded};
 
-	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 300);
 }
 
 static void
@@ -1058,7 +1058,7 @@ add_full_disk(Suite *suite)
 		without_store_and_marker_nothing_is_promised};
 
 	ADD_CASE(suite, tests, .setup = setup_small_disk, .teardown = teardown_small_disk,
-		.timeout = 120);
+		.timeout = 300);
 }
 
 static void
@@ -1072,7 +1072,7 @@ add_damage(Suite *suite)
 		unsure_start_stays_unsure_over_kills, unsure_ends_with_its_time,
 		marker_of_another_boot_does_not_hold};
 	TCase *c = ADD_CASE(
-		suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
+		suite, tests, .setup = setup, .teardown = teardown, .timeout = 300);
 
 	tcase_add_loop_test(c, damaged_store_is_set_aside, 0, n);
 	tcase_add_loop_test(c, damaged_store_of_another_boot_is_no_reason_to_wait, 0, n);
@@ -1090,7 +1090,7 @@ add_owner(Suite *suite)
 		directory_that_cannot_be_made_is_refused,
 		db_config_that_is_not_roots_is_refused, no_db_config_is_ever_read};
 
-	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 300);
 }
 
 void
