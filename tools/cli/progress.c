@@ -3,21 +3,13 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
+#include "tool.h"
 
 #define PAUSE_MS  100
 #define WIDTH_MAX 200
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 void
 progress_begin(struct progress *p, uint64_t total, const char *what)
@@ -26,18 +18,16 @@ progress_begin(struct progress *p, uint64_t total, const char *what)
 	if (!isatty(STDERR_FILENO))
 		return;
 	p->what = what;
-	p->drawn = now_ms();
+	p->drawn = clock_now_ms();
 }
 
 /* One column less than the terminal has, since some break the line at the last. */
 static int
 find_width(void)
 {
-	struct winsize size;
+	int width = tool_terminal_width(STDERR_FILENO, 80) - 1;
 
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col == 0)
-		return 79;
-	return size.ws_col > WIDTH_MAX ? WIDTH_MAX : size.ws_col - 1;
+	return width < WIDTH_MAX ? width : WIDTH_MAX;
 }
 
 /* "reading users  42 % [=====>      ]", or the count alone without a total. */
@@ -83,7 +73,7 @@ progress_step(struct progress *p, uint64_t done)
 
 	if (!p->what)
 		return;
-	now = now_ms();
+	now = clock_now_ms();
 	if (now - p->drawn < PAUSE_MS)
 		return;
 	p->drawn = now;

@@ -250,6 +250,14 @@ width_elsewhere(void)
 	return 80;
 }
 
+int
+tool_terminal_width(int fd, int otherwise)
+{
+	struct winsize size;
+
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : otherwise;
+}
+
 void
 tool_terminal_look(struct tool_terminal *t)
 {
@@ -259,7 +267,8 @@ tool_terminal_look(struct tool_terminal *t)
 
 	if (is_terminal)
 		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	t->width = size.ws_col ? size.ws_col : width_elsewhere();
+	t->width = is_terminal ? tool_terminal_width(STDOUT_FILENO, width_elsewhere())
+			       : width_elsewhere();
 	t->height = size.ws_row ? size.ws_row : 24;
 	t->is_screen = is_terminal && term && *term && strcmp(term, "dumb") != 0;
 	t->has_colour = t->is_screen && !(no_colour && *no_colour);

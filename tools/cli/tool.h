@@ -68,6 +68,9 @@ struct tool_terminal {
 	int has_colour;    /* the same, and NO_COLOR is not set */
 };
 
+/* The characters in a line of the terminal, or OTHERWISE where it does not tell. */
+int tool_terminal_width(int fd, int otherwise);
+
 /* What standard output is now; elsewhere than on a terminal COLUMNS is the width. */
 void tool_terminal_look(struct tool_terminal *t);
 

@@ -7,17 +7,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "daemon_table.h"
 #include "privileges.h"
 #include "quota_client.h"
 
 #define FIRST_ACCOUNT 1000 /* lower uids are the system's */
 #define SECONDS       5    /* that quotad may take to answer */
-#define TRIES         100  /* to see a table that is being taken now */
-#define PAUSE_MS      20
+#define TABLE_MS      2000 /* to see a table that is being taken now */
 
 /* --- commands
  * --------------------------------------------------------------------------- */
@@ -168,73 +167,21 @@ check_users(struct check *c)
 /* --- quotad
  * ----------------------------------------------------------------------------- */
 
-/* The table that quotad has, as a new string; NULL with the reason. */
-static char *
-ask_table(struct quota_client *q, struct reason *why)
-{
-	struct quota_answer answer;
-	char *identity = NULL;
-	const char *value;
-	enum quota_kind kind;
-
-	if (quota_send(q, why, "STATS"))
-		return NULL;
-	do {
-		if (quota_receive(q, &answer, why)) {
-			free(identity);
-			return NULL;
-		}
-		kind = answer.kind;
-		value = record_get(&answer.fields, "users_table");
-		if (value && !identity)
-			identity = strdup(value);
-		quota_answer_clear(&answer);
-	} while (kind == QUOTA_MORE);
-	if (!identity)
-		reason_set(why, "quotad does not tell its table");
-	return identity;
-}
-
-static int
-is_file(const char *identity, const char *path)
-{
-	struct stat st;
-	char *now;
-	int same;
-
-	if (stat(path, &st))
-		return 0;
-	if (asprintf(&now, "%llu:%llu:%lld.%09ld", (unsigned long long)st.st_dev,
-		    (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec,
-		    st.st_mtim.tv_nsec) < 0)
-		return 0;
-	same = strcmp(now, identity) == 0;
-	free(now);
-	return same;
-}
-
 /* A table that was changed a moment ago may be on its way. */
 static void
 compare_tables(struct check *c, struct quota_client *q)
 {
-	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+	struct stat st = {0};
 	struct reason why;
-	char *identity = NULL;
-	int same = 0;
+	char *identity;
+	int has;
 
-	for (int i = 0; i < TRIES && !same; i++) {
-		if (i)
-			nanosleep(&pause, NULL);
-		free(identity);
-		identity = ask_table(q, &why);
-		if (!identity)
-			break;
-		same = is_file(identity, c->a->conf.users_db);
-	}
-	if (!identity)
+	(void)stat(c->a->conf.users_db, &st); /* a table that is gone is nobody's */
+	has = daemon_table_wait(q, &st, TABLE_MS, &identity, &why);
+	if (has < 0)
 		check_found(c, CHECK_QUOTAD_DOWN, c->a->conf.socket, restart(c, "KILL"),
 			"%s", why.text);
-	else if (!same)
+	else if (has == 0)
 		check_found(c, CHECK_QUOTAD_TABLE, c->a->conf.users_db,
 			restart(c, "TERM"), "quotad has another table (%s)", identity);
 	free(identity);
