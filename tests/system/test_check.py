@@ -59,7 +59,7 @@ class Sound:
             if int(line.split(":")[2]) < 1000 or line.startswith("nobody:")))
 
     def end_listener(self):
-        """The quotad that a mend has started is no child of this process."""
+        """The quotad that a repair has started is no child of this process."""
         with contextlib.suppress(OSError), self.brim.connect(2) as s:
             peer = s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             pid = struct.unpack("3i", peer)[0]
@@ -91,23 +91,23 @@ class Sound:
             time.sleep(0.1)
         assert not found, found
 
-    def mends(self, name, *others):
+    def repairs(self, name, *others):
         """The mistake is found alone, and its command takes it away."""
         found = self.findings()
         assert {f["check"] for f in found} == {name, *others}, found
         for f in found:
             if f["check"] == name:
-                done = self.run(f["mend"])
+                done = self.run(f["repair"])
                 assert done.returncode == 0, (f, done)
         self.wait_until_sound()
 
     def tells(self, name, *words):
-        """The mistake is found alone; no command mends it, but a sentence says what to do."""
+        """The mistake is found alone; no command repairs it, but a sentence says what to do."""
         found = self.findings()
         assert {f["check"] for f in found} == {name}, found
-        assert found[0]["mend"].endswith("."), found
+        assert found[0]["repair"].endswith("."), found
         for word in words:
-            assert word in found[0]["what"] + found[0]["mend"], found
+            assert word in found[0]["what"] + found[0]["repair"], found
 
 
 @pytest.fixture
@@ -122,27 +122,27 @@ def sound():
 def test_where_nothing_is_wrong_it_says_so_and_exits_0(sound):
     done = sound.check()
     assert done.returncode == 0 and done.stdout == ""
-    assert done.stderr == "brimadm: 0 found: 0 errors, 0 warnings; 1 mailboxes looked at\n"
+    assert done.stderr == "brimadm: 0 found: 0 errors, 0 warnings; 1 mailbox looked at\n"
     assert sound.findings() == []
 
 
-def test_a_finding_is_what_why_and_mend_and_exits_1(sound):
+def test_a_finding_is_what_why_and_repair_and_exits_1(sound):
     sound.mail.chmod(0o777)
     done = sound.check()
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         f"mailbox-mode (error) {ADDRESS}",
-        f"  what: the mode of {sound.mail}/ is 0777",
-        "  why:  lda defers with 4.3.5 where others may write to the mailbox, or its owner "
+        f"  what:   the mode of {sound.mail}/ is 0777",
+        "  why:    lda defers with 4.3.5 where others may write to the mailbox, or its owner "
         "may not.",
-        f"  mend: chmod u+rwx,go-w {sound.mail}/"]
-    assert "1 found: 1 errors, 0 warnings" in done.stderr
+        f"  repair: chmod u+rwx,go-w {sound.mail}/"]
+    assert "1 found: 1 error, 0 warnings" in done.stderr
 
 
 def test_json_has_stable_names(sound):
     sound.mail.chmod(0o777)
     assert sorted(sound.findings()[0]) == [
-        "check", "mend", "severity", "subject", "what", "why"]
+        "check", "repair", "severity", "subject", "what", "why"]
 
 
 def test_only_root_can_check(sound):
@@ -197,7 +197,7 @@ def test_the_man_page_tells_every_name():
 def test_a_bad_line_of_the_settings(sound, line):
     text = sound.conf.read_text()
     sound.conf.write_text(f"{text}{line}\n")
-    sound.mends("settings")
+    sound.repairs("settings")
     assert sound.conf.read_text() == f"{text}#{line}\n"
 
 
@@ -216,7 +216,7 @@ def test_a_bad_line_of_the_settings(sound, line):
 def test_a_fault_of_form_in_the_settings(sound, lines, mended):
     text = sound.conf.read_text()
     sound.conf.write_bytes(f"{text}{lines}\n".encode())
-    sound.mends("settings")
+    sound.repairs("settings")
     assert sound.conf.read_text() == f"{text}{mended}\n"
 
 
@@ -224,23 +224,23 @@ def test_a_fault_of_form_in_the_settings(sound, lines, mended):
 def test_what_is_before_the_settings(sound, before, after):
     text = sound.conf.read_text()
     sound.conf.write_text(before + text)
-    sound.mends("settings")
+    sound.repairs("settings")
     assert sound.conf.read_text() == after + text
 
 
 def test_settings_that_others_can_not_read(sound):
     sound.conf.chmod(0o600)
-    sound.mends("settings-mode")
+    sound.repairs("settings-mode")
 
 
 def test_settings_that_others_can_change(sound):
     sound.conf.chmod(0o666)
-    sound.mends("settings-mode")
+    sound.repairs("settings-mode")
 
 
 def test_settings_of_another_owner(sound):
     os.chown(sound.conf, UID, UID)
-    sound.mends("settings-mode")
+    sound.repairs("settings-mode")
 
 
 def test_a_settings_file_that_is_not_there_can_not_be_checked(sound):
@@ -256,31 +256,31 @@ def test_a_missing_table(sound):
     sound.brim.users_db.unlink()
     found = sound.findings()
     assert "table-missing" in [f["check"] for f in found]
-    assert sound.run(found[0]["mend"]).returncode == 0
+    assert sound.run(found[0]["repair"]).returncode == 0
     assert "table-missing" not in sound.names()
 
 
 def test_a_table_of_another_owner(sound):
     os.chown(sound.brim.users_db, UID, UID)
-    sound.mends("table-owner")
+    sound.repairs("table-owner")
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o640])
 def test_a_table_of_another_mode(sound, mode):
     sound.brim.users_db.chmod(mode)
-    sound.mends("table-mode")
+    sound.repairs("table-mode")
 
 
 def test_a_table_that_others_can_replace(sound):
     sound.brim.users_db.parent.chmod(0o777)
-    sound.mends("table-directory")
+    sound.repairs("table-directory")
     os.chown(sound.brim.users_db.parent, UID, UID)
-    sound.mends("table-directory")
+    sound.repairs("table-directory")
 
 
 def test_a_table_out_of_reach(sound):
     sound.brim.users_db.parent.chmod(0o750)
-    sound.mends("table-reach")
+    sound.repairs("table-reach")
 
 
 def test_a_damaged_table(sound):
@@ -288,7 +288,7 @@ def test_a_damaged_table(sound):
         f.seek(4096 + 100)
         f.write(bytes([255]) * 64)
     assert "table-damaged" in sound.names()
-    assert sound.findings()[0]["mend"].endswith(".")
+    assert sound.findings()[0]["repair"].endswith(".")
 
 
 def test_an_empty_table(sound):
@@ -296,7 +296,7 @@ def test_an_empty_table(sound):
     sound.brim.make_maildir(sound.brim.home / "carol/Maildir", 21000, 21000)
     sound.brim.users_db.unlink()
     sound.brim.admin("init")
-    sound.mends("table-empty", "accounts")
+    sound.repairs("table-empty", "accounts")
 
 
 # mailboxes
@@ -304,22 +304,22 @@ def test_an_empty_table(sound):
 
 def test_a_mailbox_of_another_owner(sound):
     os.chown(sound.mail, 0, 0)
-    sound.mends("mailbox-owner")
+    sound.repairs("mailbox-owner")
 
 
 def test_a_folder_of_another_owner(sound):
     os.chown(sound.mail / "new", 0, 0)
-    sound.mends("mailbox-owner")
+    sound.repairs("mailbox-owner")
 
 
 def test_a_mailbox_that_others_can_write_to(sound):
     (sound.mail / "new").chmod(0o770)
-    sound.mends("mailbox-mode")
+    sound.repairs("mailbox-mode")
 
 
 def test_a_mailbox_that_its_owner_can_not_write_to(sound):
     sound.mail.chmod(0o500)
-    sound.mends("mailbox-mode")
+    sound.repairs("mailbox-mode")
 
 
 def test_a_missing_mailbox_whose_parent_is_the_owners_is_no_mistake(sound):
@@ -331,13 +331,13 @@ def test_a_missing_mailbox_whose_parent_is_the_owners_is_no_mistake(sound):
 def test_a_missing_mailbox_in_anothers_directory(sound):
     shutil.rmtree(sound.mail)
     os.chown(sound.mail.parent, 0, 0)
-    sound.mends("mailbox-missing")
+    sound.repairs("mailbox-missing")
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
 
 
 def test_a_missing_parent(sound):
     shutil.rmtree(sound.mail.parent)
-    sound.mends("mailbox-missing")
+    sound.repairs("mailbox-missing")
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
 
 
@@ -345,7 +345,7 @@ def test_a_way_that_the_recipient_can_not_go(sound):
     os.chown(sound.mail.parent, 0, 0)
     sound.mail.parent.chmod(0o700)
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 75
-    sound.mends("mailbox-way")
+    sound.repairs("mailbox-way")
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
 
 
@@ -355,7 +355,7 @@ def test_a_users_link_on_the_way(sound):
     sound.mail.symlink_to(real)
     os.lchown(sound.mail, UID, UID)
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 75
-    sound.mends("mailbox-link")
+    sound.repairs("mailbox-link")
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
 
 
@@ -367,7 +367,7 @@ def test_an_odd_path_is_quoted_for_the_shell(sound, name):
                    for b in os.fsencode(mail))
     sound.brim.load(f"bob@example.org uid={UID} gid={UID} mail={path}/")
     os.chown(mail, 0, 0)
-    sound.mends("mailbox-owner")
+    sound.repairs("mailbox-owner")
     assert mail.stat().st_uid == UID
 
 
@@ -387,20 +387,20 @@ def test_a_file_in_the_place_of_a_folder(sound):
     (sound.mail / "new").rmdir()
     (sound.mail / "new").write_text("")
     os.chown(sound.mail / "new", UID, UID)
-    sound.mends("mailbox-open")
+    sound.repairs("mailbox-open")
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
 
 
 def test_a_uid_below_min_uid(sound):
     sound.brim.configure(min_uid=30000)
-    sound.mends("record")
+    sound.repairs("record")
 
 
 def test_two_mailboxes_in_one_directory(sound):
     way = sound.brim.folder / "way"
     way.symlink_to(sound.mail.parent)
     sound.brim.mailbox("bob@example.org", uid=UID, mail=way / "Maildir", make=False)
-    sound.mends("mailbox-shared")
+    sound.repairs("mailbox-shared")
 
 
 def test_a_disabled_mailbox_needs_no_directory(sound):
@@ -423,7 +423,7 @@ def file_system(sound, options):
 def test_a_read_only_file_system(sound):
     with file_system(sound, "size=1m"):
         subprocess.run(["mount", "-o", "remount,ro", sound.mail.parent], check=True)
-        sound.mends("disk-read-only")
+        sound.repairs("disk-read-only")
 
 
 def test_a_full_file_system(sound):
@@ -452,7 +452,7 @@ def test_a_file_system_without_inodes(sound):
 
 def test_quotad_is_down(sound):
     sound.brim.stop_quotad()
-    sound.mends("quotad-down")
+    sound.repairs("quotad-down")
 
 
 def test_quotad_does_not_answer(sound):
@@ -463,7 +463,7 @@ def test_quotad_does_not_answer(sound):
     finally:
         quotad.send_signal(signal.SIGCONT)
     assert [f["check"] for f in found] == ["quotad-down"]
-    assert f"kill -KILL {quotad.pid};" in found[0]["mend"]
+    assert f"kill -KILL {quotad.pid};" in found[0]["repair"]
 
 
 def test_a_stranger_listens(sound):
@@ -477,7 +477,7 @@ def test_a_stranger_listens(sound):
         limit = time.monotonic() + PATIENCE
         while not sound.brim.socket.exists() and time.monotonic() < limit:
             time.sleep(0.02)
-        sound.mends("quotad-stranger")
+        sound.repairs("quotad-stranger")
     finally:
         stranger.kill()
         stranger.wait()
@@ -487,36 +487,36 @@ def test_quotad_has_another_table(sound):
     other = sound.brim.users_db.with_name("other.db")
     shutil.copy(sound.brim.users_db, other)
     sound.brim.configure(users_db=other)
-    sound.mends("quotad-table")
+    sound.repairs("quotad-table")
 
 
 def test_a_socket_out_of_reach(sound):
     sound.brim.socket.parent.chmod(0o750)
-    sound.mends("socket-reach")
+    sound.repairs("socket-reach")
 
 
 def test_a_socket_that_others_can_not_write_to(sound):
     sound.brim.socket.chmod(0o600)
-    sound.mends("socket-reach")
+    sound.repairs("socket-reach")
 
 
 def test_a_daemon_user_that_does_not_exist(sound):
     sound.brim.configure(daemon_user="brimtest")
     found = sound.findings()
     assert "daemon-user" in {f["check"] for f in found}
-    done = sound.run(next(f["mend"] for f in found if f["check"] == "daemon-user"))
+    done = sound.run(next(f["repair"] for f in found if f["check"] == "daemon-user"))
     assert done.returncode == 0, done
     assert "daemon-user" not in sound.names()
 
 
 def test_a_usage_store_of_another_owner(sound):
     os.chown(sound.brim.usage_dir, 0, 0)
-    sound.mends("usage-owner")
+    sound.repairs("usage-owner")
 
 
 def test_a_trusted_user_that_does_not_exist(sound):
     sound.brim.configure(trusted_users="mail vmale, news")
-    sound.mends("trusted-user")
+    sound.repairs("trusted-user")
     assert "trusted_users = mail news\n" in sound.conf.read_text()
 
 
@@ -524,7 +524,7 @@ def test_a_trusted_user_that_does_not_exist_in_a_line_that_continues(sound):
     text = sound.conf.read_text()
     lines = "trusted_users =\n  # ours\n  mail,\n\n  vmale\n\tnews\nquota = 0\n"
     sound.conf.write_text(text + lines)
-    sound.mends("trusted-user")
+    sound.repairs("trusted-user")
     assert sound.conf.read_text() == (
         f"{text}trusted_users = mail news\n  # ours\n\nquota = 0\n")
 
@@ -533,7 +533,7 @@ def test_an_account_without_a_record(sound):
     home = sound.brim.home / "carol"
     uid = sound.host.add_user("carol", home=home)
     sound.brim.make_maildir(home / "Maildir", uid, uid)
-    sound.mends("accounts")
+    sound.repairs("accounts")
 
 
 # Postfix
@@ -621,7 +621,7 @@ def test_a_postfix_without_brim_is_left_alone(postfix):
 ])
 def test_a_setting_of_postfix(postfix, name, line):
     postfix.write_main(line)
-    postfix.mends(name)
+    postfix.repairs(name)
 
 
 @pytest.mark.parametrize("form", ['{lda} -d "$USER"', "exec {lda}", "{lda} ; true",
@@ -631,7 +631,7 @@ def test_a_command_that_needs_a_shell(postfix, form):
     if form == "exec {lda}":
         assert postfix.findings() == []  # no byte of it needs one
     else:
-        postfix.mends("postfix-shell")
+        postfix.repairs("postfix-shell")
 
 
 def test_settings_that_postconf_can_not_read(postfix):
@@ -641,7 +641,7 @@ def test_settings_that_postconf_can_not_read(postfix):
 
 def test_an_over_quota_of_one_mailbox_that_is_too_long(postfix):
     postfix.brim.admin("set", ADDRESS, "over_quota=20d")
-    postfix.mends("postfix-queue-lifetime")
+    postfix.repairs("postfix-queue-lifetime")
 
 
 def test_an_over_quota_that_no_queue_is_kept_for(postfix):
@@ -651,13 +651,13 @@ def test_an_over_quota_that_no_queue_is_kept_for(postfix):
 
 def test_a_larger_message_than_brim_takes(postfix):
     postfix.brim.configure(message_size_limit="1M")
-    postfix.mends("postfix-message-size")
+    postfix.repairs("postfix-message-size")
 
 
 def test_root_has_no_alias(postfix):
     pathlib.Path("/etc/aliases").write_text("postmaster: bob\n")
     assert postfix.run("newaliases").returncode == 0
-    postfix.mends("root-mail")
+    postfix.repairs("root-mail")
     done = postfix.run("postalias -q root hash:/etc/aliases")
     assert done.stdout == "bob\n", done
 
@@ -669,7 +669,7 @@ def test_aliases_that_were_not_compiled(postfix):
     now = time.time() - 5
     os.utime("/etc/aliases", (now, now))
     os.utime("/etc/aliases.db", (now - 60, now - 60))
-    postfix.mends("aliases-old")
+    postfix.repairs("aliases-old")
 
 
 def test_an_lda_that_is_not_there(postfix):
@@ -679,7 +679,7 @@ def test_an_lda_that_is_not_there(postfix):
 
 def test_an_lda_that_others_can_not_run(postfix):
     postfix.lda.chmod(0o700)
-    postfix.mends("lda-path")
+    postfix.repairs("lda-path")
 
 
 def test_an_lda_out_of_reach(postfix):
@@ -687,18 +687,18 @@ def test_an_lda_out_of_reach(postfix):
     folder.mkdir(mode=0o700)
     shutil.copy(postfix.lda, folder / "lda")
     postfix.write_main(f"mailbox_command = {folder}/lda")
-    postfix.mends("lda-path")
+    postfix.repairs("lda-path")
 
 
 def test_a_pipe_for_many_recipients(postfix):
     postfix.add_pipe()
-    postfix.mends("pipe-recipients")
+    postfix.repairs("pipe-recipients")
 
 
 def test_a_time_limit_of_the_pipe(postfix):
     postfix.add_pipe()
     postfix.write_main("brim_destination_recipient_limit = 1", "brim_time_limit = 60s")
-    postfix.mends("postfix-time-limit")
+    postfix.repairs("postfix-time-limit")
 
 
 def test_a_user_of_the_pipe_that_does_not_exist(postfix):
@@ -706,7 +706,7 @@ def test_a_user_of_the_pipe_that_does_not_exist(postfix):
     postfix.write_main("brim_destination_recipient_limit = 1")
     found = postfix.findings()
     assert [f["check"] for f in found] == ["pipe-user"]
-    assert postfix.run(found[0]["mend"]).returncode == 0
+    assert postfix.run(found[0]["repair"]).returncode == 0
     assert postfix.names() == ["pipe-trust"]
 
 
@@ -714,10 +714,10 @@ def test_a_user_of_the_pipe_that_is_not_trusted(postfix):
     postfix.add_pipe()
     postfix.write_main("brim_destination_recipient_limit = 1")
     postfix.brim.configure(trusted_users="mail")
-    postfix.mends("pipe-trust")
+    postfix.repairs("pipe-trust")
     assert "trusted_users = mail news\n" in postfix.conf.read_text()
     postfix.brim.configure(trusted_users=None)
-    postfix.mends("pipe-trust")
+    postfix.repairs("pipe-trust")
     assert "trusted_users = news\n" in postfix.conf.read_text()
 
 
@@ -742,23 +742,23 @@ def virtual(postfix):
 
 def test_lda_virtual_without_its_capabilities(virtual):
     subprocess.run(["setcap", "-r", virtual.virtual], check=True)
-    virtual.mends("lda-capabilities")
+    virtual.repairs("lda-capabilities")
 
 
 def test_lda_virtual_with_more_capabilities(virtual):
     subprocess.run(["setcap", "cap_setuid,cap_setgid,cap_chown=ep", virtual.virtual], check=True)
-    virtual.mends("lda-capabilities")
+    virtual.repairs("lda-capabilities")
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o700, 0o4750])
 def test_lda_virtual_of_another_mode(virtual, mode):
     virtual.virtual.chmod(mode)
-    virtual.mends("lda-capabilities")
+    virtual.repairs("lda-capabilities")
 
 
 def test_lda_virtual_of_another_group(virtual):
     shutil.chown(virtual.virtual, "root", "root")
-    virtual.mends("lda-capabilities")
+    virtual.repairs("lda-capabilities")
 
 
 def test_lda_virtual_on_a_nosuid_file_system(virtual):
@@ -775,7 +775,7 @@ def test_lda_virtual_on_a_nosuid_file_system(virtual):
         master = virtual.etc / "master.cf"
         master.write_text(master.read_text().replace(
             str(virtual.virtual), str(folder / "lda-virtual")))
-        virtual.mends("lda-nosuid")
+        virtual.repairs("lda-nosuid")
     finally:
         unmount(folder)
 
@@ -785,4 +785,4 @@ def test_a_unit_without_new_privileges(virtual, unit):
     folder = pathlib.Path(f"/etc/systemd/system/{unit}.d")
     folder.mkdir(parents=True)
     (folder / "harden.conf").write_text("[Service]\nNoNewPrivileges=yes\n")
-    virtual.mends("postfix-no-new-privileges")
+    virtual.repairs("postfix-no-new-privileges")

@@ -125,8 +125,7 @@ run_own(struct brimq *q)
 	return ask_mailboxes(q, 1, (char *[]){user->pw_name, NULL});
 }
 
-/* --- answers of many lines -----------------------------------------------------------
- */
+/* --- answers of many lines ------------------------------------------------- */
 
 /* Reads "* " lines until the last one, calling EACH: TOOL_OK or TOOL_CANT. */
 static int
@@ -200,8 +199,7 @@ run_stats(struct brimq *q)
 	return status;
 }
 
-/* --- a request as it is --------------------------------------------------------------
- */
+/* --- a request as it is ---------------------------------------------------- */
 
 static int
 starts_with(const char *line, const char *word)
@@ -231,8 +229,7 @@ run_raw(struct brimq *q)
 	return starts_with(line, "NO") ? TOOL_NO : TOOL_CANT;
 }
 
-/* --- one round -----------------------------------------------------------------------
- */
+/* --- one round ------------------------------------------------------------- */
 
 const struct brimq_mode brimq_own = {NULL, 0, -1, 1, 1, run_own};
 const struct brimq_mode brimq_list = {"--list", 0, 1, 1, 1, run_list};

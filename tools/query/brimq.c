@@ -32,8 +32,7 @@ usage(const struct tool_option *options, FILE *to, int status)
 	return status;
 }
 
-/* --- what the options mean -----------------------------------------------------------
- */
+/* --- what the options mean ------------------------------------------------- */
 
 static int
 take_sort(struct brimq *q, const struct given *g)
@@ -130,8 +129,7 @@ take_domain(struct brimq *q, const struct given *g)
 	return 0;
 }
 
-/* --- what is to be done --------------------------------------------------------------
- */
+/* --- what is to be done ---------------------------------------------------- */
 
 /* Without a name, what chooses among mailboxes chooses among all. */
 static const struct brimq_mode *

@@ -25,8 +25,7 @@ static struct {
 	volatile sig_atomic_t is_screen, has_keys;
 } terminal;
 
-/* --- the terminal --------------------------------------------------------------------
- */
+/* --- the terminal ---------------------------------------------------------- */
 
 /* Also called by handlers, so no stdio. */
 static void
@@ -67,8 +66,7 @@ leave(void)
 		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
 }
 
-/* --- signals -------------------------------------------------------------------------
- */
+/* --- signals --------------------------------------------------------------- */
 
 /* The handler is reset by now: the signal does what it does. */
 static void
@@ -123,8 +121,7 @@ handle_all(sigset_t *in_pauses)
 	sigprocmask(SIG_BLOCK, &resized, in_pauses);
 }
 
-/* --- rounds --------------------------------------------------------------------------
- */
+/* --- rounds ---------------------------------------------------------------- */
 
 static void
 print_heading(uint64_t seconds)

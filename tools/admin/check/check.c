@@ -36,7 +36,8 @@ static const struct kind {
 	[CHECK_TABLE_REACH] = {"table-reach", ERROR,
 		"lda, which runs as the recipient, can't reach the table and defers."},
 	[CHECK_TABLE_DIRECTORY] = {"table-directory", ERROR,
-		"Who can write to the table's directory can put another in its place."},
+		"Whoever can write to the table's directory can put another table "
+		"there."},
 	[CHECK_TABLE_DAMAGED] = {"table-damaged", ERROR,
 		"From a damaged table no recipient is believed: mail is deferred."},
 	[CHECK_TABLE_EMPTY] = {"table-empty", ERROR,
@@ -307,7 +308,7 @@ check_setting(struct check *c, const char *name, const char *value)
 
 static void
 print_json(struct check *c, const struct kind *k, const char *subject, const char *what,
-	const char *mend)
+	const char *repair)
 {
 	json_t *o = json_object();
 
@@ -316,7 +317,7 @@ print_json(struct check *c, const struct kind *k, const char *subject, const cha
 	json_object_set_new(o, "subject", tool_json_text(subject));
 	json_object_set_new(o, "what", tool_json_text(what));
 	json_object_set_new(o, "why", json_string(k->why));
-	json_object_set_new(o, "mend", tool_json_text(mend));
+	json_object_set_new(o, "repair", tool_json_text(repair));
 	tool_json_item(o, &c->printed);
 }
 
@@ -331,18 +332,19 @@ print_line(const char *title, const char *text)
 }
 
 static void
-print_text(const struct kind *k, const char *subject, const char *what, const char *mend)
+print_text(
+	const struct kind *k, const char *subject, const char *what, const char *repair)
 {
 	printf("%s (%s) ", k->name, severities[k->severity]);
 	print_line(subject, "");
-	print_line("  what: ", what);
-	print_line("  why:  ", k->why);
-	print_line("  mend: ", mend);
+	print_line("  what:   ", what);
+	print_line("  why:    ", k->why);
+	print_line("  repair: ", repair);
 }
 
 void
-check_found(struct check *c, enum check_kind kind, const char *subject, const char *mend,
-	const char *format, ...)
+check_found(struct check *c, enum check_kind kind, const char *subject,
+	const char *repair, const char *format, ...)
 {
 	const struct kind *k = &kinds[kind];
 	char *what = NULL;
@@ -357,9 +359,9 @@ check_found(struct check *c, enum check_kind kind, const char *subject, const ch
 	if (!what)
 		c->failed = 1;
 	else if (c->a->option[OPTION_JSON])
-		print_json(c, k, subject, what, mend);
+		print_json(c, k, subject, what, repair);
 	else
-		print_text(k, subject, what, mend);
+		print_text(k, subject, what, repair);
 	free(what);
 }
 
@@ -410,11 +412,14 @@ sum_up(const struct check *c)
 	if (c->failed)
 		return tool_fail(TOOL_CANT, "no memory: the report is not whole");
 	if (!c->has_conf)
-		tool_warn("without settings nothing else was looked at: mend them first");
+		tool_warn(
+			"without settings nothing else was looked at: repair them first");
 	else if (!c->users)
-		tool_warn("without the table no mailbox was looked at: mend it first");
-	tool_warn("%zu found: %zu errors, %zu warnings; %zu mailboxes looked at", found,
-		c->found[ERROR], c->found[WARNING], c->mailboxes);
+		tool_warn("without the table no mailbox was looked at: repair it first");
+	tool_warn("%zu found: %zu error%s, %zu warning%s; %zu mailbox%s looked at", found,
+		c->found[ERROR], c->found[ERROR] == 1 ? "" : "s", c->found[WARNING],
+		c->found[WARNING] == 1 ? "" : "s", c->mailboxes,
+		c->mailboxes == 1 ? "" : "es");
 	return found ? TOOL_NO : TOOL_OK;
 }
 

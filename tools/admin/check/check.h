@@ -2,9 +2,9 @@
  * brimadm check: what could make a delivery fail or a promise break, before mail is late.
  *
  * A check looks and changes nothing. What it finds is told with check_found: the kind of
- * the finding (a row of the table in brimadm_check.c, with its stable name and why it
- * matters), what is so now, and the command that mends it. Where a thing can't be looked
- * at, that is a finding, too.
+ * the finding (a row of the table in check.c, with its stable name and why it
+ * matters), what is so now, and the command that repairs it. Where a thing can't be
+ * looked at, that is a finding, too.
  */
 #ifndef BRIMADM_CHECK_H
 #define BRIMADM_CHECK_H
@@ -93,11 +93,12 @@ struct check {
 	size_t place_count, place_room;
 };
 
-/* --- brimadm_check.c: the story and the report -------------------------------------- */
+/* --- check.c: the story and the report -------------------------------------- */
 
-/* Reports one finding about SUBJECT. MEND is a command for sh, or a sentence. */
+/* Reports one finding about SUBJECT. REPAIR is a command for sh, or a sentence. */
 void check_found(struct check *c, enum check_kind kind, const char *subject,
-	const char *mend, const char *format, ...) __attribute__((format(printf, 5, 6)));
+	const char *repair, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
 /* One more mailbox is looked at: its caller holds no text of the one before. */
 void check_step(struct check *c);
@@ -122,31 +123,26 @@ const char *check_setting(struct check *c, const char *name, const char *value);
 /* The last line of the settings' file that continues the setting in line FIRST. */
 int check_last_line(const struct check *c, int first);
 
-/* --- brimadm_check_files.c: settings, table --------------------------------------------
- */
+/* --- files.c: settings, table -------------------------------- */
 
 void check_settings(struct check *c);
 void check_settings_file(struct check *c);
 void check_table(struct check *c);
 
-/* Everybody, for check_way. */
+/* Everybody, for check_reach. */
 #define CHECK_EVERYBODY ((uid_t)-1)
 
 /* Reports the first directory on the way to PATH that the user can't search: 1, or 0. */
-int check_way(struct check *c, enum check_kind kind, const char *subject,
+int check_reach(struct check *c, enum check_kind kind, const char *subject,
 	const char *path, uid_t uid, gid_t gid);
 
-/* --- brimadm_check_mailbox.c: mailboxes and their file systems
- * --------------------------
- */
+/* --- mailbox.c: mailboxes and their file systems ------------- */
 
 void check_mailboxes(struct check *c);
 void check_stores(struct check *c);
 void check_mailboxes_free(struct check *c);
 
-/* --- brimadm_check_daemon.c: quotad, users and accounts
- * ---------------------------------
- */
+/* --- daemon.c: quotad, users and accounts -------------------- */
 
 void check_users(struct check *c);
 void check_quotad(struct check *c);
@@ -158,9 +154,7 @@ const char *check_reload(struct check *c);
 /* A command that adds a user of the system. */
 const char *check_add_user(struct check *c, const char *name);
 
-/* --- brimadm_check_postfix.c
- * ------------------------------------------------------------
- */
+/* --- postfix.c ----------------------------------------------- */
 
 void check_postfix_read(struct check *c);
 void check_postfix(struct check *c);
@@ -169,9 +163,7 @@ void check_postfix_free(struct check *c);
 /* The path of lda in the command; NULL where it runs none. */
 const char *check_find_lda(struct check *c, const char *command);
 
-/* --- brimadm_check_lda.c: how Postfix runs lda
- * -------------------------------------------
- */
+/* --- lda.c: how Postfix runs lda ----------------------------- */
 
 /* The program itself; USER is pipe's, NULL for mailbox_command. */
 void check_lda(struct check *c, const char *path, const char *user);

@@ -18,8 +18,7 @@
 #define SECONDS       5    /* that quotad may take to answer */
 #define TABLE_MS      2000 /* to see a table that is being taken now */
 
-/* --- commands
- * --------------------------------------------------------------------------- */
+/* --- commands -------------------------------------------------------------- */
 
 static int
 has_systemd(void)
@@ -59,7 +58,7 @@ restart(struct check *c, const char *signal)
 	if (!pid)
 		return start;
 	lock = check_text(c, "%s/lock", c->a->conf.usage_dir);
-	if (access(lock, F_OK) == 0) /* it is let go of last; to make it is quotad's */
+	if (access(lock, F_OK) == 0) /* quotad makes it and closes it last */
 		lock = check_text(c, "flock %s true; ", check_quote(c, lock));
 	else
 		lock = "";
@@ -90,8 +89,7 @@ check_add_user(struct check *c, const char *name)
 		quoted);
 }
 
-/* --- users
- * ------------------------------------------------------------------------------ */
+/* --- users ----------------------------------------------------------------- */
 
 /* The list without the name. */
 static const char *
@@ -164,8 +162,7 @@ check_users(struct check *c)
 	check_trusted(c);
 }
 
-/* --- quotad
- * ----------------------------------------------------------------------------- */
+/* --- quotad ---------------------------------------------------------------- */
 
 /* A table that was changed a moment ago may be on its way. */
 static void
@@ -193,7 +190,7 @@ check_socket_mode(struct check *c)
 	const char *path = c->a->conf.socket;
 	struct stat st;
 
-	if (check_way(c, CHECK_SOCKET_REACH, path, path, CHECK_EVERYBODY, 0) ||
+	if (check_reach(c, CHECK_SOCKET_REACH, path, path, CHECK_EVERYBODY, 0) ||
 		stat(path, &st) || (st.st_mode & 0222) == 0222)
 		return;
 	check_found(c, CHECK_SOCKET_REACH, path,
@@ -224,8 +221,7 @@ check_quotad(struct check *c)
 			why.text);
 }
 
-/* --- accounts
- * --------------------------------------------------------------------------- */
+/* --- accounts -------------------------------------------------------------- */
 
 /* Whether mail for the account leads anywhere, by its name or in the first domain. */
 static int
@@ -274,6 +270,6 @@ check_accounts(struct check *c)
 	if (count)
 		check_found(c, CHECK_ACCOUNTS, "/etc/passwd",
 			check_text(c, "%s import-passwd", check_brimadm(c)),
-			"%zu accounts have no record: %s%s", count, names,
-			count > 5 ? ", ..." : "");
+			"%zu account%s no record: %s%s", count,
+			count == 1 ? " has" : "s have", names, count > 5 ? ", ..." : "");
 }

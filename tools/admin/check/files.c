@@ -12,8 +12,7 @@
 
 #define READ_SECONDS 60 /* of processor time, to read a table through */
 
-/* --- the way to a file ---------------------------------------------------------------
- */
+/* --- the path to a file ---------------------------------------------------- */
 
 /* The bit that lets the user search the directory; 0 where it has it. */
 static const char *
@@ -29,20 +28,20 @@ missing_right(const struct stat *st, uid_t uid, gid_t gid)
 }
 
 int
-check_way(struct check *c, enum check_kind kind, const char *subject, const char *path,
+check_reach(struct check *c, enum check_kind kind, const char *subject, const char *path,
 	uid_t uid, gid_t gid)
 {
-	char *way = strdup(path);
+	char *directory = strdup(path);
 	const char *right = NULL;
 	struct stat st;
 
-	if (!way) {
+	if (!directory) {
 		c->failed = 1;
 		return 0;
 	}
-	for (char *p = strchr(way + 1, '/'); p && p[1]; p = strchr(p + 1, '/')) {
+	for (char *p = strchr(directory + 1, '/'); p && p[1]; p = strchr(p + 1, '/')) {
 		*p = '\0';
-		if (stat(way, &st) == 0 && S_ISDIR(st.st_mode))
+		if (stat(directory, &st) == 0 && S_ISDIR(st.st_mode))
 			right = missing_right(&st, uid, gid);
 		if (right)
 			break;
@@ -50,16 +49,15 @@ check_way(struct check *c, enum check_kind kind, const char *subject, const char
 	}
 	if (right)
 		check_found(c, kind, subject,
-			check_text(c, "chmod %s %s", right, check_quote(c, way)),
-			"%s can't be searched by %s (mode %04o)", way,
+			check_text(c, "chmod %s %s", right, check_quote(c, directory)),
+			"%s can't be searched by %s (mode %04o)", directory,
 			uid == CHECK_EVERYBODY ? "everybody" : "the recipient",
 			(unsigned)st.st_mode & 07777);
-	free(way);
+	free(directory);
 	return right != NULL;
 }
 
-/* --- settings ------------------------------------------------------------------------
- */
+/* --- settings -------------------------------------------------------------- */
 
 /* The number of the line that the reason names; 0 where it names none. */
 static int
@@ -147,11 +145,10 @@ check_settings_file(struct check *c)
 				wanted & S_IROTH ? "a+r,go-w" : "ug+r,go-w", quoted),
 			"its mode is %04o", (unsigned)st.st_mode & 07777);
 	else if (wanted & S_IROTH)
-		check_way(c, CHECK_SETTINGS_MODE, file, file, CHECK_EVERYBODY, 0);
+		check_reach(c, CHECK_SETTINGS_MODE, file, file, CHECK_EVERYBODY, 0);
 }
 
-/* --- the table ------------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------- */
 
 /* Reads the table through in a process that may be killed: a damaged page can make libdb
  * spin or crash. */
@@ -277,7 +274,7 @@ check_table(struct check *c)
 	check_table_mode(c, path, &st);
 	check_table_directory(c, path);
 	if (c->a->conf.users_mode & S_IROTH)
-		check_way(c, CHECK_TABLE_REACH, path, path, CHECK_EVERYBODY, 0);
+		check_reach(c, CHECK_TABLE_REACH, path, path, CHECK_EVERYBODY, 0);
 	if (st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH)))
 		open_table(c, path);
 }

@@ -28,8 +28,7 @@ check_is_virtual(const char *path)
 	return base && strcmp(base, "/lda-virtual") == 0;
 }
 
-/* --- the file
- * --------------------------------------------------------------------------- */
+/* --- the file -------------------------------------------------------------- */
 
 /* Whether it has just the capabilities that it needs, and they are effective. */
 static int
@@ -84,9 +83,7 @@ check_nosuid(struct check *c, const char *path)
 		"its file system is mounted nosuid");
 }
 
-/* --- NoNewPrivileges=
- * ---------------------------------------------------------------------
- */
+/* --- NoNewPrivileges= ------------------------------------------------------ */
 
 /* What the file sets: 1, 0, or -1 where it says nothing about it. */
 static int
@@ -184,8 +181,7 @@ check_units(struct check *c)
 	}
 }
 
-/* --- both
- * ------------------------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------------ */
 
 void
 check_lda(struct check *c, const char *path, const char *user)
@@ -201,7 +197,7 @@ check_lda(struct check *c, const char *path, const char *user)
 		check_found(c, CHECK_LDA_PATH, path,
 			check_text(c, "chmod a+rx %s", check_quote(c, path)),
 			"its mode is %04o", (unsigned)st.st_mode & 07777);
-	check_way(c, CHECK_LDA_PATH, path, path, CHECK_EVERYBODY, 0);
+	check_reach(c, CHECK_LDA_PATH, path, path, CHECK_EVERYBODY, 0);
 	if (!check_is_virtual(path))
 		return;
 	if (user)

@@ -26,8 +26,7 @@ struct check_place {
 	char *key;
 };
 
-/* --- file systems ----------------------------------------------------------------------
- */
+/* --- file systems ---------------------------------------------------------- */
 
 /* Whether it has not been looked at before. */
 static int
@@ -137,8 +136,7 @@ check_stores(struct check *c)
 	}
 }
 
-/* --- one mailbox -----------------------------------------------------------------------
- */
+/* --- one mailbox ----------------------------------------------------------- */
 
 static const char *
 make_command(struct check *c, const struct mailbox *m)
@@ -294,7 +292,7 @@ check_directory(struct check *c, const struct mailbox *m, int dir)
 				check_part(c, m, parts[i], &st);
 	if (fstat(dir, &st) == 0)
 		keep_place(c, m, &st);
-	check_way(c, CHECK_MAILBOX_WAY, m->key, m->path, m->uid, m->gid);
+	check_reach(c, CHECK_MAILBOX_WAY, m->key, m->path, m->uid, m->gid);
 	check_disk(c, m->path);
 }
 
@@ -320,8 +318,7 @@ check_mailbox(struct check *c, const struct mailbox *m)
 	close(dir);
 }
 
-/* --- records ---------------------------------------------------------------------------
- */
+/* --- records --------------------------------------------------------------- */
 
 /* The record of the key's domain: 1, 0 without one. It is freed in any case. */
 static int
@@ -335,7 +332,7 @@ find_domain(struct check *c, const char *key, struct record *domain)
 }
 
 static const char *
-mend_record(struct check *c, const struct record *r)
+repair_record(struct check *c, const struct record *r)
 {
 	uint64_t uid;
 
@@ -356,7 +353,7 @@ check_record(struct check *c, const struct record *r)
 	int has = find_domain(c, r->key, &domain);
 
 	if (mailbox_from_record(&m, r, has ? &domain : NULL, &c->a->conf, &why)) {
-		check_found(c, CHECK_RECORD, r->key, mend_record(c, r), "%s", why.text);
+		check_found(c, CHECK_RECORD, r->key, repair_record(c, r), "%s", why.text);
 	} else {
 		if (!c->some_account && !strchr(m.key, '@') && strcmp(m.key, "root") != 0)
 			c->some_account = strdup(m.key);
@@ -378,8 +375,7 @@ take_record(void *arg, const struct record *r)
 	return 0;
 }
 
-/* --- all of them, or one ---------------------------------------------------------------
- */
+/* --- all of them, or one --------------------------------------------------- */
 
 static int
 by_place(const void *a, const void *b)

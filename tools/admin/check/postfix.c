@@ -23,8 +23,7 @@ static const char no_shell[] = "1234567890!@%-_=+:,./\n \t"
 #define DAY                86400
 #define QUEUE_LIFETIME_MAX (99 * DAY) /* Postfix takes 100 days, and one is added */
 
-/* --- reading
- * ---------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------- */
 
 static int
 is_lda(const char *path)
@@ -77,7 +76,8 @@ check_postfix_read(struct check *c)
 	c->has_postfix = there > 0;
 	if (there < 0)
 		check_found(c, CHECK_POSTFIX, "postconf",
-			"Mend what it says; postfix(1) check says more.", "%s", why.text);
+			"Repair what it says; postfix(1) check says more.", "%s",
+			why.text);
 	else if (there > 0)
 		read_command(c);
 }
@@ -128,8 +128,7 @@ set(struct check *c, const char *name, const char *value)
 		check_quote(c, check_text(c, "%s=%s", name, value)), reload(c));
 }
 
-/* --- mailbox_command
- * -------------------------------------------------------------------- */
+/* --- mailbox_command ------------------------------------------------------- */
 
 static void
 check_file_limit(struct check *c)
@@ -179,8 +178,7 @@ check_local_recipients(struct check *c)
 			"it is empty");
 }
 
-/* --- aliases
- * ---------------------------------------------------------------------------- */
+/* --- aliases --------------------------------------------------------------- */
 
 /* The path of the first alias database that is a file with a text; NULL without one. */
 static const char *
@@ -224,14 +222,14 @@ has_alias(const char *path, const char *name)
 static void
 check_root_alias(struct check *c, const char *path)
 {
-	const char *mend = "Give root an alias there, and run newaliases.";
+	const char *repair = "Give root an alias there, and run newaliases.";
 
 	if (has_alias(path, "root") != 0)
 		return;
 	if (c->some_account)
-		mend = check_text(c, "printf 'root: %%s\\n' %s >>%s && newaliases",
+		repair = check_text(c, "printf 'root: %%s\\n' %s >>%s && newaliases",
 			check_quote(c, c->some_account), check_quote(c, path));
-	check_found(c, CHECK_ROOT_MAIL, "root", mend, "%s has no alias for root", path);
+	check_found(c, CHECK_ROOT_MAIL, "root", repair, "%s has no alias for root", path);
 }
 
 static void
@@ -265,8 +263,7 @@ check_local(struct check *c)
 	check_aliases(c);
 }
 
-/* --- pipe
- * ------------------------------------------------------------------------------- */
+/* --- pipe ------------------------------------------------------------------ */
 
 static void
 check_trust(struct check *c, const char *user)
@@ -344,8 +341,7 @@ check_pipes(struct check *c)
 	return count;
 }
 
-/* --- both ways
- * -------------------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------------ */
 
 static void
 check_queue(struct check *c)
@@ -398,14 +394,14 @@ check_message_size(struct check *c)
 void
 check_postfix(struct check *c)
 {
-	size_t ways;
+	size_t services;
 
 	if (!c->has_postfix)
 		return;
 	if (c->command)
 		check_local(c);
-	ways = check_pipes(c) + (c->command != NULL);
-	if (ways == 0)
+	services = check_pipes(c) + (c->command != NULL);
+	if (services == 0)
 		return;
 	check_queue(c);
 	check_delay_warning(c);

@@ -217,7 +217,7 @@ find_rest(const struct explain *e, uint64_t counted, json_t *found)
 		say(found, "the last count was not exact");
 	else if (count_changed(e) == 0 && !e->missing)
 		say(found, "no directory that counts has changed since, so the number "
-			   "is wrong: brimq --recount mends it");
+			   "is wrong: brimq --recount repairs it");
 	else
 		say(found, "quotad counts before it refuses for lack of room, and in "
 			   "the background; brimq --recount counts now");

@@ -187,8 +187,7 @@ simulate(struct simulation *s, const char *recipient)
 	       ask_quotad(s);
 }
 
-/* --- showing it -----------------------------------------------------------------------
- */
+/* --- showing it ------------------------------------------------------------ */
 
 static json_t *
 as_json(const struct simulation *s)

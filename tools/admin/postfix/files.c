@@ -232,8 +232,7 @@ postfix_files_set_back(const struct postfix_files *f)
 	utimensat(f->staged_fd, names[0], times, 0); /* else postconf waits */
 }
 
-/* --- putting in place -----------------------------------------------------------------
- */
+/* --- putting in place ------------------------------------------------------ */
 
 static int
 move(int from, const char *name, int to, const char *new_name, struct reason *why)
@@ -322,8 +321,7 @@ postfix_files_undo(const struct postfix_files *f, struct reason *why)
 	return sync_folder(f, why);
 }
 
-/* --- its life -------------------------------------------------------------------------
- */
+/* --- its life -------------------------------------------------------------- */
 
 static int
 lock(const struct postfix_files *f, struct reason *why)
