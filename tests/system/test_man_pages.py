@@ -153,3 +153,13 @@ def test_pages_are_sound(path):
     wrong = [line for line in (done.stdout + done.stderr).splitlines()
              if "mandoc.db" not in line and "referenced manual not found" not in line]
     assert wrong == []
+
+
+def test_the_sample_log_lines_of_lda_have_its_keys_in_its_order():
+    text = re.search(r"log_info\((.*?),\n\t\trecipient", source("lda/delivery/delivery.c"), re.S)[1]
+    keys = re.findall(r"(\w+)=", text)
+    assert keys[0] == "recipient" and keys[-1] == "ms"
+    sample = page("lda.8").split(".Sh DIAGNOSTICS")[1].split(".Ed")[0]
+    delivered, refused = (re.findall(r"[ \n](\w+)=", line) for line in sample.split("lda[")[1:])
+    assert [k for k in delivered if k != "S"] == keys
+    assert [k for k in refused if k != "S"] == [*keys, "reason"]
