@@ -98,7 +98,7 @@ def test_every_field():
 
 
 def test_every_verdict_with_its_status_and_code():
-    rows = re.findall(r'\{"[a-z-]+", (EX_\w+), "([\d.]+)"', source("lib/base/verdict.c"))
+    rows = re.findall(r'\{"[a-z-]+", (EX_\w+), OF_\w+, "([\d.]+)"', source("lib/base/verdict.c"))
     assert len(rows) > 10
     verdicts = {(STATUSES[status], code if STATUSES[status] else "") for status, code in rows}
     documented = {(int(status), code) for status, code in
