@@ -270,6 +270,26 @@ open_message(void)
 	return fd;
 }
 
+/* Settings that are all defaults. */
+static char conf_file[sizeof "/tmp/brim-deliver-XXXXXX"];
+
+static void
+setup(void)
+{
+	int fd;
+
+	strcpy(conf_file, "/tmp/brim-deliver-XXXXXX");
+	fd = mkstemp(conf_file);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+}
+
+static void
+teardown(void)
+{
+	unlink(conf_file);
+}
+
 /* One delivery, from its start to its end, with a step that fails or none. */
 static struct outcome
 run(const char *failing, int mute, int may_be_there)
@@ -286,7 +306,7 @@ run(const char *failing, int mute, int may_be_there)
 	trace.may_be_there = may_be_there;
 	delivery_init(d, &host, input);
 	ck_assert_ptr_eq(trace.watched, &d->store);
-	d->conf_file = "/dev/null";
+	d->conf_file = conf_file;
 	recipient_take(&d->recipient, &envelope);
 	deliver(d, &o);
 	delivery_end(d);
@@ -448,7 +468,8 @@ add_tests(Suite *suite)
 		a_ticket_stays_where_the_message_may_be,
 		an_emergency_asks_the_store_only_while_it_must,
 		one_process_runs_many_deliveries, two_threads_deliver_at_a_time};
-	TCase *c = ADD_CASE(suite, tests, .timeout = 60);
+	TCase *c = ADD_CASE(
+		suite, tests, .setup = setup, .teardown = teardown, .timeout = 60);
 
 	tcase_add_loop_test(c, a_failure_ends_the_story_and_leaves_nothing, 0, FAILURES);
 	tcase_add_loop_test(
