@@ -88,6 +88,7 @@ server_reload(struct server *v)
 	conf_each_restart(&v->conf, &new, warn_of_fixed, NULL);
 	conf_free(&v->conf);
 	v->conf = new;
+	server_list_services(v); /* their paths are the settings' */
 	server_rules(&v->conf, &rules);
 	ledger_set_rules(v->ledger, &rules);
 	recount_schedule_set(v->schedule, v->conf.recount_every);
