@@ -50,10 +50,6 @@ int quota_send(struct quota_client *q, struct reason *why, const char *format, .
 /* Reads one answer; -1 where there is none that can be believed. */
 int quota_receive(struct quota_client *q, struct quota_answer *a, struct reason *why);
 
-/* Both: one request, and its only or first answer. */
-int quota_ask(struct quota_client *q, struct quota_answer *a, struct reason *why,
-	const char *format, ...) __attribute__((format(printf, 4, 5)));
-
 /* Reads one line of an answer as it is, without its end; it stays until the next call.
  * NULL where there is none that can be believed. */
 const char *quota_receive_line(struct quota_client *q, struct reason *why);

@@ -331,20 +331,6 @@ quota_receive(struct quota_client *q, struct quota_answer *a, struct reason *why
 }
 
 int
-quota_ask(struct quota_client *q, struct quota_answer *a, struct reason *why,
-	const char *format, ...)
-{
-	va_list args;
-	int result;
-
-	memset(a, 0, sizeof *a);
-	va_start(args, format);
-	result = send_line(q, why, format, args);
-	va_end(args);
-	return result ? -1 : quota_receive(q, a, why);
-}
-
-int
 quota_is_too_old(const struct quota_answer *a)
 {
 	return a->kind == QUOTA_ERR && strcmp(a->code, "4.5.2") == 0;
