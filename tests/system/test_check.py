@@ -97,7 +97,7 @@ class Sound:
         assert {f["check"] for f in found} == {name, *others}, found
         for f in found:
             if f["check"] == name:
-                done = self.run(f["repair"])
+                done = self.run(f["mend"])
                 assert done.returncode == 0, (f, done)
         self.wait_until_sound()
 
@@ -105,9 +105,9 @@ class Sound:
         """The mistake is found alone; no command repairs it, but a sentence says what to do."""
         found = self.findings()
         assert {f["check"] for f in found} == {name}, found
-        assert found[0]["repair"].endswith("."), found
+        assert found[0]["mend"].endswith("."), found
         for word in words:
-            assert word in found[0]["what"] + found[0]["repair"], found
+            assert word in found[0]["what"] + found[0]["mend"], found
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_finding_is_what_why_and_repair_and_exits_1(sound):
 def test_json_has_stable_names(sound):
     sound.mail.chmod(0o777)
     assert sorted(sound.findings()[0]) == [
-        "check", "repair", "severity", "subject", "what", "why"]
+        "check", "mend", "severity", "subject", "what", "why"]
 
 
 def test_only_root_can_check(sound):
@@ -256,7 +256,7 @@ def test_a_missing_table(sound):
     sound.brim.users_db.unlink()
     found = sound.findings()
     assert "table-missing" in [f["check"] for f in found]
-    assert sound.run(found[0]["repair"]).returncode == 0
+    assert sound.run(found[0]["mend"]).returncode == 0
     assert "table-missing" not in sound.names()
 
 
@@ -288,7 +288,7 @@ def test_a_damaged_table(sound):
         f.seek(4096 + 100)
         f.write(bytes([255]) * 64)
     assert "table-damaged" in sound.names()
-    assert sound.findings()[0]["repair"].endswith(".")
+    assert sound.findings()[0]["mend"].endswith(".")
 
 
 def test_an_empty_table(sound):
@@ -463,7 +463,7 @@ def test_quotad_does_not_answer(sound):
     finally:
         quotad.send_signal(signal.SIGCONT)
     assert [f["check"] for f in found] == ["quotad-down"]
-    assert f"kill -KILL {quotad.pid};" in found[0]["repair"]
+    assert f"kill -KILL {quotad.pid};" in found[0]["mend"]
 
 
 def test_a_stranger_listens(sound):
@@ -504,7 +504,7 @@ def test_a_daemon_user_that_does_not_exist(sound):
     sound.brim.configure(daemon_user="brimtest")
     found = sound.findings()
     assert "daemon-user" in {f["check"] for f in found}
-    done = sound.run(next(f["repair"] for f in found if f["check"] == "daemon-user"))
+    done = sound.run(next(f["mend"] for f in found if f["check"] == "daemon-user"))
     assert done.returncode == 0, done
     assert "daemon-user" not in sound.names()
 
@@ -706,7 +706,7 @@ def test_a_user_of_the_pipe_that_does_not_exist(postfix):
     postfix.write_main("brim_destination_recipient_limit = 1")
     found = postfix.findings()
     assert [f["check"] for f in found] == ["pipe-user"]
-    assert postfix.run(found[0]["repair"]).returncode == 0
+    assert postfix.run(found[0]["mend"]).returncode == 0
     assert postfix.names() == ["pipe-trust"]
 
 
