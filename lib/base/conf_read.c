@@ -77,6 +77,13 @@ refuse(const struct reading *r, unsigned line, const char *fault)
 	return reason_set(r->why, "%s line %u: %s", r->file, line, fault);
 }
 
+/* An address such as [192.0.2.1] may continue a list. */
+static int
+is_section(const char *text)
+{
+	return *text == '[' && strcspn(text, ".:") >= strcspn(text, "]");
+}
+
 /* TEXT begins behind the line's blanks. */
 static const char *
 fault_of_line(const char *text)
@@ -87,7 +94,7 @@ fault_of_line(const char *text)
 		return NULL;
 	if (*text == ';')
 		return "comments begin with #: write # for ;";
-	if (*text == '[')
+	if (is_section(text))
 		return "sections are not used: take the line out";
 	if (strstr(text, " ;") || strstr(text, "\t;"))
 		return "\" ;\" begins no comment: write it as a line that begins with #";

@@ -45,6 +45,8 @@ SOUND = {
     "trusted_users =\n  vmail\n \t \n# one\n  # two\n\n\tnews\nquota=1G\n":
         {"trusted_users": "vmail\tnews", "quota": "1G"},
     "quota\n  = 1G\n": {"quota": "1G"},
+    "local_domains = a.example,\n  [192.0.2.1]\n [IPv6:2001:db8::1]\n":
+        {"local_domains": "a.example,  [192.0.2.1] [IPv6:2001:db8::1]"},
     "users_db = /a;b:c=d#e # f\n": {"users_db": "/a;b:c=d#e # f"},
     "trusted_users = vmail\n  quota 1G quotas=1G\n": {"trusted_users": "vmail  quota 1G quotas=1G"},
     "trusted_users = " + "u" * 5000 + "\n  " + "v" * 300 + "\n":
