@@ -224,6 +224,14 @@ def test_service_can_see_mailboxes():
     assert unit["ProtectHome"] == ["read-only"]
 
 
+def test_service_has_the_descriptors_that_quotad_wants():
+    """Without CAP_SYS_RESOURCE quotad can't raise the limit by itself."""
+    clients = re.search(r"#max_connections = (\d+)", (ETC / "brim.conf").read_text())[1]
+    header = (ROOT / "quotad/wire/peer.h").read_text()
+    others = re.search(r"#define PEER_OTHER_FILES (\d+)", header)[1]
+    assert settings(UNIT)["LimitNOFILE"] == [str(int(clients) + int(others))]
+
+
 def test_socket_is_that_of_the_settings_and_anyone_may_connect():
     unit = settings(ETC / "quotad.socket")
     default = re.search(r"#socket = (\S+)", (ETC / "brim.conf").read_text())[1]
