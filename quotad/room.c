@@ -67,7 +67,8 @@ find(const struct room *room, struct room_question *q, const struct room_asker *
 	return -1;
 }
 
-/* Of the user, or (orphans are nobody's any more) for the mailbox. */
+/* Of the user, or (orphans are nobody's any more) for the mailbox. A ticket of that name
+ * is taken over, or that is refused: either way there is no further one. */
 static int
 has_too_many(const struct room *room, const struct room_question *q,
 	const struct room_asker *asker)
@@ -75,7 +76,9 @@ has_too_many(const struct room *room, const struct room_question *q,
 	struct ledger_numbers n;
 
 	ledger_numbers(room->ledger, q->account, &n);
-	return asker->tickets >= asker->ticket_limit || n.tickets >= asker->ticket_limit;
+	if (asker->tickets < asker->ticket_limit && n.tickets < asker->ticket_limit)
+		return 0;
+	return !ledger_has_ticket(q->account, q->name);
 }
 
 static void

@@ -165,6 +165,12 @@ ticket_find(const struct account *a, const char *name)
 	return t;
 }
 
+int
+ledger_has_ticket(const struct account *a, const char *name)
+{
+	return ticket_find(a, name) != NULL;
+}
+
 struct ticket *
 ticket_find_open(const struct ledger_connection *c, uint64_t id)
 {

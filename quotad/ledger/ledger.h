@@ -165,6 +165,8 @@ struct account *ledger_account(struct ledger *l, const char *name);
 /* The account, or NULL if nothing is known of it. */
 struct account *ledger_find(struct ledger *l, const char *name);
 const char *ledger_name(const struct account *a);
+/* Whether a ticket of that name, open or orphan, is charged to the account. */
+int ledger_has_ticket(const struct account *a, const char *name);
 void ledger_numbers(
 	const struct ledger *l, const struct account *a, struct ledger_numbers *n);
 const struct ledger_totals *ledger_totals(const struct ledger *l);

@@ -436,6 +436,46 @@ START_TEST(tickets_are_limited_whoever_asks)
 }
 END_TEST
 
+/* After a restart a busy user's deliveries are orphans, and their ldas ask again. */
+START_TEST(a_ticket_of_that_name_is_taken_over_at_the_limit)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes, tickets; /* of the user, open */
+		enum verdict verdict;
+	} cases[] = {
+		{"1.message", 10, 0, VERDICT_DELIVERED},
+		{"1.message", 10, 1, VERDICT_DELIVERED},
+		{"1.message", 11, 0, VERDICT_TROUBLE},
+		{"2.message", 10, 0, VERDICT_TROUBLE},
+	};
+	struct answer a = {.question = {.kind = LEDGER_RESERVE,
+				   .recipient = "alice",
+				   .name = cases[_i].name,
+				   .bytes = cases[_i].bytes,
+				   .answered = take_answer}};
+	struct ledger_connection connection;
+	struct ledger_numbers n;
+
+	fake.asker.ticket_limit = 1;
+	fake.asker.tickets = cases[_i].tickets;
+	open_ledger(&connection);
+	ck_assert_int_eq(
+		ledger_load_ticket(room.ledger, ledger_account(room.ledger, "alice"),
+			"1.message", 10, 0),
+		0);
+	room_ask(&room, &a.question, &fake.asker);
+	let_it_decide();
+	ledger_numbers(room.ledger, a.question.account, &n);
+	close_ledger();
+	ck_assert_int_eq(a.answers, 1);
+	ck_assert_msg(a.outcome.verdict == cases[_i].verdict, "%s %ju: %s",
+		cases[_i].name, (uintmax_t)cases[_i].bytes, a.outcome.text);
+	ck_assert_uint_eq(n.tickets, 1);
+	ck_assert_uint_eq(n.reserved, 10);
+}
+END_TEST
+
 static void
 take_found(struct room_question *q)
 {
@@ -488,6 +528,7 @@ add_tests(Suite *suite)
 		tickets_are_limited_whoever_asks,
 		the_mailbox_is_shown_before_the_ledger_is_asked,
 		who_is_gone_gets_no_answer};
+	TCase *c = ADD_CASE(suite, tests, .setup = setup);
 
-	ADD_CASE(suite, tests, .setup = setup);
+	tcase_add_loop_test(c, a_ticket_of_that_name_is_taken_over_at_the_limit, 0, 4);
 }
