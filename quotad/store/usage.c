@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@
 #define BOOT_MARKER   "quotad.boot"
 #define RETRY_MS      30000
 #define CHECKPOINT_MS 60000
-#define CHECK_SECONDS 120
+#define CHECK_SECONDS 10 /* a start can't take longer than mail waits */
 /* The highest deadline that the settings allow: a ticket that was lost can't be older. */
 #define TICKET_SECONDS 900
 #define HEARTBEAT_KEY  "watchdog"
@@ -316,16 +317,19 @@ open_and_load(struct usage *u, struct reason *why)
 	return -1;
 }
 
-static void try_in_child(struct usage *u) __attribute__((noreturn));
+static void try_in_child(struct usage *u, pid_t parent) __attribute__((noreturn));
 
-/* The table is verified last, since recovery has written all its pages then. */
+/* It ends with its parent, whose locks it holds. The table is verified last, since
+ * recovery has written all its pages then. */
 static void
-try_in_child(struct usage *u)
+try_in_child(struct usage *u, pid_t parent)
 {
 	const struct rlimit cpu = {CHECK_SECONDS, CHECK_SECONDS}, core = {0, 0};
 	struct reason why;
 	int bad;
 
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent)
+		child_leave(1);
 	signal(SIGALRM, SIG_DFL);
 	alarm(CHECK_SECONDS);
 	setrlimit(RLIMIT_CPU, &cpu);
@@ -343,11 +347,11 @@ try_in_child(struct usage *u)
 static int
 is_sound(struct usage *u)
 {
-	pid_t child = fork();
+	pid_t parent = getpid(), child = fork();
 	int status = -1;
 
 	if (child == 0)
-		try_in_child(u);
+		try_in_child(u, parent);
 	if (child < 0) {
 		log_error("usage store: no child to try it in: %m");
 		return 0;

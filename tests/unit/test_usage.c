@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -892,6 +893,76 @@ START_TEST(marker_of_another_boot_does_not_hold)
 }
 END_TEST
 
+/* --- the child that tries the store ----------------------------------------------- */
+
+static unsigned *seconds_left; /* of the child, in memory that is shared */
+
+static int
+never_end(void *arg, const char *mailbox, const struct usage_numbers *n)
+{
+	(void)arg;
+	(void)mailbox;
+	(void)n;
+	*seconds_left = alarm(60);
+	pause();
+	return -1;
+}
+
+static void
+open_for_ever(void)
+{
+	const struct usage_calls slow = {never_end, load_ticket, save_all};
+
+	usage = usage_open(dir, run_dir, BOOT, &slow, NULL, &start, &why);
+}
+
+/* For at most five seconds. */
+static void
+wait_until(int (*is_so)(void))
+{
+	const struct timespec a_moment = {.tv_nsec = 10000000};
+
+	for (int i = 0; i < 500 && !is_so(); i++)
+		nanosleep(&a_moment, NULL);
+}
+
+static int
+child_tries(void)
+{
+	return *(volatile unsigned *)seconds_left != 0;
+}
+
+static int
+opens(void)
+{
+	usage = usage_open(dir, run_dir, BOOT, &calls, NULL, &start, &why);
+	return usage != NULL;
+}
+
+START_TEST(child_that_tries_the_store_ends_with_its_parent_or_in_ten_seconds)
+{
+	pid_t daemon;
+
+	run_and_die(save_some_and_close);
+	seconds_left = mmap(NULL, sizeof *seconds_left, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(seconds_left, MAP_FAILED);
+	daemon = fork();
+	if (daemon == 0) {
+		open_for_ever();
+		_exit(0);
+	}
+	wait_until(child_tries);
+	ck_assert_int_eq(kill(daemon, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(daemon, NULL, 0), daemon);
+	wait_until(opens);
+	ck_assert_msg(usage != NULL, "%s", why.text);
+	expect_some();
+	ck_assert_uint_ge(*seconds_left, 1);
+	ck_assert_uint_le(*seconds_left, 10);
+}
+END_TEST
+
 /* --- whose directory it is -------------------------------------------------------- */
 
 static void
@@ -1086,6 +1157,7 @@ static void
 add_owner(Suite *suite)
 {
 	const TTest *const tests[] = {two_daemons_on_one_store_are_refused,
+		child_that_tries_the_store_ends_with_its_parent_or_in_ten_seconds,
 		directory_of_another_user_is_refused, lock_that_is_no_file_is_refused,
 		directory_that_cannot_be_made_is_refused,
 		db_config_that_is_not_roots_is_refused, no_db_config_is_ever_read};
