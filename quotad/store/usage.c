@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -415,6 +416,29 @@ load_or_start(struct usage *u)
 
 /* --- opening and closing ---------------------------------------------------------- */
 
+/* Whoever may write there can put a marker away, or in the place of another file. */
+static int
+open_run_dir(const char *path, struct reason *why)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return reason_errno(why, "%s", path);
+	if (fstat(fd, &st))
+		reason_errno(why, "%s", path);
+	else if (st.st_uid != 0 && st.st_uid != geteuid())
+		reason_set(why, "%s belongs to uid %u: chown %u %s", path,
+			(unsigned)st.st_uid, (unsigned)geteuid(), path);
+	else if (st.st_mode & (S_IWGRP | S_IWOTH))
+		reason_set(why, "others may write to %s (mode %04o): chmod go-w %s", path,
+			(unsigned)st.st_mode & 07777, path);
+	else
+		return fd;
+	close(fd);
+	return -1;
+}
+
 /* What a store can't do without. */
 static int
 prepare(struct usage *u, const char *dir, const char *run_dir, const char *boot,
@@ -429,9 +453,9 @@ prepare(struct usage *u, const char *dir, const char *run_dir, const char *boot,
 	u->lock = store_dir_lock(u->dir, why);
 	if (u->lock < 0 || store_dir_check_config(u->dir, STORE, why))
 		return -1;
-	u->run_dir = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	u->run_dir = open_run_dir(run_dir, why);
 	if (u->run_dir < 0)
-		return reason_errno(why, "%s", run_dir);
+		return -1;
 	real = realpath(dir, NULL);
 	if (!u->boot || !real || asprintf(&u->path, "%s/%s", real, STORE) < 0) {
 		u->path = NULL;

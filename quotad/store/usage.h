@@ -55,7 +55,8 @@ enum usage_start {
  * the boot is the same). RUN_DIR holds the markers. BOOT is this boot's id. CALLS must
  * live as long as the store. Gives a store in memory if need be; NULL without memory,
  * where DIR belongs to another quotad (locked) or another user or holds a DB_CONFIG that
- * is not root's, or where no marker can be made in RUN_DIR. */
+ * is not root's, or where RUN_DIR is not root's or ours alone to write to, or no marker
+ * can be made in it. */
 struct usage *usage_open(const char *dir, const char *run_dir, const char *boot,
 	const struct usage_calls *calls, void *arg, enum usage_start *start,
 	struct reason *why);

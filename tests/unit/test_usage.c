@@ -1002,6 +1002,21 @@ START_TEST(directory_of_another_user_is_refused)
 }
 END_TEST
 
+START_TEST(run_directory_that_others_may_write_to_is_refused)
+{
+	mkdir(dir, 0700);
+	ck_assert_int_eq(chown(run_dir, 1234, 1234), 0);
+	expect_refusal("run belongs to uid 1234: chown 0 ");
+	ck_assert_int_eq(chown(run_dir, 0, 0), 0);
+	ck_assert_int_eq(chmod(run_dir, 0775), 0);
+	expect_refusal("run (mode 0775): chmod go-w ");
+	ck_assert_int_eq(chmod(run_dir, 0757), 0);
+	expect_refusal("run (mode 0757): chmod go-w ");
+	ck_assert_int_eq(chmod(run_dir, 0755), 0);
+	open_in(BOOT);
+}
+END_TEST
+
 START_TEST(lock_that_is_no_file_is_refused)
 {
 	mkdir(dir, 0700);
@@ -1158,8 +1173,9 @@ add_owner(Suite *suite)
 {
 	const TTest *const tests[] = {two_daemons_on_one_store_are_refused,
 		child_that_tries_the_store_ends_with_its_parent_or_in_ten_seconds,
-		directory_of_another_user_is_refused, lock_that_is_no_file_is_refused,
-		directory_that_cannot_be_made_is_refused,
+		directory_of_another_user_is_refused,
+		run_directory_that_others_may_write_to_is_refused,
+		lock_that_is_no_file_is_refused, directory_that_cannot_be_made_is_refused,
 		db_config_that_is_not_roots_is_refused, no_db_config_is_ever_read};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 300);
