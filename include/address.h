@@ -28,6 +28,10 @@ struct address {
 int address_parse(
 	struct address *a, const char *text, const char *delimiters, struct reason *why);
 
+/* Where the key of the address's domain begins: at its last '@'. NULL for a bare local
+ * part. Nothing else decides where an address is cut. */
+char *address_domain_key(const char *address);
+
 /* Folds a key of the table (local@domain, local, @domain) into KEY, ADDRESS_MAX + 1
  * bytes. */
 int address_key(char *key, const char *text, struct reason *why);

@@ -194,7 +194,7 @@ is_plain(const char *local, size_t length)
 static char *
 put_address(char *to, const char *address)
 {
-	const char *at = strrchr(address, '@');
+	const char *at = address_domain_key(address);
 	size_t local = at ? (size_t)(at - address) : strlen(address);
 
 	if (is_plain(address, local))

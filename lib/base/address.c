@@ -38,6 +38,12 @@ find_extension(const char *local, const char *delimiters)
 	return delimiters[0] && local[user] ? local + user + 1 : NULL;
 }
 
+char *
+address_domain_key(const char *address)
+{
+	return strrchr(address, '@');
+}
+
 int
 address_parse(
 	struct address *a, const char *text, const char *delimiters, struct reason *why)
@@ -49,7 +55,7 @@ address_parse(
 	if (check_bytes(text, why))
 		return -1;
 	fold(a->text, text, strlen(text));
-	at = strrchr(a->text, '@');
+	at = address_domain_key(a->text);
 	local = at ? (size_t)(at - a->text) : strlen(a->text);
 	if (local == 0)
 		return reason_set(why, "the address has nothing before its @");
@@ -75,7 +81,7 @@ address_key(char *key, const char *text, struct reason *why)
 	if (check_bytes(text, why))
 		return -1;
 	fold(key, text, strlen(text));
-	at = strrchr(key, '@');
+	at = address_domain_key(key);
 	if (at && at[1] == '\0')
 		return reason_set(why, "the address has nothing behind its @");
 	return 0;

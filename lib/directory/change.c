@@ -298,7 +298,7 @@ static enum change_result
 put_domain(struct change *c, const struct record *r, struct reason *why)
 {
 	struct record domain, none = {0};
-	char *at = strrchr(r->key, '@');
+	char *at = address_domain_key(r->key);
 	int found;
 
 	if (!at || mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
@@ -345,7 +345,7 @@ static int
 lies_in_domain(void *arg, const struct record *r)
 {
 	struct search *s = arg;
-	const char *at = strrchr(r->key, '@');
+	const char *at = address_domain_key(r->key);
 
 	if (!at || at == r->key || strcmp(at, s->domain) != 0)
 		return 0;

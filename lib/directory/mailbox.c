@@ -215,7 +215,7 @@ static int
 refuse_malformed(struct users *u, const struct conf *c, const char *text,
 	const struct reason *why, struct outcome *o)
 {
-	const char *at = strrchr(text, '@'), *domain = at ? at + 1 : "";
+	const char *at = address_domain_key(text), *domain = at ? at + 1 : "";
 	struct record r;
 	struct reason fault;
 	int ours;
@@ -298,7 +298,7 @@ static int
 fill(struct mailbox *m, struct users *u, const struct conf *c, const struct record *r,
 	struct reason *why)
 {
-	const char *at = strrchr(r->key, '@');
+	const char *at = address_domain_key(r->key);
 	struct record domain = {0};
 	int result = 0;
 

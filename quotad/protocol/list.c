@@ -34,7 +34,7 @@ line_list(struct line_request *l, const char *pattern)
 static int
 read_mailbox(const struct piece *p, struct mailbox *m, const struct record *record)
 {
-	const char *at = strchr(record->key, '@');
+	const char *at = address_domain_key(record->key);
 	struct record domain = {0};
 	struct reason why;
 	int result;

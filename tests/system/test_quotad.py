@@ -122,6 +122,16 @@ def test_trusted_users_and_the_daemons_group_see_all(brim):
     assert "no user is named no-such-user" in brim.log.read_text()
 
 
+def test_a_list_and_a_get_agree_on_the_domain(running):
+    running.load("@defaults.example quota=78848")
+    for key in ("a@b@defaults.example", "a@defaults.example"):
+        running.load(f"{key} uid={ALICE} gid={ALICE} mail={running.home}/{key}/")
+    listed = {line.split()[1]: line.split()[2:] for line in running.ask("LIST *")[:-1]}
+    for key in ("a@b@defaults.example", "a@defaults.example"):
+        limit = f"limit={running.usage(key)['limit']}"
+        assert limit == "limit=78848" and limit in listed[f"mailbox={key}"]
+
+
 def test_nobody_may_ask_nothing(running):
     answers = ask_as(running, 65534, "GET alice@example.org", "COMMIT 1", "STATS")
     assert len(answers) == 3 and all(a.startswith("ERR 4.7.0 ") for a in answers)

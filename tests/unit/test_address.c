@@ -77,6 +77,14 @@ START_TEST(delimiters_are_the_administrators)
 }
 END_TEST
 
+START_TEST(a_key_is_cut_at_its_last_at)
+{
+	ck_assert_str_eq(address_domain_key("a@b@example.org"), "@example.org");
+	ck_assert_str_eq(address_domain_key("@example.org"), "@example.org");
+	ck_assert_ptr_null(address_domain_key("alice"));
+}
+END_TEST
+
 START_TEST(a_key_may_be_a_domain)
 {
 	char key[ADDRESS_MAX + 1];
@@ -94,7 +102,7 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {an_address_is_taken_apart,
 		what_cannot_be_an_address_is_refused, delimiters_are_the_administrators,
-		a_key_may_be_a_domain};
+		a_key_is_cut_at_its_last_at, a_key_may_be_a_domain};
 
 	ADD_CASE(suite, tests);
 }

@@ -324,7 +324,7 @@ check_mailbox(struct check *c, const struct mailbox *m)
 static int
 find_domain(struct check *c, const char *key, struct record *domain)
 {
-	const char *at = strrchr(key, '@');
+	const char *at = address_domain_key(key);
 	struct reason why;
 
 	memset(domain, 0, sizeof *domain);
