@@ -20,6 +20,10 @@ struct privileges_user {
 int privileges_find_user(
 	const char *name, struct privileges_user *user, struct reason *why);
 
+/* Looks the user's uid up in /etc/passwd: 1; 0 where it has no such user; -1 with the
+ * reason where it can't be read. */
+int privileges_find_uid(const char *name, uid_t *uid, struct reason *why);
+
 /* Capabilities that may be kept, as a set. */
 enum privileges_kept {
 	PRIVILEGES_READ_SEARCH = 1, /* CAP_DAC_READ_SEARCH: look at every file */

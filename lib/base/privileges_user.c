@@ -44,30 +44,58 @@ read_user(FILE *file, struct passwd *p, char **text, size_t *size)
 	return error;
 }
 
-/* The file itself, not NSS: a look-up by name must not depend on the network, and a
- * statically linked program can't load NSS's modules. */
+/* The user's entry, its texts in *TEXT, which the caller frees in any case: 0, or why
+ * not, ENOENT where there is none. The file itself, not NSS: a look-up by name must not
+ * depend on the network, and a statically linked program can't load NSS's modules. */
+static int
+find_entry(const char *name, struct passwd *p, char **text)
+{
+	FILE *file = fopen(PASSWD, "re");
+	size_t size = 0;
+	int error;
+
+	*text = NULL;
+	if (file == NULL)
+		return errno;
+	do
+		error = read_user(file, p, text, &size);
+	while (error == 0 && strcmp(p->pw_name, name) != 0);
+	fclose(file);
+	return error;
+}
+
 int
 privileges_find_user(const char *name, struct privileges_user *user, struct reason *why)
 {
-	FILE *file = fopen(PASSWD, "re");
-	char *text = NULL;
-	size_t size = 0;
 	struct passwd p;
-	int error, result;
+	char *text;
+	int result;
 
-	if (file == NULL)
-		return reason_errno(why, "%s", PASSWD);
-	do
-		error = read_user(file, &p, &text, &size);
-	while (error == 0 && strcmp(p.pw_name, name) != 0);
-	errno = error;
-	if (error == 0)
+	errno = find_entry(name, &p, &text);
+	if (errno == 0)
 		result = take_user(&p, user, why);
-	else if (error != ENOENT)
+	else if (errno != ENOENT)
 		result = reason_errno(why, "%s", PASSWD);
 	else
 		result = reason_set(why, "no user %s in %s", name, PASSWD);
 	free(text);
-	fclose(file);
+	return result;
+}
+
+int
+privileges_find_uid(const char *name, uid_t *uid, struct reason *why)
+{
+	struct passwd p;
+	char *text;
+	int result = 0;
+
+	errno = find_entry(name, &p, &text);
+	if (errno == 0) {
+		*uid = p.pw_uid;
+		result = 1;
+	} else if (errno != ENOENT) {
+		result = reason_errno(why, "%s", PASSWD);
+	}
+	free(text);
 	return result;
 }

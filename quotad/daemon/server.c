@@ -80,8 +80,8 @@ server_reload(struct server *v)
 		log_error("the old settings stay: %s", why.text);
 		return;
 	}
-	if (peers_configure(v->peers, &new) == -1) {
-		log_error("the old settings stay: no memory");
+	if (peers_configure(v->peers, &new, &why) == -1) {
+		log_error("the old settings stay: %s", why.text);
 		conf_free(&new);
 		return;
 	}
@@ -163,12 +163,13 @@ open_ledger(struct server *v, const char *run_dir, struct reason *why)
 }
 
 static int
-open_rooms(struct server *v)
+open_rooms(struct server *v, struct reason *why)
 {
+	reason_set(why, "the event loop could not be set up");
 	v->room = (struct room){&v->conf, v->ledger, v->users};
 	v->line = (struct line){&v->room, v->usage, v->started_ms};
 	v->peers = peers_new(v->group);
-	if (v->peers == NULL || peers_configure(v->peers, &v->conf) == -1)
+	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
 		return -1;
 	v->connections = connections_new(v->base, v->ledger, v->peers, &v->conf);
 	v->schedule = recount_schedule_new(v->base, v->users, looks_recount, v);
@@ -199,8 +200,8 @@ server_open(struct server *v, const char *run_dir, struct reason *why)
 		return reason_set(why, "the event loop could not be set up");
 	if (open_ledger(v, run_dir, why) == -1)
 		return -1;
-	if (open_rooms(v) == -1)
-		return reason_set(why, "the event loop could not be set up");
+	if (open_rooms(v, why) == -1)
+		return -1;
 	users_reload_wait(v->users);
 	if (looks_attach(v) == -1 ||
 		listener_start(v->listener, v->base, accepted, v) == -1)

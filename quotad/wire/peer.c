@@ -3,7 +3,6 @@
 #include "peer.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -23,10 +22,14 @@ struct peer_user {
 	uint64_t connections, tickets;
 };
 
+struct trusted {
+	uid_t *uids;
+	size_t count;
+};
+
 struct peers {
 	gid_t group;
-	uid_t *trusted;
-	size_t trusted_count;
+	struct trusted trusted;
 	uint64_t connections, ordinary_connections;
 	uint64_t max_connections, max_user_connections, max_user_tickets;
 	struct hash users;
@@ -60,7 +63,7 @@ peers_free(struct peers **peers)
 	if (p == NULL)
 		return;
 	hash_free(&p->users);
-	free(p->trusted);
+	free(p->trusted.uids);
 	free(p);
 }
 
@@ -69,44 +72,47 @@ uid_is_trusted(const struct peers *p, uid_t uid)
 {
 	if (uid == 0 || uid == geteuid())
 		return 1;
-	for (size_t i = 0; i < p->trusted_count; i++)
-		if (p->trusted[i] == uid)
+	for (size_t i = 0; i < p->trusted.count; i++)
+		if (p->trusted.uids[i] == uid)
 			return 1;
 	return 0;
 }
 
 static int
-add_trusted(struct peers *p, const char *name)
+add_trusted(struct trusted *t, const char *name, struct reason *why)
 {
-	const struct passwd *user = getpwnam(name);
-	uid_t *grown;
+	uid_t uid, *grown;
+	int found = privileges_find_uid(name, &uid, why);
 
-	if (user == NULL) {
+	if (found == 0)
 		log_warning("trusted_users: no user is named %.64s", name);
-		return 0;
-	}
-	grown = reallocarray(p->trusted, p->trusted_count + 1, sizeof *grown);
+	if (found != 1)
+		return found;
+	grown = reallocarray(t->uids, t->count + 1, sizeof *grown);
 	if (grown == NULL)
-		return -1;
-	p->trusted = grown;
-	p->trusted[p->trusted_count++] = user->pw_uid;
+		return reason_set(why, "no memory");
+	t->uids = grown;
+	t->uids[t->count++] = uid;
 	return 0;
 }
 
+/* The list is whole, or there is none. */
 static int
-look_up_trusted(struct peers *p, const char *list)
+look_up_trusted(struct trusted *t, const char *list, struct reason *why)
 {
 	char *name;
 	int result = 0;
 
-	free(p->trusted);
-	p->trusted = NULL;
-	p->trusted_count = 0;
+	*t = (struct trusted){0};
 	while (result == 0 && (name = conf_list_next(&list)) != NULL) {
-		result = add_trusted(p, name);
+		result = add_trusted(t, name, why);
 		free(name);
 	}
-	return result == 0 && errno == ENOMEM ? -1 : result;
+	if (result == 0 && errno == ENOMEM)
+		result = reason_set(why, "no memory");
+	if (result == -1)
+		free(t->uids);
+	return result;
 }
 
 /* Where the system gives fewer descriptors than were asked for, clients take what is left
@@ -123,17 +129,20 @@ room_for_clients(void)
 }
 
 int
-peers_configure(struct peers *p, const struct conf *c)
+peers_configure(struct peers *p, const struct conf *c, struct reason *why)
 {
 	uint64_t room = room_for_clients();
+	struct trusted trusted;
 	struct peer_user *u;
 	size_t at = 0;
 
+	if (look_up_trusted(&trusted, c->trusted_users, why) == -1)
+		return -1;
+	free(p->trusted.uids);
+	p->trusted = trusted;
 	p->max_connections = c->max_connections < room ? c->max_connections : room;
 	p->max_user_connections = c->max_user_connections;
 	p->max_user_tickets = c->max_user_tickets;
-	if (look_up_trusted(p, c->trusted_users) == -1)
-		return -1;
 	while ((u = hash_next(&p->users, &at)) != NULL)
 		u->trusted = uid_is_trusted(p, u->uid);
 	return 0;

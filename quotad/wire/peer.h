@@ -34,8 +34,9 @@ struct peers *peers_new(gid_t group);
 void peers_free(struct peers **p);
 
 /* Takes limits and trusted users from the settings, for those who are connected, too; a
- * name that no user has is told to the log and trusts nobody. -1 without memory. */
-int peers_configure(struct peers *p, const struct conf *c);
+ * name that /etc/passwd does not have is told to the log and trusts nobody. -1 with the
+ * reason, and all stays as it was, without memory or where the file can't be read. */
+int peers_configure(struct peers *p, const struct conf *c, struct reason *why);
 
 /* Asks the kernel who is at FD's other end, and counts the connection: -1 with the reason
  * where that can't be told or one of the limits is reached. */

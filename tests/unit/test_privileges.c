@@ -182,6 +182,7 @@ END_TEST
 START_TEST(users_are_found_in_passwd)
 {
 	struct privileges_user user;
+	uid_t uid = 0;
 	struct reason why;
 
 	ck_assert_int_eq(privileges_find_user("daemon", &user, &why), 0);
@@ -190,6 +191,9 @@ START_TEST(users_are_found_in_passwd)
 	ck_assert_int_eq(privileges_find_user("nobody-of-that-name", &user, &why), -1);
 	ck_assert_ptr_nonnull(strstr(why.text, "nobody-of-that-name"));
 	ck_assert_int_eq(privileges_find_user("root", &user, &why), -1);
+	ck_assert_int_eq(privileges_find_uid("daemon", &uid, &why), 1);
+	ck_assert_uint_eq(uid, 1);
+	ck_assert_int_eq(privileges_find_uid("nobody-of-that-name", &uid, &why), 0);
 }
 END_TEST
 

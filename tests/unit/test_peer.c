@@ -1,0 +1,128 @@
+/*
+ * Who is trusted, with a kernel that says what the test wants, and memory that runs out
+ * when it wants.
+ */
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "quotad/wire/peer.h"
+#include "suite.h"
+
+#define DAEMON 1 /* on every Debian */
+#define BIN    2
+
+static struct {
+	uid_t uid; /* at the other end */
+	int nss_asked, no_memory;
+} fake;
+
+int
+getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
+{
+	const struct ucred who = {.pid = 1, .uid = fake.uid, .gid = fake.uid};
+
+	(void)fd;
+	(void)level;
+	if (option != SO_PEERCRED)
+		return -1;
+	memcpy(value, &who, sizeof who);
+	*size = sizeof who;
+	return 0;
+}
+
+struct passwd *
+getpwnam(const char *name)
+{
+	static struct passwd p;
+
+	fake.nss_asked++;
+	p.pw_uid = strcmp(name, "daemon") == 0 ? DAEMON : BIN;
+	return &p;
+}
+
+void *
+reallocarray(void *p, size_t count, size_t size)
+{
+	return fake.no_memory ? NULL : realloc(p, count * size);
+}
+
+static struct peers *
+new_peers(void)
+{
+	struct peers *p = peers_new((gid_t)-1);
+
+	ck_assert_ptr_nonnull(p);
+	return p;
+}
+
+static int
+configure(struct peers *p, const char *trusted_users, uint64_t tickets)
+{
+	char list[100];
+	const struct conf c = {.max_connections = 100,
+		.max_user_connections = 10,
+		.max_user_tickets = tickets,
+		.trusted_users = list};
+	struct reason why;
+	int result;
+
+	strcpy(list, trusted_users);
+	result = peers_configure(p, &c, &why);
+	if (result == -1)
+		ck_assert_str_eq(why.text, "no memory");
+	return result;
+}
+
+static struct room_asker
+asker(struct peers *p, uid_t uid)
+{
+	struct peer peer;
+	struct room_asker a;
+	struct reason why;
+
+	fake.uid = uid;
+	ck_assert_int_eq(peer_enter(p, 0, &peer, &why), 0);
+	a = peer_asker(p, &peer);
+	peer_leave(p, &peer);
+	return a;
+}
+
+START_TEST(trusted_users_are_found_without_nss)
+{
+	struct peers *p = new_peers();
+
+	ck_assert_int_eq(configure(p, "daemon nobody-of-that-name", 10), 0);
+	ck_assert_int_eq(fake.nss_asked, 0);
+	ck_assert_int_eq(asker(p, DAEMON).trusted, 1);
+	ck_assert_int_eq(asker(p, BIN).trusted, 0);
+	ck_assert_int_eq(configure(p, "bin", 10), 0);
+	ck_assert_int_eq(asker(p, DAEMON).trusted, 0);
+	ck_assert_int_eq(asker(p, BIN).trusted, 1);
+	peers_free(&p);
+}
+END_TEST
+
+START_TEST(without_memory_all_stays_as_it_was)
+{
+	struct peers *p = new_peers();
+
+	ck_assert_int_eq(configure(p, "daemon", 10), 0);
+	fake.no_memory = 1;
+	ck_assert_int_eq(configure(p, "bin", 20), -1);
+	ck_assert_int_eq(asker(p, DAEMON).trusted, 1);
+	ck_assert_int_eq(asker(p, BIN).trusted, 0);
+	ck_assert_uint_eq(asker(p, BIN).ticket_limit, 10);
+	peers_free(&p);
+}
+END_TEST
+
+void
+add_tests(Suite *suite)
+{
+	const TTest *const tests[] = {
+		trusted_users_are_found_without_nss, without_memory_all_stays_as_it_was};
+
+	ADD_CASE(suite, tests);
+}
