@@ -317,7 +317,8 @@ take_setting(
 		return no_setting(name, why);
 	set_in = &l->line_of[s - settings];
 	if (*set_in)
-		return reason_set(why, "%s is set already in line %u", name, *set_in);
+		return reason_set(why, "%s is set already in line %u: take that one out",
+			name, *set_in);
 	*set_in = line;
 	return set_value(l->conf, s, value, why);
 }

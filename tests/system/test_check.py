@@ -202,7 +202,10 @@ def test_a_bad_line_of_the_settings(sound, line):
 
 
 @pytest.mark.parametrize("lines, mended", [
-    ("quota = 1G\nquota = 2G", "quota = 1G\n#quota = 2G"),
+    ("quota = 1G\nquota = 2G", "#quota = 1G\nquota = 2G"),
+    ("trusted_users = 0\n  mail\n# mine\n\n\tnews\n# hers\nmin_uid = 100\ntrusted_users = mail\n news",
+     "#trusted_users = 0\n#  mail\n## mine\n#\n#\tnews\n# hers\nmin_uid = 100\n"
+     "trusted_users = mail\n news"),
     ("min_uid = 100\n\tquota = 1G", "min_uid = 100\nquota = 1G"),
     ("quota: 1G", "quota= 1G"),
     ("; mine", "# mine"),

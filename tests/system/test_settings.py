@@ -14,7 +14,7 @@ from brim import BIN, ROOT
 PREINST = (ROOT / "debian/brim.preinst").read_text()
 NAMES = re.findall(r"^#(\w+) =", (ROOT / "etc/brim.conf").read_text(), re.M)
 FAULTS = {
-    "quota = 1G\n# x\nquota = 2G\n": "line 3: quota is set already in line 1",
+    "quota = 1G\n# x\nquota = 2G\n": "line 3: quota is set already in line 1: take that one out",
     "trusted_users = vmail\n  quota = 1G\n":
         'line 2: "quota" looks like a setting, but the blank before it continues line 1',
     "trusted_users = vmail\n\n#\n\tquota:1G\n": 'line 4: "quota" looks like a setting',

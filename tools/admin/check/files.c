@@ -71,7 +71,21 @@ line_of(const char *text, const char *file)
 	return 0;
 }
 
-/* A fault of form is repaired; any other setting is taken out with what continues it. */
+/* A setting is taken out with what continues it. */
+static const char *
+take_out(struct check *c, int line)
+{
+	const char *file = check_quote(c, check_conf_file(c));
+	int last = check_last_line(c, line);
+
+	if (last > line)
+		return check_text(c, "sed -i '%d,%ds/^/#/' %s", line, last, file);
+	return check_text(c, "sed -i '%ds/^/#/' %s", line, file);
+}
+
+/* A fault of form is repaired. Of two lines that set one name the earlier is taken out:
+ * it was without effect when the later one was taken, too. Any other setting is taken
+ * out. */
 static const char *
 repair_line(struct check *c, int line, const char *fault)
 {
@@ -87,16 +101,15 @@ repair_line(struct check *c, int line, const char *fault)
 		{"byte order mark", "s/^\\xEF\\xBB\\xBF//"},
 	};
 	const char *file = check_quote(c, check_conf_file(c));
-	int last;
+	const char *earlier = strstr(fault, "is set already");
 
 	for (size_t i = 0; i < sizeof repairs / sizeof *repairs; i++)
 		if (strstr(fault, repairs[i].fault))
 			return check_text(
 				c, "sed -i '%d%s' %s", line, repairs[i].edit, file);
-	last = check_last_line(c, line);
-	if (last > line)
-		return check_text(c, "sed -i '%d,%ds/^/#/' %s", line, last, file);
-	return check_text(c, "sed -i '%ds/^/#/' %s", line, file);
+	if (earlier)
+		sscanf(earlier, "is set already in line %9d", &line);
+	return take_out(c, line);
 }
 
 void
