@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "reason.h"
 
@@ -50,6 +51,10 @@ struct conf {
 int conf_load(struct conf *c, const char *file, struct reason *why);
 
 void conf_free(struct conf *c);
+
+/* Whether the file's status lets nobody change it but root and this process's user: 0, or
+ * -1 with the reason and the repair. conf_load takes no other file. */
+int conf_check_owner(const char *path, const struct stat *st, struct reason *why);
 
 /* Reads one value as the table says for NAME, "over_quota" say: what a record's field may
  * hold is checked by the same row. */

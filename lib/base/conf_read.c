@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf.h"
+
 #define BLANKS " \t"
 #define MARK   "\xEF\xBB\xBF"
 
@@ -33,6 +35,19 @@ read_whole(int fd, size_t expected, size_t *size)
 	return NULL;
 }
 
+int
+conf_check_owner(const char *path, const struct stat *st, struct reason *why)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return reason_set(why, "%s belongs to uid %u, not to root: chown root %s",
+			path, (unsigned)st->st_uid, path);
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return reason_set(why,
+			"%s can be changed by others (mode %04o): chmod go-w %s", path,
+			(unsigned)st->st_mode & 07777, path);
+	return 0;
+}
+
 char *
 conf_read_file(const char *path, size_t *size, struct reason *why)
 {
@@ -50,6 +65,8 @@ conf_read_file(const char *path, size_t *size, struct reason *why)
 	} else if (!S_ISREG(st.st_mode)) {
 		errno = EINVAL;
 		reason_set(why, "%s can't be read: it is not a regular file", path);
+	} else if (conf_check_owner(path, &st, why)) {
+		errno = EPERM;
 	} else if (st.st_size > CONF_FILE_MAX) {
 		errno = EFBIG;
 		reason_set(why, "%s can't be read: it is larger than 1 MB", path);

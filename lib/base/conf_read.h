@@ -28,7 +28,8 @@ struct conf_reader {
 };
 
 /* The file's *SIZE bytes with a NUL behind them, which the caller frees; NULL with the
- * reason and errno where it can't be read, is no regular file or larger than allowed. */
+ * reason and errno where it can't be read, is no regular file, larger than allowed, or
+ * conf_check_owner refuses it. */
 char *conf_read_file(const char *path, size_t *size, struct reason *why);
 
 /* Hands out the settings of TEXT, as conf_read_file made it, and changes it. FILE is for

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from brim import BIN, ROOT
+from brim import BIN, ROOT, Brim
 
 PREINST = (ROOT / "debian/brim.preinst").read_text()
 NAMES = re.findall(r"^#(\w+) =", (ROOT / "etc/brim.conf").read_text(), re.M)
@@ -76,6 +76,12 @@ def read_by_preinst(tmp_path):
     return read
 
 
+@pytest.fixture
+def brim():
+    with Brim() as b:
+        yield b
+
+
 def settings(file):
     text = subprocess.run([BIN / "brimadm", "-c", file, "config"], capture_output=True,
                           text=True, check=True, timeout=30).stdout
@@ -139,3 +145,38 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, read_by_preinst, kind):
     assert read_by_programs(file) == f"{file} can't be read: it is not a regular file"
     assert read_by_preinst(file) == read_by_programs(file)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("uid, mode, fault", [
+    (0, 0o644, ""),
+    (0, 0o4640, ""),
+    (1234, 0o644, "belongs to uid 1234, not to root: chown root"),
+    (0, 0o646, "can be changed by others (mode 0646): chmod go-w"),
+    (0, 0o664, "can be changed by others (mode 0664): chmod go-w"),
+])
+def test_settings_that_others_can_change_are_refused(tmp_path, read_by_preinst, uid, mode, fault):
+    file = tmp_path / "brim.conf"
+    file.write_text("quota = 1G\n")
+    os.chown(file, uid, 0)
+    file.chmod(mode)
+    assert read_by_programs(file) == (f"{file} {fault} {file}" if fault else "")
+    assert read_by_preinst(file) == read_by_programs(file)
+
+
+def test_lda_and_quotad_take_no_settings_that_others_can_change(brim):
+    brim.mailbox("alice@example.org", uid=20001)
+    brim.conf.chmod(0o666)
+    refused = brim.deliver("alice@example.org")
+    assert (refused.status, refused.code) == (75, "4.3.5"), refused
+    assert f"chmod go-w {brim.conf}" in (refused.output + refused.errors).decode(), refused
+    with pytest.raises(AssertionError, match=f"chmod go-w {brim.conf}"):
+        brim.start_quotad()
+
+
+def test_a_user_s_own_settings_are_taken_by_its_own_programs_alone(brim):
+    for uid in (20001, 20002):
+        brim.mailbox(f"u{uid}@example.org", uid=uid)
+    brim.start_quotad()
+    os.chown(brim.conf, 20001, 20001)
+    assert brim.deliver("u20001@example.org", uid=20001).status == 0
+    assert brim.deliver("u20002@example.org", uid=20002).code == "4.3.5"

@@ -25,8 +25,8 @@ static const struct kind {
 		"With bad settings lda defers all mail with 4.3.5, and quotad does not "
 		"start."},
 	[CHECK_SETTINGS_MODE] = {"settings-mode", ERROR,
-		"lda reads the settings as the recipient, and whoever can change them "
-		"can break it."},
+		"lda reads the settings as the recipient, and no program takes those "
+		"that somebody else can change."},
 	[CHECK_TABLE_MISSING] = {"table-missing", ERROR,
 		"Without a table lda defers all mail with 4.3.5."},
 	[CHECK_TABLE_OWNER] = {"table-owner", ERROR,

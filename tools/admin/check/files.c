@@ -112,6 +112,16 @@ repair_line(struct check *c, int line, const char *fault)
 	return take_out(c, line);
 }
 
+/* check_settings_file says what is wrong with its owner or mode. */
+static int
+is_for_others(const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) == 0 && S_ISREG(st.st_mode) &&
+	       conf_check_owner(file, &st, NULL) == -1;
+}
+
 void
 check_settings(struct check *c)
 {
@@ -120,7 +130,7 @@ check_settings(struct check *c)
 	int line;
 
 	c->has_conf = conf_load(&c->a->conf, c->a->conf_file, &why) == 0;
-	if (c->has_conf)
+	if (c->has_conf || is_for_others(file))
 		return;
 	line = line_of(why.text, file);
 	check_found(c, CHECK_SETTINGS, file,
@@ -152,10 +162,14 @@ check_settings_file(struct check *c)
 		check_found(c, CHECK_SETTINGS_MODE, file,
 			check_text(c, "chown root %s", quoted),
 			"it belongs to uid %u, not to root", (unsigned)st.st_uid);
-	else if ((st.st_mode & wanted) != wanted || st.st_mode & (S_IWGRP | S_IWOTH))
+	else if (st.st_mode & (S_IWGRP | S_IWOTH))
 		check_found(c, CHECK_SETTINGS_MODE, file,
-			check_text(c, "chmod %s %s",
-				wanted & S_IROTH ? "a+r,go-w" : "ug+r,go-w", quoted),
+			check_text(c, "chmod go-w %s", quoted), "its mode is %04o",
+			(unsigned)st.st_mode & 07777);
+	else if ((st.st_mode & wanted) != wanted)
+		check_found(c, CHECK_SETTINGS_MODE, file,
+			check_text(c, "chmod %s %s", wanted & S_IROTH ? "a+r" : "ug+r",
+				quoted),
 			"its mode is %04o", (unsigned)st.st_mode & 07777);
 	else if (wanted & S_IROTH)
 		check_reach(c, CHECK_SETTINGS_MODE, file, file, CHECK_EVERYBODY, 0);
