@@ -241,13 +241,15 @@ run(struct start *s)
 	return server_run(&s->server) == -1 ? STATUS_FAILED : 0;
 }
 
-/* The steps backwards. */
+/* The steps backwards, but that nobody may connect any more. The socket's lock is given
+ * up after the store's: whoever gets it finds the store free. */
 static void
 finish(struct start *s)
 {
-	listener_close(&s->server.listener);
+	listener_end(s->server.listener);
 	scanner_stop(&s->server.scanner);
 	server_close(&s->server);
+	listener_close(&s->server.listener);
 	systemd_free(&s->server.systemd);
 	conf_free(&s->server.conf);
 	free(s->run_dir);

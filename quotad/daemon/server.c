@@ -209,8 +209,8 @@ server_open(struct server *v, const char *run_dir, struct reason *why)
 	return 0;
 }
 
-/* The scanner, which holds events of the loop, has been stopped, and the listener
- * closed. */
+/* The scanner and the listener, which hold events of the loop, have been stopped and
+ * ended. */
 void
 server_close(struct server *v)
 {

@@ -372,7 +372,7 @@ listener_open(const struct service *services, size_t count,
 
 /* In a directory of root's the daemon can't remove the socket; the next start does. */
 static void
-close_place(struct place *p)
+end_place(struct place *p)
 {
 	if (p->event != NULL)
 		evconnlistener_free(p->event);
@@ -380,9 +380,22 @@ close_place(struct place *p)
 		close(p->fd);
 	if (p->path != NULL)
 		unlink(p->path);
-	if (p->lock != -1)
-		close(p->lock);
 	free(p->path);
+	p->event = NULL;
+	p->fd = -1;
+	p->path = NULL;
+}
+
+void
+listener_end(struct listener *l)
+{
+	if (l == NULL)
+		return;
+	if (l->resume != NULL)
+		event_free(l->resume);
+	l->resume = NULL;
+	for (size_t i = 0; i < l->count; i++)
+		end_place(&l->places[i]);
 }
 
 void
@@ -393,10 +406,10 @@ listener_close(struct listener **listener)
 	*listener = NULL;
 	if (l == NULL)
 		return;
-	if (l->resume != NULL)
-		event_free(l->resume);
+	listener_end(l);
 	for (size_t i = 0; i < l->count; i++)
-		close_place(&l->places[i]);
+		if (l->places[i].lock != -1)
+			close(l->places[i].lock);
 	if (l->spare != -1)
 		close(l->spare);
 	free(l->places);

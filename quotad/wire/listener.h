@@ -38,7 +38,11 @@ int listener_start(struct listener *l, struct event_base *base,
 /* Accepts no more. */
 void listener_stop(struct listener *l);
 
-/* Removes the sockets' files, if they were made here and may be removed, and the locks.
+/* Closes the sockets, and removes their files if they were made here and may be removed.
+ * The locks stay. L may be NULL. */
+void listener_end(struct listener *l);
+
+/* Ends it where it was not yet ended, and gives the locks up: another quotad may begin.
  */
 void listener_close(struct listener **l);
 

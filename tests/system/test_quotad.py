@@ -2,6 +2,7 @@
 another; start, signals, systemd, privileges, the user table's changes."""
 
 import contextlib
+import fcntl
 import glob
 import json
 import os
@@ -45,11 +46,11 @@ def ask_as(brim, uid, *requests, groups=()):
     return done.stdout.splitlines()
 
 
-def wait_until(what, seconds=PATIENCE):
+def wait_until(what, seconds=PATIENCE, pause=0.02):
     limit = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def served(brim, within=1.0):
@@ -438,6 +439,26 @@ def test_sigterm_ends_it_and_keeps_what_was_answered(running):
     assert children_are_gone(running)
     running.start_quotad()
     assert running.usage("alice@example.org")["reserved"] == "1000"
+
+
+def test_the_socket_s_lock_is_given_up_last(running):
+    ask_as(running, ALICE, "GET alice@example.org")
+    with (open(f"{running.socket}.lock", "rb") as first,
+          open(running.usage_dir / "lock", "rb") as second):
+        running.quotad.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_locked_by_us(first), pause=0)
+        assert is_locked_by_us(second), "quotad still has the store"
+    assert running.quotad.wait(PATIENCE) == 0
+    running.quotad = None
+    running.start_quotad()
+
+
+def is_locked_by_us(file):
+    """Takes the lock, where nobody else has it."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def children_are_gone(brim):
