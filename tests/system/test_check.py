@@ -203,7 +203,8 @@ def test_a_bad_line_of_the_settings(sound, line):
 
 @pytest.mark.parametrize("lines, mended", [
     ("quota = 1G\nquota = 2G", "#quota = 1G\nquota = 2G"),
-    ("trusted_users = 0\n  mail\n# mine\n\n\tnews\n# hers\nmin_uid = 100\ntrusted_users = mail\n news",
+    ("trusted_users = 0\n  mail\n# mine\n\n\tnews\n# hers\nmin_uid = 100\n"
+     "trusted_users = mail\n news",
      "#trusted_users = 0\n#  mail\n## mine\n#\n#\tnews\n# hers\nmin_uid = 100\n"
      "trusted_users = mail\n news"),
     ("min_uid = 100\n\tquota = 1G", "min_uid = 100\nquota = 1G"),
@@ -211,6 +212,9 @@ def test_a_bad_line_of_the_settings(sound, line):
     ("; mine", "# mine"),
     ("quota = 1G ; mine", "quota = 1G\n# mine"),
     ("[brim]", "#[brim]"),
+    ("quota_ignore = 50%", "quota_ignore = 50%25"),
+    ("quota_ignore = a%20b,%%41%\n# 9%\n\t%00,%zz,%25,100%5\n# 5%",
+     "quota_ignore = a%20b,%25%41%25\n# 9%\n\t%2500,%25zz,%25,100%255\n# 5%"),
     ("# mine\rquota = 1G", "# mine\nquota = 1G"),
     ("# a\0b", "# ab"),
     ("quotta = 1G\n  2G\n\n# mine\n\t3G\nmin_uid = 100",

@@ -33,6 +33,13 @@ FAULTS = {
     "qouta = 1G\n": 'line 1: there is no setting "qouta"',
     "quo ta = 1G\n": 'line 1: there is no setting "quo ta"',
     "qu\u00f6ta = 1G\n": 'line 1: there is no setting "qu??ta"',
+    "quota_ignore = 50%\n": 'line 1: quota_ignore: "50%" has no place in a list: write a blank '
+                            "in a name as %20, and a % as %25",
+    "\ntrusted_users = a%20b\n  c,\t%%41\nlog = stderr\n": 'line 2: trusted_users: "%%41" has no',
+    "local_domains =a%2,b\n": 'line 1: local_domains: "a%2" has no place',
+    "local_domains=b%00\n": 'line 1: local_domains: "b%00" has no place',
+    "quota_ignore = \u00e4%" + "x" * 99: 'line 1: quota_ignore: "??%' + "x" * 77 + '" has no',
+    "quota_ignore = a%20" + "x" * 1020: 'line 1: quota_ignore: "a%20' + "x" * 76 + '" has no',
     "quota = 1G\n\n# a\0b\n": "line 3: a NUL byte is in it",
     "\ufeffquota = 1G\n": "line 1: it begins with a byte order mark",
     "# old\rquota = 1G\r": "line 1: a CR is in it",
@@ -47,6 +54,11 @@ SOUND = {
     "quota\n  = 1G\n": {"quota": "1G"},
     "local_domains = a.example,\n  [192.0.2.1]\n [IPv6:2001:db8::1]\n":
         {"local_domains": "a.example,  [192.0.2.1] [IPv6:2001:db8::1]"},
+    "quota_ignore = a%20b,%41%fF%10\t%01%25,\n %25%25":
+        {"quota_ignore": "a%20b,%41%fF%10\t%01%25, %25%25"},
+    "quota_ignore = a%20" + "x" * 1019: {"quota_ignore": "a%20" + "x" * 1019},
+    "trusted_users = " + "u" * 1024: {"trusted_users": "u" * 1024},
+    "users_db = /50%": {"users_db": "/50%"},
     "users_db = /a;b:c=d#e # f\n": {"users_db": "/a;b:c=d#e # f"},
     "trusted_users = vmail\n  quota 1G quotas=1G\n": {"trusted_users": "vmail  quota 1G quotas=1G"},
     "trusted_users = " + "u" * 5000 + "\n  " + "v" * 300 + "\n":
@@ -110,16 +122,22 @@ def test_programs_and_preinst_agree_about_any_lines(tmp_path, read_by_preinst):
     chance = random.Random(7)
     file = tmp_path / "brim.conf"
     pieces = ["quota", "log", "trusted_users", "qouta", " ", "  ", "\t", "=", " = ", ":", ";",
-              "#", "[", "\r", "\n", "\n", "\n", "\n ", "1G", "vmail", "\n\n", "\u00e4"]
+              "#", "[", "%", "%2", "\r", "\n", "\n", "\n", "\n ", "1G", "vmail", "\n\n", "\u00e4"]
     seen = set()
     for _ in range(120):
         text = "".join(chance.choices(pieces, k=chance.randrange(1, 16)))
         file.write_bytes(text.encode())
         fault = read_by_programs(file)
-        if not re.search(r"line \d+: (quota|log|trusted_users): ", fault):
+        if not re.search(r"line \d+: (quota|log): ", fault):
             assert read_by_preinst(file) == fault, text
             seen.add(re.sub(r".*line \d+: ", "", fault))
     assert len(seen) > 8 and "" in seen
+
+
+def test_preinst_knows_which_settings_are_lists():
+    lists = re.findall(r'^\t\{"(\w+)", LIST,', (ROOT / "lib/base/conf.c").read_text(), re.M)
+    assert len(lists) > 2
+    assert re.search(r'split\("([a-z_ ]+)", list', PREINST)[1].split() == lists
 
 
 def test_preinst_knows_every_setting_and_asks_only_where_programs_come(tmp_path, read_by_preinst):

@@ -83,6 +83,16 @@ take_out(struct check *c, int line)
 	return check_text(c, "sed -i '%ds/^/#/' %s", line, file);
 }
 
+/* A % that begins no %XX is written %25, in the setting and in what continues it. */
+static const char *
+repair_list(struct check *c, int line)
+{
+	return check_text(c,
+		"sed -i -E '%d,%d{/^[ \\t]*#/b;s/%%/%%25/g;"
+		"s/%%25([0-9A-Fa-f]{2})/%%\\1/g;s/%%00/%%2500/g}' %s",
+		line, check_last_line(c, line), check_quote(c, check_conf_file(c)));
+}
+
 /* A fault of form is repaired. Of two lines that set one name the earlier is taken out:
  * it was without effect when the later one was taken, too. Any other setting is taken
  * out. */
@@ -107,6 +117,8 @@ repair_line(struct check *c, int line, const char *fault)
 		if (strstr(fault, repairs[i].fault))
 			return check_text(
 				c, "sed -i '%d%s' %s", line, repairs[i].edit, file);
+	if (strstr(fault, "has no place in a list"))
+		return repair_list(c, line);
 	if (earlier)
 		sscanf(earlier, "is set already in line %9d", &line);
 	return take_out(c, line);
