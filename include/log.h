@@ -2,6 +2,9 @@
  * Log lines for syslog (facility mail) or standard error. A line is one event: words,
  * then name=value. It never blocks: with a full or missing /dev/log the line is dropped,
  * since mail must not wait for a log (syslog(3) would).
+ *
+ * A daemon bounds its rate: what users can cause must not fill a disk. Lines with one
+ * format are one kind. Threads may not log at once.
  */
 #ifndef BRIM_LOG_H
 #define BRIM_LOG_H
@@ -11,6 +14,13 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO };
 /* IDENT is kept, not copied. Without this call nothing is logged anywhere. */
 void log_open_syslog(const char *ident);
 void log_open_stderr(const char *ident);
+
+/* From now on at most so many lines of a kind are logged between two calls of
+ * log_next_second; what is beyond them is left out and counted. */
+void log_bound_rate(unsigned lines);
+/* To be called once a second, and at the end: one line for each kind of which lines were
+ * left out says how many, and all may be logged again. */
+void log_next_second(void);
 
 /* One line; control and 8-bit bytes are written as '?'. Keeps errno. */
 void log_line(enum log_level level, const char *format, ...)

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define FACILITY_MAIL (2 << 3) /* RFC 5424, table 1 */
+#define KINDS         64       /* told apart in a second; those beyond share the last */
 
 static const struct {
 	int severity;
@@ -23,6 +25,14 @@ static const struct {
 static enum { TO_NOTHING, TO_SYSLOG, TO_STDERR } target = TO_NOTHING;
 static const char *ident;
 static int syslog_fd = -1;
+
+/* Lines with one format. */
+static struct kind {
+	const char *format;
+	enum log_level level;
+	unsigned lines, left_out; /* in this second */
+} kinds[KINDS];
+static unsigned most_lines; /* of a kind; 0: no bound */
 
 void
 log_open_syslog(const char *name)
@@ -85,13 +95,52 @@ emit(char *line, size_t start, int length)
 }
 
 void
+log_bound_rate(unsigned lines)
+{
+	most_lines = lines;
+}
+
+/* Whether one more line of its kind may be logged. */
+static int
+is_within_rate(enum log_level level, const char *format)
+{
+	struct kind *k = kinds;
+
+	if (most_lines == 0)
+		return 1;
+	while (k < &kinds[KINDS - 1] && k->format != NULL && k->format != format)
+		k++;
+	k->format = format;
+	k->level = level;
+	if (k->lines < most_lines)
+		k->lines++;
+	else
+		k->left_out++;
+	return k->left_out == 0;
+}
+
+void
+log_next_second(void)
+{
+	unsigned bound = most_lines;
+
+	most_lines = 0; /* these lines are not counted themselves */
+	for (size_t i = 0; i < KINDS; i++)
+		if (kinds[i].left_out > 0)
+			log_line(kinds[i].level, "lines left out, count=%u like=\"%s\"",
+				kinds[i].left_out, kinds[i].format);
+	memset(kinds, 0, sizeof kinds);
+	most_lines = bound;
+}
+
+void
 log_line(enum log_level level, const char *format, ...)
 {
 	char line[2048];
 	int error = errno, head, n;
 	va_list args;
 
-	if (target == TO_NOTHING)
+	if (target == TO_NOTHING || !is_within_rate(level, format))
 		return;
 	if (target == TO_SYSLOG)
 		head = snprintf(line, sizeof line, "<%d>%s[%d]: %s",

@@ -22,6 +22,7 @@
 
 #define STATUS_FAILED 1
 #define STATUS_USAGE  64
+#define LOG_LINES     10 /* of a kind, a second */
 #define USAGE         "usage: quotad [-v] [-c FILE]\n"
 
 struct start {
@@ -115,6 +116,7 @@ take_options(char **conf_file, int argc, char **argv)
 static void
 open_log(const struct conf *c)
 {
+	log_bound_rate(LOG_LINES);
 	if (c->log == CONF_LOG_STDERR || isatty(STDERR_FILENO))
 		log_open_stderr("quotad");
 	else
@@ -253,6 +255,7 @@ finish(struct start *s)
 	systemd_free(&s->server.systemd);
 	conf_free(&s->server.conf);
 	free(s->run_dir);
+	log_next_second();
 }
 
 int

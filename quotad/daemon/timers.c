@@ -47,6 +47,7 @@ on_second(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	log_next_second();
 	usage_tick(v->usage, clock_now_ms());
 }
 

@@ -461,6 +461,22 @@ def is_locked_by_us(file):
     return False
 
 
+def test_a_user_cannot_flood_the_log(running):
+    new = running.home / "alice_example.org/Maildir/new"
+    running.recount("alice@example.org")
+    began = time.monotonic()
+    for i in range(60):
+        (new / f"{i}").write_bytes(b"x")
+        running.recount("alice@example.org")
+    seconds = int(time.monotonic() - began) + 2
+    assert running.stop_quotad() == 0
+    log = running.log.read_text()
+    lines = log.count(": corrected ")
+    left_out = re.findall(r': lines left out, count=(\d+) like="corrected ', log)
+    assert lines <= 10 * seconds and lines + sum(map(int, left_out)) == 60
+    running.start_quotad()
+
+
 def children_are_gone(brim):
     wait_until(lambda: not [p for p in os.listdir("/proc") if p.isdigit()
                             and command_of(p) == [os.fsencode(BIN / "quotad"), b"-c",
