@@ -414,6 +414,7 @@ conf_each_restart(const struct conf *old, const struct conf *new,
 	}
 }
 
+/* A ; behind a blank would be refused: it begins no comment. */
 static void
 print_row(void *arg, const struct conf_row *row)
 {
@@ -422,7 +423,7 @@ print_row(void *arg, const struct conf_row *row)
 	fprintf(to, "# %s%s\n", row->sentence,
 		row->takes_restart ? " A change takes a restart of quotad." : "");
 	fprintf(to, "%s%s =%s%s\n\n", strcmp(row->value, row->fallback) == 0 ? "#" : "",
-		row->name, row->value[0] ? " " : "", row->value);
+		row->name, strchr(";", row->value[0]) ? "" : " ", row->value);
 }
 
 int

@@ -299,6 +299,66 @@ START_TEST(what_is_printed_reads_back)
 }
 END_TEST
 
+static void
+print_value(void *arg, const struct conf_row *row)
+{
+	fprintf(arg, "%s=%s\n", row->name, row->value);
+}
+
+/* To be freed: all values, as they are in force or as a file that sets them. */
+static char *
+text_of(const struct conf *c, int as_file)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	if (as_file)
+		conf_print(c, to);
+	else
+		conf_each(c, print_value, to);
+	fclose(to);
+	return text;
+}
+
+START_TEST(odd_values_that_are_printed_read_back)
+{
+	static const char *const odd[] = {"recipient_delimiter =;\n",
+		"recipient_delimiter =;;-+\n", "recipient_delimiter =\n",
+		"recipient_delimiter = #\n", "recipient_delimiter ==\n",
+		"recipient_delimiter = :;\n", "recipient_delimiter = \"[\\%\n",
+		"daemon_user = a  b\tc\n", "users_group =;[x]\n",
+		"trusted_users =;a,b;c\n", "trusted_users =\n a\n# x\n\t=\n  #b,,c\n",
+		"local_domains = [IPv6:2001:db8::1], \xC3\xA4.example,\n",
+		"quota_ignore =,;%3B%20%25%23\n", "users_db = /a;b #c=\t%\n",
+		"socket = //\n", "usage_dir = /\n", "users_mode = 400\n",
+		"over_quota = 0\n", "over_quota = bounce\n", "over_quota = defer\n",
+		"over_quota = 72h\n", "over_quota = 90061s\n", "over_quota = 4w\n",
+		"quota = 18446744073709551615B\n", "quota = 1025B\n", "quota = 1024K\n",
+		"message_size_limit = 0\n", "quotad_down = deliver\n", "log = stderr\n",
+		"deadline = 61s\n", "recount_every = 31622400s\n", "recheck_above = 0\n",
+		"min_uid = 4294967294\n", "max_user_tickets = 0001\n"};
+	struct reason why;
+	struct conf c, back;
+
+	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+		char *printed, *values, *again;
+
+		ck_assert_msg(load(odd[i], &c, &why) == 0, "%s", why.text);
+		printed = text_of(&c, 1);
+		ck_assert_msg(load(printed, &back, &why) == 0, "%s", why.text);
+		values = text_of(&c, 0);
+		again = text_of(&back, 0);
+		ck_assert_str_eq(again, values);
+		free(again);
+		free(values);
+		free(printed);
+		conf_free(&back);
+		conf_free(&c);
+	}
+}
+END_TEST
+
 START_TEST(a_list_is_names_with_blanks_or_commas)
 {
 	ck_assert(conf_list_has("a.org, b.org c.org", "B.org"));
@@ -366,7 +426,8 @@ add_tests(Suite *suite)
 		every_fault_names_file_line_and_setting, a_nul_is_a_fault_wherever_it_is,
 		what_is_no_file_or_too_large_is_refused_at_once,
 		any_bytes_are_settings_or_a_reason, a_file_that_is_named_must_be_there,
-		what_is_printed_reads_back, a_list_is_names_with_blanks_or_commas,
+		what_is_printed_reads_back, odd_values_that_are_printed_read_back,
+		a_list_is_names_with_blanks_or_commas,
 		a_blank_in_a_listed_name_is_percent_20,
 		what_takes_a_restart_is_told_of_changes_alone};
 
