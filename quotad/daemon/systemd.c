@@ -57,7 +57,8 @@ take_sockets(struct systemd *s, struct reason *why)
 	if (text == NULL || !names_us("LISTEN_PID"))
 		return 0;
 	if (amount_count(text, &count, NULL) == -1 || count > SYSTEMD_SOCKETS_MAX)
-		return reason_set(why, "LISTEN_FDS=%.20s makes no sense", text);
+		return reason_set(why, "LISTEN_FDS=%.20s is not a number from 0 to %d",
+			text, SYSTEMD_SOCKETS_MAX);
 	s->count = (int)count;
 	for (int i = 0; i < s->count; i++)
 		s->sockets[i] = (struct listener_given){FIRST_FD + i, ""};

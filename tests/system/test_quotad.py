@@ -689,6 +689,13 @@ def test_systemds_socket_of_no_protocol_is_refused_by_its_name(brim, name, fault
         assert fault in brim.log.read_text()
 
 
+@pytest.mark.parametrize("count", ["17", "two", "-1"])
+def test_more_sockets_of_systemd_than_16_are_refused(brim, count):
+    with by_systemd(brim, LISTEN_FDS=count):
+        assert brim.quotad.wait(PATIENCE) == 1
+        assert f"LISTEN_FDS={count} is not a number from 0 to 16" in brim.log.read_text()
+
+
 # --- privileges -------------------------------------------------------------------------
 
 def test_daemon_and_scanner_have_what_they_need_and_no_more(running):
