@@ -152,10 +152,14 @@ decide_same_name(struct ledger *l, struct question *q, struct ledger_answer *ans
 
 	if (!t)
 		return 0;
-	if (t->bytes != q->request.bytes ||
-		t->connection_number >= q->request.connection->number) {
+	if (t->connection_number >= q->request.connection->number) {
 		answer_with(answer, VERDICT_TROUBLE,
-			"a later connection has a ticket of that name");
+			"this or a later connection has a ticket of that name");
+		return 1;
+	}
+	if (t->bytes != q->request.bytes) {
+		answer_with(answer, VERDICT_TROUBLE,
+			"a ticket of that name has another number of bytes");
 		return 1;
 	}
 	ticket_take_over(l, t, q->request.connection);

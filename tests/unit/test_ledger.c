@@ -447,6 +447,24 @@ START_TEST(an_earlier_connection_does_not_take_a_ticket_back)
 }
 END_TEST
 
+START_TEST(a_second_ticket_of_a_name_is_refused_with_the_reason)
+{
+	know(0);
+	reserve(1, 300, "a");
+	fake.answers = 0;
+	for (int connection = 0; connection < 2; connection++) {
+		ask(LEDGER_RESERVE, connection, 300, "a");
+		expect(VERDICT_TROUBLE);
+		ck_assert_str_eq(fake.text,
+			"this or a later connection has a ticket of that name");
+	}
+	ask(LEDGER_RESERVE, 2, 301, "a");
+	expect(VERDICT_TROUBLE);
+	ck_assert_str_eq(fake.text, "a ticket of that name has another number of bytes");
+	ck_assert_uint_eq(numbers().reserved, 300);
+}
+END_TEST
+
 START_TEST(a_ticket_that_was_taken_over_is_not_ended_by_the_running_count)
 {
 	know(0);
@@ -1015,6 +1033,7 @@ add_tests(Suite *suite)
 		a_longer_deadline_holds_for_orphans_that_are_there,
 		a_later_connection_takes_its_ticket_over_with_no_second_charge,
 		an_earlier_connection_does_not_take_a_ticket_back,
+		a_second_ticket_of_a_name_is_refused_with_the_reason,
 		a_ticket_that_was_taken_over_is_not_ended_by_the_running_count,
 		what_a_count_saw_of_an_open_ticket_is_still_the_tickets,
 		what_was_committed_during_a_count_and_not_seen_is_added,
