@@ -65,6 +65,9 @@ question_fail(struct ledger *l, struct question *q, const char *text)
 	question_wake(l, q);
 }
 
+#define TOO_LONG        "counting the mailbox takes longer than quotad_timeout"
+#define PERSON_TOO_LONG "counting the mailbox takes longer than six times quotad_timeout"
+
 /* An lda waits no longer than quotad_timeout; a person may. */
 void
 questions_time_out(struct ledger *l)
@@ -75,8 +78,8 @@ questions_time_out(struct ledger *l)
 		int person = q->request.kind != LEDGER_CHECK &&
 			     q->request.kind != LEDGER_RESERVE;
 
-		if (l->now - q->asked_at >= l->rules.answer_ms * (person ? 6 : 1))
-			question_fail(l, q,
-				"counting the mailbox takes longer than quotad_timeout");
+		if (l->now - q->asked_at < l->rules.answer_ms * (person ? 6 : 1))
+			continue;
+		question_fail(l, q, person ? PERSON_TOO_LONG : TOO_LONG);
 	}
 }

@@ -699,6 +699,28 @@ START_TEST(a_count_that_takes_too_long_is_try_again_and_its_result_is_kept)
 }
 END_TEST
 
+START_TEST(a_person_waits_six_times_as_long_and_is_told_so)
+{
+	static const enum ledger_kind kinds[] = {
+		LEDGER_GET, LEDGER_RECOUNT, LEDGER_EXPLAIN};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		ask(kinds[i], 0, 10, NULL);
+		pass_time(6 * ANSWER_MS - 100);
+		ck_assert_int_eq(fake.answers, 0);
+		pass_time(100);
+		expect(VERDICT_TROUBLE);
+		ck_assert_str_eq(fake.text, "counting the mailbox takes longer than six "
+					    "times quotad_timeout");
+	}
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	pass_time(ANSWER_MS);
+	expect(VERDICT_TROUBLE);
+	ck_assert_str_eq(
+		fake.text, "counting the mailbox takes longer than quotad_timeout");
+}
+END_TEST
+
 START_TEST(a_mailbox_that_cannot_be_read_is_try_again)
 {
 	struct ledger_count failed = {.failed = 1, .text = "permission denied"};
@@ -1050,6 +1072,7 @@ add_tests(Suite *suite)
 		above_recheck_above_the_mailbox_is_looked_at_first,
 		below_recheck_above_the_look_is_behind_the_deliverys_back,
 		a_count_that_takes_too_long_is_try_again_and_its_result_is_kept,
+		a_person_waits_six_times_as_long_and_is_told_so,
 		a_mailbox_that_cannot_be_read_is_try_again,
 		after_a_lost_store_nothing_is_promised_until_the_deadline_and_a_count,
 		tickets_of_an_earlier_daemon_are_orphans,
