@@ -49,7 +49,8 @@ enum brim_number {
  * Connects to the quotad that listens at SOCKET and runs as root or as DAEMON_USER; NULL
  * means the two names above. SECONDS, at most 3600, bounds this call and each later wait
  * for quotad. *B is to be closed even after a failure, which brim_error(*B) tells; it is
- * NULL only where there is no memory.
+ * NULL only where there is no memory, and each other call with NULL is
+ * BRIM_LATER.
  */
 enum brim_result brim_connect(
 	struct brim **b, const char *socket, const char *daemon_user, unsigned seconds);

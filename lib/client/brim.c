@@ -46,9 +46,12 @@ static const char *const fields[] = {
 
 /* --- how a call ends ---------------------------------------------------------------- */
 
+/* B may be NULL: brim_error and brim_code know why. */
 static enum brim_result
 end(struct brim *b, enum brim_result result, const char *code, const char *error)
 {
+	if (b == NULL)
+		return result;
 	snprintf(b->code, sizeof b->code, "%s", code);
 	snprintf(b->error, sizeof b->error, "%s", error);
 	return result;
@@ -88,10 +91,13 @@ take_answer(struct brim *b, const struct quota_answer *a)
 
 /* --- a request ---------------------------------------------------------------------- */
 
-/* Begins a call: what the last one left is gone. */
+/* Begins a call: what the last one left is gone. There is no connection where
+ * brim_connect had no memory. */
 static enum brim_result
 begin(struct brim *b)
 {
+	if (b == NULL)
+		return BRIM_LATER;
 	if (b->is_listing)
 		return end(b, BRIM_INVALID, INVALID,
 			"the connection is in use by brim_list");
@@ -172,7 +178,7 @@ brim_connect(
 void
 brim_close(struct brim **b)
 {
-	if (*b == NULL)
+	if (b == NULL || *b == NULL)
 		return;
 	quota_close(&(*b)->client);
 	record_clear(&(*b)->mailbox.fields);

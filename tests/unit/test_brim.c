@@ -270,6 +270,27 @@ START_TEST(a_connection_that_fails_is_closed_all_the_same)
 }
 END_TEST
 
+START_TEST(without_a_connection_each_call_is_later)
+{
+	const struct brim_mailbox *m;
+	struct list l = {0};
+	uint64_t ticket;
+
+	b = NULL; /* what brim_connect leaves where there is no memory */
+	ck_assert_int_eq(brim_ask(b, "a", &m), BRIM_LATER);
+	ck_assert_ptr_null(m);
+	ck_assert_int_eq(brim_list(b, NULL, take_name, &l), BRIM_LATER);
+	ck_assert_int_eq(l.calls, 0);
+	ck_assert_int_eq(brim_check(b, "a", 1), BRIM_LATER);
+	ck_assert_int_eq(brim_reserve(b, "a", 1, "n", &ticket), BRIM_LATER);
+	ck_assert_int_eq(brim_commit(b, 1), BRIM_LATER);
+	ck_assert_int_eq(brim_cancel(b, 1), BRIM_LATER);
+	must_say("4.3.0", "no memory");
+	brim_close(&b);
+	brim_close(NULL);
+}
+END_TEST
+
 static void
 teardown(void)
 {
@@ -289,6 +310,7 @@ add_tests(Suite *suite)
 		a_list_that_is_left_early_hides_no_later_answer,
 		a_quotad_that_ends_is_told,
 		a_connection_that_fails_is_closed_all_the_same,
+		without_a_connection_each_call_is_later,
 	};
 	TCase *c = ADD_CASE(suite, tests, .teardown = teardown);
 
