@@ -691,7 +691,9 @@ def test_each_change_adds_one_to_the_generation_that_stats_tells(alice):
     assert dump(alice) == records
 
 
-def test_a_quotad_that_does_not_take_it_is_told_after_5_s(alice):
+def disable_before(alice, *tells):
+    """Disables Alice before a quotad whose STATS are these, the last again and again: what
+    brimadm says, and for how long it waited."""
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(alice.socket))
     server.listen()
@@ -699,18 +701,39 @@ def test_a_quotad_that_does_not_take_it_is_told_after_5_s(alice):
     def answer():
         connection, _ = server.accept()
         with connection, connection.makefile("rb") as lines:
-            for _ in lines:
-                connection.sendall(b"* users_table=1:2:3.000000004\nOK\n")
+            for number, _ in enumerate(lines):
+                connection.sendall(tells[min(number, len(tells) - 1)].encode() + b"OK\n")
 
     thread = threading.Thread(target=answer)
     thread.start()
     start = time.monotonic()
     done = alice.admin("disable", "alice@example.org")
+    waited = time.monotonic() - start
     thread.join()
     server.close()
-    assert 4.5 < time.monotonic() - start < 8
-    assert done.returncode == 0 and "has not taken it" in done.stderr
-    assert "state=disabled" in dump(alice)[1]
+    assert done.returncode == 0 and "state=disabled" in dump(alice)[1]
+    return done.stderr, waited
+
+
+# Alice was the first change, so this one is the second. 9999999999 is long after it.
+LATER, EARLIER = "* users_table=1:2:9999999999.000000004\n", "* users_table=1:2:3.000000004\n"
+
+
+@pytest.mark.parametrize("tells", [
+    LATER,                           # an older quotad
+    LATER + "* generation=1\n",      # a table from a backup
+    EARLIER + "* generation=9\n",    # the table that one from a backup has replaced
+])
+def test_a_quotad_that_does_not_take_it_is_told_after_5_s(alice, tells):
+    stderr, waited = disable_before(alice, tells)
+    assert 4.5 < waited < 8
+    assert "has not taken it" in stderr
+
+
+def test_a_table_that_another_brimadm_has_replaced_is_taken_with_the_later_one(alice):
+    stderr, waited = disable_before(alice, EARLIER + "* generation=1\n",
+                                    LATER + "* generation=9\n")
+    assert stderr == "" and waited < 4.5
 
 
 def test_a_quotad_that_says_nothing_is_told(alice):

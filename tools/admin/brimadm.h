@@ -98,8 +98,9 @@ int brimadm_show_difference(struct brimadm *a);
 
 /* --- wait.c --- */
 
-/* Waits until quotad, if one runs, has taken the new table; says so if it does not. */
-void brimadm_wait(const struct brimadm *a, const struct stat *table);
+/* Waits until quotad, if one runs, has taken the new table or one that a further change
+ * made of it; says so if it does not. */
+void brimadm_wait(const struct brimadm *a, const struct change_made *made);
 
 /* --- fields.c: values as people write and read them --- */
 

@@ -10,66 +10,91 @@
 
 #define PAUSE_MS 20
 
-/* Whether quotad's "device:inode:seconds.nanoseconds" is this file. */
+/* What quotad says of its table; the identity is NULL where it says nothing. */
+struct told {
+	char *identity;
+	uint64_t generation; /* 0: none, or an older quotad */
+};
+
+/*
+ * Whether quotad's "device:inode:seconds.nanoseconds" is this file, or a file of at least
+ * this generation that was written no earlier: another change came on top of this one.
+ * The time tells it from a table of before, which may have a higher generation than one
+ * from a backup.
+ */
 static int
-is_table(const char *identity, const struct stat *st)
+is_table(const struct told *t, const struct stat *st, uint64_t generation)
 {
 	unsigned long long device, inode, seconds, nanoseconds;
+	const unsigned long long st_seconds = (unsigned long long)st->st_mtim.tv_sec,
+				 st_nanoseconds = (unsigned long long)st->st_mtim.tv_nsec;
 
-	return sscanf(identity, "%llu:%llu:%llu.%llu", &device, &inode, &seconds,
-		       &nanoseconds) == 4 &&
-	       device == st->st_dev && inode == st->st_ino &&
-	       seconds == (unsigned long long)st->st_mtim.tv_sec &&
-	       nanoseconds == (unsigned long long)st->st_mtim.tv_nsec;
+	if (sscanf(t->identity, "%llu:%llu:%llu.%llu", &device, &inode, &seconds,
+		    &nanoseconds) != 4)
+		return 0;
+	if (generation && t->generation >= generation)
+		return seconds > st_seconds ||
+		       (seconds == st_seconds && nanoseconds >= st_nanoseconds);
+	return device == st->st_dev && inode == st->st_ino && seconds == st_seconds &&
+	       nanoseconds == st_nanoseconds;
 }
 
-/* What quotad says of its table, as a new string; NULL with the reason. */
-static char *
-ask(struct quota_client *q, struct reason *why)
+/* Takes what this line of the answer tells of the table. */
+static void
+take_line(struct told *t, const struct record *fields)
+{
+	const char *identity = record_get(fields, "users_table");
+
+	if (identity && !t->identity)
+		t->identity = strdup(identity);
+	if (record_number(fields, "generation", t->generation, &t->generation))
+		t->generation = 0;
+}
+
+/* Asks quotad for its table: 0, or -1 with the reason and no identity. */
+static int
+ask(struct quota_client *q, struct told *t, struct reason *why)
 {
 	struct quota_answer answer;
-	char *identity = NULL;
-	const char *value;
 	enum quota_kind kind;
 
+	*t = (struct told){0};
 	if (quota_send(q, why, "STATS"))
-		return NULL;
+		return -1;
 	do {
 		if (quota_receive(q, &answer, why)) {
-			free(identity);
-			return NULL;
+			free(t->identity);
+			t->identity = NULL;
+			return -1;
 		}
 		kind = answer.kind;
-		value = record_get(&answer.fields, "users_table");
-		if (value && !identity)
-			identity = strdup(value);
+		take_line(t, &answer.fields);
 		quota_answer_clear(&answer);
 	} while (kind == QUOTA_MORE);
-	if (!identity)
-		reason_set(why, "quotad does not tell its table");
-	return identity;
+	if (!t->identity)
+		return reason_set(why, "quotad does not tell its table");
+	return 0;
 }
 
 int
-daemon_table_wait(struct quota_client *q, const struct stat *table, uint64_t ms,
-	char **identity, struct reason *why)
+daemon_table_wait(struct quota_client *q, const struct stat *table, uint64_t generation,
+	uint64_t ms, char **identity, struct reason *why)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	const uint64_t end = clock_now_ms() + ms;
-	char *now = ask(q, why);
-	int has = now && is_table(now, table);
+	struct told now;
+	int has;
 
-	while (now && !has && clock_now_ms() < end) {
+	while ((has = ask(q, &now, why)) == 0) {
+		has = is_table(&now, table, generation);
+		if (has || clock_now_ms() >= end)
+			break;
+		free(now.identity);
 		nanosleep(&pause, NULL);
-		free(now);
-		now = ask(q, why);
-		has = now && is_table(now, table);
 	}
-	if (!now)
-		has = -1;
 	if (identity)
-		*identity = now;
+		*identity = now.identity;
 	else
-		free(now);
+		free(now.identity);
 	return has;
 }

@@ -10,10 +10,13 @@
 
 #include "quota_client.h"
 
-/* Asks until quotad has the table that the stat is of, or so much time has passed: 1 if
- * it has, 0 if it has another, -1 with the reason. IDENTITY (may be NULL) gets what
- * quotad said last, which the caller frees. */
-int daemon_table_wait(struct quota_client *q, const struct stat *table, uint64_t ms,
-	char **identity, struct reason *why);
+/*
+ * Asks until quotad has the table that the stat is of, or so much time has passed: 1 if
+ * it has, 0 if it has another, -1 with the reason. A later table of at least GENERATION
+ * holds the change as well; 0 is for the table alone. IDENTITY (may be NULL) gets what
+ * quotad said last, which the caller frees.
+ */
+int daemon_table_wait(struct quota_client *q, const struct stat *table,
+	uint64_t generation, uint64_t ms, char **identity, struct reason *why);
 
 #endif

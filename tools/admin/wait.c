@@ -10,7 +10,7 @@
 #define WAIT_SECONDS 5
 
 void
-brimadm_wait(const struct brimadm *a, const struct stat *table)
+brimadm_wait(const struct brimadm *a, const struct change_made *made)
 {
 	struct quota_client q;
 	struct reason why;
@@ -24,7 +24,8 @@ brimadm_wait(const struct brimadm *a, const struct stat *table)
 		if (errno == ECONNREFUSED || errno == ENOENT)
 			return;
 	} else {
-		has = daemon_table_wait(&q, table, WAIT_SECONDS * 1000, NULL, &why);
+		has = daemon_table_wait(&q, &made->table, made->generation,
+			WAIT_SECONDS * 1000, NULL, &why);
 		quota_close(&q);
 	}
 	if (has < 0)

@@ -111,7 +111,7 @@ commit(struct brimadm *a)
 	status = brimadm_status(change_commit(&a->change, &made, &a->why));
 	progress_end(&p);
 	if (!status)
-		brimadm_wait(a, &made.table);
+		brimadm_wait(a, &made);
 	return status;
 }
 

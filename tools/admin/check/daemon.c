@@ -174,7 +174,7 @@ compare_tables(struct check *c, struct quota_client *q)
 	int has;
 
 	(void)stat(c->a->conf.users_db, &st); /* a table that is gone is nobody's */
-	has = daemon_table_wait(q, &st, TABLE_MS, &identity, &why);
+	has = daemon_table_wait(q, &st, 0, TABLE_MS, &identity, &why);
 	if (has < 0)
 		check_found(c, CHECK_QUOTAD_DOWN, c->a->conf.socket, restart(c, "KILL"),
 			"%s", why.text);
