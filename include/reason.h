@@ -1,7 +1,7 @@
 /*
  * Why something could not be done, in words for an administrator.
  *
- * Made where the fault is known, passed up by whoever can't mend it, and logged or
+ * Made where the fault is known, passed up by whoever can't repair it, and logged or
  * printed once by the caller who decides. Never holds a line break or a control byte.
  */
 #ifndef BRIM_REASON_H
