@@ -119,15 +119,37 @@ take_lock(const char *path, struct reason *why)
 	return fd;
 }
 
+/* Whether somebody accepts connections there: systemd, say, or a quotad that it has
+ * started, which has no lock. */
 static int
-remove_stale(const char *path, struct reason *why)
+is_served(const struct sockaddr_un *at)
 {
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int served = 1; /* where that can't be told */
+
+	if (fd == -1)
+		return served;
+	if (connect(fd, (const struct sockaddr *)at, sizeof *at) == -1)
+		served = errno != ECONNREFUSED && errno != ENOENT;
+	close(fd);
+	return served;
+}
+
+static int
+remove_stale(const struct sockaddr_un *at, struct reason *why)
+{
+	const char *path = at->sun_path;
 	struct stat st;
 
 	if (lstat(path, &st) == -1)
 		return errno == ENOENT ? 0 : reason_errno(why, "socket %s", path);
 	if (!S_ISSOCK(st.st_mode))
 		return reason_set(why, "%s is there and is not a socket", path);
+	if (is_served(at))
+		return reason_set(why,
+			"%s is served already: by systemd (quotad.socket), or a quotad "
+			"that it has started",
+			path);
 	if (unlink(path) == -1)
 		return reason_errno(why, "removing the old socket %s", path);
 	return 0;
@@ -167,7 +189,7 @@ open_own(struct listener *l, const struct service *service, struct reason *why)
 		return -1;
 	p = add_place(l, service, -1);
 	p->lock = take_lock(path, why);
-	if (p->lock == -1 || remove_stale(path, why) == -1)
+	if (p->lock == -1 || remove_stale(&to, why) == -1)
 		return -1;
 	return listen_at(p, &to, why);
 }

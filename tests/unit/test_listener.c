@@ -190,6 +190,24 @@ START_TEST(a_second_one_is_kept_away_from_each_socket)
 }
 END_TEST
 
+START_TEST(a_socket_that_somebody_serves_is_left_alone)
+{
+	const struct listener_given given = give("line", "0");
+	struct reason why;
+
+	ck_assert_ptr_null(listener_open(services, SERVICES, NULL, 0, &why));
+	ck_assert_ptr_nonnull(strstr(why.text, "served already"));
+	ck_assert_ptr_eq(reach(listen_with(&given, 1), "0"), &services[0]);
+}
+END_TEST
+
+START_TEST(a_socket_that_nobody_serves_is_replaced)
+{
+	close(give("line", "0").fd); /* as after a kill */
+	ck_assert_ptr_eq(reach(listen_with(NULL, 0), "0"), &services[0]);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -199,7 +217,9 @@ add_tests(Suite *suite)
 		a_service_without_a_path_has_given_sockets_alone,
 		two_given_sockets_may_speak_one_protocol,
 		a_name_that_no_protocol_has_is_an_error_that_names_it,
-		a_second_one_is_kept_away_from_each_socket};
+		a_second_one_is_kept_away_from_each_socket,
+		a_socket_that_somebody_serves_is_left_alone,
+		a_socket_that_nobody_serves_is_replaced};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 20);
 }
