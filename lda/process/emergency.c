@@ -2,6 +2,7 @@
 #include "emergency.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #endif
 
 #define STACK_SIZE (64 * 1024)
+#define WRITE_MS   2000 /* that somebody has to take the line */
 
 /* What ends a delivery: the alarm, requests to end, and a crash. */
 static const int fatal[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGSEGV,
@@ -50,6 +52,17 @@ other(void)
 	return current == &both[0] ? &both[1] : &both[0];
 }
 
+void
+emergency_write(const char *line, size_t length)
+{
+	struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	if (length == 0 || poll(&output, 1, WRITE_MS) == 0)
+		return;
+	if (write(STDOUT_FILENO, line, length) < 0)
+		errno = 0;
+}
+
 static void
 end(int signal)
 {
@@ -60,8 +73,7 @@ end(int signal)
 	(void)signal;
 	if (!store || !store_end_now(store)) {
 		status = last->status;
-		if (last->length && write(STDOUT_FILENO, last->line, last->length) < 0)
-			errno = 0; /* nobody reads it; the status is left to tell */
+		emergency_write(last->line, last->length);
 	}
 #ifdef BRIM_COVERAGE
 	__gcov_dump();
@@ -122,12 +134,5 @@ emergency_watch(void *arg, struct store *s)
 void
 emergency_over(void)
 {
-	static const int alone[] = {SIGALRM};
-	struct last_words *silence = other();
-
-	if (allow_only(alone, 1))
-		return; /* then a signal may cut the line off, no more */
-	silence->length = 0;
-	silence->status = VERDICT_TRY_AGAIN;
-	current = silence;
+	allow_only(NULL, 0);
 }

@@ -30,7 +30,12 @@ void emergency_prepare(void *arg, enum verdict v, const char *text, uint64_t sec
 /* The store that decides from now on whether the message is stored. */
 void emergency_watch(void *arg, struct store *s);
 
-/* The answer is being written: from now on only the alarm may come in between. */
+/* Writes the line in one write: an MTA reads what comes with it as one answer. Where
+ * nobody takes it in time it is dropped, and the exit status is left to tell. */
+void emergency_write(const char *line, size_t length);
+
+/* The answer is being written: from now on no signal comes in between, so that line and
+ * exit status agree. */
 void emergency_over(void);
 
 #endif

@@ -39,18 +39,14 @@ handle(struct delivery *d, int argc, char **argv, struct outcome *o)
 	arguments_clear(&a);
 }
 
-/* One write: the MTA reads what comes with it as one answer. */
 static void
 answer(const struct outcome *o)
 {
 	char line[VERDICT_LINE_MAX + 1];
 	size_t length = outcome_line(o, line);
 
-	if (length == 0)
-		return;
 	emergency_over();
-	if (write(STDOUT_FILENO, line, length) < 0)
-		return; /* nobody reads it; the exit status is left to tell */
+	emergency_write(line, length);
 }
 
 int

@@ -249,11 +249,11 @@ class Brim:
     # deliveries
 
     def start_lda(self, *arguments, uid=20001, gid=None, env=None, prefix=(),
-                  stdin=subprocess.PIPE, **popen):
+                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, **popen):
         """Starts lda as the user, in an empty environment but for ENV."""
         return subprocess.Popen(
             [*prefix, BIN / "lda", "-c", self.conf, *map(os.fsencode, arguments)],
-            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=stdin, stdout=stdout, stderr=subprocess.PIPE,
             user=uid, group=uid if gid is None else gid, extra_groups=[],
             env={**instruments(prefix), **(env or {})}, cwd="/", start_new_session=True, **popen)
 

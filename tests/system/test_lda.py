@@ -964,11 +964,40 @@ def test_input_that_is_a_directory_is_an_error(brim):
     assert lda.returncode == 75
 
 
-def test_full_output_pipe_does_not_change_the_status(brim):
+def full_pipe():
+    """One that takes nothing more, and that a writer would wait for."""
     read, write = os.pipe2(os.O_NONBLOCK)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(write, b"x" * 4096)
+    os.set_blocking(write, True)
+    return read, write
+
+
+@pytest.mark.parametrize("recipient, status", [(ALICE, 75), ("nobody@example.org", 67)])
+@pytest.mark.parametrize("by", ["signal", "deadline"])
+def test_end_that_nobody_reads_comes_all_the_same(brim, recipient, status, by):
+    read, write = full_pipe()
+    brim.configure(deadline="2s" if by == "deadline" else "300s")
+    with brim.start_lda("-d", recipient, stdout=write) as lda:
+        wait_until_reading(lda)
+        if by == "signal":
+            lda.terminate()
+        assert lda.wait(timeout=60) == status
+    os.close(read)
+    os.close(write)
+    assert brim.files(brim.mail) == [] and brim.leftovers(brim.mail) == []
+
+
+@pytest.mark.parametrize("number", ["ALRM", "TERM", "HUP", "XCPU"])
+def test_signal_with_the_line_leaves_line_and_status_in_agreement(brim, number):
+    result = injected(brim, f"write:signal={number}:when=1", recipient="nobody@example.org")
+    assert (result.status, result.code) == (67, "5.1.1")
+
+
+def test_full_output_pipe_does_not_change_the_status(brim):
+    read, write = full_pipe()
+    os.set_blocking(write, False)
     done = subprocess.run(
         [BIN / "lda", "-c", brim.conf, "-d", "nobody@example.org"], input=b"x",
         stdout=write, stderr=subprocess.PIPE, user=UID, group=UID, env=instruments(()))
