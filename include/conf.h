@@ -75,9 +75,11 @@ struct conf_row {
 void conf_each(const struct conf *c, void (*take)(void *arg, const struct conf_row *row),
 	void *arg);
 
-/* Calls TAKE with the name of each setting that differs and takes a restart of quotad. */
-void conf_each_restart(const struct conf *old, const struct conf *new,
-	void (*take)(void *arg, const char *name), void *arg);
+/* For settings that were read again: of those that take a restart of quotad, NEW gets the
+ * value that is in force, and KEPT the name where that is another one. IN_FORCE is to be
+ * freed then, and nothing else. */
+void conf_keep(struct conf *new, struct conf *in_force,
+	void (*kept)(void *arg, const char *name), void *arg);
 
 /* "defer", "bounce", "3d" as seconds, and back. */
 int conf_over_quota(const char *text, uint64_t *seconds, struct reason *why);

@@ -401,20 +401,40 @@ conf_each(const struct conf *c, void (*take)(void *arg, const struct conf_row *r
 	}
 }
 
-void
-conf_each_restart(const struct conf *old, const struct conf *new,
-	void (*take)(void *arg, const char *name), void *arg)
+static int
+is_same(const struct conf *a, const struct conf *b, const struct setting *s)
 {
-	for (const struct setting *s = settings; s < settings + SETTINGS; s++) {
-		int same = is_text(s) ? strcmp(*text_of(old, s), *text_of(new, s)) == 0
-				      : *number_of(old, s) == *number_of(new, s);
+	return is_text(s) ? strcmp(*text_of(a, s), *text_of(b, s)) == 0
+			  : *number_of(a, s) == *number_of(b, s);
+}
 
-		if (s->takes_change == RESTART && !same)
-			take(arg, s->name);
+static void
+exchange(struct conf *a, struct conf *b, const struct setting *s)
+{
+	if (is_text(s)) {
+		char *text = *text_of(a, s);
+
+		*text_of(a, s) = *text_of(b, s);
+		*text_of(b, s) = text;
+	} else {
+		uint64_t n = *number_of(a, s);
+
+		*number_of(a, s) = *number_of(b, s);
+		*number_of(b, s) = n;
 	}
 }
 
-/* A ; behind a blank would be refused: it begins no comment. */
+void
+conf_keep(struct conf *new, struct conf *in_force,
+	void (*kept)(void *arg, const char *name), void *arg)
+{
+	for (const struct setting *s = settings; s < settings + SETTINGS; s++)
+		if (s->takes_change == RESTART && !is_same(new, in_force, s)) {
+			exchange(new, in_force, s);
+			kept(arg, s->name);
+		}
+}
+
 static void
 print_row(void *arg, const struct conf_row *row)
 {

@@ -85,7 +85,7 @@ server_reload(struct server *v)
 		conf_free(&new);
 		return;
 	}
-	conf_each_restart(&v->conf, &new, warn_of_fixed, NULL);
+	conf_keep(&new, &v->conf, warn_of_fixed, NULL);
 	conf_free(&v->conf);
 	v->conf = new;
 	server_list_services(v); /* their paths are the settings' */

@@ -396,21 +396,38 @@ add_name(void *arg, const char *name)
 	strcat(strcat(arg, name), " ");
 }
 
-START_TEST(what_takes_a_restart_is_told_of_changes_alone)
+/* As after SIGHUP. */
+static void
+read_again(struct conf *in_force, char names[100])
+{
+	struct conf new;
+
+	ck_assert_int_eq(load("quota = 2G\nlog = stderr\nusage_dir = /x\nmin_uid = 7\n"
+			      "socket = /run/brim/quotad.sock\ntrusted_users = x\n",
+				 &new, NULL),
+		0);
+	conf_keep(&new, in_force, add_name, names);
+	conf_free(in_force);
+	*in_force = new;
+}
+
+START_TEST(what_takes_a_restart_stays_in_force_and_is_told_each_time)
 {
 	char names[100] = "";
 	struct conf old, new;
 
 	ck_assert_int_eq(load("quota = 1G\n", &old, NULL), 0);
-	ck_assert_int_eq(load("quota = 2G\nlog = stderr\nusage_dir = /x\nmin_uid = 7\n"
-			      "socket = /run/brim/quotad.sock\ntrusted_users = x\n",
-				 &new, NULL),
-		0);
-	conf_each_restart(&old, &new, add_name, names);
-	ck_assert_str_eq(names, "usage_dir log ");
-	names[0] = '\0';
-	conf_each_restart(&new, &new, add_name, names);
-	ck_assert_str_eq(names, "");
+	for (int i = 0; i < 2; i++) {
+		names[0] = '\0';
+		read_again(&old, names);
+		ck_assert_str_eq(names, "usage_dir log ");
+	}
+	ck_assert_str_eq(old.usage_dir, "/var/lib/brim/usage");
+	ck_assert_int_eq(old.quota, 2ULL << 30);
+	ck_assert_int_eq(load("quota = 3G\n", &new, NULL), 0);
+	conf_keep(&new, &old, add_name, names);
+	ck_assert_str_eq(
+		names, "usage_dir log "); /* nothing more: they are as in force */
 	conf_free(&old);
 	conf_free(&new);
 }
@@ -429,7 +446,7 @@ add_tests(Suite *suite)
 		what_is_printed_reads_back, odd_values_that_are_printed_read_back,
 		a_list_is_names_with_blanks_or_commas,
 		a_blank_in_a_listed_name_is_percent_20,
-		what_takes_a_restart_is_told_of_changes_alone};
+		what_takes_a_restart_stays_in_force_and_is_told_each_time};
 
 	ADD_CASE(suite, tests);
 }
