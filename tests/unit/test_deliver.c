@@ -40,8 +40,7 @@ step(const char *name, struct outcome *o)
 	return -1;
 }
 
-/* --- the process ---------------------------------------------------------------------
- */
+/* --- the process ----------------------------------------------------------------- */
 
 static void
 prepare(void *arg, enum verdict v, const char *text, uint64_t seconds)
@@ -68,8 +67,7 @@ become(void *arg, const struct mailbox *m, struct outcome *o)
 	return step("become", o);
 }
 
-/* --- the table -----------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------------- */
 
 int
 recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *m,
@@ -99,8 +97,7 @@ recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o)
 	return step("uncensor", o);
 }
 
-/* --- quotad --------------------------------------------------------------------------
- */
+/* --- quotad ---------------------------------------------------------------------- */
 
 void
 quota_init(struct quota *q, const struct conf *c)
@@ -167,8 +164,7 @@ quota_end(struct quota *q)
 	ck_assert_int_eq(q->has_ticket, trace.may_be_there);
 }
 
-/* --- the store -----------------------------------------------------------------------
- */
+/* --- the store ------------------------------------------------------------------- */
 
 static int
 fake_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
@@ -255,8 +251,7 @@ store_type_of(const char *path, struct reason *why)
 	return step("type", NULL) ? (reason_set(why, "no type"), NULL) : &fake;
 }
 
-/* --- the deliveries -------------------------------------------------------------------
- */
+/* --- the deliveries -------------------------------------------------------------- */
 
 static int
 open_message(void)
@@ -425,8 +420,7 @@ START_TEST(an_emergency_asks_the_store_only_while_it_must)
 }
 END_TEST
 
-/* --- many in one process ---------------------------------------------------------------
- */
+/* --- many in one process --------------------------------------------------------- */
 
 static void *
 deliver_many(void *arg)

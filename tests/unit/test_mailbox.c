@@ -346,8 +346,7 @@ START_TEST(the_record_alone_decides)
 }
 END_TEST
 
-/* --- what an administrator may write --------------------------------------------------
- */
+/* --- what an administrator may write --------------------------------------------- */
 
 static const struct {
 	const char *line, *fault; /* FAULT NULL: allowed */

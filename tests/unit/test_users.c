@@ -424,8 +424,7 @@ START_TEST(a_path_is_free_once_its_record_lets_go)
 }
 END_TEST
 
-/* --- files that are no sound table ---------------------------------------------------
- */
+/* --- files that are no sound table ----------------------------------------------- */
 
 /* Keys come in the middle, so without packing most pages are half empty, and the table is
  * 1.25 MB. */
@@ -784,8 +783,7 @@ START_TEST(nothing_is_ever_printed)
 }
 END_TEST
 
-/* --- DB_CONFIG ------------------------------------------------------------------------
- */
+/* --- DB_CONFIG ------------------------------------------------------------------- */
 
 START_TEST(a_db_config_anywhere_has_no_effect)
 {
@@ -811,8 +809,7 @@ START_TEST(a_db_config_anywhere_has_no_effect)
 }
 END_TEST
 
-/* --- writers -------------------------------------------------------------------------
- */
+/* --- writers --------------------------------------------------------------------- */
 
 static void
 assert_no_leftover(void)
