@@ -96,13 +96,17 @@ class Case:
         self.log = brim.folder / f"strace{number}"
         self.log.touch()
         self.log.chmod(0o666)
+        self.message = brim.folder / f"message{number}"
+        self.message.write_bytes(MESSAGE)
         self.faults = []
 
     def deliver(self, *injections):
+        """From a file: a pipe's writer decides in how many pieces a message is read."""
         options = [word for i in injections for word in ("-e", f"inject={i}")]
-        return self.brim.deliver(
-            self.address, MESSAGE, sender="",
-            prefix=["strace", "-f", "-o", self.log, *options])
+        with open(self.message, "rb") as message:
+            return self.brim.deliver(
+                self.address, MESSAGE, sender="", stdin=message,
+                prefix=["strace", "-f", "-o", self.log, *options])
 
     def trace(self, *injections):
         """The calls of one delivery, each with its number among those of its name."""
