@@ -1,4 +1,5 @@
 /* The user table: what readers see of sound, changing, damaged and foreign files. */
+#include "clock.h"
 #include "suite.h"
 #include "users.h"
 
@@ -988,16 +989,18 @@ assert_one_generation(uint64_t *newest)
 
 START_TEST(a_writer_killed_at_any_moment_leaves_old_or_new)
 {
-	unsigned seed = 3;
-	uint64_t newest = 1;
+	unsigned seed = 3, most_us;
+	uint64_t newest = 1, began = clock_now_ms();
 
 	write_table(80, 1);
+	/* some generations, however long one takes here */
+	most_us = 6000 * (unsigned)(clock_now_ms() - began + 2);
 	for (int i = 0; i < 150; i++) {
 		pid_t pid = start_child();
 
 		if (pid == 0)
 			write_generations((unsigned)newest + 1);
-		usleep((useconds_t)rand_r(&seed) % 12000);
+		usleep((useconds_t)rand_r(&seed) % (most_us < 100000 ? most_us : 100000));
 		kill(pid, SIGKILL);
 		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 		assert_one_generation(&newest);
