@@ -56,7 +56,7 @@ find_entry(const char *name, struct passwd *p, char **text)
 
 	*text = NULL;
 	if (file == NULL)
-		return errno;
+		return errno != 0 ? errno : EIO;
 	do
 		error = read_user(file, p, text, &size);
 	while (error == 0 && strcmp(p->pw_name, name) != 0);

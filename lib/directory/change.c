@@ -186,11 +186,12 @@ remember_alias(struct change *c, const struct record *r, struct reason *why)
 static enum change_result
 fold_key(struct record *r, struct reason *why)
 {
+	const char *given = r->key ? r->key : "";
 	char key[ADDRESS_MAX + 1];
 
-	if (address_key(key, r->key ? r->key : "", why))
+	if (address_key(key, given, why))
 		return CHANGE_REFUSED;
-	if (strcmp(key, r->key) != 0 && record_set_key(r, key))
+	if (strcmp(key, given) != 0 && record_set_key(r, key))
 		return no_memory(why);
 	return CHANGE_OK;
 }

@@ -103,7 +103,7 @@ compare(struct difference *d, const struct record *old, const struct record *new
 static int
 walk(struct difference *d)
 {
-	const struct record *old, *new;
+	const struct record *old = NULL, *new = NULL;
 
 	for (;;) {
 		if (current(&d->old, &old, d->why) || current(&d->new, &new, d->why))

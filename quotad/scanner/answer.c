@@ -143,7 +143,8 @@ void
 answer_begin(
 	struct answer *a, enum answer_kind kind, long (*send_names)(void *arg), void *arg)
 {
-	static enum answer_step (*const first[])(struct answer *, const char *, size_t) = {
+	static enum answer_step (*const first[])(
+		struct answer *, const char *, size_t) = {
 		[ANSWER_COUNT] = read_scanned,
 		[ANSWER_PROBE] = read_probed,
 		[ANSWER_PING] = read_pong,
