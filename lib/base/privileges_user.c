@@ -55,8 +55,10 @@ find_entry(const char *name, struct passwd *p, char **text)
 	int error;
 
 	*text = NULL;
-	if (file == NULL)
-		return errno != 0 ? errno : EIO;
+	if (file == NULL) {
+		error = errno;
+		return error != 0 ? error : EIO;
+	}
 	do
 		error = read_user(file, p, text, &size);
 	while (error == 0 && strcmp(p->pw_name, name) != 0);
@@ -87,13 +89,13 @@ privileges_find_uid(const char *name, uid_t *uid, struct reason *why)
 {
 	struct passwd p;
 	char *text;
-	int result = 0;
+	int result = 0, error = find_entry(name, &p, &text);
 
-	errno = find_entry(name, &p, &text);
-	if (errno == 0) {
+	errno = error;
+	if (error == 0) {
 		*uid = p.pw_uid;
 		result = 1;
-	} else if (errno != ENOENT) {
+	} else if (error != ENOENT) {
 		result = reason_errno(why, "%s", PASSWD);
 	}
 	free(text);
