@@ -58,6 +58,8 @@ void
 account_free_committed(struct account *a)
 {
 	free_tickets(&a->committed);
+	a->names_kept = 0;
+	a->nameless = a->nameless_bytes = 0;
 }
 
 void
@@ -283,10 +285,16 @@ ticket_commit(struct ledger *l, struct ticket *t)
 	struct account *a = t->account;
 
 	take_out(l, t, 1);
-	if (a->counting)
+	if (a->counting && a->names_kept < NAMES_KEPT) {
 		LIST_INSERT_HEAD(&a->committed, t, of_account);
-	else
-		free(t);
+		a->names_kept++;
+		return;
+	}
+	if (a->counting) {
+		a->nameless++;
+		a->nameless_bytes = amount_add(a->nameless_bytes, t->bytes);
+	}
+	free(t);
 }
 
 void

@@ -41,13 +41,18 @@ struct account {
 	unsigned counting : 1, probing : 1, thorough_wanted : 1;
 	unsigned known : 1; /* an exact count of this boot stands behind the number */
 	unsigned count_serves : 1; /* for refusals: no COMMIT since it began, unmoved */
+	unsigned may_be_twice : 1; /* messages in the number, until an exact count */
 	unsigned why : 4;          /* the running count's enum ledger_why */
 	unsigned last_why : 4, last_exact : 1;
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	int64_t last_at; /* the last count; below zero where it was before the clock */
 	uint64_t last_was, last_found;
 	struct account_tickets tickets;
-	struct account_tickets committed; /* since the running count began */
+	/* Since the running count began; those beyond NAMES_KEPT have left their bytes
+	 * alone, and make it inexact. */
+	struct account_tickets committed;
+	uint32_t names_kept;
+	uint64_t nameless, nameless_bytes;
 	struct full *full;
 	struct questions waiting;
 	char name[];
@@ -78,8 +83,8 @@ void ticket_take_over(struct ledger *l, struct ticket *t, struct ledger_connecti
 void ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state);
 /* Nothing of it is left: cancelled, or decided by a count. Frees it. */
 void ticket_end(struct ledger *l, struct ticket *t);
-/* Its message is there: what was promised is used. Frees it, or leaves it to the running
- * count. */
+/* Its message is there: what was promised is used. Frees it, or leaves its name to the
+ * running count. */
 void ticket_commit(struct ledger *l, struct ticket *t);
 
 #endif

@@ -1,7 +1,9 @@
 /*
  * Counts and probes. A count's total and the names that it saw become the number: what it
  * saw of open tickets is still theirs, what was committed while it ran and was not seen
- * is added, and orphans end. An inexact count only raises the number.
+ * is added, and orphans end. An inexact count only raises the number. So does one while
+ * which more was committed than names are kept: what has no name here may be in the
+ * total, and is added all the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +32,27 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 	l->calls->count(l->arg, a, thorough);
 }
 
-static void
-mark_seen(struct account_tickets *tickets, const struct ledger_count *c)
+/* -1 without memory. */
+static int
+mark_seen(struct account *a, const struct ledger_count *c)
 {
+	struct hash seen;
 	struct ticket *t;
+	size_t i;
 
-	LIST_FOREACH(t, tickets, of_account)
-		for (size_t i = 0; i < c->seen_count && !t->seen; i++)
-			t->seen = strcmp(t->name, c->seen[i]) == 0;
+	if (c->seen_count == 0)
+		return 0;
+	if (hash_init(&seen, NULL) == -1)
+		return -1;
+	for (i = 0; i < c->seen_count; i++)
+		if (hash_add(&seen, c->seen[i], strlen(c->seen[i]), NULL) == -1)
+			break;
+	LIST_FOREACH(t, &a->tickets, of_account)
+		t->seen |= hash_has(&seen, t->name, strlen(t->name));
+	LIST_FOREACH(t, &a->committed, of_account)
+		t->seen |= hash_has(&seen, t->name, strlen(t->name));
+	hash_free(&seen);
+	return i == c->seen_count ? 0 : -1;
 }
 
 /* The total, less what was seen of open tickets, plus what was committed and not seen. */
@@ -47,8 +62,8 @@ add_up(const struct account *a, const struct ledger_count *c, uint64_t *used,
 {
 	const struct ticket *t;
 
-	*used = c->bytes;
-	*messages = c->messages;
+	*used = amount_add(c->bytes, a->nameless_bytes);
+	*messages = amount_add(c->messages, a->nameless);
 	LIST_FOREACH(t, &a->tickets, of_account)
 		if (t->seen && t->state == LEDGER_OPEN) {
 			*used = amount_subtract(*used, t->bytes);
@@ -110,6 +125,7 @@ apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 	a->counted_at = l->now;
 	a->count_serves = LIST_EMPTY(&a->committed);
 	a->known = a->count_began_at >= l->held_until;
+	a->may_be_twice = 0;
 	full_review(a, NULL);
 }
 
@@ -129,11 +145,11 @@ static void
 apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
 	uint64_t used, messages;
+	int complete = mark_seen(a, c) == 0 && a->nameless == 0;
 
-	mark_seen(&a->tickets, c);
-	mark_seen(&a->committed, c);
+	a->may_be_twice |= complete ? 0 : 1;
 	add_up(a, c, &used, &messages);
-	if (c->exact)
+	if (c->exact && complete)
 		apply_exact(l, a, c, used, messages);
 	else
 		apply_inexact(l, a, used, messages);

@@ -115,8 +115,9 @@ refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
 static enum wait
 no_exact_count(struct question *q, struct ledger_answer *answer)
 {
-	if (fits(q, q->request.account->charged.reserved,
-		    q->request.account->charged.tickets))
+	const struct account *a = q->request.account;
+
+	if (a->may_be_twice || fits(q, a->charged.reserved, a->charged.tickets))
 		return answer_with(answer, VERDICT_TROUBLE,
 			"the mailbox is being changed and could not be counted");
 	return answer_with(answer, VERDICT_FULL_FOR_NOW, NULL);

@@ -16,7 +16,8 @@ enum {
 	COUNT_SERVES_MS = 10 * 60 * 1000, /* a count serves for refusals so long */
 	ORPHAN_COUNT_MS = 10 * 1000,
 	SAVE_FULL_MS = 60 * 1000,
-	TRIES = 3, /* counts for one question */
+	TRIES = 3,         /* counts for one question */
+	NAMES_KEPT = 4000, /* of messages stored while a count of their mailbox runs */
 };
 
 /* What a question waits for; INPUT: all that was pending has been read. */

@@ -11,6 +11,7 @@
 
 #define DEADLINE_MS 300000
 #define ANSWER_MS   7500
+#define NAMES_KEPT  4000 /* quotad(8) */
 
 static struct fake {
 	struct ledger *ledger;
@@ -563,6 +564,118 @@ START_TEST(a_count_looks_for_tickets_begun_and_committed_meanwhile)
 }
 END_TEST
 
+/* Stores so many messages while a count runs. */
+static void
+commit_many(int n, uint64_t bytes)
+{
+	struct account *a;
+	char name[16];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "m%d", i);
+		ledger_commit(fake.ledger, &connections[0], reserve(0, bytes, name), &a);
+	}
+}
+
+static void
+add_count(void *arg, const char *name)
+{
+	(void)name;
+	++*(int *)arg;
+}
+
+static int
+names_to_look_for(void)
+{
+	int n = 0;
+
+	ledger_count_names(fake.ledger, fake.account, add_count, &n);
+	return n;
+}
+
+START_TEST(so_many_names_are_kept_for_a_running_count_and_no_more)
+{
+	limits.bytes = 0;
+	know(0);
+	ledger_recount(fake.ledger, fake.account, 0);
+	commit_many(NAMES_KEPT, 1);
+	ck_assert_int_eq(names_to_look_for(), NAMES_KEPT);
+	count_ends(1, 0, 0, 2);
+	ck_assert_int_eq(numbers().last.exact, 1);
+	ck_assert_int_eq(names_to_look_for(), 0);
+	ledger_recount(fake.ledger, fake.account, 0);
+	commit_many(NAMES_KEPT + 1, 1);
+	ck_assert_int_eq(names_to_look_for(), NAMES_KEPT);
+	count_ends(1, 0, 0, 2);
+	ck_assert_int_eq(numbers().last.exact, 0);
+}
+END_TEST
+
+/* It can't tell whether the total has the message whose name was not kept. */
+START_TEST(a_count_with_names_left_out_only_raises_and_ends_no_orphan)
+{
+	limits.bytes = 0;
+	know(0);
+	reserve(1, 100, "orphan");
+	ledger_disconnected(fake.ledger, &connections[1], 1);
+	ledger_recount(fake.ledger, fake.account, 0);
+	commit_many(NAMES_KEPT + 10, 1);
+	count_ends(1, 0, 0, 2); /* what was stored was deleted again */
+	ck_assert_uint_eq(numbers().used, NAMES_KEPT + 10);
+	ck_assert_uint_eq(numbers().messages, NAMES_KEPT + 10);
+	ck_assert_uint_eq(numbers().reserved, 100);
+	ledger_recount(fake.ledger, fake.account, 0);
+	commit_many(NAMES_KEPT + 10, 1);
+	count_ends(1, 50000, 1000, 2); /* 50,000 that nobody knew of */
+	ck_assert_uint_eq(numbers().used, 50000 + NAMES_KEPT + 10);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(1, 50000 + NAMES_KEPT + 10, 1, 3);
+	ck_assert_uint_eq(numbers().used, 50000 + NAMES_KEPT + 10);
+	ck_assert_uint_eq(numbers().reserved, 0);
+}
+END_TEST
+
+START_TEST(a_count_with_names_left_out_is_no_reason_to_say_full)
+{
+	limits.bytes = 0;
+	know(0);
+	ledger_recount(fake.ledger, fake.account, 0);
+	commit_many(NAMES_KEPT + 600, 1);
+	count_ends(1, NAMES_KEPT + 600, NAMES_KEPT + 600, 2);
+	limits.bytes = NAMES_KEPT + 1000; /* the number may have 600 twice */
+	fake.answers = 0;
+	ask(LEDGER_RESERVE, 1, 300, "a");
+	for (int i = 0; i < 3; i++)
+		count_ends(0, NAMES_KEPT + 600, NAMES_KEPT + 600, 2);
+	expect(VERDICT_TROUBLE);
+	ask(LEDGER_RESERVE, 1, 300, "a");
+	count_ends(1, NAMES_KEPT + 600, NAMES_KEPT + 600, 2);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+/* A set by hash: comparing each with each would take 20 seconds. */
+START_TEST(sixty_thousand_names_are_matched_at_once)
+{
+	enum { NAMES = 60000 };
+	static char text[NAMES][16];
+	static const char *seen[NAMES];
+	clock_t before;
+
+	limits.bytes = 0;
+	know(0);
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(text[i], sizeof text[i], "m%d", NAMES - i - 1);
+		seen[i] = text[i];
+	}
+	ledger_recount(fake.ledger, fake.account, 0);
+	commit_many(NAMES, 0);
+	before = clock();
+	count_seeing(1, 0, NAMES, 2, seen, NAMES);
+	ck_assert_int_lt(clock() - before, CLOCKS_PER_SEC / 2);
+}
+END_TEST
+
 START_TEST(a_full_mailbox_that_did_not_move_costs_a_look_not_a_count)
 {
 	know(1000);
@@ -1062,6 +1175,10 @@ add_tests(Suite *suite)
 		what_was_committed_during_a_count_and_seen_is_not_added,
 		an_inexact_count_only_raises,
 		a_count_looks_for_tickets_begun_and_committed_meanwhile,
+		so_many_names_are_kept_for_a_running_count_and_no_more,
+		a_count_with_names_left_out_only_raises_and_ends_no_orphan,
+		a_count_with_names_left_out_is_no_reason_to_say_full,
+		sixty_thousand_names_are_matched_at_once,
 		a_full_mailbox_that_did_not_move_costs_a_look_not_a_count,
 		a_full_mailbox_from_which_mail_was_removed_takes_the_message,
 		a_refusal_waits_until_pending_input_was_read,
