@@ -52,6 +52,10 @@ void mailbox_clear(struct mailbox *m);
 int mailbox_policy(
 	const struct mailbox *m, const struct conf *c, uint64_t bytes, struct outcome *o);
 
+/* Tells one place from another: a hash of the mailbox's path and of its owner. lda and
+ * quotad compare theirs, since their tables may differ for a moment. */
+uint64_t mailbox_place(const char *path, uint64_t uid);
+
 /* Whether the domain is one of this host's (the setting local_domains, or the host's
  * name). */
 int mailbox_domain_is_local(const struct conf *c, const char *domain);

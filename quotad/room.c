@@ -60,10 +60,14 @@ find(const struct room *room, struct room_question *q, const struct room_asker *
 			forbid(q);
 		return -1;
 	}
-	if (room_may_ask(asker, m->uid))
+	if (!room_may_ask(asker, m->uid))
+		forbid(q);
+	else if (q->has_place && q->place != mailbox_place(m->path, m->uid))
+		answer(q, VERDICT_TROUBLE,
+			"quotad's user table has another place for this mailbox");
+	else
 		return 0;
 	mailbox_clear(m);
-	forbid(q);
 	return -1;
 }
 

@@ -42,6 +42,8 @@ struct room_question {
 	const char *sender;    /* envelope sender; NULL: not told */
 	uint64_t bytes;        /* 0: not known yet */
 	const char *name;      /* RESERVE: of the message's file */
+	int has_place;         /* the asker's table says where the mailbox is */
+	uint64_t place;        /* as mailbox_place has it */
 
 	/* The mailbox is known and may be asked about; the ledger has not been asked yet.
 	 * May be NULL. */

@@ -56,7 +56,7 @@ store_message(struct delivery *d, struct outcome *o)
 	       find_mailbox(d, o) ||                          /* users.db */
 	       become_recipient(d, o) ||                      /* and nobody else */
 	       mailbox_policy(&d->mailbox, &d->conf, 0, o) || /* disabled? moved? */
-	       quota_check(q, d->mailbox.key, o) ||           /* asks: full? */
+	       quota_check(q, &d->mailbox, o) ||              /* asks: full? */
 	       store_open(s, &d->mailbox, o) ||               /* the mailbox */
 	       message_read_top(&d->message, o) ||            /* standard input */
 	       quota_checked(q, o) ||                         /* not full */

@@ -17,7 +17,7 @@ quota_init(struct quota *q, const struct conf *c)
 	q->conf = c;
 	q->client.fd = -1;
 	q->mailbox = NULL;
-	q->attempts = q->has_ticket = 0;
+	q->attempts = q->has_ticket = q->is_older = 0;
 	q->error.text[0] = '\0';
 }
 
@@ -31,15 +31,17 @@ open_connection(struct quota *q)
 }
 
 int
-quota_check(struct quota *q, const char *key, struct outcome *o)
+quota_check(struct quota *q, const struct mailbox *m, struct outcome *o)
 {
-	q->mailbox = record_escape(key);
+	q->place = mailbox_place(m->path, m->uid);
+	q->mailbox = record_escape(m->key);
 	if (!q->mailbox) {
 		outcome_set(o, VERDICT_TROUBLE, "no memory");
 		return -1;
 	}
 	if (open_connection(q) == 0)
-		quota_send(&q->client, &q->error, "CHECK %s 0", q->mailbox);
+		quota_send(&q->client, &q->error, "CHECK %s 0 place=%016" PRIx64,
+			q->mailbox, q->place);
 	return 0;
 }
 
@@ -67,8 +69,12 @@ send_reserve(struct quota *q)
 	q->attempts++;
 	if (q->client.fd < 0 && open_connection(q))
 		return -1;
-	return quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s",
-		q->mailbox, q->bytes, q->name);
+	if (q->is_older)
+		return quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s",
+			q->mailbox, q->bytes, q->name);
+	return quota_send(&q->client, &q->error,
+		"RESERVE %s %" PRIu64 " name=%s place=%016" PRIx64, q->mailbox, q->bytes,
+		q->name, q->place);
 }
 
 int
@@ -97,6 +103,15 @@ take_ticket(struct quota *q, const struct quota_answer *a)
 	return GRANTED;
 }
 
+/* It is asked again, without what it does not know. */
+static enum grant
+note_older(struct quota *q)
+{
+	q->is_older = 1;
+	q->attempts = 0;
+	return NO_ANSWER;
+}
+
 static enum grant
 read_grant(struct quota *q, struct outcome *o)
 {
@@ -105,7 +120,9 @@ read_grant(struct quota *q, struct outcome *o)
 
 	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->error))
 		return NO_ANSWER;
-	if (a.kind == QUOTA_NO || a.kind == QUOTA_ERR)
+	if (quota_is_too_old(&a) && !q->is_older)
+		grant = note_older(q);
+	else if (a.kind == QUOTA_NO || a.kind == QUOTA_ERR)
 		outcome_from_quotad(o, a.outcome.verdict, a.outcome.text);
 	else
 		grant = take_ticket(q, &a);

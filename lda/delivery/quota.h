@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "conf.h"
+#include "mailbox.h"
 #include "quota_client.h"
 #include "verdict.h"
 
@@ -21,6 +22,8 @@ struct quota {
 	const struct conf *conf;
 	struct quota_client client;
 	char *mailbox;    /* as it is written on the wire; owned */
+	uint64_t place;   /* the mailbox's, by this process's table */
+	int is_older;     /* this quotad knows no place= */
 	const char *name; /* of the message; the caller's */
 	uint64_t bytes;
 	int attempts; /* RESERVEs so far */
@@ -31,9 +34,9 @@ struct quota {
 
 void quota_init(struct quota *q, const struct conf *c);
 
-/* Sends CHECK for the mailbox of that key. 0, or -1 with the outcome (no memory: a quotad
+/* Sends CHECK for the mailbox. 0, or -1 with the outcome (no memory: a quotad
  * that is down shows when the room is reserved). */
-int quota_check(struct quota *q, const char *key, struct outcome *o);
+int quota_check(struct quota *q, const struct mailbox *m, struct outcome *o);
 
 /* Reads the answer: -1 with the outcome if the mailbox takes nothing now. */
 int quota_checked(struct quota *q, struct outcome *o);

@@ -1,13 +1,16 @@
 /* Mailboxes: from the record; the look-up; what a record alone says to a message. */
 #include "mailbox.h"
 
+#include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "amount.h"
 #include "privileges.h"
+#include "siphash.h"
 
 /* The record that sets the field: the mailbox's, its domain's, or none. */
 static const struct record *
@@ -119,6 +122,17 @@ mailbox_clear(struct mailbox *m)
 	free(m->path);
 	free(m->moved_to);
 	memset(m, 0, sizeof *m);
+}
+
+/* "uid path", under a key that every program has: "Brim mailbox, v1". */
+uint64_t
+mailbox_place(const char *path, uint64_t uid)
+{
+	static const struct siphash_key key = {0x69616d206d697242, 0x3176202c786f626c};
+	char text[RECORD_LINE_MAX + AMOUNT_SIZE + 1];
+
+	snprintf(text, sizeof text, "%" PRIu64 " %s", uid, path);
+	return siphash(&key, text, strlen(text));
 }
 
 /* --- the look-up ---------------------------------------------------------------- */

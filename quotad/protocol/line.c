@@ -24,6 +24,7 @@
 
 #define FORBIDDEN "ERR 4.7.0 not yours to ask about\n"
 #define NO_NUMBER "the size must be a number of bytes"
+#define PLACE     "place="
 #define NO_TICKET "this connection has no such ticket"
 
 enum who { ANYONE, TRUSTED };
@@ -166,17 +167,6 @@ ask(struct line_request *l, enum ledger_kind kind, const char *recipient)
 	room_ask(l->line->room, &l->question, &asker);
 }
 
-/* CHECK <recipient> <bytes> [<sender>] */
-static void
-check(struct line_request *l, char **argument)
-{
-	l->question.sender = argument[2];
-	if (amount_count(argument[1], &l->question.bytes, NULL) == -1)
-		malformed(l, NO_NUMBER);
-	else
-		ask(l, LEDGER_CHECK, argument[0]);
-}
-
 /* A plain file name, as a message in a Maildir has it. */
 static int
 take_name(struct room_question *q, const char *value)
@@ -188,6 +178,37 @@ take_name(struct room_question *q, const char *value)
 		       : 0;
 }
 
+/* 16 hexadecimal digits. */
+static int
+take_place(struct room_question *q, const char *value)
+{
+	if (strlen(value) != 16 || strspn(value, "0123456789abcdef") != 16)
+		return -1;
+	q->place = strtoull(value, NULL, 16);
+	q->has_place = 1;
+	return 0;
+}
+
+/* CHECK <recipient> <bytes> [<sender>] [place=<hash>] */
+static void
+check(struct line_request *l, char **argument)
+{
+	struct room_question *q = &l->question;
+	char **last =
+		argument[2] != NULL && argument[3] != NULL ? argument + 3 : argument + 2;
+
+	if (*last != NULL && strncmp(*last, PLACE, strlen(PLACE)) == 0 &&
+		take_place(q, *last + strlen(PLACE)) == 0)
+		*last = NULL;
+	q->sender = argument[2];
+	if (amount_count(argument[1], &q->bytes, NULL) == -1)
+		malformed(l, NO_NUMBER);
+	else if (argument[2] != NULL && argument[3] != NULL)
+		malformed(l, l->command->usage);
+	else
+		ask(l, LEDGER_CHECK, argument[0]);
+}
+
 /* The name=value fields of RESERVE. */
 static const struct option {
 	const char *name;
@@ -196,6 +217,7 @@ static const struct option {
 	const char *rule;
 } options[] = {
 	{"name", 1, take_name, "name= must be the name of a message's file"},
+	{"place", 0, take_place, "place= must be 16 hexadecimal digits"},
 };
 
 #define OPTIONS ((int)(sizeof options / sizeof *options))
@@ -234,7 +256,7 @@ take_options(struct room_question *q, char **fields)
 	return NULL;
 }
 
-/* RESERVE <recipient> <bytes> name=<basename> */
+/* RESERVE <recipient> <bytes> name=<basename> [place=<hash>] */
 static void
 reserve(struct line_request *l, char **argument)
 {
@@ -336,10 +358,10 @@ stats(struct line_request *l, char **argument)
 /* --- the table -------------------------------------------------------------------- */
 
 static const struct line_command commands[] = {
-	{"CHECK", 2, 3, ANYONE, 0, "4.3.0", check, answer_ok,
-		"CHECK <recipient> <bytes> [<sender>]"},
+	{"CHECK", 2, 4, ANYONE, 0, "4.3.0", check, answer_ok,
+		"CHECK <recipient> <bytes> [<sender>] [place=<hash>]"},
 	{"RESERVE", 3, 2 + OPTIONS, ANYONE, 0, "4.3.0", reserve, answer_ticket,
-		"RESERVE <recipient> <bytes> name=<basename>"},
+		"RESERVE <recipient> <bytes> name=<basename> [place=<hash>]"},
 	{"COMMIT", 1, 1, ANYONE, 0, NULL, commit, NULL, "COMMIT <ticket>"},
 	{"CANCEL", 1, 1, ANYONE, 0, NULL, cancel, NULL, "CANCEL <ticket>"},
 	{"GET", 1, 1, ANYONE, 0, "4.1.1", get, answer_numbers, "GET <recipient>"},

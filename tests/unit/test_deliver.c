@@ -106,10 +106,10 @@ quota_init(struct quota *q, const struct conf *c)
 }
 
 int
-quota_check(struct quota *q, const char *key, struct outcome *o)
+quota_check(struct quota *q, const struct mailbox *m, struct outcome *o)
 {
 	(void)q;
-	ck_assert_str_eq(key, "alice@example.org");
+	ck_assert_str_eq(m->key, "alice@example.org");
 	return step("check", o);
 }
 

@@ -185,6 +185,13 @@ mailbox_policy(
 	return -1;
 }
 
+uint64_t
+mailbox_place(const char *path, uint64_t uid)
+{
+	ck_assert_ptr_null(path); /* of this file's mailbox_find */
+	return UINT64_C(0xabcdef0000000000) + uid;
+}
+
 void
 mailbox_clear(struct mailbox *m)
 {
@@ -407,8 +414,9 @@ START_TEST(malformed_requests_are_told_what_is_wrong)
 	static const char *const lines[] = {"", " ", "GET", "GET  alice", "GET alice bob",
 		"get alice", "FOO", "GET al%00ice", "GET alice%", "GET alice%zz",
 		"GET alice\t", "GET \351", "CHECK alice", "CHECK alice 1 b c",
-		"CHECK alice 1k", "CHECK alice -1", "CHECK alice 18446744073709551616",
-		"RESERVE alice 1", "RESERVE alice 1 foo",
+		"CHECK alice 1 place=abcdef00000003e9 c", "CHECK alice 1k",
+		"CHECK alice -1", "CHECK alice 18446744073709551616", "RESERVE alice 1",
+		"RESERVE alice 1 foo",
 		"RESERVE alice 1 name=", "RESERVE alice 1 name=.hidden",
 		"RESERVE alice 1 name=..", "RESERVE alice 1 name=a/b",
 		"RESERVE alice 1 name=a%2Fb", "RESERVE alice 1 name=a%0Ab",
@@ -461,6 +469,29 @@ START_TEST(a_refusal_has_name_code_and_text)
 		send_and_decide("CHECK alice 0", VERDICT_DELIVERED, NULL), "OK\n");
 	ck_assert_str_eq(send_and_decide("CHECK alice 0", VERDICT_TROUBLE, "too slow"),
 		"ERR 4.3.0 too slow\n");
+}
+END_TEST
+
+START_TEST(room_elsewhere_is_no_room)
+{
+	ck_assert_str_eq(send_and_decide("RESERVE alice 1 name=a place=abcdef00000003e9",
+				 VERDICT_DELIVERED, NULL),
+		"OK ticket=9\n");
+	ck_assert_str_eq(send_and_decide("CHECK alice 0 place=abcdef00000003e9",
+				 VERDICT_DELIVERED, NULL),
+		"OK\n");
+	ck_assert_str_eq(send_and_decide("CHECK alice 0 place=a place=abcdef00000003e9",
+				 VERDICT_DELIVERED, NULL),
+		"OK\n");
+	ck_assert_int_eq(
+		strncmp(send_line("RESERVE alice 1 place=abcdef00000003ea name=a"),
+			"ERR 4.3.0 ", 10),
+		0);
+	/* Nor is it said of another place that it is disabled. */
+	ck_assert_int_eq(strncmp(send_line("CHECK bob 1 s@x place=abcdef00000003e9"),
+				 "ERR 4.3.0 ", 10),
+		0);
+	ck_assert_int_eq(fake.asks, 0);
 }
 END_TEST
 
@@ -704,7 +735,8 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {malformed_requests_are_told_what_is_wrong,
 		a_name_is_at_most_255_bytes,
 		a_reservation_asks_for_these_bytes_under_this_name,
-		a_refusal_has_name_code_and_text, what_the_record_says_needs_no_ledger,
+		a_refusal_has_name_code_and_text, room_elsewhere_is_no_room,
+		what_the_record_says_needs_no_ledger,
 		a_recipient_unknown_here_is_never_a_refusal,
 		without_a_table_nothing_is_known,
 		strangers_are_told_the_same_of_every_name, the_nameless_may_ask_nothing,

@@ -420,6 +420,18 @@ START_TEST(without_a_setting_the_hosts_name_is_local)
 }
 END_TEST
 
+/* By another program's SipHash-1-3, as quotad(8) tells. */
+START_TEST(a_place_is_a_path_and_an_owner)
+{
+	ck_assert_uint_eq(mailbox_place("/home/alice/Maildir/", 1001),
+		UINT64_C(0x1ecde33d7a291658));
+	ck_assert_uint_ne(mailbox_place("/home/alice/Maildir/", 1002),
+		UINT64_C(0x1ecde33d7a291658));
+	ck_assert_uint_ne(
+		mailbox_place("/home/alice/", 1001), UINT64_C(0x1ecde33d7a291658));
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
 void
@@ -430,7 +442,8 @@ add_tests(Suite *suite)
 		an_empty_table_bounces_nobody, the_common_case_asks_twice,
 		defaults_come_from_the_domain_then_the_settings,
 		a_mailbox_has_what_its_record_says,
-		without_a_setting_the_hosts_name_is_local};
+		without_a_setting_the_hosts_name_is_local,
+		a_place_is_a_path_and_an_owner};
 	TCase *c = ADD_CASE(suite, tests);
 
 	tcase_add_loop_test(
