@@ -71,8 +71,9 @@ find(const struct room *room, struct room_question *q, const struct room_asker *
 	return -1;
 }
 
-/* Of the user, or (orphans are nobody's any more) for the mailbox. A ticket of that name
- * is taken over, or that is refused: either way there is no further one. */
+/* Of the user, or for the mailbox; orphans, which are nobody's any more, have a limit of
+ * their own in the ledger. A ticket of that name is taken over, or that is refused:
+ * either way there is no further one. */
 static int
 has_too_many(const struct room *room, const struct room_question *q,
 	const struct room_asker *asker)
@@ -80,7 +81,8 @@ has_too_many(const struct room *room, const struct room_question *q,
 	struct ledger_numbers n;
 
 	ledger_numbers(room->ledger, q->account, &n);
-	if (asker->tickets < asker->ticket_limit && n.tickets < asker->ticket_limit)
+	if (asker->tickets < asker->ticket_limit &&
+		n.tickets - n.orphans < asker->ticket_limit)
 		return 0;
 	return !ledger_has_ticket(q->account, q->name);
 }
@@ -118,6 +120,7 @@ decide(const struct room *room, struct room_question *q, const struct room_asker
 
 	q->account = ledger_account(room->ledger, m->key);
 	q->limits = room_limits(m);
+	q->limits.orphans = asker->ticket_limit;
 	q->state = m->state;
 	if (q->account == NULL) {
 		answer(q, VERDICT_TROUBLE, "no memory");

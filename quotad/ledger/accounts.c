@@ -122,8 +122,8 @@ account_open_bytes(const struct account *a, uint64_t *tickets)
 
 /* --- tickets --- */
 
-/* Puts the ticket into the list that its state calls for: an open one has a connection.
- */
+/* Puts the ticket where its state calls for: into its connection's list, or the one of
+ * those that are unsure; an ended one has its account take its turn. */
 static void
 enter(struct ledger *l, struct ticket *t, enum ledger_ticket_state state,
 	struct ledger_connection *c)
@@ -136,10 +136,14 @@ enter(struct ledger *l, struct ticket *t, enum ledger_ticket_state state,
 		t->connection_number = c->number;
 		return;
 	}
-	TAILQ_INSERT_TAIL(state == LEDGER_ENDED ? &l->ended : &l->unsure, t, here);
 	l->totals.orphans++;
-	if (state == LEDGER_ENDED)
-		t->account->ended++;
+	t->account->orphans++;
+	if (state == LEDGER_UNSURE) {
+		TAILQ_INSERT_TAIL(&l->unsure, t, here);
+		return;
+	}
+	t->account->ended++;
+	turns_join(l, t->account);
 }
 
 static void
@@ -150,10 +154,12 @@ leave(struct ledger *l, struct ticket *t)
 		t->connection->tickets--;
 		return;
 	}
-	TAILQ_REMOVE(t->state == LEDGER_ENDED ? &l->ended : &l->unsure, t, here);
 	l->totals.orphans--;
-	if (t->state == LEDGER_ENDED)
-		t->account->ended--;
+	t->account->orphans--;
+	if (t->state == LEDGER_UNSURE)
+		TAILQ_REMOVE(&l->unsure, t, here);
+	else if (--t->account->ended == 0)
+		turns_leave(l, t->account);
 }
 
 struct ticket *

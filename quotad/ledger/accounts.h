@@ -33,16 +33,19 @@ struct ticket {
 
 LIST_HEAD(account_tickets, ticket);
 TAILQ_HEAD(questions, question);
+TAILQ_HEAD(account_turns, account);
 
 struct account {
 	const struct charge charged;
-	uint32_t ended; /* tickets */
+	uint32_t orphans, ended; /* tickets; those that have ended are orphans, too */
 	uint32_t counts_begun, counts_applied, probe_after;
 	unsigned counting : 1, probing : 1, thorough_wanted : 1;
 	unsigned known : 1; /* an exact count of this boot stands behind the number */
 	unsigned count_serves : 1; /* for refusals: no COMMIT since it began, unmoved */
-	unsigned may_be_twice : 1; /* messages in the number, until an exact count */
-	unsigned why : 4;          /* the running count's enum ledger_why */
+	unsigned in_turns : 1, turn : 3;
+	unsigned is_orphan_count : 1; /* the running count was its turn */
+	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
+	unsigned why : 4;             /* the running count's enum ledger_why */
 	unsigned last_why : 4, last_exact : 1;
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	int64_t last_at; /* the last count; below zero where it was before the clock */
@@ -55,6 +58,9 @@ struct account {
 	uint64_t nameless, nameless_bytes;
 	struct full *full;
 	struct questions waiting;
+	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
+	uint64_t due_at;
+	uint32_t failed_counts; /* or inexact, since the last exact one */
 	char name[];
 };
 

@@ -20,6 +20,7 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 		a->thorough_wanted |= thorough ? 1 : 0;
 		return;
 	}
+	turns_leave(l, a);
 	a->counting = 1;
 	a->why = why & 15;
 	a->counts_begun++;
@@ -141,7 +142,8 @@ apply_inexact(struct ledger *l, struct account *a, uint64_t used, uint64_t messa
 	remember(l, a, 0, was.used);
 }
 
-static void
+/* 1 where the count was exact. */
+static int
 apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
 	uint64_t used, messages;
@@ -154,6 +156,7 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 	else
 		apply_inexact(l, a, used, messages);
 	l->calls->save_account(l->arg, a);
+	return c->exact && complete;
 }
 
 /* Questions that this count serves are decided anew; the others need one more. */
@@ -188,11 +191,15 @@ wake_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
-	if (!c->failed)
-		apply(l, a, c);
+	int exact = !c->failed && apply(l, a, c);
+
 	account_free_committed(a);
 	a->counting = 0;
 	a->counts_applied = a->counts_begun;
+	l->orphan_counts -= a->is_orphan_count;
+	a->is_orphan_count = 0;
+	a->failed_counts = exact ? 0 : a->failed_counts + 1;
+	turns_join(l, a);
 	wake_counted(l, a, c);
 }
 
@@ -253,15 +260,11 @@ counts_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
 void
 counts_of_orphans(struct ledger *l)
 {
-	struct ticket *t;
-	int most = 100;
+	struct account *a;
 
-	TAILQ_FOREACH(t, &l->ended, here) {
-		struct account *a = t->account;
-
-		if (most-- == 0)
-			break;
-		if (!a->counting && l->now - a->count_began_at >= ORPHAN_COUNT_MS)
-			counts_begin(l, a, 0, LEDGER_ORPHANS);
+	while ((a = turns_next(l))) {
+		a->is_orphan_count = 1;
+		l->orphan_counts++;
+		counts_begin(l, a, 0, LEDGER_ORPHANS);
 	}
 }

@@ -169,6 +169,33 @@ decide_same_name(struct ledger *l, struct question *q, struct ledger_answer *ans
 	return 1;
 }
 
+/* An account has so many orphans and no more: whoever reserves room and goes away, again
+ * and again, would fill memory and store. */
+static int
+has_too_many_orphans(const struct question *q)
+{
+	const struct ledger_request *r = &q->request;
+
+	return r->kind == LEDGER_RESERVE &&
+	       (r->account->orphans >= ORPHANS_MAX ||
+		       (r->limits.orphans && r->account->orphans >= r->limits.orphans));
+}
+
+/* One count is waited for that may end them, but not time and again where it can't. */
+static enum wait
+decide_orphans(const struct ledger *l, struct question *q, struct ledger_answer *answer)
+{
+	const struct account *a = q->request.account;
+	int lately = a->counts_begun && l->now - a->count_began_at < ORPHAN_COUNT_MS;
+
+	if (!q->counts && a->failed_counts == 0 && a->ended > a->orphans / 2)
+		return wait_for_new_count(q);
+	if (!q->counts && (a->counting || !lately))
+		return WAIT_COUNT;
+	return answer_with(answer, VERDICT_TROUBLE,
+		"too many deliveries to this mailbox were cut off");
+}
+
 static enum wait
 decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
@@ -180,6 +207,8 @@ decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 			"promised room");
 	if (decide_same_name(l, q, answer))
 		return WAIT_NOTHING;
+	if (has_too_many_orphans(q))
+		return decide_orphans(l, q, answer);
 	full_review(a, &q->request.limits);
 	if (!q->request.limits.bytes && !q->request.limits.messages)
 		return decide_grant(l, q, answer);
@@ -221,6 +250,8 @@ why_count(const struct ledger *l, const struct question *q)
 		return LEDGER_LOST;
 	if (!a->known)
 		return a->last_why == LEDGER_NEVER ? LEDGER_FIRST : LEDGER_BOOT;
+	if (has_too_many_orphans(q))
+		return LEDGER_ORPHANS;
 	return fits(q, a->charged.reserved, a->charged.tickets) ? LEDGER_CHANGED
 								: LEDGER_REFUSAL;
 }

@@ -24,7 +24,8 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 	l->rules = *rules;
 	l->now = now;
 	TAILQ_INIT(&l->unsure);
-	TAILQ_INIT(&l->ended);
+	for (int i = 0; i < TURNS; i++)
+		TAILQ_INIT(&l->turns[i]);
 	TAILQ_INIT(&l->ready);
 	TAILQ_INIT(&l->settling);
 	TAILQ_INIT(&l->settled);
@@ -106,6 +107,7 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.messages = a->charged.messages,
 		.reserved = a->charged.reserved,
 		.tickets = a->charged.tickets,
+		.orphans = a->orphans,
 		.stamp = a->stamp,
 		.known = a->known,
 		.counting = a->counting,

@@ -38,6 +38,7 @@ struct ledger_limits {
 	uint64_t bytes;
 	uint64_t messages;
 	uint64_t over_quota; /* seconds until full is hard; CONF_DEFER: never */
+	uint64_t orphans;    /* with so many there is no further ticket; at most 1000 */
 };
 
 /* EXPLAIN is decided as CHECK, but leaves no trace: a person's question is no refusal. */
@@ -106,8 +107,9 @@ struct ledger_ticket {
 struct ledger_numbers {
 	uint64_t used, messages;
 	uint64_t reserved, tickets; /* bytes and number of all tickets, orphans too */
-	uint64_t stamp;             /* of the directories at the last exact count */
-	int known;                  /* an exact count of this boot stands behind them */
+	uint64_t orphans;
+	uint64_t stamp;    /* of the directories at the last exact count */
+	int known;         /* an exact count of this boot stands behind them */
 	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
 	int counting; /* a count is under way; not kept */

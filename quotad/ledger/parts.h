@@ -1,8 +1,9 @@
 /*
- * What the ledger's files share. From the bottom: accounts.c has accounts and tickets;
- * full_since.c how long a mailbox has been full; questions.c those that wait; count.c
- * counts, probes and what follows from them; decide.c what is answered; ledger.c the life
- * of the ledger, its clock and all that happens to it.
+ * What the ledger's files share. From the bottom: turns.c has those accounts that wait
+ * for a count of their orphans; accounts.c has accounts and tickets; full_since.c how
+ * long a mailbox has been full; questions.c those that wait; count.c counts, probes and
+ * what follows from them; decide.c what is answered; ledger.c the life of the ledger, its
+ * clock and all that happens to it.
  */
 #ifndef QUOTAD_LEDGER_PARTS_H
 #define QUOTAD_LEDGER_PARTS_H
@@ -14,7 +15,10 @@
 enum {
 	LOOK_MS = 15 * 60 * 1000,         /* below recheck_above, between two looks */
 	COUNT_SERVES_MS = 10 * 60 * 1000, /* a count serves for refusals so long */
-	ORPHAN_COUNT_MS = 10 * 1000,
+	ORPHAN_COUNT_MS = 10 * 1000,      /* between two counts of an account's orphans */
+	ORPHAN_COUNTS = 8,                /* at once */
+	ORPHANS_MAX = 1000, /* of an account: then it gets no further ticket */
+	TURNS = 6,          /* queues of accounts that have orphans */
 	SAVE_FULL_MS = 60 * 1000,
 	TRIES = 3,         /* counts for one question */
 	NAMES_KEPT = 4000, /* of messages stored while a count of their mailbox runs */
@@ -59,10 +63,19 @@ struct ledger {
 	struct ledger_totals totals;
 	uint64_t now, held_until, next_id, looked_over_at;
 	struct hash accounts; /* by name */
-	struct ledger_tickets unsure, ended;
+	struct ledger_tickets unsure;
+	struct account_turns turns[TURNS];
+	unsigned orphan_counts; /* under way */
 	struct questions ready, settling, settled, all;
 	int deciding;
 };
+
+/* turns.c */
+/* The account waits for its turn, if it has ended orphans and is not counted already. */
+void turns_join(struct ledger *l, struct account *a);
+void turns_leave(struct ledger *l, struct account *a);
+/* The next whose turn it is now; NULL: none. It is left where it is. */
+struct account *turns_next(const struct ledger *l);
 
 /* full_since.c */
 /* Notes the refusal; 1 where the mailbox has been full as long as over_quota allows. */

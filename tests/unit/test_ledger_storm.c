@@ -324,8 +324,8 @@ lda_goes_on(int lda)
 static void
 execute(struct connection *c, enum message m)
 {
-	struct ledger_request r = {LEDGER_RESERVE, w.account, &c->ledger, {LIMIT, 0, 0},
-		w.ldas[c->lda].bytes, w.ldas[c->lda].name, c};
+	struct ledger_request r = {LEDGER_RESERVE, w.account, &c->ledger,
+		{.bytes = LIMIT}, w.ldas[c->lda].bytes, w.ldas[c->lda].name, c};
 	struct account *a;
 
 	switch (m) {
