@@ -220,6 +220,14 @@ class Brim:
             raise
         return s
 
+    def connect_as(self, uid, timeout=PATIENCE):
+        """A connection to quotad, as that user: the kernel asks who this thread is."""
+        os.setresuid(-1, uid, -1)
+        try:
+            return self.connect(timeout)
+        finally:
+            os.setresuid(-1, 0, -1)
+
     def ask(self, *requests, timeout=PATIENCE):
         """Sends the requests over one connection; the lines of all their answers."""
         with self.connect(timeout) as s:
