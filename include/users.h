@@ -47,8 +47,40 @@ int users_has_records(struct users *u, struct reason *why);
 int users_each(struct users *u, const char *after,
 	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why);
 
-/* Reads every page of the table, so that damage shows: 0, -1. */
+/* Reads every page of the table, in a bounded time, so that damage shows: keys in order,
+ * each page once, and as many and the very records that the table says it has: 0, -1. */
 int users_read_through(struct users *u, struct reason *why);
+
+/* What the table says of how much it has; known once it was read through. */
+enum users_sum {
+	USERS_SUM_NONE, /* nothing: it is of an older brimadm */
+	USERS_SUM_OLD,  /* an older brimadm has changed it since: nothing that counts */
+	USERS_SUM_RIGHT
+};
+
+enum users_sum users_sum(const struct users *u);
+
+/* --- what a damaged table still has --------------------------------------------- */
+
+struct users_salvage {
+	/* a record, in key order; what is not 0 ends it and is returned */
+	int (*each)(void *arg, const struct record *r);
+	/* the key of a mailbox whose path is there, but not its record */
+	void (*lost)(void *arg, const char *key);
+	void *arg;
+};
+
+struct users_salvaged {
+	uint64_t found, missing; /* records */
+	int sound;               /* there was no damage */
+	int knows_missing;       /* else the table does not say how many it had */
+	int complete;            /* nothing is missing or other than it was written */
+};
+
+/* Gives what stands in the table's undamaged pages, in whatever order they are: 0, -1
+ * with the reason. */
+int users_salvage(const char *path, const struct users_salvage *to,
+	struct users_salvaged *result, struct reason *why);
 
 /* --- writing: brimadm alone ----------------------------------------------------- */
 

@@ -11,7 +11,15 @@
 
 #include <string.h>
 
-#define EMPTY_LEAVES_MAX 8 /* in a row; libdb frees a leaf with its last key */
+#define EMPTY_LEAVES_MAX 8    /* in a row; libdb frees a leaf with its last key */
+#define BOUND_MAX        1024 /* libdb puts longer keys into pages of their own */
+
+/* Keys that the pages below a branch must lie between, as the branch says. */
+struct bound {
+	int is_there;
+	uint16_t size;
+	uint8_t data[BOUND_MAX];
+};
 
 struct lookup {
 	const struct users *u;
@@ -19,6 +27,7 @@ struct lookup {
 	const uint8_t *key;
 	size_t size;
 	struct reason *why;
+	struct bound least, above; /* at or above the one, below the other */
 };
 
 /* What happened on the way to the place; FOUND means only that it was reached. */
@@ -67,10 +76,63 @@ read_level(const struct lookup *l, uint32_t number, int level)
 		       : 0;
 }
 
+static void
+set_bound(struct bound *b, const struct btree_item *separator)
+{
+	b->is_there = separator->type == BTREE_ITEM_PLAIN && separator->size <= BOUND_MAX;
+	b->size = b->is_there ? separator->size : 0;
+	memcpy(b->data, separator->data, b->size);
+}
+
+/* Keeps the bounds of the child at INDEX; where the branch has none its own hold. */
+static int
+set_bounds(struct lookup *l, size_t index)
+{
+	struct btree_item item;
+
+	if (index > 0) {
+		if (btree_page_item(l->u, l->p, index, &item, l->why))
+			return -1;
+		set_bound(&l->least, &item);
+	}
+	if (index + 1 < l->p->entries) {
+		if (btree_page_item(l->u, l->p, index + 1, &item, l->why))
+			return -1;
+		set_bound(&l->above, &item);
+	}
+	return 0;
+}
+
+/* Whether the page's first and last key lie where the way to it says: a page with the
+ * keys of another would hide all of its own. A branch's first key means nothing. */
+static int
+check_bounds(const struct lookup *l)
+{
+	const size_t is_branch = l->p->type == BTREE_PAGE_BRANCH;
+	const size_t first = is_branch, last = l->p->entries - 1 - !is_branch;
+	struct btree_item item;
+
+	if (l->p->entries <= first)
+		return 0;
+	if (btree_page_item(l->u, l->p, first, &item, l->why))
+		return -1;
+	if (l->least.is_there && item.type == BTREE_ITEM_PLAIN &&
+		btree_page_order(&item, l->least.data, l->least.size) < 0)
+		return btree_page_damaged(
+			l->u, l->p->number, "has keys of another", l->why);
+	if (btree_page_item(l->u, l->p, last, &item, l->why))
+		return -1;
+	if (l->above.is_there && item.type == BTREE_ITEM_PLAIN &&
+		btree_page_order(&item, l->above.data, l->above.size) >= 0)
+		return btree_page_damaged(
+			l->u, l->p->number, "has keys of another", l->why);
+	return 0;
+}
+
 /* From a branch to the child whose keys the key is among. The first child's separator
  * means nothing. */
 static enum btree_result
-descend(const struct lookup *l)
+descend(struct lookup *l)
 {
 	struct btree_item separator;
 	size_t above;
@@ -79,13 +141,14 @@ descend(const struct lookup *l)
 	if (result != BTREE_FOUND)
 		return result;
 	if (btree_page_item(l->u, l->p, above - 1, &separator, l->why) ||
-		read_level(l, separator.child, l->p->level - 1))
+		set_bounds(l, above - 1) ||
+		read_level(l, separator.child, l->p->level - 1) || check_bounds(l))
 		return BTREE_DAMAGED;
 	return BTREE_FOUND;
 }
 
 static enum btree_result
-reach_leaf(const struct lookup *l)
+reach_leaf(struct lookup *l)
 {
 	enum btree_result result = BTREE_FOUND;
 
@@ -115,7 +178,7 @@ next_leaf(const struct lookup *l)
 
 /* The first key at or above the one that is looked for; it may be a leaf further on. */
 static enum btree_result
-reach_key(const struct lookup *l, size_t *place)
+reach_key(struct lookup *l, size_t *place)
 {
 	enum btree_result result = reach_leaf(l);
 
@@ -130,24 +193,22 @@ reach_key(const struct lookup *l, size_t *place)
 }
 
 enum btree_result
-btree_get(const struct users *u, const char *key, struct btree_page *p,
-	struct btree_item *value, struct reason *why)
+btree_get(const struct users *u, const void *key, size_t size, struct btree_page *p,
+	struct btree_item *found, struct btree_item *value, struct reason *why)
 {
-	struct lookup l = {u, p, (const uint8_t *)key, strlen(key), why};
+	struct lookup l = {.u = u, .p = p, .key = key, .size = size, .why = why};
 	size_t place = 0;
-	int order = 0;
 	enum btree_result result = reach_key(&l, &place);
 
-	if (result == BTREE_FOUND)
-		result = compare_at(&l, place, &order);
 	if (result != BTREE_FOUND)
 		return result;
-	if (btree_page_item(u, p, place + 1, value, why))
+	if (btree_page_item(u, p, place, found, why) ||
+		btree_page_item(u, p, place + 1, value, why))
 		return BTREE_DAMAGED;
 	/* one that is deleted and still there proves nothing, nor does it hide another */
-	if (value->type & BTREE_ITEM_DELETED)
+	if (found->type != BTREE_ITEM_PLAIN || value->type & BTREE_ITEM_DELETED)
 		return BTREE_UNUSUAL;
-	if (order)
+	if (btree_page_order(found, l.key, size))
 		return BTREE_ABSENT;
 	return value->type == BTREE_ITEM_PLAIN ? BTREE_FOUND : BTREE_UNUSUAL;
 }

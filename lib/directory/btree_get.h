@@ -11,8 +11,10 @@ enum btree_result {
 	BTREE_UNUSUAL, /* what libdb alone knows how to read was on the way */
 };
 
-/* Finds KEY; its VALUE lies in P. */
-enum btree_result btree_get(const struct users *u, const char *key, struct btree_page *p,
-	struct btree_item *value, struct reason *why);
+/* Finds KEY of SIZE bytes. FOUND is it, or with BTREE_ABSENT the next above; it and its
+ * VALUE lie in P. */
+enum btree_result btree_get(const struct users *u, const void *key, size_t size,
+	struct btree_page *p, struct btree_item *found, struct btree_item *value,
+	struct reason *why);
 
 #endif

@@ -151,3 +151,15 @@ path_index_remove(struct users *u, const struct record *r, struct reason *why)
 {
 	return change(u, r, 0, why);
 }
+
+void
+path_index_count(struct totals *t, const struct record *r)
+{
+	const char *path = record_get(r, "mail");
+	size_t size;
+	char *index = path ? index_key(path, &size, NULL) : NULL;
+
+	if (index && size > 1)
+		totals_add(t, index, size, r->key, strlen(r->key));
+	free(index);
+}

@@ -16,4 +16,7 @@ int path_index_find(struct users *u, const char *path, char *key, struct reason 
 int path_index_put(struct users *u, const struct record *r, struct reason *why);
 int path_index_remove(struct users *u, const struct record *r, struct reason *why);
 
+/* Counts the path of the mailbox's record as the index has it. */
+void path_index_count(struct totals *t, const struct record *r);
+
 #endif

@@ -130,9 +130,10 @@ static int
 find_record(struct users *u, const char *key, struct record *r, struct reason *why)
 {
 	struct btree_page p = {0};
-	struct btree_item item = {0};
+	struct btree_item above, item = {0};
 	enum btree_result result =
-		u->db ? BTREE_UNUSUAL : btree_get(u, key, &p, &item, why);
+		u->db ? BTREE_UNUSUAL
+		      : btree_get(u, key, strlen(key), &p, &above, &item, why);
 	DBT found = {.data = (void *)key, .size = (u_int32_t)strlen(key)};
 	DBT value = {0};
 
@@ -178,11 +179,47 @@ is_last(const DBT *key)
 	return users_db_compare(key, users_key_last, sizeof users_key_last) == 0;
 }
 
+/* A root with the keys of another page leads to a part of the table, which lacks an end.
+ */
+static int
+has_end(struct users *u, const void *key, size_t size, struct reason *why)
+{
+	struct btree_page p = {0};
+	struct btree_item found, value;
+	enum btree_result result = btree_get(u, key, size, &p, &found, &value, why);
+
+	if (result == BTREE_ABSENT)
+		return users_db_damaged(u, "its first or last key is missing", why);
+	return result == BTREE_DAMAGED ? -1 : 0;
+}
+
+/* 1, 0, -1; 2 where libdb has to be asked. */
+static int
+has_records_in_file(struct users *u, struct reason *why)
+{
+	struct btree_page p = {0};
+	struct btree_item found, value;
+	enum btree_result result;
+
+	if (has_end(u, users_key_first, sizeof users_key_first, why) ||
+		has_end(u, users_key_last, sizeof users_key_last, why))
+		return -1;
+	result = btree_get(
+		u, users_key_records, sizeof users_key_records, &p, &found, &value, why);
+	if (result == BTREE_DAMAGED || result == BTREE_UNUSUAL)
+		return result == BTREE_DAMAGED ? -1 : 2;
+	return btree_page_order(&found, (const uint8_t *)users_key_last,
+		       sizeof users_key_last) != 0;
+}
+
 int
 users_has_records(struct users *u, struct reason *why)
 {
 	DBT found, value;
+	int has = u->db ? 2 : has_records_in_file(u, why);
 
+	if (has != 2)
+		return has;
 	if (start_libdb(u, why) ||
 		users_db_seek(u, users_key_records, sizeof users_key_records, &found,
 			&value, why) < 0)

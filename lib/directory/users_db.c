@@ -112,27 +112,27 @@ users_db_check_meta(struct users *u, struct reason *why)
 	if (!has_right_sum(&m))
 		return btree_page_damaged(u, 0, "has a wrong checksum", why);
 	u->root = m.root;
+	u->free = m.free;
 	u->usual = is_usual(&m);
 	return 0;
 }
 
 int
-users_db_check_numbers(const struct users *u, struct reason *why)
+users_db_told_totals(const char *text, size_t size, struct totals *t)
 {
-	uint64_t pages = (uint64_t)u->stat.st_size / BTREE_PAGE_SIZE;
-	uint32_t number;
+	struct record r;
+	int has = -1;
 
-	for (uint64_t n = 0; n < pages; n++) {
-		ssize_t got = pread(u->fd, &number, sizeof number,
-			(off_t)(n * BTREE_PAGE_SIZE + offsetof(struct meta, number)));
-
-		if (got < 0)
-			return reason_errno(why, "%s: read", u->path);
-		if (got != sizeof number || number != n)
-			return reason_set(why, "%s: damaged: page %llu is not itself",
-				u->path, (unsigned long long)n);
-	}
-	return 0;
+	if (record_parse(&r, text, size, 0, NULL))
+		return -1;
+	if (!record_get(&r, "records") && !record_get(&r, "sum"))
+		has = 0;
+	else if (record_get(&r, "records") && record_get(&r, "sum") &&
+		 record_number(&r, "records", 0, &t->records) == 0 &&
+		 record_number(&r, "sum", 0, &t->sum) == 0)
+		has = 1;
+	record_clear(&r);
+	return has;
 }
 
 int
@@ -279,18 +279,42 @@ users_db_put(struct users *u, const void *key, size_t size, const char *value,
 {
 	DBT k = {.data = (void *)key, .size = (u_int32_t)size};
 	DBT v = {.data = (void *)value, .size = (u_int32_t)strlen(value)};
-	int error = u->db->put(u->db, NULL, &k, &v, 0);
+	int error = u->db->put(u->db, NULL, &k, &v, DB_NOOVERWRITE);
 
-	return error ? users_db_fail(u, error, "write", why) : 0;
+	if (error == DB_KEYEXIST) {
+		if (users_db_remove(u, key, size, why) < 0)
+			return -1;
+		error = u->db->put(u->db, NULL, &k, &v, 0);
+	}
+	if (error)
+		return users_db_fail(u, error, "write", why);
+	totals_add(&u->totals, key, size, v.data, v.size);
+	return 0;
 }
 
 int
 users_db_remove(struct users *u, const void *key, size_t size, struct reason *why)
 {
 	DBT k = {.data = (void *)key, .size = (u_int32_t)size};
-	int error = u->db->del(u->db, NULL, &k, 0);
+	DBT found, value;
+	int hit = users_db_seek(u, key, size, &found, &value, why), error;
 
-	if (error == DB_NOTFOUND)
-		return 0;
+	if (hit <= 0)
+		return hit;
+	totals_remove(&u->totals, key, size, value.data, value.size);
+	error = u->db->del(u->db, NULL, &k, 0);
 	return error ? users_db_fail(u, error, "write", why) : 1;
+}
+
+static int
+sync_later(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+void
+users_db_set_sync(int on)
+{
+	db_env_set_func_fsync(on ? NULL : sync_later);
 }

@@ -11,6 +11,7 @@
 #include <db.h>
 
 #include "address.h"
+#include "totals.h"
 #include "users.h"
 
 #define BTREE_PAGE_SIZE 4096
@@ -22,9 +23,12 @@ struct users {
 	DB *db; /* NULL: not open in libdb */
 	DBC *cursor;
 	uint32_t root;        /* the tree's first page */
+	uint32_t free;        /* the first of those that are free */
 	int usual;            /* the first page says nothing that libdb alone can read */
 	int stays;            /* the table can't change under it, and is asked often: */
 	struct record domain; /* the domain's that was found last; no key: none */
+	struct totals totals; /* once it was read through; a writer keeps them right */
+	enum users_sum sum;
 	char message[REASON_SIZE / 2]; /* libdb's own words for the last error */
 };
 
@@ -46,9 +50,16 @@ int users_db_attach(
  * where the tree is. */
 int users_db_check_meta(struct users *u, struct reason *why);
 
-/* Looks whether each page carries its own number. A page of zeros passes libdb's
- * checksums and can then make it spin (measured on 5.3.28). */
-int users_db_check_numbers(const struct users *u, struct reason *why);
+/* Reads all of it, as users_read_through does. STAMPS: marks the pages that libdb wrote;
+ * then the file must be open to write. */
+int btree_verify(struct users *u, int stamps, struct reason *why);
+
+/* What the table's own record says of its totals: 1, 0 if nothing, -1 if it is none. */
+int users_db_told_totals(const char *text, size_t size, struct totals *t);
+
+/* Whether libdb syncs the file at each close; a writer does so once, at its end. For the
+ * whole process. */
+void users_db_set_sync(int on);
 
 /* Closes it in libdb, writing what is changed unless it was opened to read: 0, -1. */
 int users_db_detach(struct users *u, struct reason *why);
@@ -64,7 +75,7 @@ int users_db_compare(const DBT *a, const void *b, size_t size);
 int users_db_seek(struct users *u, const void *key, size_t size, DBT *found, DBT *value,
 	struct reason *why);
 
-/* Puts the value in the place of any of that key: 0, -1. */
+/* Puts the value in the place of any of that key, and keeps the totals: 0, -1. */
 int users_db_put(struct users *u, const void *key, size_t size, const char *value,
 	struct reason *why);
 

@@ -9,16 +9,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "io.h"
 #include "path_index.h"
+#include "salvage.h"
+#include "table_copy.h"
 
 #define WRITER_CACHE (128 << 20) /* a load's keys and paths may come in any order */
 #define LITTLE_CACHE (1 << 20)   /* where keys come in order, or hardly any */
@@ -27,7 +26,9 @@
 struct users_edit {
 	struct users copy; /* its path is the table's, for reasons */
 	int dir, lock;
-	int fresh;      /* there was no table */
+	int fresh;   /* there was no table */
+	int damaged; /* the table was, and the copy has not been emptied */
+	struct reason damage;
 	char *name;     /* in dir: of the table */
 	char *new_name; /* of the copy */
 	char *lock_name;
@@ -92,39 +93,6 @@ take_lock(struct users_edit *e, void (*waiting)(void), struct reason *why)
 }
 
 static int
-copy_by_hand(int from, int to)
-{
-	char buffer[65536];
-	ssize_t n;
-
-	while ((n = read(from, buffer, sizeof buffer)) > 0)
-		if (io_write_all(to, buffer, (size_t)n))
-			return -1;
-	return n < 0 ? -1 : 0;
-}
-
-/* Shares the blocks where the file system can, lets the kernel copy else. */
-static int
-copy_bytes(int from, int to, off_t size)
-{
-	if (ioctl(to, FICLONE, from) == 0)
-		return 0;
-	for (off_t done = 0; done < size;) {
-		ssize_t n =
-			copy_file_range(from, NULL, to, NULL, (size_t)(size - done), 0);
-
-		if (n == 0)
-			return 0;
-		if (n < 0 && done == 0 && errno != ENOSPC && errno != EIO)
-			return copy_by_hand(from, to);
-		if (n < 0)
-			return -1;
-		done += n;
-	}
-	return 0;
-}
-
-static int
 open_copy(struct users_edit *e, struct reason *why)
 {
 	if (unlinkat(e->dir, e->new_name, 0) && errno != ENOENT)
@@ -134,24 +102,25 @@ open_copy(struct users_edit *e, struct reason *why)
 	return e->copy.fd < 0 ? reason_errno(why, "%s.new", e->copy.path) : 0;
 }
 
+/* Damage of the table is no error yet: it may be emptied. */
 static int
 fill_copy(struct users_edit *e, int create, struct reason *why)
 {
-	struct stat st;
-	int result, from;
+	struct users from = {.path = e->copy.path};
+	int result, sound;
 
-	if (create && fstatat(e->dir, e->name, &st, AT_SYMLINK_NOFOLLOW) &&
+	if (create && fstatat(e->dir, e->name, &from.stat, AT_SYMLINK_NOFOLLOW) &&
 		errno == ENOENT) {
 		e->fresh = 1;
 		return 0;
 	}
-	from = users_db_open_file(e->dir, e->name, e->copy.path, &st, why);
-	if (from < 0)
+	from.fd = users_db_open_file(e->dir, e->name, e->copy.path, &from.stat, why);
+	if (from.fd < 0)
 		return -1;
-	result = copy_bytes(from, e->copy.fd, st.st_size);
-	if (result)
-		reason_errno(why, "%s.new: copy", e->copy.path);
-	close(from);
+	result = table_copy(&from, e->copy.fd, &sound, &e->damage, why);
+	e->damaged = !sound;
+	e->copy.totals = from.totals;
+	close(from.fd);
 	return result;
 }
 
@@ -232,12 +201,15 @@ attach_copy(struct users_edit *e, struct reason *why)
 {
 	if (e->copy.db)
 		return 0;
+	if (e->damaged) {
+		*why = e->damage;
+		return -1;
+	}
 	if (fstat(e->copy.fd, &e->copy.stat))
 		return reason_errno(why, "%s.new: stat", e->copy.path);
 	if (e->fresh)
 		return make_empty(e, why);
 	return users_db_check_meta(&e->copy, why) ||
-			       users_db_check_numbers(&e->copy, why) ||
 			       users_db_attach(&e->copy, 0, WRITER_CACHE, why)
 		       ? -1
 		       : 0;
@@ -283,12 +255,16 @@ users_edit_generation(struct users_edit *e, uint64_t *generation, struct reason 
 	return 0;
 }
 
+/* What the table says of itself. */
 static int
-put_generation(struct users_edit *e, uint64_t generation, struct reason *why)
+put_own_record(struct users_edit *e, uint64_t generation, struct reason *why)
 {
-	char value[40];
+	char value[100];
 
-	snprintf(value, sizeof value, "generation=%llu", (unsigned long long)generation);
+	snprintf(value, sizeof value, "generation=%llu records=%llu sum=%llu",
+		(unsigned long long)generation,
+		(unsigned long long)e->copy.totals.records,
+		(unsigned long long)e->copy.totals.sum);
 	return users_db_put(&e->copy, users_key_table, 1, value, why);
 }
 
@@ -296,12 +272,17 @@ put_generation(struct users_edit *e, uint64_t generation, struct reason *why)
 static uint64_t
 read_generation(struct users_edit *e)
 {
-	struct users *u = &e->copy;
 	uint64_t generation = 0;
+	struct salvage s;
 
-	if (u->db || (fstat(u->fd, &u->stat) == 0 && users_db_check_meta(u, NULL) == 0 &&
-			     users_db_check_numbers(u, NULL) == 0))
-		users_generation(u, &generation, NULL);
+	if (!e->damaged) {
+		if (attach_copy(e, NULL) == 0)
+			users_generation(&e->copy, &generation, NULL);
+	} else if (fstat(e->copy.fd, &e->copy.stat) == 0 &&
+		   salvage_open(&s, &e->copy, NULL) == 0) {
+		generation = s.generation;
+		salvage_close(&s);
+	}
 	return generation;
 }
 
@@ -316,7 +297,9 @@ users_edit_empty(struct users_edit *e, struct reason *why)
 	if (ftruncate(e->copy.fd, 0))
 		return reason_errno(why, "%s.new: truncate", e->copy.path);
 	e->copy.stat.st_size = 0;
-	return make_empty(e, why) || put_generation(e, generation, why) ? -1 : 0;
+	e->copy.totals = (struct totals){0};
+	e->damaged = 0;
+	return make_empty(e, why) || put_own_record(e, generation, why) ? -1 : 0;
 }
 
 int
@@ -458,17 +441,15 @@ pack(struct users_edit *e, struct reason *why)
 
 /* --- commit --------------------------------------------------------------------- */
 
-/* Reads what is in the file now, through a handle that knows nothing of the change. */
+/* Reads what is in the file now, and not in any cache of libdb's. */
 static int
 read_back(struct users_edit *e, struct reason *why)
 {
+	table_copy_begin_sync(e->copy.fd);
 	if (fstat(e->copy.fd, &e->copy.stat))
 		return reason_errno(why, "%s.new: stat", e->copy.path);
-	if (users_db_check_meta(&e->copy, why) ||
-		users_db_attach(&e->copy, DB_RDONLY, LITTLE_CACHE, why) ||
-		users_read_through(&e->copy, why) || users_db_detach(&e->copy, why))
-		return -1;
-	return 0;
+	return users_db_check_meta(&e->copy, why) || btree_verify(&e->copy, 1, why) ? -1
+										    : 0;
 }
 
 static int
@@ -500,17 +481,28 @@ rename_copy(struct users_edit *e, struct reason *why)
 		e->copy.path);
 }
 
+/* From libdb's cache into the file. */
+static int
+write_copy(struct users_edit *e, struct reason *why)
+{
+	uint64_t generation;
+	int result;
+
+	if (users_edit_generation(e, &generation, why) ||
+		put_own_record(e, generation, why))
+		return -1;
+	users_db_set_sync(0);
+	result = has_grown(e) ? pack(e, why) : users_db_detach(&e->copy, why);
+	users_db_set_sync(1);
+	return result;
+}
+
 int
 users_edit_commit(struct users_edit **e, mode_t mode, gid_t group, struct stat *new_table,
 	struct reason *why)
 {
-	uint64_t generation;
-
-	if (users_edit_generation(*e, &generation, why) ||
-		put_generation(*e, generation, why) ||
-		(has_grown(*e) ? pack(*e, why) : users_db_detach(&(*e)->copy, why)) ||
-		read_back(*e, why) || finish_file(*e, mode, group, new_table, why) ||
-		rename_copy(*e, why)) {
+	if (write_copy(*e, why) || read_back(*e, why) ||
+		finish_file(*e, mode, group, new_table, why) || rename_copy(*e, why)) {
 		users_edit_abort(e);
 		return -1;
 	}

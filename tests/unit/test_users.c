@@ -718,6 +718,129 @@ START_TEST(pages_that_changed_places_are_seen)
 }
 END_TEST
 
+/* --- a page with what another has, its number and checksum right ------------------- */
+
+enum { FEW = 401, GENERATION = 7 };
+
+static void
+put_page(char *bytes, size_t page, const char *content)
+{
+	const uint32_t number = (uint32_t)page;
+	char *to = bytes + page * PAGE;
+
+	memcpy(to, content, PAGE);
+	memcpy(to + 8, &number, 4);
+	sum_page(to);
+}
+
+/* Calls EACH for the table with each page as each of some others. */
+static void
+for_each_copied_page(char *bytes, size_t size, void (*each)(size_t page, size_t other))
+{
+	char saved[PAGE];
+	size_t pages = size / PAGE;
+
+	for (size_t page = 1; page < pages; page++)
+		for (size_t other = 1; other < pages; other += 1 + pages / 30) {
+			if (other == page)
+				continue;
+			memcpy(saved, bytes + page * PAGE, PAGE);
+			put_page(bytes, page, bytes + other * PAGE);
+			write_bytes(copy, bytes, size);
+			each(page, other);
+			memcpy(bytes + page * PAGE, saved, PAGE);
+		}
+}
+
+static void
+must_be_refused(size_t page, size_t other)
+{
+	ck_assert_msg(!reads_through(copy), "page %zu as %zu", page, other);
+}
+
+/* What is not there is damage, and no user is believed to be another. */
+static void
+must_lose_nobody(size_t page, size_t other)
+{
+	struct users *u = open_sound(copy);
+	uint64_t generation;
+
+	for (unsigned i = 0; i < FEW; i += 7)
+		ck_assert_msg(!(lookup(u, name_of(i), &generation) == 0 &&
+				      users_has_records(u, &why) >= 0),
+			"page %zu as %zu: %s", page, other, name_of(i));
+	users_close(&u);
+}
+
+static char *
+bytes_of_few(size_t *size)
+{
+	write_table(FEW, GENERATION);
+	return read_bytes(table, size);
+}
+
+START_TEST(reading_through_sees_a_page_with_what_another_has)
+{
+	size_t size;
+	char *bytes = bytes_of_few(&size);
+
+	for_each_copied_page(bytes, size, must_be_refused);
+	free(bytes);
+}
+END_TEST
+
+START_TEST(a_lookup_sees_a_page_with_what_another_has)
+{
+	size_t size;
+	char *bytes = bytes_of_few(&size);
+
+	for_each_copied_page(bytes, size, must_lose_nobody);
+	free(bytes);
+}
+END_TEST
+
+static void
+must_have_all_of(uint64_t generation)
+{
+	struct users *u = open_sound(copy);
+	uint64_t found;
+
+	for (unsigned i = 0; i < FEW; i++) {
+		ck_assert_int_eq(lookup(u, name_of(i), &found), 1);
+		ck_assert_uint_eq(found, generation);
+	}
+	users_close(&u);
+}
+
+/* Nothing in the tree tells: the page is one that the table had before. */
+START_TEST(reading_through_sees_a_page_of_before)
+{
+	size_t size, size_then, seen = 0;
+	char *then = bytes_of_few(&size_then), *bytes, saved[PAGE];
+	struct users_edit *e = begin();
+
+	for (unsigned i = 0; i < FEW; i++)
+		put(e, name_of(i), GENERATION + 1);
+	commit(&e);
+	bytes = read_bytes(table, &size);
+	for (size_t page = 1; page < size / PAGE && page < size_then / PAGE; page++) {
+		if (memcmp(bytes + page * PAGE, then + page * PAGE, PAGE) == 0)
+			continue;
+		memcpy(saved, bytes + page * PAGE, PAGE);
+		memcpy(bytes + page * PAGE, then + page * PAGE, PAGE);
+		write_bytes(copy, bytes, size);
+		if (reads_through(copy))
+			must_have_all_of(GENERATION + 1); /* it has paths alone */
+		else
+			seen += strstr(why.text, "not those that were") != NULL;
+		memcpy(bytes + page * PAGE, saved, PAGE);
+	}
+	ck_assert_uint_gt(seen, 5);
+	free(bytes);
+	free(then);
+}
+END_TEST
+
 START_TEST(a_damaged_table_is_not_changed_but_can_be_replaced)
 {
 	size_t size;
@@ -1072,6 +1195,9 @@ add_tests(Suite *suite)
 		reading_through_sees_any_byte_that_flipped,
 		reading_through_sees_keys_out_of_order_under_a_right_sum,
 		pages_that_changed_places_are_seen,
+		reading_through_sees_a_page_with_what_another_has,
+		a_lookup_sees_a_page_with_what_another_has,
+		reading_through_sees_a_page_of_before,
 		a_damaged_table_is_not_changed_but_can_be_replaced,
 		nothing_is_ever_printed, a_db_config_anywhere_has_no_effect,
 		an_abort_leaves_the_old_table, the_leftover_of_a_crash_is_removed,
