@@ -29,7 +29,8 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 	TAILQ_INIT(&l->ready);
 	TAILQ_INIT(&l->settling);
 	TAILQ_INIT(&l->settled);
-	TAILQ_INIT(&l->all);
+	TAILQ_INIT(&l->all[DELIVERY]);
+	TAILQ_INIT(&l->all[PERSON]);
 	return l;
 }
 
@@ -37,19 +38,12 @@ void
 ledger_free(struct ledger **ledger)
 {
 	struct ledger *l = *ledger;
-	struct question *q, *next;
 	struct account *a;
 	size_t at = 0;
 
 	if (!l)
 		return;
-	/* Not question_free: their connections may be gone. */
-	for (q = TAILQ_FIRST(&l->all); q; q = next) {
-		next = TAILQ_NEXT(q, all);
-		free(q->name);
-		free(q->failure);
-		free(q);
-	}
+	questions_free_all(l);
 	while ((a = hash_next(&l->accounts, &at)))
 		account_free(a);
 	hash_free(&l->accounts);
@@ -172,7 +166,7 @@ ledger_tick(struct ledger *l, uint64_t now)
 		decide_ready(l);
 		counts_of_orphans(l);
 	}
-	return TAILQ_EMPTY(&l->all) ? 1000 : 100;
+	return l->totals.waiting == 0 ? 1000 : 100;
 }
 
 /* --- questions --- */
@@ -192,12 +186,10 @@ ledger_ask(struct ledger *l, const struct ledger_request *r)
 void
 ledger_forget(struct ledger *l, const struct ledger_connection *c)
 {
-	for (struct question *q = TAILQ_FIRST(&l->all), *next; q && c->waiting;
-		q = next) {
-		next = TAILQ_NEXT(q, all);
-		if (q->request.connection == c)
-			question_free(l, q);
-	}
+	struct question *q;
+
+	while ((q = TAILQ_FIRST(&c->asked)))
+		question_free(l, q);
 }
 
 int
@@ -227,6 +219,7 @@ ledger_connect(struct ledger_connection *c, uint64_t number)
 {
 	*c = (struct ledger_connection){.number = number};
 	TAILQ_INIT(&c->open);
+	TAILQ_INIT(&c->asked);
 }
 
 int

@@ -23,7 +23,10 @@ struct ledger;
 struct account; /* one mailbox */
 struct ticket;
 
+struct question;
+
 TAILQ_HEAD(ledger_tickets, ticket);
+TAILQ_HEAD(ledger_questions, question);
 
 /* A connection, which its session owns. */
 struct ledger_connection {
@@ -31,6 +34,7 @@ struct ledger_connection {
 	uint64_t tickets; /* how many are open on it */
 	uint64_t waiting; /* questions not answered yet */
 	struct ledger_tickets open;
+	struct ledger_questions asked;
 };
 
 /* What the table says of the mailbox at the moment of the request; 0 is no limit. */

@@ -30,10 +30,14 @@ enum wait { WAIT_NOTHING, WAIT_PROBE, WAIT_COUNT, WAIT_INPUT };
 /* What the last probe for a question told, if no count came after it. */
 enum probed { NOT_PROBED, MOVED, UNMOVED };
 
-/* A question that waits. It is in one list by what it waits for, and in the ledger's list
- * of all. */
+/* Who asked: a person waits longer than a delivery. */
+enum asker { DELIVERY, PERSON };
+
+/* A question that waits. It is in one list by what it waits for, in its connection's, and
+ * in the ledger's list of all of its kind of asker, the oldest first. */
 struct question {
 	TAILQ_ENTRY(question) here, all;
+	TAILQ_ENTRY(question) of_connection;
 	struct questions *list;
 	struct ledger_request request;
 	char *name;
@@ -66,7 +70,7 @@ struct ledger {
 	struct ledger_tickets unsure;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */
-	struct questions ready, settling, settled, all;
+	struct questions ready, settling, settled, all[PERSON + 1];
 	int deciding;
 };
 
@@ -102,6 +106,8 @@ void question_wake(struct ledger *l, struct question *q);
 void question_fail(struct ledger *l, struct question *q, const char *text);
 /* Fails those that have waited too long. */
 void questions_time_out(struct ledger *l);
+/* Frees all at the end, when their connections may be gone already. */
+void questions_free_all(struct ledger *l);
 
 /* count.c */
 void counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why why);

@@ -14,6 +14,14 @@ question_move(struct question *q, struct questions *list)
 	TAILQ_INSERT_TAIL(list, q, here);
 }
 
+static enum asker
+asker_of(const struct question *q)
+{
+	return q->request.kind == LEDGER_CHECK || q->request.kind == LEDGER_RESERVE
+		       ? DELIVERY
+		       : PERSON;
+}
+
 struct question *
 question_new(struct ledger *l, const struct ledger_request *r)
 {
@@ -33,7 +41,8 @@ question_new(struct ledger *l, const struct ledger_request *r)
 	q->was = r->account->charged.used;
 	r->connection->waiting++;
 	l->totals.waiting++;
-	TAILQ_INSERT_TAIL(&l->all, q, all);
+	TAILQ_INSERT_TAIL(&r->connection->asked, q, of_connection);
+	TAILQ_INSERT_TAIL(&l->all[asker_of(q)], q, all);
 	question_wake(l, q);
 	return q;
 }
@@ -42,12 +51,27 @@ void
 question_free(struct ledger *l, struct question *q)
 {
 	TAILQ_REMOVE(q->list, q, here);
-	TAILQ_REMOVE(&l->all, q, all);
+	TAILQ_REMOVE(&l->all[asker_of(q)], q, all);
+	TAILQ_REMOVE(&q->request.connection->asked, q, of_connection);
 	q->request.connection->waiting--;
 	l->totals.waiting--;
 	free(q->name);
 	free(q->failure);
 	free(q);
+}
+
+void
+questions_free_all(struct ledger *l)
+{
+	struct question *q;
+
+	for (int asker = DELIVERY; asker <= PERSON; asker++)
+		while ((q = TAILQ_FIRST(&l->all[asker]))) {
+			TAILQ_REMOVE(&l->all[asker], q, all);
+			free(q->name);
+			free(q->failure);
+			free(q);
+		}
 }
 
 void
@@ -72,14 +96,18 @@ question_fail(struct ledger *l, struct question *q, const char *text)
 void
 questions_time_out(struct ledger *l)
 {
+	static const struct {
+		uint64_t times;
+		const char *text;
+	} most[] = {[DELIVERY] = {1, TOO_LONG}, [PERSON] = {6, PERSON_TOO_LONG}};
 	struct question *q;
 
-	TAILQ_FOREACH(q, &l->all, all) {
-		int person = q->request.kind != LEDGER_CHECK &&
-			     q->request.kind != LEDGER_RESERVE;
+	for (int asker = DELIVERY; asker <= PERSON; asker++)
+		TAILQ_FOREACH(q, &l->all[asker], all) {
+			uint64_t waited = l->now - q->asked_at;
 
-		if (l->now - q->asked_at < l->rules.answer_ms * (person ? 6 : 1))
-			continue;
-		question_fail(l, q, person ? PERSON_TOO_LONG : TOO_LONG);
-	}
+			if (waited < l->rules.answer_ms * most[asker].times)
+				break;
+			question_fail(l, q, most[asker].text);
+		}
 }

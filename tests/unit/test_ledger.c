@@ -1101,6 +1101,51 @@ START_TEST(nobody_is_answered_whose_connection_is_gone)
 }
 END_TEST
 
+/* While a count hangs many may ask; what they cost must not grow with how many there are.
+ */
+START_TEST(a_connection_that_goes_costs_what_it_asked_alone)
+{
+	enum { CONNECTIONS = 4000, EACH = 64 };
+	static struct ledger_connection many[CONNECTIONS];
+	clock_t before;
+
+	for (int i = 0; i < CONNECTIONS; i++) {
+		struct ledger_request r = {.kind = LEDGER_CHECK,
+			.account = fake.account,
+			.connection = &many[i],
+			.limits = limits,
+			.bytes = 1};
+
+		ledger_connect(&many[i], (uint64_t)i + 100);
+		for (int j = 0; j < EACH; j++)
+			ledger_ask(fake.ledger, &r);
+	}
+	ck_assert_uint_eq(
+		ledger_totals(fake.ledger)->waiting, (uint64_t)CONNECTIONS * EACH);
+	before = clock();
+	for (int i = CONNECTIONS; i-- > 0;)
+		ledger_forget(fake.ledger, &many[i]);
+	ck_assert_int_lt(clock() - before, CLOCKS_PER_SEC / 2);
+	ck_assert_uint_eq(ledger_totals(fake.ledger)->waiting, 0);
+	count_ends(1, 0, 0, 1);
+	ck_assert_int_eq(fake.answers, 0);
+}
+END_TEST
+
+/* A person who asked first is not in the way of deliveries whose time is up. */
+START_TEST(deliveries_time_out_behind_a_person_who_waits_on)
+{
+	ask(LEDGER_GET, 0, 0, NULL);
+	ask(LEDGER_CHECK, 1, 1, NULL);
+	pass_time(ANSWER_MS - 100);
+	ask(LEDGER_CHECK, 2, 1, NULL);
+	pass_time(100);
+	expect(VERDICT_TROUBLE);
+	count_ends(1, 0, 0, 1);
+	ck_assert_int_eq(fake.answers, 2);
+}
+END_TEST
+
 START_TEST(sums_stop_at_the_ends)
 {
 	know(UINT64_MAX);
@@ -1204,7 +1249,9 @@ add_tests(Suite *suite)
 		a_query_does_not_make_a_mailbox_full, full_since_survives_a_restart,
 		a_recount_says_what_it_was, a_recount_begins_after_it_was_asked_for,
 		a_store_that_cannot_promise_grants_nothing,
-		nobody_is_answered_whose_connection_is_gone, sums_stop_at_the_ends,
+		nobody_is_answered_whose_connection_is_gone,
+		a_connection_that_goes_costs_what_it_asked_alone,
+		deliveries_time_out_behind_a_person_who_waits_on, sums_stop_at_the_ends,
 		a_thorough_count_follows_a_running_one,
 		a_hundred_thousand_accounts_are_found};
 
