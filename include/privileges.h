@@ -52,6 +52,13 @@ int privileges_may_become(const struct privileges_user *user, struct reason *why
  * that there is no way back, is part of it. */
 int privileges_become_recipient(const struct privileges_user *user, struct reason *why);
 
+/* For good: this process may read files and write to what is open, and that is all. It
+ * may not open a file to write, make, change or remove one, have a socket, begin a
+ * process, or signal, trace or change one. Any other call fails, and so does openat2,
+ * whose flags a filter can't see, with ENOSYS; no other process of its user may look
+ * inside. 0, or -1 with the reason. */
+int privileges_only_read(struct reason *why);
+
 /* Gives the last capability up, too. */
 int privileges_drop_all(struct reason *why);
 

@@ -29,6 +29,18 @@ open_without_links(int dir, const char *path)
 	return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
+/* PART has no slash in it, or is the slash. Where openat2 is not there (Linux before 5.6,
+ * or a process that may only read), this does as much. */
+static int
+open_part(int dir, const char *part)
+{
+	int fd = open_without_links(dir, part);
+
+	if (fd < 0 && errno == ENOSYS)
+		fd = openat(dir, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd;
+}
+
 /* The way that is left: a string of its own, and how far it has been walked. */
 struct way {
 	char *text;
@@ -99,7 +111,7 @@ follow(struct way *w)
 		return -1;
 	if (asprintf(&longer, "%s/%s", target, w->next) < 0)
 		longer = NULL;
-	root = longer && target[0] == '/' ? open_without_links(AT_FDCWD, "/") : -2;
+	root = longer && target[0] == '/' ? open_part(AT_FDCWD, "/") : -2;
 	free(target);
 	if (!longer || root == -1) {
 		free(longer);
@@ -149,7 +161,7 @@ walk_on(struct way *w)
 	while (next_part(w))
 		if (take_part(w))
 			return -1;
-	return open_without_links(w->dir, ".");
+	return open_part(w->dir, ".");
 }
 
 static int
@@ -160,7 +172,7 @@ walk_by_parts(const char *path)
 
 	w.next = w.text;
 	if (w.text)
-		w.dir = open_without_links(AT_FDCWD, "/");
+		w.dir = open_part(AT_FDCWD, "/");
 	if (w.dir >= 0)
 		result = walk_on(&w);
 	step_to(&w, -1);
@@ -178,7 +190,7 @@ walk_open(const char *path, struct reason *why)
 		return reason_set(why, "%.200s is not an absolute path", path);
 	}
 	dir = open_without_links(AT_FDCWD, path);
-	if (dir < 0 && errno == ELOOP)
+	if (dir < 0 && (errno == ELOOP || errno == ENOSYS))
 		dir = walk_by_parts(path);
 	if (dir >= 0)
 		return dir;
@@ -229,7 +241,7 @@ walk_open_in(int dir, const char *name, struct reason *why)
 	if (strchr(name, '/') || strcmp(name, "..") == 0)
 		errno = EINVAL;
 	else
-		fd = open_without_links(dir, name);
+		fd = open_part(dir, name);
 	if (fd < 0)
 		return reason_errno(why, "the directory %.200s can't be opened", name);
 	return fd;

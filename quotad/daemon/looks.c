@@ -90,6 +90,7 @@ start_look(struct server *v, struct account *a, int thorough, int probe)
 	} else {
 		job.path = record_get(&record, "mail");
 		job.ignore = v->conf.quota_ignore;
+		record_number(&record, "uid", UINT64_MAX, &job.owner);
 		(probe ? scanner_probe : scanner_count)(v->scanner, &job);
 	}
 	record_clear(&record);

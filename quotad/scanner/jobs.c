@@ -1,17 +1,14 @@
 /*
  * The daemon's side of the scanner: jobs wait in a lane for each kind, so that no probe
- * waits for a count, and each job under way has a socket of its own on which its child
- * answers.
+ * waits for a count, and each job under way has a child of its own.
  */
 #include "jobs.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
+#include "children.h"
 #include "clock.h"
 #include "log.h"
 #include "pair.h"
@@ -27,7 +24,8 @@ struct job {
 	struct lane *lane;
 	void *key;
 	char *request; /* as the scanner gets it; NULL where it can't be asked */
-	struct bufferevent *child;
+	uint64_t owner;
+	struct child *child; /* NULL: it has none */
 	uint64_t deadline_ms;
 	int tries;
 	struct answer answer;
@@ -49,6 +47,7 @@ struct lane {
 	const struct kind *kind;
 	struct job_list waiting, running;
 	unsigned int count; /* of those running */
+	struct children children;
 };
 
 enum { COUNTS, PROBES, PINGS, LANES };
@@ -108,8 +107,7 @@ static const struct kind kinds[LANES] = {
 static void
 drop_child(struct job *job)
 {
-	if (job->child)
-		bufferevent_free(job->child);
+	child_end(job->child);
 	job->child = NULL;
 }
 
@@ -171,28 +169,28 @@ ask_again(struct job *job)
 	pump_soon(job->scanner);
 }
 
-/* --- the child -------------------------------------------------------------------- */
+/* --- what the child says ---------------------------------------------------------- */
 
-static void
-on_read(struct bufferevent *child, void *arg)
+static enum answer_step
+on_line(void *arg, const char *line, size_t length)
 {
 	struct job *job = arg;
-	struct evbuffer *input = bufferevent_get_input(child);
-	enum answer_step step = ANSWER_MORE;
-	size_t length;
-	char *line;
 
-	while (step == ANSWER_MORE &&
-		(line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF))) {
-		step = answer_line(&job->answer, line, length);
-		free(line);
-	}
-	if (step == ANSWER_MORE && evbuffer_get_length(input) > RECORD_LINE_MAX)
-		step = ANSWER_NONSENSE;
-	if (step == ANSWER_MORE)
+	return answer_line(&job->answer, line, length);
+}
+
+static void
+on_ended(void *arg, enum child_end how)
+{
+	struct job *job = arg;
+
+	job->child = NULL;
+	if (how == CHILD_DIED) {
+		ask_again(job);
 		return;
+	}
 	stop_running(job);
-	if (step == ANSWER_COMPLETE) {
+	if (how == CHILD_ANSWERED) {
 		finish(job);
 		return;
 	}
@@ -200,13 +198,7 @@ on_read(struct bufferevent *child, void *arg)
 	fail(job);
 }
 
-static void
-on_end(struct bufferevent *child, short what, void *arg)
-{
-	(void)child;
-	(void)what;
-	ask_again(arg);
-}
+static const struct children_calls children_calls = {.line = on_line, .ended = on_ended};
 
 struct names {
 	struct evbuffer *output;
@@ -231,7 +223,7 @@ send_names(void *arg)
 {
 	struct job *job = arg;
 	struct scanner *s = job->scanner;
-	struct names names = {.output = bufferevent_get_output(job->child)};
+	struct names names = {.output = child_output(job->child)};
 
 	s->calls->names(s->arg, job->key, send_name, &names);
 	if (names.sent < 0 || evbuffer_add(names.output, "END\n", 4))
@@ -244,17 +236,11 @@ start(struct job *job)
 {
 	struct scanner *s = job->scanner;
 	const struct kind *kind = job->lane->kind;
-	int fd = pair_hand_over(s->pair, job->request);
 
-	if (fd < 0)
+	job->child = children_begin(
+		&job->lane->children, s->pair, job->owner, job->request, job);
+	if (!job->child)
 		return -1;
-	job->child = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	if (!job->child) {
-		close(fd);
-		return -1;
-	}
-	bufferevent_setcb(job->child, on_read, NULL, on_end, job);
-	bufferevent_enable(job->child, EV_READ | EV_WRITE);
 	answer_begin(&job->answer, kind->answer, send_names, job);
 	job->deadline_ms = clock_now_ms() + kind->seconds * 1000 + GRACE_MS;
 	job->tries++;
@@ -313,12 +299,14 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	pair_keep_spare(s->pair);
-	for (int i = 0; i < LANES; i++)
+	for (int i = 0; i < LANES; i++) {
 		for (job = TAILQ_FIRST(&s->lanes[i].running); job; job = next) {
 			next = TAILQ_NEXT(job, link);
 			if (clock_now_ms() >= job->deadline_ms)
 				ask_again(job);
 		}
+		children_end_old(&s->lanes[i].children);
+	}
 }
 
 /* --- asking ----------------------------------------------------------------------- */
@@ -359,6 +347,7 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 	job->scanner = s;
 	job->lane = lane;
 	job->key = wanted->key;
+	job->owner = wanted->owner;
 	memcpy(job->mailbox, wanted->mailbox, length);
 	job->request = make_request(lane->kind->name, wanted, &job->answer.why);
 	TAILQ_INSERT_TAIL(&lane->waiting, job, link);
@@ -402,6 +391,9 @@ scanner_start(const struct privileges_user *user, struct reason *why)
 		s->lanes[i].kind = &kinds[i];
 		TAILQ_INIT(&s->lanes[i].waiting);
 		TAILQ_INIT(&s->lanes[i].running);
+		TAILQ_INIT(&s->lanes[i].children.resting);
+		s->lanes[i].children.calls = &children_calls;
+		s->lanes[i].children.most = kinds[i].at_once;
 	}
 	s->pair = pair_start(user, why);
 	if (!s->pair)
@@ -441,6 +433,8 @@ scanner_attach(struct scanner *s, struct event_base *base,
 		.replaced = on_replaced, .died = on_died, .event = on_event};
 
 	s->base = base;
+	for (int i = 0; i < LANES; i++)
+		s->lanes[i].children.base = base;
 	s->calls = calls;
 	s->arg = arg;
 	s->pump = event_new(base, -1, 0, on_pump, s);
@@ -469,6 +463,7 @@ scanner_stop(struct scanner **s)
 	for (int i = 0; i < LANES; i++) {
 		free_jobs(&(*s)->lanes[i].waiting);
 		free_jobs(&(*s)->lanes[i].running);
+		children_end_resting(&(*s)->lanes[i].children);
 	}
 	pair_stop(&(*s)->pair);
 	if ((*s)->pump)

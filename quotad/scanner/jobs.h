@@ -1,12 +1,12 @@
 /*
  * The scanner: the only part of quotad that reads mailboxes. A process of its own (user
- * daemon_user with CAP_DAC_READ_SEARCH alone), which forks a child for each job and
- * touches no mailbox itself, so that a hostile one can kill its own count and nothing
- * else. A second such process waits as a spare and takes over if the first one dies.
+ * daemon_user with CAP_DAC_READ_SEARCH alone), which forks children and touches no
+ * mailbox itself, so that a hostile one can kill its own count and nothing else. A second
+ * such process waits as a spare and takes over if the first one dies.
  *
  * The daemon hands it a job and one end of a socket pair (SCM_RIGHTS), then exchanges
- * lines with the child alone. A child that dies without an answer is asked for again,
- * three times.
+ * lines with the child alone, which takes further jobs. One that dies without an answer
+ * is asked for again, three times.
  */
 #ifndef QUOTAD_SCANNER_JOBS_H
 #define QUOTAD_SCANNER_JOBS_H
@@ -27,7 +27,8 @@ struct scanner_job {
 	const char *mailbox; /* its name, for the log */
 	const char *path;    /* mail= of the record */
 	const char *ignore;
-	int thorough; /* look at each file's size, too */
+	uint64_t owner; /* uid of the mailbox */
+	int thorough;   /* look at each file's size, too */
 };
 
 /* Who is told what was found; KEY is the job's. None of them may end the scanner. */

@@ -2,9 +2,10 @@
  * The scanner's own side of its sockets: a process that takes jobs and forks a child for
  * each. It reads no mailbox, keeps no descriptor of a job, and ends when the daemon does.
  *
- * Daemon to scanner, one packet per job with the socket on which to answer: a record
- * "count path= ignore= thorough=", "probe path= ignore=", "ping" or "spare" (fork another
- * scanner, which takes its jobs from that socket). Then, in lines, on the job's socket:
+ * Daemon to scanner, one packet per child with the socket on which it answers: a record
+ * "count path= ignore= thorough=", "probe path= ignore=", "ping path=" or "spare" (fork
+ * another scanner, which takes its jobs from that socket). Then, in lines, on the child's
+ * socket:
  *
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
@@ -13,6 +14,8 @@
  *	child	PROBED stamp=		the answer to a probe
  *	child	PONG			the answer to a ping
  *	child	FAILED text=		in the place of any answer
+ *	child	READY			behind an answer: it takes another job
+ *	daemon	count ..., probe ...	the next one, of the same kind
  *
  * Unasked, on the socket that its jobs come from, the scanner may send packets like
  * these. How many, and in which order they are told, is in events.h:
@@ -24,7 +27,8 @@
  * packet is the scanner's end, and so is any packet of a spare. When a scanner ends the
  * daemon tells itself an overflow, since nobody saw what happened meanwhile.
  *
- * A child without an answer in its time is killed by its own alarm.
+ * A child without an answer in its time is killed by its own alarm, and any after
+ * SCANNER_LIFE_SECONDS.
  */
 #ifndef QUOTAD_SCANNER_PROCESS_H
 #define QUOTAD_SCANNER_PROCESS_H
@@ -32,9 +36,12 @@
 #include "privileges.h"
 
 #define SCANNER_READY         "READY" /* the first packet, else the reason */
+#define SCANNER_SPARE         "spare"
 #define SCANNER_COUNT_SECONDS 300
 #define SCANNER_PROBE_SECONDS 10
 #define SCANNER_PING_SECONDS  10
+#define SCANNER_YOUNG_SECONDS 300 /* an older child is given no job */
+#define SCANNER_LIFE_SECONDS  (SCANNER_YOUNG_SECONDS + SCANNER_COUNT_SECONDS + 30)
 
 /* In the forked process: becomes USER (NULL: stays), says so on SOCKET and serves it. */
 void scanner_process_run(int socket, const struct privileges_user *user)

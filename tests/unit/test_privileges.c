@@ -3,14 +3,21 @@
  * up and looks at /proc/self/status. Pretended success is strace's fault injection into
  * this program started once more with the word "become".
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +92,103 @@ START_TEST(read_search_reads_what_others_may_not_and_writes_nothing)
 	become(PRIVILEGES_READ_SEARCH);
 	ck_assert_int_eq(eaccess("/etc/shadow", R_OK), 0);
 	ck_assert_int_eq(eaccess("/etc/shadow", W_OK), -1);
+}
+END_TEST
+
+/* Each is what a process that is made to run a stranger's code would try: by CALL, so
+ * that nothing of the C library comes between. */
+static long
+call_outside(int which, pid_t other)
+{
+	static const struct rlimit none;
+	static const uint64_t how[3] = {O_RDWR};
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int ends[2];
+
+	switch (which) {
+	case 0:
+		return syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
+	case 1:
+		return syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, ends);
+	case 2:
+		return syscall(SYS_connect, STDIN_FILENO, &to, sizeof to);
+	case 3:
+		return syscall(SYS_openat, AT_FDCWD, "/dev/null", O_WRONLY, 0);
+	case 4:
+		return syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_PATH, 0);
+	case 5:
+		return syscall(SYS_openat, AT_FDCWD, "/tmp", O_TMPFILE | O_RDONLY, 0600);
+	case 6:
+		return syscall(SYS_openat2, AT_FDCWD, "/dev/null", how, sizeof how);
+	case 7:
+		return syscall(SYS_unlinkat, AT_FDCWD, "/tmp/none", 0);
+	case 8:
+		return syscall(SYS_kill, other, 0);
+	case 9:
+		return syscall(SYS_tgkill, other, other, 0);
+	case 10:
+		return syscall(SYS_ptrace, PTRACE_SEIZE, other, NULL, NULL);
+	case 11:
+		return syscall(SYS_prlimit64, other, RLIMIT_NOFILE, &none, NULL);
+	case 12:
+		return syscall(SYS_setpriority, PRIO_PROCESS, other, 19);
+	case 13:
+		return syscall(SYS_fcntl, STDIN_FILENO, F_SETOWN, other);
+	case 14:
+		return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	case 15:
+		return syscall(SYS_execve, "/bin/true", NULL, NULL);
+	case 16:
+		return syscall(SYS_pidfd_open, other, 0);
+	case 17:
+		return syscall(SYS_process_vm_readv, other, NULL, 0, NULL, 0, 0);
+	case 18:
+		return syscall(SYS_io_uring_setup, 1, NULL);
+	case 19:
+		return syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+	default:
+		return 0;
+	}
+}
+
+START_TEST(a_process_that_only_reads_can_do_nothing_else)
+{
+	pid_t other = getpid(), child;
+	struct reason why;
+	int status, tried = 0;
+
+	become(PRIVILEGES_READ_SEARCH);
+	child = fork();
+	if (child == 0) {
+		if (privileges_only_read(&why) == -1)
+			_exit(100);
+		while (call_outside(tried, other) == -1 &&
+			(errno == ENOSYS || errno == EPERM))
+			tried++;
+		_exit(tried);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 20);
+}
+END_TEST
+
+START_TEST(a_process_that_only_reads_can_read)
+{
+	struct reason why;
+	char byte;
+	int fd;
+
+	become(PRIVILEGES_READ_SEARCH);
+	ck_assert_int_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+	if (fork() == 0) {
+		if (privileges_only_read(&why) == -1)
+			_exit(1);
+		fd = open("/etc/shadow", O_RDONLY | O_CLOEXEC);
+		_exit(fd != -1 && read(fd, &byte, 1) == 1 && close(fd) == 0 ? 0 : 2);
+	}
+	wait(&fd);
+	ck_assert_int_eq(fd, 0);
 }
 END_TEST
 
@@ -333,6 +437,8 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {the_daemon_has_no_group_and_no_capability_left,
 		the_scanner_keeps_read_search_alone,
 		read_search_reads_what_others_may_not_and_writes_nothing,
+		a_process_that_only_reads_can_do_nothing_else,
+		a_process_that_only_reads_can_read,
 		a_spawner_keeps_the_two_that_it_asks_for_and_no_way_to_more,
 		a_kept_capability_does_not_stand_for_the_other,
 		the_last_capability_can_be_given_up, root_can_not_be_regained,

@@ -2,6 +2,7 @@
  * The scanner with a ledger of the test's own: real processes, killed at the wrong
  * moments, and a child that talks nonsense.
  */
+#include <dirent.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -23,6 +24,7 @@
 struct account {
 	const char *name;
 	char path[128];
+	uint64_t owner;
 	const char *names[8]; /* that a count is to look for */
 	int counted, probed, failed, seen;
 	char seen_names[256], text[REASON_SIZE];
@@ -249,15 +251,19 @@ teardown(void)
 static void
 count(struct account *a)
 {
-	scanner_count(scanner,
-		&(struct scanner_job){.key = a, .mailbox = a->name, .path = a->path});
+	scanner_count(scanner, &(struct scanner_job){.key = a,
+				       .mailbox = a->name,
+				       .path = a->path,
+				       .owner = a->owner});
 }
 
 static void
 probe(struct account *a)
 {
-	scanner_probe(scanner,
-		&(struct scanner_job){.key = a, .mailbox = a->name, .path = a->path});
+	scanner_probe(scanner, &(struct scanner_job){.key = a,
+				       .mailbox = a->name,
+				       .path = a->path,
+				       .owner = a->owner});
 }
 
 static void
@@ -331,8 +337,11 @@ START_TEST(settings_of_the_job_reach_the_count)
 	f = fopen(path, "w");
 	fputs("long", f);
 	fclose(f);
-	scanner_count(scanner,
-		&(struct scanner_job){&alice, "alice", alice.path, "Trash Junk", 1});
+	scanner_count(scanner, &(struct scanner_job){.key = &alice,
+				       .mailbox = "alice",
+				       .path = alice.path,
+				       .ignore = "Trash Junk",
+				       .thorough = 1});
 	wait_for(&alice.counted, 1, 2000);
 	ck_assert_uint_eq(alice.found.bytes, 4);
 }
@@ -519,23 +528,6 @@ START_TEST(probes_are_cheap)
 }
 END_TEST
 
-START_TEST(many_jobs_leave_nothing_open)
-{
-	int before = dup(0), after;
-
-	close(before);
-	for (int i = 0; i < 300; i++) {
-		probe(&bob);
-		count(&bob);
-	}
-	wait_for(&bob.probed, 300, 20000);
-	wait_for(&bob.counted, 300, 20000);
-	after = dup(0);
-	close(after);
-	ck_assert_int_eq(before, after);
-}
-END_TEST
-
 /* A line of /proc/PID/status, as a number in the base. */
 static uint64_t
 status_of(int pid, const char *name, int number_base)
@@ -553,6 +545,150 @@ status_of(int pid, const char *name, int number_base)
 	fclose(f);
 	return n;
 }
+
+static int
+entries(int pid, const char *what)
+{
+	char path[64];
+	int n = -2; /* "." and ".." */
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
+	d = opendir(path);
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* The spare is the first scanner's first child. */
+static int
+only_child(void)
+{
+	int pid[8];
+
+	ck_assert_int_eq(children_of(first_pid(), pid, 8), 2);
+	return pid[1];
+}
+
+START_TEST(child_lives_on_and_takes_the_next_mailbox)
+{
+	int child;
+
+	spare_pid();
+	put(&bob, "new/1.a.host,S=77");
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	child = only_child();
+	for (int i = 1; i <= 50; i++) {
+		count(&bob);
+		wait_for(&bob.counted, i, 2000);
+		ck_assert_int_eq(bob.failed, 0);
+		ck_assert_uint_eq(bob.found.bytes, 77);
+	}
+	ck_assert_int_eq(only_child(), child);
+	ck_assert_int_eq(entries(child, "fd"), 4);
+}
+END_TEST
+
+START_TEST(child_of_one_owner_sees_no_mailbox_of_another)
+{
+	int pid[8];
+
+	spare_pid();
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	bob.owner = 7;
+	count(&bob);
+	wait_for(&bob.counted, 1, 2000);
+	ck_assert_int_eq(children_of(first_pid(), pid, 8), 3);
+}
+END_TEST
+
+START_TEST(child_that_a_mailbox_made_grow_takes_no_other)
+{
+	int child;
+
+	spare_pid();
+	count(&bob);
+	wait_for(&bob.counted, 1, 2000);
+	child = only_child();
+	fill(&alice, 200000);
+	count(&alice);
+	wait_for(&alice.counted, 1, 20000);
+	ck_assert_uint_eq(alice.found.messages, 200000);
+	count(&bob);
+	wait_for(&bob.counted, 2, 2000);
+	ck_assert_int_ne(only_child(), child);
+}
+END_TEST
+
+START_TEST(child_killed_at_rest_costs_no_job)
+{
+	spare_pid();
+	for (int i = 1; i <= 10; i++) {
+		count(&alice);
+		wait_for(&alice.counted, i, 2000);
+		ck_assert_int_eq(alice.failed, 0);
+		kill_children();
+	}
+}
+END_TEST
+
+/* Stopped as a mailbox that answers no more would stop it. */
+START_TEST(child_that_hangs_holds_nobody_else_up)
+{
+	int child;
+
+	spare_pid();
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	child = only_child();
+	kill(child, SIGSTOP);
+	count(&alice);
+	for (int i = 1; i <= 10; i++) {
+		count(&bob);
+		wait_for(&bob.counted, i, 2000);
+	}
+	ck_assert_int_eq(alice.counted, 1);
+	kill(child, SIGCONT);
+	wait_for(&alice.counted, 2, 2000);
+}
+END_TEST
+
+START_TEST(child_may_read_and_answer_alone)
+{
+	spare_pid();
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	ck_assert_uint_eq(status_of(only_child(), "Seccomp", 10), 2);
+	ck_assert_uint_eq(status_of(only_child(), "NoNewPrivs", 10), 1);
+}
+END_TEST
+
+START_TEST(many_jobs_leave_nothing_open)
+{
+	int before = dup(0), after;
+
+	close(before);
+	for (int i = 0; i < 300; i++) {
+		probe(&bob);
+		count(&bob);
+	}
+	wait_for(&bob.probed, 300, 20000);
+	wait_for(&bob.counted, 300, 20000);
+	/* children that rest end by and by */
+	for (int i = 0; i < 1000; i++) {
+		after = dup(0);
+		close(after);
+		if (after == before)
+			break;
+		run_for(10);
+	}
+	ck_assert_int_eq(before, after);
+}
+END_TEST
 
 START_TEST(scanner_of_root_can_read_and_nothing_else)
 {
@@ -606,7 +742,12 @@ add_tests(Suite *suite)
 		scanner_ends_with_the_daemon,
 		signals_that_end_the_daemon_do_not_end_the_scanner,
 		count_of_a_huge_mailbox_delays_no_probe, probes_are_cheap,
-		many_jobs_leave_nothing_open, scanner_of_root_can_read_and_nothing_else,
+		child_lives_on_and_takes_the_next_mailbox,
+		child_of_one_owner_sees_no_mailbox_of_another,
+		child_that_a_mailbox_made_grow_takes_no_other,
+		child_killed_at_rest_costs_no_job, child_that_hangs_holds_nobody_else_up,
+		child_may_read_and_answer_alone, many_jobs_leave_nothing_open,
+		scanner_of_root_can_read_and_nothing_else,
 		user_that_cannot_be_had_stops_the_start};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);

@@ -175,8 +175,9 @@ static const char *const nonsense[] = {
 
 START_TEST(nonsense_fails_the_count)
 {
-	scanner_count(
-		scanner, &(struct scanner_job){&alice, "alice", nonsense[_i], NULL, 0});
+	scanner_count(scanner,
+		&(struct scanner_job){
+			.key = &alice, .mailbox = "alice", .path = nonsense[_i]});
 	run_until(&alice.counted);
 	ck_assert_int_eq(alice.failed, 1);
 	ck_assert_str_eq(alice.text, "the scanner's child answered nonsense");
@@ -192,7 +193,8 @@ static const char *const half_answers[] = {
 START_TEST(answer_that_stops_half_way_fails_the_count)
 {
 	scanner_count(scanner,
-		&(struct scanner_job){&alice, "alice", half_answers[_i], NULL, 0});
+		&(struct scanner_job){
+			.key = &alice, .mailbox = "alice", .path = half_answers[_i]});
 	run_until(&alice.counted);
 	ck_assert_int_eq(alice.failed, 1);
 	ck_assert_str_eq(alice.text, "the scanner's child died 4 times");
@@ -201,11 +203,11 @@ END_TEST
 
 START_TEST(sensible_answer_is_taken)
 {
-	scanner_count(scanner,
-		&(struct scanner_job){&alice, "alice",
-			"SCANNED\nCOUNTED exact=1 bytes=18446744073709551615 messages=2 "
-			"stamp=0 corrected=0\n+1.a\nEND\n",
-			NULL, 0});
+	scanner_count(scanner, &(struct scanner_job){.key = &alice,
+				       .mailbox = "alice",
+				       .path = "SCANNED\nCOUNTED exact=1 "
+					       "bytes=18446744073709551615 messages=2 "
+					       "stamp=0 corrected=0\n+1.a\nEND\n"});
 	run_until(&alice.counted);
 	ck_assert_int_eq(alice.failed, 0);
 	ck_assert_uint_eq(alice.bytes, UINT64_MAX);
@@ -219,7 +221,8 @@ static const char *const probe_nonsense[] = {
 START_TEST(nonsense_fails_the_probe)
 {
 	scanner_probe(scanner,
-		&(struct scanner_job){&alice, "alice", probe_nonsense[_i], NULL, 0});
+		&(struct scanner_job){
+			.key = &alice, .mailbox = "alice", .path = probe_nonsense[_i]});
 	run_until(&alice.probed);
 	ck_assert_int_eq(alice.failed, 1);
 }

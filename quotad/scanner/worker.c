@@ -1,0 +1,293 @@
+/* What a child of the scanner does. */
+#include "worker.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "count.h"
+#include "privileges.h"
+#include "process.h"
+#include "record.h"
+
+/* A count takes its time, and must not take it from answers that have none. */
+#define COUNT_NICE 10
+
+/* A count has a folder of the mailbox open, and what is on the way to it. */
+#define FILES_MAX 32
+
+/* What may be left behind by a job: a child that has grown more takes no other. */
+#define GROWN_KIB_MAX   2048
+#define CPU_SECONDS_MAX 30
+
+struct worker {
+	int fd;
+	FILE *in, *out;
+	long begun_kib; /* resident at the start */
+};
+
+/* --- jobs ------------------------------------------------------------------------- */
+
+static void
+write_failed(struct worker *w, const struct reason *why)
+{
+	char *text = record_escape(why->text);
+
+	if (!text)
+		child_leave(1);
+	fprintf(w->out, "FAILED text=%s\n", text);
+	free(text);
+}
+
+/* Repeats a line that names a message which the count saw. -1: it can't be told. */
+static int
+answer_name(struct worker *w, const char *line, const struct name_set *seen)
+{
+	char *name = strdup(line + 1);
+	int result = -1;
+
+	if (name && record_unescape(name) == 0)
+		result = !name_set_has(seen, name) || fprintf(w->out, "%s\n", line) > 0
+				 ? 0
+				 : -1;
+	free(name);
+	return result;
+}
+
+/* -1 where the daemon's list did not come to its end, or a name could not be looked for.
+ */
+static int
+answer_names(struct worker *w, const struct name_set *seen)
+{
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+	int result = -1;
+
+	while ((n = getline(&line, &size, w->in)) > 0) {
+		line[n - 1] = '\0';
+		if (strcmp(line, "END") == 0)
+			result = 0;
+		if (line[0] != '+' || answer_name(w, line, seen))
+			break;
+	}
+	free(line);
+	return result;
+}
+
+static void
+write_counted(struct worker *w, const struct count_result *r, const struct name_set *seen)
+{
+	fprintf(w->out,
+		"COUNTED exact=%d bytes=%" PRIu64 " messages=%" PRIu64 " stamp=%" PRIu64
+		" corrected=%" PRIu64 "\n",
+		r->exact, r->bytes, r->messages, r->stamp, r->corrected);
+	if (answer_names(w, seen))
+		child_leave(1);
+	fputs("END\n", w->out);
+}
+
+static void
+run_count(struct worker *w, const struct record *job, const char *path)
+{
+	struct count_result result;
+	struct name_set *seen = NULL;
+	struct reason why;
+	uint64_t thorough;
+
+	record_number(job, "thorough", 0, &thorough);
+	if (count_mailbox(path, record_get(job, "ignore"), thorough != 0, &result, &seen,
+		    &why) < 0) {
+		write_failed(w, &why);
+		return;
+	}
+	fputs("SCANNED\n", w->out);
+	fflush(w->out);
+	write_counted(w, &result, seen);
+	name_set_free(&seen);
+}
+
+static void
+run_probe(struct worker *w, const struct record *job, const char *path)
+{
+	struct reason why;
+	uint64_t stamp;
+
+	if (count_stamp(path, record_get(job, "ignore"), &stamp, &why) < 0)
+		write_failed(w, &why);
+	else
+		fprintf(w->out, "PROBED stamp=%" PRIu64 "\n", stamp);
+}
+
+static void
+run_ping(struct worker *w, const struct record *job, const char *path)
+{
+	(void)job;
+	(void)path;
+	fputs("PONG\n", w->out);
+}
+
+static const struct kind {
+	const char *name;
+	unsigned int seconds; /* that one job may take */
+	int nice;
+	int one_job; /* is all that a child of it takes */
+	void (*run)(struct worker *w, const struct record *job, const char *path);
+} kinds[] = {
+	{"count", SCANNER_COUNT_SECONDS, COUNT_NICE, 0, run_count},
+	{"probe", SCANNER_PROBE_SECONDS, 0, 0, run_probe},
+	/* a sign of life of the scanner, not only of a child */
+	{"ping", SCANNER_PING_SECONDS, 0, 1, run_ping},
+};
+
+/* --- bounds ----------------------------------------------------------------------- */
+
+static void
+set_limits(rlim_t address_space)
+{
+	const struct {
+		int resource;
+		rlim_t most;
+	} limits[] = {
+		{RLIMIT_CPU, SCANNER_COUNT_SECONDS / 2},
+		{RLIMIT_AS, address_space},
+		{RLIMIT_CORE, 0},
+		{RLIMIT_NPROC, 0},
+		{RLIMIT_NOFILE, FILES_MAX},
+#ifndef BRIM_COVERAGE
+		{RLIMIT_FSIZE, 0},
+#endif
+	};
+
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		struct rlimit limit = {limits[i].most, limits[i].most};
+
+		if (setrlimit(limits[i].resource, &limit))
+			child_leave(1);
+	}
+}
+
+/* A timer that can't be stopped, by a signal that can't be caught: it holds for one that
+ * is taken over, too. */
+static void
+bound_life(void)
+{
+	struct sigevent end = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+	const struct itimerspec life = {.it_value.tv_sec = SCANNER_LIFE_SECONDS};
+	timer_t timer;
+
+	if (timer_create(CLOCK_MONOTONIC, &end, &timer) ||
+		timer_settime(timer, 0, &life, NULL))
+		child_leave(1);
+}
+
+/* All that a child that reads a hostile mailbox can use up, and do. */
+static void
+set_bounds(const struct kind *kind, rlim_t address_space)
+{
+	struct reason why;
+
+	/* where this fails the count is only less polite */
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + kind->nice);
+	bound_life();
+	set_limits(address_space);
+#ifdef BRIM_COVERAGE
+	(void)why;
+#else
+	if (privileges_only_read(&why))
+		child_leave(1);
+#endif
+}
+
+static struct rusage
+usage_so_far(void)
+{
+	struct rusage used = {0};
+
+	getrusage(RUSAGE_SELF, &used);
+	return used;
+}
+
+static int
+may_go_on(const struct worker *w, const struct kind *kind)
+{
+	struct rusage used = usage_so_far();
+
+	return !kind->one_job && used.ru_maxrss - w->begun_kib <= GROWN_KIB_MAX &&
+	       used.ru_utime.tv_sec + used.ru_stime.tv_sec < CPU_SECONDS_MAX;
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+/* The only descriptor above the standard three. */
+static void
+begin(struct worker *w, int fd)
+{
+	w->fd = STDERR_FILENO + 1;
+	if (fd != w->fd && dup3(fd, w->fd, O_CLOEXEC) == -1)
+		child_leave(1);
+	close_range((unsigned int)w->fd + 1, ~0U, 0);
+	w->in = fdopen(w->fd, "r");
+	w->out = fdopen(w->fd, "w");
+	if (!w->in || !w->out)
+		child_leave(1);
+	w->begun_kib = usage_so_far().ru_maxrss;
+}
+
+static const struct kind *
+find_kind(const char *line, size_t length)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		size_t n = strlen(kinds[i].name);
+
+		if (length > n && memcmp(line, kinds[i].name, n) == 0 && line[n] == ' ')
+			return &kinds[i];
+	}
+	child_leave(1);
+}
+
+static void
+perform(struct worker *w, const struct kind *kind, const char *line, size_t length)
+{
+	struct record job = {0};
+	const char *path;
+
+	if (record_parse(&job, line, length, 1, NULL))
+		child_leave(1);
+	path = record_get(&job, "path");
+	if (!path || strcmp(job.key, kind->name) != 0)
+		child_leave(1);
+	alarm(kind->seconds);
+	kind->run(w, &job, path);
+	alarm(0);
+	record_clear(&job);
+	close_range((unsigned int)w->fd + 1, ~0U, 0);
+}
+
+void
+worker_run(int fd, const char *line, size_t length, rlim_t address_space)
+{
+	const struct kind *kind = find_kind(line, length);
+	struct worker w;
+	char *next = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	begin(&w, fd);
+	set_bounds(kind, address_space);
+	perform(&w, kind, line, length);
+	while (may_go_on(&w, kind)) {
+		fputs("READY\n", w.out);
+		if (fflush(w.out) || (n = getline(&next, &size, w.in)) <= 0)
+			break;
+		perform(&w, kind, next, (size_t)n - 1);
+	}
+	fflush(w.out);
+	child_leave(0);
+}
