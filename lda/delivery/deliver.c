@@ -36,39 +36,74 @@ copy_message(struct delivery *d, struct outcome *o)
 	size_t length;
 	int more;
 
-	while ((more = message_next(&d->message, d->recipient.sender,
-			d->recipient.address, &data, &length, o)) > 0)
+	while ((more = message_next(&d->message, &data, &length, o)) > 0)
 		if (store_write(&d->store, data, length, o) ||
 			mailbox_policy(&d->mailbox, &d->conf, d->store.bytes, o))
 			return -1;
 	return more;
 }
 
+/* A refusal comes before the first sync, so it has cost no disk. */
+static int
+write_short(struct delivery *d, uint64_t bytes, struct outcome *o)
+{
+	struct store *s = &d->store;
+	struct quota *q = &d->quota;
+
+	return store_choose_name(s, bytes, o) ||   /* it tells the size */
+	       quota_reserve(q, s->name, bytes) || /* asks: room for this? */
+	       store_begin(s, o) ||                /* not yet a message */
+	       copy_message(d, o) ||               /* all of it */
+	       quota_reserved(q, o) ||             /* there is */
+	       store_sync(s, o);                   /* bytes on disk */
+}
+
+static int
+write_long(struct delivery *d, uint64_t bytes, struct outcome *o)
+{
+	struct store *s = &d->store;
+	struct quota *q = &d->quota;
+
+	return quota_check(q, bytes) ||               /* asks: full? */
+	       quota_checked(q, s->is_missing, o) ||  /* not full */
+	       store_begin(s, o) ||                   /* not yet a message */
+	       copy_message(d, o) ||                  /* all of it */
+	       store_choose_name(s, s->bytes, o) ||   /* its size is known */
+	       quota_reserve(q, s->name, s->bytes) || /* asks: room for this? */
+	       store_sync(s, o) ||                    /* bytes on disk */
+	       quota_reserved(q, o);                  /* there is */
+}
+
+/* A mailbox that is missing is made once quotad has agreed, and not before. */
+static int
+write_message(struct delivery *d, struct outcome *o)
+{
+	uint64_t bytes = message_size(&d->message);
+
+	return bytes && !d->store.is_missing ? write_short(d, bytes, o)
+					     : write_long(d, bytes, o);
+}
+
 static int
 store_message(struct delivery *d, struct outcome *o)
 {
 	struct recipient *r = &d->recipient;
-	struct store *s = &d->store;
-	struct quota *q = &d->quota;
+	struct message *m = &d->message;
+	struct mailbox *to = &d->mailbox;
 
-	return delivery_read_settings(d, o) ||                /* brim.conf */
-	       recipient_uncensor(r, &d->message, o) ||       /* for whom, exactly */
-	       find_mailbox(d, o) ||                          /* users.db */
-	       become_recipient(d, o) ||                      /* and nobody else */
-	       mailbox_policy(&d->mailbox, &d->conf, 0, o) || /* disabled? moved? */
-	       quota_check(q, &d->mailbox, o) ||              /* asks: full? */
-	       store_open(s, &d->mailbox, o) ||               /* the mailbox */
-	       message_read_top(&d->message, o) ||            /* standard input */
-	       quota_checked(q, o) ||                         /* not full */
-	       store_begin(s, o) ||                           /* not yet a message */
-	       copy_message(d, o) ||                          /* all of it */
-	       store_choose_name(s, o) ||                     /* its size is known */
-	       quota_reserve(q, s->name, s->bytes) ||         /* room for this? */
-	       store_sync(s, o) ||                            /* bytes on disk */
-	       quota_reserved(q, o) ||                        /* there is */
-	       quota_still_reserved(q, o) ||                  /* and still is */
-	       store_link(s, o) ||                            /* stored */
-	       quota_commit(q);                               /* and counted */
+	return delivery_read_settings(d, o) ||                     /* brim.conf */
+	       recipient_uncensor(r, m, o) ||                      /* for whom, exactly */
+	       find_mailbox(d, o) ||                               /* users.db */
+	       become_recipient(d, o) ||                           /* and nobody else */
+	       mailbox_policy(to, &d->conf, 0, o) ||               /* disabled? moved? */
+	       quota_begin(&d->quota, to, o) ||                    /* whose room */
+	       store_open(&d->store, to, o) ||                     /* the mailbox */
+	       message_begin(m, r->sender, r->address, o) ||       /* standard input */
+	       mailbox_policy(to, &d->conf, message_size(m), o) || /* too large? */
+	       write_message(d, o) ||                /* on disk, with room */
+	       quota_still_reserved(&d->quota, o) || /* and still with room */
+	       store_link(&d->store, o) ||           /* stored */
+	       quota_commit(&d->quota);              /* and counted */
 }
 
 void

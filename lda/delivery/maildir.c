@@ -21,6 +21,7 @@ _Static_assert(MAILDIR_NAME_SIZE <= STORE_NAME_SIZE, "the store has room for the
 /* A descriptor is -1 where it is not open. All is written before STORE_BEGUN is set; what
  * is written later is atomic, since an emergency may come in between. */
 struct maildir {
+	const char *path; /* the caller's */
 	uid_t owner;
 	int directory, new;
 	int tmp;                          /* only where tmp/ must be used */
@@ -128,17 +129,16 @@ make_maildir(const char *path, uid_t owner, struct outcome *o)
 	return result;
 }
 
+/* --- the mailbox ----------------------------------------------------------------- */
+
+/* Opens the Maildir; *missing means that it isn't there. */
 static int
-open_directory(struct maildir *m, const char *path, struct outcome *o)
+open_directory(struct maildir *m, int *missing, struct outcome *o)
 {
 	struct reason why;
 
-	m->directory = walk_open(path, &why);
-	if (m->directory < 0 && errno == ENOENT) {
-		if (make_maildir(path, m->owner, o))
-			return -1;
-		m->directory = walk_open(path, &why);
-	}
+	m->directory = walk_open(m->path, &why);
+	*missing = m->directory < 0 && errno == ENOENT;
 	if (m->directory >= 0)
 		return check_owner(m->directory, m->owner, "the mailbox", o);
 	failed(o, "");
@@ -146,18 +146,15 @@ open_directory(struct maildir *m, const char *path, struct outcome *o)
 	return -1;
 }
 
-/* Opens new/ or tmp/, and makes all of them where it is missing. */
+/* Opens new/ or tmp/ likewise. */
 static int
-open_folder(struct maildir *m, const char *name, int *dir, struct outcome *o)
+open_folder(const struct maildir *m, const char *name, int *dir, int *missing,
+	struct outcome *o)
 {
 	char what[48];
 
 	*dir = walk_open_in(m->directory, name, NULL);
-	if (*dir < 0 && errno == ENOENT) {
-		if (make_folders(m->directory, o))
-			return -1;
-		*dir = walk_open_in(m->directory, name, NULL);
-	}
+	*missing = *dir < 0 && errno == ENOENT;
 	if (*dir < 0) {
 		snprintf(what, sizeof what, "%s/ of the mailbox can't be opened", name);
 		return failed(o, what);
@@ -175,11 +172,39 @@ maildir_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
 		outcome_set(o, VERDICT_TROUBLE, "no memory");
 		return -1;
 	}
+	m->path = path;
 	m->owner = owner;
 	m->directory = m->new = m->tmp = -1;
 	m->file = -1;
 	s->state = m;
-	return open_directory(m, path, o) || open_folder(m, "new", &m->new, o) ? -1 : 0;
+	if (open_directory(m, &s->is_missing, o) ||
+		open_folder(m, "new", &m->new, &s->is_missing, o))
+		return s->is_missing ? 0 : -1;
+	return 0;
+}
+
+/* As open_folder, and makes all of them where it is missing. */
+static int
+make_folder(const struct maildir *m, const char *name, int *dir, struct outcome *o)
+{
+	int missing;
+
+	if (open_folder(m, name, dir, &missing, o) == 0)
+		return 0;
+	if (!missing || make_folders(m->directory, o))
+		return -1;
+	return open_folder(m, name, dir, &missing, o);
+}
+
+static int
+make_mailbox(struct maildir *m, struct outcome *o)
+{
+	int missing;
+
+	if (m->directory < 0 &&
+		(make_maildir(m->path, m->owner, o) || open_directory(m, &missing, o)))
+		return -1;
+	return make_folder(m, "new", &m->new, o);
 }
 
 /* --- the file -------------------------------------------------------------------- */
@@ -191,7 +216,7 @@ begin_in_tmp(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
 
-	if (open_folder(m, "tmp", &m->tmp, o))
+	if (make_folder(m, "tmp", &m->tmp, o))
 		return -1;
 	if (maildir_make_name(m->tmp_name, 0)) {
 		m->tmp_name[0] = '\0';
@@ -208,6 +233,8 @@ maildir_begin(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
 
+	if (s->is_missing && make_mailbox(m, o))
+		return -1;
 	m->file = openat(m->new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	if (m->file < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
 		return begin_in_tmp(s, o);
@@ -237,9 +264,9 @@ maildir_write(struct store *s, const char *data, size_t length, struct outcome *
 }
 
 static int
-maildir_choose_name(struct store *s, struct outcome *o)
+maildir_choose_name(struct store *s, uint64_t bytes, struct outcome *o)
 {
-	if (maildir_make_name(s->name, s->bytes) == 0)
+	if (maildir_make_name(s->name, bytes) == 0)
 		return 0;
 	s->name[0] = '\0';
 	return failed(o, "no name for the message");

@@ -11,7 +11,7 @@ void
 message_init(struct message *m, int input)
 {
 	m->input = input;
-	m->ended = m->top_read = m->begun = 0;
+	m->ended = m->top_read = 0;
 	m->has_return_path = m->has_delivered_to = 0;
 	m->delivered_to[0] = '\0';
 	m->start = m->end = MESSAGE_ROOM;
@@ -231,15 +231,28 @@ add_headers(struct message *m, const char *sender, const char *recipient)
 }
 
 int
-message_next(struct message *m, const char *sender, const char *recipient,
-	const char **data, size_t *length, struct outcome *o)
+message_begin(
+	struct message *m, const char *sender, const char *recipient, struct outcome *o)
 {
-	if (!m->begun) {
-		if (message_read_top(m, o))
+	if (message_read_top(m, o))
+		return -1;
+	while (!m->ended && m->end < sizeof m->buffer)
+		if (fill(m, o))
 			return -1;
-		add_headers(m, sender, recipient);
-		m->begun = 1;
-	} else if (m->start == m->end) {
+	add_headers(m, sender, recipient);
+	return 0;
+}
+
+size_t
+message_size(const struct message *m)
+{
+	return m->ended ? m->end - m->start : 0;
+}
+
+int
+message_next(struct message *m, const char **data, size_t *length, struct outcome *o)
+{
+	if (m->start == m->end) {
 		m->start = m->end = MESSAGE_ROOM;
 		if (!m->ended && fill(m, o))
 			return -1;

@@ -22,7 +22,6 @@ struct message {
 	int input;
 	int ended;    /* the end of the input was read */
 	int top_read; /* what follows is known */
-	int begun;    /* the first chunk was handed out */
 	int has_return_path, has_delivered_to;
 	char delivered_to[ADDRESS_MAX + 1]; /* the MTA's, unquoted; "" without one */
 	size_t start, end;                  /* what of the buffer is still to be stored */
@@ -35,10 +34,18 @@ void message_init(struct message *m, int input);
 /* Reads so much that the MTA's headers on top are known. 0, or -1 with the outcome. */
 int message_read_top(struct message *m, struct outcome *o);
 
-/* Hands out the next piece to be stored, the first one with the headers that are missing:
- * 1, 0 at the end, -1 with the outcome. *data stays valid until the next call. */
-int message_next(struct message *m, const char *sender, const char *recipient,
-	const char **data, size_t *length, struct outcome *o);
+/* Reads the first chunk, which is the whole message if it is no longer than that, and
+ * puts the headers that are missing before it. 0, or -1 with the outcome. */
+int message_begin(
+	struct message *m, const char *sender, const char *recipient, struct outcome *o);
+
+/* Bytes that will be stored, before any was handed out; 0 where the first chunk was not
+ * all of it. */
+size_t message_size(const struct message *m);
+
+/* Hands out the next piece to be stored: 1, 0 at the end, -1 with the outcome. *data
+ * stays valid until the next call. */
+int message_next(struct message *m, const char **data, size_t *length, struct outcome *o);
 
 /* Reads what is left and throws it away. */
 void message_drain(struct message *m);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ quota_init(struct quota *q, const struct conf *c)
 	q->conf = c;
 	q->client.fd = -1;
 	q->mailbox = NULL;
-	q->attempts = q->has_ticket = q->is_older = 0;
+	q->attempts = q->is_asked = q->has_ticket = q->is_older = 0;
 	q->error.text[0] = '\0';
 }
 
@@ -31,50 +32,78 @@ open_connection(struct quota *q)
 }
 
 int
-quota_check(struct quota *q, const struct mailbox *m, struct outcome *o)
+quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o)
 {
 	q->place = mailbox_place(m->path, m->uid);
 	q->mailbox = record_escape(m->key);
-	if (!q->mailbox) {
-		outcome_set(o, VERDICT_TROUBLE, "no memory");
-		return -1;
-	}
-	if (open_connection(q) == 0)
-		quota_send(&q->client, &q->error, "CHECK %s 0 place=%016" PRIx64,
-			q->mailbox, q->place);
-	return 0;
+	if (q->mailbox)
+		return 0;
+	outcome_set(o, VERDICT_TROUBLE, "no memory");
+	return -1;
 }
 
 int
-quota_checked(struct quota *q, struct outcome *o)
+quota_check(struct quota *q, uint64_t bytes)
+{
+	if (open_connection(q) == 0)
+		quota_send(&q->client, &q->error,
+			"CHECK %s %" PRIu64 " place=%016" PRIx64, q->mailbox, bytes,
+			q->place);
+	return 0;
+}
+
+/* What CHECK tells: YES means OK, NO that the outcome is set. */
+enum check { YES, NO, UNKNOWN };
+
+static enum check
+read_check(struct quota *q, struct outcome *o)
 {
 	struct quota_answer a;
-	int result = 0;
+	enum check check = UNKNOWN;
 
 	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->error))
-		return 0;
-	if (a.kind == QUOTA_NO) {
+		return UNKNOWN;
+	if (a.kind == QUOTA_OK) {
+		check = YES;
+	} else if (a.kind == QUOTA_NO) {
+		check = NO;
 		outcome_from_quotad(o, a.outcome.verdict, a.outcome.text);
-		result = -1;
-	} else if (a.kind == QUOTA_MORE) {
+	} else if (a.kind == QUOTA_ERR) {
+		reason_set(&q->error, "quotad: %s", a.outcome.text);
+	} else {
+		reason_set(&q->error, "quotad's answer makes no sense");
 		quota_close(&q->client);
 	}
 	quota_answer_clear(&a);
-	return result;
+	return check;
+}
+
+int
+quota_checked(struct quota *q, int must_know, struct outcome *o)
+{
+	enum check check = read_check(q, o);
+
+	if (check != UNKNOWN || !must_know || q->conf->quotad_down_delivers)
+		return check == NO ? -1 : 0;
+	outcome_set(o, VERDICT_TROUBLE, "%s", q->error.text);
+	return -1;
 }
 
 static int
 send_reserve(struct quota *q)
 {
+	char place[sizeof " place=" + 16] = "";
+
 	q->attempts++;
 	if (q->client.fd < 0 && open_connection(q))
 		return -1;
-	if (q->is_older)
-		return quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s",
-			q->mailbox, q->bytes, q->name);
-	return quota_send(&q->client, &q->error,
-		"RESERVE %s %" PRIu64 " name=%s place=%016" PRIx64, q->mailbox, q->bytes,
-		q->name, q->place);
+	if (!q->is_older)
+		snprintf(place, sizeof place, " place=%016" PRIx64, q->place);
+	if (quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s%s",
+		    q->mailbox, q->bytes, q->name, place))
+		return -1;
+	q->is_asked = 1;
+	return 0;
 }
 
 int
@@ -118,6 +147,7 @@ read_grant(struct quota *q, struct outcome *o)
 	enum grant grant = REFUSED;
 	struct quota_answer a;
 
+	q->is_asked = 0;
 	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->error))
 		return NO_ANSWER;
 	if (quota_is_too_old(&a) && !q->is_older)
@@ -195,6 +225,10 @@ quota_commit(struct quota *q)
 void
 quota_cancel(struct quota *q)
 {
+	struct outcome grant;
+
+	if (q->is_asked)
+		read_grant(q, &grant);
 	end_ticket(q, "CANCEL");
 }
 

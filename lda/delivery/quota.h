@@ -27,6 +27,7 @@ struct quota {
 	const char *name; /* of the message; the caller's */
 	uint64_t bytes;
 	int attempts; /* RESERVEs so far */
+	int is_asked; /* the answer to the last one was not read */
 	int has_ticket;
 	uint64_t ticket;
 	struct reason error; /* the last one in talking to quotad */
@@ -34,12 +35,15 @@ struct quota {
 
 void quota_init(struct quota *q, const struct conf *c);
 
-/* Sends CHECK for the mailbox. 0, or -1 with the outcome (no memory: a quotad
- * that is down shows when the room is reserved). */
-int quota_check(struct quota *q, const struct mailbox *m, struct outcome *o);
+/* Takes note of the mailbox that is asked about below. 0, or -1 with the outcome. */
+int quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o);
 
-/* Reads the answer: -1 with the outcome if the mailbox takes nothing now. */
-int quota_checked(struct quota *q, struct outcome *o);
+/* Sends CHECK. Always 0: a quotad that is down shows when the room is reserved. */
+int quota_check(struct quota *q, uint64_t bytes);
+
+/* Reads the answer: -1 with the outcome if the mailbox does not take so much now. Where
+ * there is no answer it is 0, or, with MUST_KNOW, as quotad_down says. */
+int quota_checked(struct quota *q, int must_know, struct outcome *o);
 
 /* Sends RESERVE. NAME must stay. Always 0: a quotad that is down shows in the answer. */
 int quota_reserve(struct quota *q, const char *name, uint64_t bytes);
@@ -55,7 +59,8 @@ int quota_still_reserved(struct quota *q, struct outcome *o);
  * count finds the message. */
 int quota_commit(struct quota *q);
 
-/* It won't be. Does nothing without a ticket. */
+/* It won't be. Waits for the answer to RESERVE first, since a ticket that nobody gives
+ * back costs quotad a count. Does nothing without a ticket. */
 void quota_cancel(struct quota *q);
 
 void quota_end(struct quota *q);

@@ -9,6 +9,7 @@ store_init(struct store *s)
 	s->phase = STORE_IDLE;
 	s->name[0] = '\0';
 	s->bytes = 0;
+	s->is_missing = 0;
 	s->may_be_there = 0;
 }
 
@@ -37,9 +38,9 @@ store_write(struct store *s, const char *data, size_t length, struct outcome *o)
 }
 
 int
-store_choose_name(struct store *s, struct outcome *o)
+store_choose_name(struct store *s, uint64_t bytes, struct outcome *o)
 {
-	return s->type->choose_name(s, o);
+	return s->type->choose_name(s, bytes, o);
 }
 
 int

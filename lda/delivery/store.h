@@ -29,23 +29,25 @@ struct store {
 	atomic_int phase;
 	char name[STORE_NAME_SIZE]; /* the message's, or "" */
 	uint64_t bytes;             /* written so far */
+	int is_missing;             /* the mailbox is made when the message begins */
 	int may_be_there; /* it was linked, and could be neither kept nor removed */
 };
 
 /* Functions return 0, or -1 with the outcome. */
 struct store_type {
-	/* Opens the mailbox, which must belong to OWNER alone; makes it where it is
-	 * missing and its parent belongs to OWNER. */
+	/* Opens the mailbox, which must belong to OWNER alone; or finds that it is
+	 * missing, and says so. PATH must stay. */
 	int (*open)(struct store *s, const char *path, uid_t owner, struct outcome *o);
 
-	/* Makes ready for the first byte, and sets STORE_BEGUN. */
+	/* Makes ready for the first byte, and sets STORE_BEGUN; first makes a mailbox
+	 * that is missing, if its parent belongs to OWNER. */
 	int (*begin)(struct store *s, struct outcome *o);
 
 	/* Writes all of it, and counts the bytes. */
 	int (*write)(struct store *s, const char *data, size_t length, struct outcome *o);
 
-	/* Chooses the message's unique name, now that its size is known. */
-	int (*choose_name)(struct store *s, struct outcome *o);
+	/* Chooses the message's unique name, which tells its size. */
+	int (*choose_name)(struct store *s, uint64_t bytes, struct outcome *o);
 
 	/* Brings the bytes to disk. */
 	int (*sync)(struct store *s, struct outcome *o);
@@ -68,13 +70,13 @@ const struct store_type *store_type_of(const char *path, struct reason *why);
 
 void store_init(struct store *s);
 
-/* Chooses the type, and opens the mailbox. */
+/* Chooses the type, and opens the mailbox, whose path must stay. */
 int store_open(struct store *s, const struct mailbox *m, struct outcome *o);
 
 /* As the type's. */
 int store_begin(struct store *s, struct outcome *o);
 int store_write(struct store *s, const char *data, size_t length, struct outcome *o);
-int store_choose_name(struct store *s, struct outcome *o);
+int store_choose_name(struct store *s, uint64_t bytes, struct outcome *o);
 int store_sync(struct store *s, struct outcome *o);
 int store_link(struct store *s, struct outcome *o);
 

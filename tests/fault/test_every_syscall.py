@@ -27,8 +27,9 @@ pytestmark = pytest.mark.skipif(SANITIZED, reason="ASan makes calls of its own")
 
 UID = 20001
 WORKERS = 2
-MESSAGE = b"Received: by test\nSubject: fault\n\n" + b"0123456789abcde\n" * 5000
-STORED = b"Return-Path: <>\nDelivered-To: %s\n" + MESSAGE
+TOP = b"Received: by test\nSubject: fault\n\n"
+LENGTHS = {"short": 100, "long": 80_000}  # the first buffer holds 65,536
+ADDED = b"Return-Path: <>\nDelivered-To: %s\n"
 LINE = re.compile(rb"4\.\d\.\d [ -~]+\n")
 FIRST_OF_MAIN = "sigaltstack"
 
@@ -92,20 +93,25 @@ class Case:
         self.brim = brim
         self.address = f"user{number}@example.org"
         self.mail = brim.mailbox(self.address, uid=UID, quota=1 << 40)
-        self.stored = STORED % self.address.encode()
         self.log = brim.folder / f"strace{number}"
         self.log.touch()
         self.log.chmod(0o666)
-        self.message = brim.folder / f"message{number}"
-        self.message.write_bytes(MESSAGE)
+        self.path = brim.folder / f"message{number}"
         self.faults = []
+        self.take("short")
+
+    def take(self, length):
+        """Which message is delivered from now on."""
+        self.message = TOP + b"0123456789abcde\n" * (LENGTHS[length] // 16)
+        self.stored = ADDED % self.address.encode() + self.message
+        self.path.write_bytes(self.message)
 
     def deliver(self, *injections):
         """From a file: a pipe's writer decides in how many pieces a message is read."""
         options = [word for i in injections for word in ("-e", f"inject={i}")]
-        with open(self.message, "rb") as message:
+        with open(self.path, "rb") as message:
             return self.brim.deliver(
-                self.address, MESSAGE, sender="", stdin=message,
+                self.address, self.message, sender="", stdin=message,
                 prefix=["strace", "-f", "-o", self.log, *options])
 
     def trace(self, *injections):
@@ -157,7 +163,7 @@ class Case:
 
     def check_count(self):
         """One delivery stays; the number is its size. Orphans may need a moment."""
-        assert self.brim.deliver(self.address, MESSAGE, sender="").status == 0
+        assert self.brim.deliver(self.address, self.message, sender="").status == 0
         end = time.monotonic() + 20
         while True:
             self.brim.recount(self.address)
@@ -201,8 +207,10 @@ def without_nameless_files(cases):
     return [f"openat:error=EOPNOTSUPP:when={call.number}"]
 
 
-def calls_to_test(cases, store):
+def calls_to_test(cases, store, length):
     """The base injections, and the calls: all, or those after the file in tmp/ is made."""
+    for case in cases:
+        case.take(length)
     if store == "nameless":
         return [], cases[0].trace()
     base = without_nameless_files(cases)
@@ -212,12 +220,13 @@ def calls_to_test(cases, store):
     return base, [c for c in calls[start:] if c.name != "openat"]
 
 
-STORES = pytest.mark.parametrize("store", ["nameless", "in_tmp"])
+STORES = pytest.mark.parametrize("store, length", [
+    (store, length) for store in ("nameless", "in_tmp") for length in LENGTHS])
 
 
 @STORES
-def test_each_call_that_fails_is_a_delivery_or_try_again(cases, store):
-    base, calls = calls_to_test(cases, store)
+def test_each_call_that_fails_is_a_delivery_or_try_again(cases, store, length):
+    base, calls = calls_to_test(cases, store, length)
     unknown = {c.name for c in calls if c.of_main} - set(ERRORS)
     assert not unknown, f"no errors known for {unknown}"
     run_all(cases, base, [f"{c.name}:error={error}:when={c.number}"
@@ -225,8 +234,8 @@ def test_each_call_that_fails_is_a_delivery_or_try_again(cases, store):
 
 
 @STORES
-def test_each_call_that_fails_from_then_on_is_a_delivery_or_try_again(cases, store):
-    base, calls = calls_to_test(cases, store)
+def test_each_call_that_fails_from_then_on_is_a_delivery_or_try_again(cases, store, length):
+    base, calls = calls_to_test(cases, store, length)
     lasting = ("EIO", "ENOSPC", "ENOMEM", "EMFILE")
     run_all(cases, base, [f"{c.name}:error={error}:when={c.number}+"
                           for c in calls if c.of_main for error in ERRORS[c.name].split()
@@ -234,17 +243,16 @@ def test_each_call_that_fails_from_then_on_is_a_delivery_or_try_again(cases, sto
 
 
 @STORES
-def test_kill_at_each_call_stores_it_whole_or_not_at_all(cases, store):
-    base, calls = calls_to_test(cases, store)
+def test_kill_at_each_call_stores_it_whole_or_not_at_all(cases, store, length):
+    base, calls = calls_to_test(cases, store, length)
     run_all(cases, base, [f"{c.name}:signal=KILL:when={c.number}" for c in calls], True)
 
 
 @STORES
 @pytest.mark.parametrize("name", ["TERM", "SEGV"])
-def test_signal_at_each_call_is_a_delivery_or_try_again(cases, store, name):
-    base, calls = calls_to_test(cases, store)
-    signals = "rt_sigaction sigaltstack rt_sigprocmask"  # before the handler is there
-    ready = max(i for i, c in enumerate(calls) if c.name in signals.split()) if any(
-        c.name in signals.split() for c in calls) else -1
+def test_signal_at_each_call_is_a_delivery_or_try_again(cases, store, length, name):
+    base, calls = calls_to_test(cases, store, length)
+    # the first mask is the last step before the handler is there
+    ready = next((i for i, c in enumerate(calls) if c[:2] == ("rt_sigprocmask", 1)), -1)
     run_all(cases, base, [f"{c.name}:signal={name}:when={c.number}"
                           for c in calls[ready + 1:]])

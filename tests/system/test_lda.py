@@ -184,7 +184,7 @@ def test_message_is_stored_byte_for_byte(brim, name):
 def test_name_and_reservation_tell_the_exact_size(brim):
     send(brim, b"x" * 1000)
     (path,) = brim.files(brim.mail)
-    reserve = brim.fake.requests[1]
+    (reserve,) = [words for words in brim.fake.requests if words[0] == "RESERVE"]
     assert reserve[:4] == ["RESERVE", ALICE, str(1000 + len(ADDED)), f"name={path.name}"]
     assert path.name.endswith(f",S={path.stat().st_size}")
 
@@ -542,24 +542,59 @@ def test_settings_that_are_no_file_are_a_configuration_error_at_once(brim, make)
 # --- quotad -------------------------------------------------------------------------
 
 
-def test_one_connection_tells_the_whole_story(brim):
-    assert send(brim).status == 0
-    assert brim.fake.verbs() == ["CHECK", "RESERVE", "COMMIT"]
-    assert brim.fake.requests[0][:3] == ["CHECK", ALICE, "0"]
-    assert brim.fake.requests[2] == ["COMMIT", "7"]
+SHORT, LONG = b"Subject: test\n\ntest\n", b"x" * 70_000  # the first buffer holds 65,536
+ASKED = {SHORT: ["RESERVE"], LONG: ["CHECK", "RESERVE"]}
+LENGTHS = pytest.mark.parametrize("message", [SHORT, LONG], ids=["short", "long"])
+
+
+@LENGTHS
+def test_one_connection_tells_the_whole_story(brim, message):
+    assert send(brim, message).status == 0
+    assert brim.fake.verbs() == [*ASKED[message], "COMMIT"]
+    if message == LONG:
+        assert brim.fake.requests[0][:3] == ["CHECK", ALICE, "0"]
+    assert brim.fake.requests[-2][2] == str(len(ADDED + message))
+    assert brim.fake.requests[-1] == ["COMMIT", "7"]
     assert brim.fake.connections == 1
+
+
+def test_the_one_question_is_asked_before_anything_is_written(brim):
+    assert injected(brim, "getppid:error=EPERM").status == 0
+    trace = (brim.folder / "strace").read_text()
+    calls = ["sendto(", "O_TMPFILE", "recvfrom(", "fsync(", "linkat(", "COMMIT"]
+    assert sorted(calls, key=trace.index) == calls
+
+
+@pytest.mark.parametrize("length", [65_535, 65_536, 65_537])
+def test_the_size_is_exact_around_the_first_buffer_s_end(brim, length):
+    message = b"y" * length
+    assert_delivered(brim, send(brim, message), ADDED + message)
+    (reserve,) = [words for words in brim.fake.requests if words[0] == "RESERVE"]
+    assert reserve[2] == str(len(ADDED) + length)
+
+
+def test_a_short_message_in_many_pieces_is_one_question(brim):
+    with brim.start_lda("-d", ALICE, "-f", "bob@example.net") as lda:
+        for byte in SHORT:
+            lda.stdin.write(bytes([byte]))
+            lda.stdin.flush()
+            time.sleep(0.001)
+        lda.stdin.close()
+        assert (lda.wait(), lda.stdout.read()) == (0, b"")
+    assert brim.fake.verbs() == ["RESERVE", "COMMIT"]
+    assert brim.messages(brim.mail) == [ADDED + SHORT]
 
 
 def test_quotad_is_told_which_place_was_found(brim):
     """Another for each path and owner; see quotad(8) for what it is."""
-    send(brim)
+    send(brim, LONG)
     (place,) = [w for w in brim.fake.requests[0] if w.startswith("place=")]
     assert re.fullmatch("place=[0-9a-f]{16}", place)
     assert place in brim.fake.requests[1]
     brim.mail.rename(brim.mail.parent / "Elsewhere")
     brim.admin("set", ALICE, f"mail={brim.mail.parent / 'Elsewhere'}/")
     brim.fake.requests.clear()
-    send(brim)
+    send(brim, LONG)
     places = [w for words in brim.fake.requests for w in words if w.startswith("place=")]
     assert len(places) == 2 and places[0] == places[1] != place
 
@@ -590,38 +625,59 @@ NOES = {
 }
 
 
-@pytest.mark.parametrize("verb", ["CHECK", "RESERVE"])
+@pytest.mark.parametrize("verb, message", [
+    ("CHECK", LONG), ("RESERVE", LONG), ("RESERVE", SHORT)],
+    ids=["check", "reserve_long", "reserve_short"])
 @pytest.mark.parametrize("answer", NOES)
-def test_a_no_is_said_in_quotads_words(brim, verb, answer):
+def test_a_no_is_said_in_quotads_words(brim, verb, message, answer):
     fake(brim, refuse_at(verb, answer))
-    result = send(brim)
+    result = send(brim, message)
     assert (result.status, result.output) == NOES[answer]
-    assert brim.files(brim.mail) == []
-    verbs = ["CHECK"] if verb == "CHECK" else ["CHECK", "RESERVE"]
-    assert brim.fake.verbs() == verbs
+    assert_nothing_left(brim, result, result.code)
+    assert brim.fake.verbs() == (["CHECK"] if verb == "CHECK" else ASKED[message])
 
 
-def test_full_mailbox_is_known_before_anything_is_written(brim):
+def test_full_mailbox_is_known_before_a_long_message_is_written(brim):
     fake(brim, refuse_at("CHECK", b"NO full 5.2.2 full\n"))
-    assert injected(brim, "getppid:error=EPERM").status == 69
+    assert injected(brim, "getppid:error=EPERM", message=LONG).status == 69
     trace = (brim.folder / "strace").read_text()
     assert "O_TMPFILE" not in trace and "fsync" not in trace and "linkat" not in trace
 
 
-def test_refused_reservation_leaves_nothing(brim):
+@pytest.mark.parametrize("store", ["nameless", "in_tmp"])
+def test_full_mailbox_is_known_before_a_short_message_is_synced(brim, store):
+    when = position(brim, "openat", "O_TMPFILE")
     fake(brim, refuse_at("RESERVE", b"NO full 5.2.2 full\n"))
-    assert_nothing_left(brim, send(brim, b"x" * 300_000), "5.2.2")
+    injection = {"nameless": "getppid:error=EPERM",
+                 "in_tmp": f"openat:error=EOPNOTSUPP:when={when}"}[store]
+    assert_nothing_left(brim, injected(brim, injection), "5.2.2")
+    trace = (brim.folder / "strace").read_text()
+    assert "O_TMPFILE" in trace
+    assert " fsync(" not in trace and " linkat(" not in trace and " renameat" not in trace
 
 
-def test_error_of_a_living_quotad_is_not_asked_again(brim):
+def test_too_large_by_the_settings_is_said_before_quotad_is_asked(brim):
+    brim.configure(message_size_limit="1K")
+    assert_nothing_left(brim, send(brim, b"x" * 1024), "5.2.3")
+    assert brim.fake.verbs() == []
+
+
+@LENGTHS
+def test_refused_reservation_leaves_nothing(brim, message):
+    fake(brim, refuse_at("RESERVE", b"NO full 5.2.2 full\n"))
+    assert_nothing_left(brim, send(brim, message), "5.2.2")
+
+
+@LENGTHS
+def test_error_of_a_living_quotad_is_not_asked_again(brim, message):
     fake(brim, refuse_at("RESERVE", b"ERR 4.3.0 not now\n"))
-    assert_nothing_left(brim, send(brim), "4.3.0")
-    assert brim.fake.verbs() == ["CHECK", "RESERVE"]
+    assert_nothing_left(brim, send(brim, message), "4.3.0")
+    assert brim.fake.verbs() == ASKED[message]
 
 
 def test_error_to_check_leaves_it_to_the_reservation(brim):
     fake(brim, refuse_at("CHECK", b"ERR 4.3.0 not now\n"))
-    assert send(brim).status == 0
+    assert send(brim, LONG).status == 0
 
 
 def test_absent_quotad_defers(brim):
@@ -650,8 +706,9 @@ FAULTS = {
 }
 
 
+@LENGTHS
 @pytest.mark.parametrize("name", FAULTS)
-def test_reservation_is_asked_once_more(brim, name):
+def test_reservation_is_asked_once_more(brim, name, message):
     def script(words, seen=[]):
         if words[0] == "RESERVE":
             seen.append(words)
@@ -661,29 +718,31 @@ def test_reservation_is_asked_once_more(brim, name):
         return FakeQuotad.agree(words)
     script.__defaults__ = ([],)
     fake(brim, script)
-    assert send(brim).status == 0
-    assert brim.fake.verbs() == ["CHECK", "RESERVE", "RESERVE", "COMMIT"]
+    assert send(brim, message).status == 0
+    assert brim.fake.verbs() == [*ASKED[message], "RESERVE", "COMMIT"]
     assert brim.fake.connections == 2
     assert len(brim.files(brim.mail)) == 1
 
 
+@LENGTHS
 @pytest.mark.parametrize("name", FAULTS)
-def test_reservation_is_asked_no_third_time(brim, name):
+def test_reservation_is_asked_no_third_time(brim, name, message):
     fake(brim, refuse_at("RESERVE", FAULTS[name]))
-    result = send(brim)
+    result = send(brim, message)
     assert_nothing_left(brim, result, "4.3.0")
-    assert brim.fake.verbs() == ["CHECK", "RESERVE", "RESERVE"]
+    assert brim.fake.verbs() == [*ASKED[message], "RESERVE"]
     assert result.seconds < 4
 
 
+@LENGTHS
 @pytest.mark.parametrize("name", FAULTS)
-def test_quotad_that_fails_every_time_takes_bounded_time(brim, name):
+def test_quotad_that_fails_every_time_takes_bounded_time(brim, name, message):
     fake(brim, lambda words: FAULTS[name])
-    result = send(brim)
+    result = send(brim, message)
     assert_nothing_left(brim, result, "4.3.0")
     assert result.seconds < 6
     brim.configure(quotad_down="deliver")
-    assert send(brim).status == 0
+    assert send(brim, message).status == 0
 
 
 def test_gigabyte_without_an_end_costs_no_memory(brim):
@@ -725,7 +784,8 @@ def test_another_users_listener_is_not_believed(brim):
             impostor.kill()
 
 
-def test_ticket_that_is_lost_before_the_link_is_asked_for_again(brim):
+@LENGTHS
+def test_ticket_that_is_lost_before_the_link_is_asked_for_again(brim, message):
     seen = []
 
     def script(words):
@@ -738,22 +798,52 @@ def test_ticket_that_is_lost_before_the_link_is_asked_for_again(brim):
         return b"OK\n"
     fake(brim, script)
     # while the message is synced the answer comes, and the connection ends
-    assert injected(brim, "fsync:delay_enter=300000").status == 0
-    verbs = brim.fake.verbs()
-    assert verbs == ["CHECK", "RESERVE", "RESERVE", "COMMIT"]
-    assert brim.fake.requests[3] == ["COMMIT", "2"]
+    assert injected(brim, "fsync:delay_enter=300000", message=message).status == 0
+    assert brim.fake.verbs() == [*ASKED[message], "RESERVE", "COMMIT"]
+    assert seen[0] == seen[1]
+    assert brim.fake.requests[-1] == ["COMMIT", "2"]
+    assert len(brim.files(brim.mail)) == 1
 
 
-def test_failed_delivery_gives_its_ticket_back(brim):
+@LENGTHS
+def test_ticket_that_is_lost_and_then_refused_leaves_nothing(brim, message):
+    seen = []
+
     def script(words):
         if words[0] == "RESERVE":
-            os.chmod(brim.mail / "new", 0o500)
-        return FakeQuotad.agree(words)
+            seen.append(words)
+            if len(seen) == 1:
+                brim.fake.open[-1].sendall(b"OK ticket=1\n")
+                return False
+            return b"NO full-for-now 4.2.2 full\n"
+        return b"OK\n"
     fake(brim, script)
-    result = send(brim)
-    os.chmod(brim.mail / "new", 0o700)
-    assert_nothing_left(brim, result, "4.3.5")
-    assert brim.fake.verbs() == ["CHECK", "RESERVE", "CANCEL"]
+    result = injected(brim, "fsync:delay_enter=300000", message=message)
+    assert_nothing_left(brim, result, "4.2.2")
+    assert brim.fake.verbs() == [*ASKED[message], "RESERVE"]
+
+
+@LENGTHS
+@pytest.mark.parametrize("step", ["fsync:error=EIO:when=1", "linkat:error=EIO:when=1",
+                                  "fsync:error=EIO:when=2"])
+def test_failed_delivery_gives_its_ticket_back(brim, step, message):
+    assert_nothing_left(brim, injected(brim, step, message=message), "4.3.0")
+    assert brim.fake.verbs() == [*ASKED[message], "CANCEL"]
+
+
+def test_failure_before_the_answer_gives_its_ticket_back_too(brim):
+    """Else quotad would have to count the mailbox to know what became of it."""
+    assert_nothing_left(brim, injected(brim, "write:error=ENOSPC:when=1"), "4.3.1")
+    assert brim.fake.verbs() == ["RESERVE", "CANCEL"]
+    assert brim.fake.requests[-1] == ["CANCEL", "7"]
+
+
+@pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS)
+def test_failure_stays_what_it_is_where_quotad_fails_too(brim, answer):
+    fake(brim, lambda words: answer)
+    result = injected(brim, "write:error=ENOSPC:when=1")
+    assert_nothing_left(brim, result, "4.3.1")
+    assert brim.fake.verbs() == ["RESERVE"] and result.seconds < 4
 
 
 def test_commit_that_fails_is_no_failed_delivery(brim):
@@ -767,7 +857,7 @@ def test_commit_that_fails_is_no_failed_delivery(brim):
 def test_odd_mailbox_names_are_one_word_on_the_wire(brim):
     brim.mailbox("a%20b@example.org", uid=UID, mail=brim.home / "odd/M")
     assert send(brim, recipient="a b@example.org").status == 0
-    assert brim.fake.requests[0] == ["CHECK", "a%20b@example.org", "0"]
+    assert brim.fake.requests[0][:2] == ["RESERVE", "a%20b@example.org"]
 
 
 # --- the mailbox --------------------------------------------------------------------
@@ -780,6 +870,31 @@ def test_missing_maildir_is_made(brim):
     for folder in (brim.mail, brim.mail / "new", brim.mail / "cur", brim.mail / "tmp"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert folder.stat().st_uid == UID
+
+
+@pytest.mark.parametrize("missing", [".", "new"])
+@pytest.mark.parametrize("message", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("answer, code", [
+    (b"NO full 5.2.2 full\n", "5.2.2"), (b"ERR 4.3.0 not now\n", "4.3.0"),
+    (b"* a=1\n", "4.3.0"), (False, "4.3.0"), (None, "4.3.0")])
+def test_missing_maildir_is_made_only_after_a_yes(brim, missing, message, answer, code):
+    shutil.rmtree(brim.mail / missing)
+    fake(brim, lambda words: answer)
+    assert send(brim, message).code == code
+    assert not (brim.mail / missing).exists()
+    fake(brim, FakeQuotad.agree)
+    assert send(brim, message).status == 0
+    size = "0" if message == LONG else str(len(ADDED + message))
+    assert brim.fake.requests[0][:3] == ["CHECK", ALICE, size]
+
+
+def test_missing_maildir_is_made_without_quotad_where_the_administrator_says_so(brim):
+    shutil.rmtree(brim.mail)
+    brim.fake.close()
+    assert send(brim).code == "4.3.0" and not brim.mail.exists()
+    brim.configure(quotad_down="deliver")
+    assert send(brim).status == 0
+    assert len(brim.files(brim.mail)) == 1
 
 
 def test_missing_maildir_is_made_by_many_at_once(brim):

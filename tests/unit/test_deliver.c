@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,17 +13,28 @@
 #include "lda/delivery/delivery.h"
 #include "suite.h"
 
-#define MESSAGE   "Subject: test\n\ntest\n"
-#define STORED    "Return-Path: <>\nDelivered-To: alice@example.org\n" MESSAGE
-#define STORY_MAX 4096
+#define ADDED        "Return-Path: <>\nDelivered-To: alice@example.org\n"
+#define SHORT_LENGTH 20
+#define LONG_LENGTH  (MESSAGE_CHUNK + 5)
+#define STORY_MAX    4096
+
+/* The deliveries that go different ways. */
+enum shape {
+	SHORT,  /* a message that fits the first buffer */
+	LONG,   /* one that does not */
+	MISSING /* a short one for a mailbox that has to be made */
+};
+
+#define SHAPES (MISSING + 1)
 
 /* What one delivery did; deliveries in other threads have their own. */
 static __thread struct trace {
+	enum shape shape;
 	char story[STORY_MAX];
 	const char *failing; /* the step that fails, or NULL */
 	int mute;            /* it fails without an outcome */
 	int may_be_there;    /* and then the message can't be removed */
-	char stored[STORY_MAX];
+	char stored[sizeof ADDED + LONG_LENGTH];
 	enum verdict prepared;
 	struct store *watched;
 } trace;
@@ -38,6 +50,12 @@ step(const char *name, struct outcome *o)
 	if (o && !trace.mute)
 		outcome_set(o, VERDICT_NO_DISK, "%s failed", name);
 	return -1;
+}
+
+static size_t
+length(void)
+{
+	return strlen(ADDED) + (trace.shape == LONG ? LONG_LENGTH : SHORT_LENGTH);
 }
 
 /* --- the process ----------------------------------------------------------------- */
@@ -106,17 +124,26 @@ quota_init(struct quota *q, const struct conf *c)
 }
 
 int
-quota_check(struct quota *q, const struct mailbox *m, struct outcome *o)
+quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o)
 {
 	(void)q;
 	ck_assert_str_eq(m->key, "alice@example.org");
-	return step("check", o);
+	return step("ask", o);
 }
 
 int
-quota_checked(struct quota *q, struct outcome *o)
+quota_check(struct quota *q, uint64_t bytes)
 {
 	(void)q;
+	ck_assert_uint_eq(bytes, trace.shape == LONG ? 0 : length());
+	return step("check", NULL);
+}
+
+int
+quota_checked(struct quota *q, int must_know, struct outcome *o)
+{
+	(void)q;
+	ck_assert_int_eq(must_know, trace.shape == MISSING);
 	return step("checked", o);
 }
 
@@ -124,7 +151,7 @@ int
 quota_reserve(struct quota *q, const char *name, uint64_t bytes)
 {
 	ck_assert_str_eq(name, "unique");
-	ck_assert_uint_eq(bytes, strlen(STORED));
+	ck_assert_uint_eq(bytes, length());
 	q->has_ticket = 1;
 	return step("reserve", NULL);
 }
@@ -172,6 +199,7 @@ fake_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
 	ck_assert_str_eq(path, "/m/alice/");
 	ck_assert_uint_eq(owner, 1001);
 	s->state = &trace;
+	s->is_missing = trace.shape == MISSING;
 	return step("open", o);
 }
 
@@ -193,8 +221,9 @@ fake_write(struct store *s, const char *data, size_t length, struct outcome *o)
 }
 
 static int
-fake_choose_name(struct store *s, struct outcome *o)
+fake_choose_name(struct store *s, uint64_t bytes, struct outcome *o)
 {
+	ck_assert_uint_eq(bytes, length());
 	strcpy(s->name, "unique");
 	return step("choose-name", o);
 }
@@ -254,14 +283,15 @@ store_type_of(const char *path, struct reason *why)
 /* --- the deliveries -------------------------------------------------------------- */
 
 static int
-open_message(void)
+open_message(size_t length)
 {
-	char path[] = "/tmp/brim-deliver-XXXXXX";
+	char path[] = "/tmp/brim-deliver-XXXXXX", text[LONG_LENGTH];
 	int fd = mkstemp(path);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_int_eq(pwrite(fd, MESSAGE, strlen(MESSAGE), 0), strlen(MESSAGE));
+	memset(text, 'x', length);
+	ck_assert_int_eq(pwrite(fd, text, length, 0), length);
 	return fd;
 }
 
@@ -287,15 +317,16 @@ teardown(void)
 
 /* One delivery, from its start to its end, with a step that fails or none. */
 static struct outcome
-run(const char *failing, int mute, int may_be_there)
+run(enum shape shape, const char *failing, int mute, int may_be_there)
 {
 	struct delivery_host host = {prepare, watch, become, &trace};
 	struct envelope envelope = {.recipient = "alice@example.org"};
 	struct delivery *d = calloc(1, sizeof *d);
-	int input = open_message();
+	int input = open_message(shape == LONG ? LONG_LENGTH : SHORT_LENGTH);
 	struct outcome o;
 
 	memset(&trace, 0, sizeof trace);
+	trace.shape = shape;
 	trace.failing = failing;
 	trace.mute = mute;
 	trace.may_be_there = may_be_there;
@@ -310,90 +341,113 @@ run(const char *failing, int mute, int may_be_there)
 	return o;
 }
 
-#define BEFORE_TICKET                                                                    \
-	"uncensor find become check type open checked begin write choose-name"
-#define WHOLE_STORY                                                                      \
-	BEFORE_TICKET " reserve sync reserved still-reserved link commit close"
+#define BEGINNING "uncensor find become ask type open "
+#define END       " still-reserved link commit close"
+
+static const char *const stories[SHAPES] = {
+	[SHORT] = BEGINNING "choose-name reserve begin write reserved sync" END,
+	[LONG] = BEGINNING "check checked begin write write choose-name"
+			   " reserve sync reserved" END,
+	[MISSING] = BEGINNING
+	"check checked begin write choose-name reserve sync reserved" END,
+};
 
 static void
 assert_delivered(const struct outcome *o)
 {
 	ck_assert_int_eq((int)o->verdict, VERDICT_DELIVERED);
-	ck_assert_str_eq(trace.story, WHOLE_STORY);
-	ck_assert_str_eq(trace.stored, STORED);
+	ck_assert_str_eq(trace.story, stories[trace.shape]);
+	ck_assert_uint_eq(strlen(trace.stored), length());
+	ck_assert_int_eq(strncmp(trace.stored, ADDED "xxx", strlen(ADDED "xxx")), 0);
 }
 
 START_TEST(the_steps_come_in_their_order)
 {
-	struct outcome o = run(NULL, 0, 0);
+	struct outcome o = run((enum shape)_i, NULL, 0, 0);
 
 	assert_delivered(&o);
 }
 END_TEST
 
-/* Each step that may fail, and what comes after it then. */
-static const struct failure {
-	const char *step, *after;
-} failures[] = {
-	{"uncensor", ""},
-	{"find", ""},
-	{"become", ""},
-	{"check", ""},
-	{"type", ""},
-	{"open", " remove"},
-	{"checked", " remove"},
-	{"begin", " remove"},
-	{"write", " remove"},
-	{"choose-name", " remove"},
-	{"sync", " cancel remove"},
-	{"reserved", " cancel remove"},
-	{"still-reserved", " cancel remove"},
-	{"link", " cancel remove"},
-};
+/* Each step that may fail. */
+static const char *const steps[] = {"uncensor", "find", "become", "ask", "type", "open",
+	"checked", "choose-name", "begin", "write", "reserved", "sync", "still-reserved",
+	"link"};
 
-#define FAILURES (int)(sizeof failures / sizeof *failures)
+#define STEPS (int)(sizeof steps / sizeof *steps)
+
+/* Where the word is in the story, or NULL. */
+static const char *
+find_step(const char *story, const char *step)
+{
+	const char *at = story;
+
+	for (; (at = strstr(at, step)); at++)
+		if ((at == story || at[-1] == ' ') && at[strlen(step)] == ' ')
+			return at;
+	return NULL;
+}
+
+/* What is left to do after a step that failed. */
+static const char *
+after(const char *story, const char *at)
+{
+	if (at < find_step(story, "open"))
+		return "";
+	return at < find_step(story, "reserve") ? " remove" : " cancel remove";
+}
 
 static void
-assert_failed(const struct failure *f)
+assert_failed(const char *step)
 {
-	char wanted[STORY_MAX] = WHOLE_STORY;
-	char *end = strstr(wanted, f->step);
+	const char *story = stories[trace.shape], *at = find_step(story, step);
+	char wanted[STORY_MAX];
 
-	while (end[strlen(f->step)] != ' ') /* "reserve" is in "reserved" */
-		end = strstr(end + 1, f->step);
-	strcpy(end + strlen(f->step), f->after);
+	snprintf(wanted, sizeof wanted, "%.*s%s%s", (int)(at - story), story, step,
+		after(story, at));
 	ck_assert_str_eq(trace.story, wanted);
 	ck_assert_str_eq(trace.stored, "");
 }
 
+/* A step that is not in this shape's story fails nothing. */
+static struct outcome
+run_failing(int i, int mute, const char **step)
+{
+	enum shape shape = (enum shape)(i / STEPS);
+
+	*step = find_step(stories[shape], steps[i % STEPS]) ? steps[i % STEPS] : "find";
+	return run(shape, *step, mute, 0);
+}
+
 START_TEST(a_failure_ends_the_story_and_leaves_nothing)
 {
-	const struct failure *f = &failures[_i];
-	struct outcome o = run(f->step, 0, 0);
+	const char *step;
+	struct outcome o = run_failing(_i, 0, &step);
 
-	assert_failed(f);
-	if (strcmp(f->step, "type") == 0) {
+	assert_failed(step);
+	if (strcmp(step, "type") == 0) {
 		ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
 		ck_assert_ptr_nonnull(strstr(o.text, "no type"));
 	} else {
 		ck_assert_int_eq((int)o.verdict, VERDICT_NO_DISK);
-		ck_assert_ptr_nonnull(strstr(o.text, f->step));
+		ck_assert_ptr_nonnull(strstr(o.text, step));
 	}
 }
 END_TEST
 
 START_TEST(a_failure_that_tells_no_outcome_is_no_delivery)
 {
-	struct outcome o = run(failures[_i].step, 1, 0);
+	const char *step;
+	struct outcome o = run_failing(_i, 1, &step);
 
-	assert_failed(&failures[_i]);
+	assert_failed(step);
 	ck_assert_int_eq(verdict_exit_status(o.verdict), VERDICT_TRY_AGAIN);
 }
 END_TEST
 
 START_TEST(a_ticket_stays_where_the_message_may_be)
 {
-	struct outcome o = run("link", 0, 1);
+	struct outcome o = run((enum shape)_i, "link", 0, 1);
 
 	ck_assert_int_eq((int)o.verdict, VERDICT_NO_DISK);
 	ck_assert_ptr_null(strstr(trace.story, "cancel"));
@@ -425,14 +479,17 @@ END_TEST
 static void *
 deliver_many(void *arg)
 {
-	for (int i = 0; i < 200; i++) {
-		const struct failure *f = &failures[i / 2 % FAILURES];
-		struct outcome o = run(i % 2 ? f->step : NULL, 0, 0);
+	for (int i = 0; i < 4 * SHAPES * STEPS; i++) {
+		const char *step;
+		struct outcome o;
 
-		if (i % 2)
-			assert_failed(f);
-		else
+		if (i % 2) {
+			run_failing(i / 2 % (SHAPES * STEPS), 0, &step);
+			assert_failed(step);
+		} else {
+			o = run((enum shape)(i / 2 % SHAPES), NULL, 0, 0);
 			assert_delivered(&o);
+		}
 	}
 	return arg;
 }
@@ -458,14 +515,15 @@ END_TEST
 void
 add_tests(Suite *suite)
 {
-	const TTest *const tests[] = {the_steps_come_in_their_order,
-		a_ticket_stays_where_the_message_may_be,
-		an_emergency_asks_the_store_only_while_it_must,
+	const TTest *const tests[] = {an_emergency_asks_the_store_only_while_it_must,
 		one_process_runs_many_deliveries, two_threads_deliver_at_a_time};
 	TCase *c = ADD_CASE(
 		suite, tests, .setup = setup, .teardown = teardown, .timeout = 60);
 
-	tcase_add_loop_test(c, a_failure_ends_the_story_and_leaves_nothing, 0, FAILURES);
+	tcase_add_loop_test(c, the_steps_come_in_their_order, 0, SHAPES);
+	tcase_add_loop_test(c, a_ticket_stays_where_the_message_may_be, 0, SHAPES);
 	tcase_add_loop_test(
-		c, a_failure_that_tells_no_outcome_is_no_delivery, 0, FAILURES);
+		c, a_failure_ends_the_story_and_leaves_nothing, 0, SHAPES * STEPS);
+	tcase_add_loop_test(
+		c, a_failure_that_tells_no_outcome_is_no_delivery, 0, SHAPES * STEPS);
 }

@@ -34,7 +34,7 @@ teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
-/* The files in a folder of the Maildir; each must be whole. */
+/* The files in a folder of the Maildir; each must be whole. None where it is missing. */
 static int
 count_files(const char *name)
 {
@@ -46,7 +46,8 @@ count_files(const char *name)
 
 	snprintf(text, sizeof text, "%s%s", path, name);
 	dir = opendir(text);
-	ck_assert_ptr_nonnull(dir);
+	if (!dir)
+		return 0;
 	while ((e = readdir(dir)))
 		if (e->d_name[0] != '.') {
 			ck_assert_int_eq(fstatat(dirfd(dir), e->d_name, &st, 0), 0);
@@ -70,7 +71,7 @@ go_on(struct store *s, enum last last)
 	ck_assert_msg(
 		store_open(s, &m, &o) == 0 && (last < BEGUN || !store_begin(s, &o)) &&
 			(last < WRITTEN || !store_write(s, TEXT, strlen(TEXT), &o)) &&
-			(last < NAMED || !store_choose_name(s, &o)) &&
+			(last < NAMED || !store_choose_name(s, s->bytes, &o)) &&
 			(last < SYNCED || !store_sync(s, &o)) &&
 			(last < LINKED || !store_link(s, &o)),
 		"%s", o.text);
@@ -126,17 +127,60 @@ START_TEST(two_threads_fill_one_maildir)
 }
 END_TEST
 
-START_TEST(a_maildir_of_somebody_else_is_not_written_to)
+START_TEST(a_missing_maildir_is_made_when_the_message_begins)
 {
-	struct mailbox m = {.path = path, .uid = geteuid() + 1};
+	struct store s;
+
+	go_on(&s, OPENED);
+	ck_assert_int_eq(s.is_missing, 1);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	store_close(&s);
+	go_on(&s, BEGUN);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	store_close(&s);
+	go_on(&s, OPENED);
+	ck_assert_int_eq(s.is_missing, 0);
+	store_close(&s);
+}
+END_TEST
+
+START_TEST(a_maildir_without_new_is_missing)
+{
+	struct store s;
+
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	go_on(&s, OPENED);
+	ck_assert_int_eq(s.is_missing, 1);
+	store_close(&s);
+	go_on(&s, LINKED);
+	store_close(&s);
+	ck_assert_int_eq(count_files("new"), 1);
+}
+END_TEST
+
+static void
+assert_misconfigured(struct mailbox *m, int opened, const char *text)
+{
 	struct outcome o;
 	struct store s;
 
 	store_init(&s);
-	ck_assert_int_eq(store_open(&s, &m, &o), -1);
+	ck_assert_int_eq(store_open(&s, m, &o), opened);
+	if (opened == 0)
+		ck_assert_int_eq(store_begin(&s, &o), -1);
 	ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
-	ck_assert_ptr_nonnull(strstr(o.text, "belongs to uid"));
+	ck_assert_msg(strstr(o.text, text) != NULL, "%s", o.text);
 	store_close(&s);
+}
+
+START_TEST(a_maildir_of_somebody_else_is_not_written_to)
+{
+	struct mailbox m = {.path = path, .uid = geteuid() + 1};
+
+	assert_misconfigured(&m, 0, "its parent belongs to uid");
+	ck_assert_int_eq(access(path, F_OK), -1);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	assert_misconfigured(&m, -1, "the mailbox belongs to uid");
 }
 END_TEST
 
@@ -145,14 +189,8 @@ START_TEST(a_path_that_no_type_takes_is_a_configuration_error)
 	static char mbox[] = "/var/mail/alice";
 	struct mailbox m = {.path = mbox, .uid = geteuid()};
 	enum store_kind kind;
-	struct outcome o;
-	struct store s;
 
-	store_init(&s);
-	ck_assert_int_eq(store_open(&s, &m, &o), -1);
-	ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
-	ck_assert_ptr_nonnull(strstr(o.text, "only Maildirs"));
-	store_close(&s);
+	assert_misconfigured(&m, -1, "only Maildirs");
 	ck_assert_int_eq(store_kind_of("", &kind, NULL), -1);
 	ck_assert_int_eq(store_kind_of("/", &kind, NULL), -1);
 	ck_assert_int_eq(store_kind_of("/m/", &kind, NULL), 0);
@@ -164,6 +202,8 @@ void
 add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {two_threads_fill_one_maildir,
+		a_missing_maildir_is_made_when_the_message_begins,
+		a_maildir_without_new_is_missing,
 		a_maildir_of_somebody_else_is_not_written_to,
 		a_path_that_no_type_takes_is_a_configuration_error};
 	TCase *c = ADD_CASE(
