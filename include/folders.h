@@ -35,4 +35,9 @@ void folders_clear(struct folders *f);
 /* Whether the list of names, with or without their dot, has that folder. */
 int folders_is_ignored(const char *ignore, const char *name);
 
+/* Tells the rules apart by which mailboxes are counted: another number for another set of
+ * ignored folders, in whatever order, and for another version of these programs where it
+ * counts otherwise. Never 0. */
+uint64_t folders_rules(const char *ignore);
+
 #endif

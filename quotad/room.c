@@ -2,6 +2,7 @@
 #include "room.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "clock.h"
 
@@ -87,9 +88,29 @@ has_too_many(const struct room *room, const struct room_question *q,
 	return !ledger_has_ticket(q->account, q->name);
 }
 
+int
+room_look_up(
+	void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+{
+	const struct room *room = arg;
+	struct users *users = users_reload_table(room->users);
+	struct mailbox m;
+	struct outcome o;
+	int is_its;
+
+	if (users == NULL ||
+		mailbox_find(&m, users, room->conf, ledger_name(a), &o) == -1)
+		return -1;
+	is_its = strcmp(m.key, ledger_name(a)) == 0;
+	*place = mailbox_place(m.path, m.uid);
+	*limits = room_limits(&m);
+	mailbox_clear(&m);
+	return is_its ? 0 : -1;
+}
+
 static void
-ask_ledger(
-	const struct room *room, struct room_question *q, const struct room_asker *asker)
+ask_ledger(const struct room *room, struct room_question *q,
+	const struct room_asker *asker, uint64_t place)
 {
 	const struct ledger_request r = {
 		.kind = q->kind,
@@ -98,6 +119,7 @@ ask_ledger(
 		.limits = q->limits,
 		.bytes = q->bytes,
 		.name = q->name,
+		.place = place,
 		.cookie = q,
 	};
 
@@ -116,6 +138,7 @@ static void
 decide(const struct room *room, struct room_question *q, const struct room_asker *asker,
 	const struct mailbox *m)
 {
+	const uint64_t place = mailbox_place(m->path, m->uid);
 	struct outcome o;
 
 	q->account = ledger_account(room->ledger, m->key);
@@ -126,6 +149,7 @@ decide(const struct room *room, struct room_question *q, const struct room_asker
 		answer(q, VERDICT_TROUBLE, "no memory");
 		return;
 	}
+	ledger_bind(room->ledger, q->account, place);
 	if (q->found != NULL) {
 		ledger_clock(room->ledger, clock_now_ms());
 		q->found(q);
@@ -136,7 +160,7 @@ decide(const struct room *room, struct room_question *q, const struct room_asker
 	else if (q->kind == LEDGER_RESERVE && has_too_many(room, q, asker))
 		answer(q, VERDICT_TROUBLE, "too many deliveries at once");
 	else
-		ask_ledger(room, q, asker);
+		ask_ledger(room, q, asker, place);
 }
 
 void

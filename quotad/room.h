@@ -70,6 +70,10 @@ void room_decided(void *arg, void *question, const struct ledger_answer *answer)
 /* Whether the asker may ask about mailboxes of that uid. */
 int room_may_ask(const struct room_asker *asker, uid_t owner);
 
+/* The ledger's call "look_up"; ROOM is the room. */
+int room_look_up(void *room, const struct account *a, uint64_t *place,
+	struct ledger_limits *limits);
+
 /* What the mailbox's record says of its limits. */
 struct ledger_limits room_limits(const struct mailbox *m);
 

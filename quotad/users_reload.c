@@ -38,6 +38,7 @@ struct users_reload {
 	int missing; /* the log has been told so */
 	char identity[80];
 	uint64_t generation;
+	uint64_t number;
 };
 
 static int
@@ -134,6 +135,7 @@ static void
 drop(struct users_reload *r)
 {
 	users_close(&r->users);
+	r->number++;
 	strcpy(r->identity, "none");
 	r->generation = 0;
 }
@@ -144,6 +146,7 @@ take(struct users_reload *r, struct users **users, uint64_t generation)
 	const struct stat *st = users_stat(*users);
 
 	users_close(&r->users);
+	r->number++;
 	r->users = *users;
 	*users = NULL;
 	r->generation = generation;
@@ -325,6 +328,12 @@ const char *
 users_reload_identity(const struct users_reload *r)
 {
 	return r->identity;
+}
+
+uint64_t
+users_reload_number(const struct users_reload *r)
+{
+	return r->number;
 }
 
 uint64_t

@@ -30,6 +30,9 @@ void users_reload_look(struct users_reload *r);
  * "none". */
 const char *users_reload_identity(const struct users_reload *r);
 
+/* Another number whenever another table is in use, or none any more. */
+uint64_t users_reload_number(const struct users_reload *r);
+
 /* The generation of the table in use; 0 while there is none. */
 uint64_t users_reload_generation(const struct users_reload *r);
 

@@ -1,6 +1,7 @@
 /* The directories of a mailbox, listed and stamped. */
 #include "folders.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -143,6 +144,26 @@ int
 folders_is_ignored(const char *ignore, const char *name)
 {
 	return ignore && (conf_list_has(ignore, name) || conf_list_has(ignore, name + 1));
+}
+
+#define COUNTING_VERSION 2 /* to be raised where the same mailbox counts otherwise */
+
+/* The order of the names, and their case, mean nothing. Without memory the rules are some
+ * others: then mailboxes are counted once more. */
+uint64_t
+folders_rules(const char *ignore)
+{
+	static const struct siphash_key key = {0x6272696d, COUNTING_VERSION};
+	uint64_t rules = siphash(&key, "", 0);
+	char *name;
+
+	while ((name = conf_list_next(&ignore)) != NULL) {
+		for (char *p = name; *p; p++)
+			*p = (char)tolower((unsigned char)*p);
+		rules += siphash(&key, name, strlen(name));
+		free(name);
+	}
+	return rules ? rules : 1;
 }
 
 static int

@@ -19,6 +19,8 @@ take_down(const struct ledger_numbers *from, struct usage_numbers *to)
 		.used = from->used,
 		.messages = from->messages,
 		.stamp = from->stamp,
+		.place = from->place,
+		.rules = from->rules,
 		.known = from->known,
 		.full_for = from->full_for,
 		.full_used = from->full_used,
@@ -55,14 +57,21 @@ keeping_save_account(void *server, struct account *a)
 	return v->usage == NULL ? 0 : save_account(v, v->usage, a);
 }
 
+static int
+save_ticket(struct usage *u, const struct account *a, const struct ledger_ticket *t)
+{
+	const struct usage_ticket kept = {
+		.bytes = t->bytes, .place = t->place, .directory = t->directory};
+
+	return usage_save_ticket(u, ledger_name(a), t->name, &kept);
+}
+
 int
-keeping_save_ticket(void *server, struct account *a, const char *name, uint64_t bytes)
+keeping_save_ticket(void *server, struct account *a, const struct ledger_ticket *t)
 {
 	struct server *v = server;
 
-	return v->usage == NULL
-		       ? 0
-		       : usage_save_ticket(v->usage, ledger_name(a), name, bytes);
+	return v->usage == NULL ? 0 : save_ticket(v->usage, a, t);
 }
 
 void
@@ -83,11 +92,11 @@ struct writer {
 };
 
 static void
-write_ticket(void *arg, const char *name, uint64_t bytes)
+write_ticket(void *arg, const struct ledger_ticket *t)
 {
 	struct writer *w = arg;
 
-	usage_save_ticket(w->usage, ledger_name(w->account), name, bytes);
+	save_ticket(w->usage, w->account, t);
 }
 
 static void
@@ -97,7 +106,7 @@ write_account(void *arg, struct account *a)
 
 	save_account(w->server, w->usage, a);
 	w->account = a;
-	ledger_each_ticket(a, write_ticket, w);
+	ledger_show_tickets(w->server->ledger, a, write_ticket, w);
 }
 
 static void
@@ -120,6 +129,8 @@ load_account(void *server, const char *mailbox, const struct usage_numbers *kept
 		.used = kept->used,
 		.messages = kept->messages,
 		.stamp = kept->stamp,
+		.place = kept->place,
+		.rules = kept->rules,
 		.known = kept->known,
 		.full_for = kept->full_for,
 		.full_used = kept->full_used,
@@ -141,13 +152,20 @@ load_account(void *server, const char *mailbox, const struct usage_numbers *kept
 }
 
 static int
-load_ticket(
-	void *server, const char *mailbox, const char *name, uint64_t bytes, int ended)
+load_ticket(void *server, const char *mailbox, const char *name,
+	const struct usage_ticket *kept)
 {
 	struct server *v = server;
 	struct account *a = ledger_account(v->ledger, mailbox);
+	const struct ledger_ticket t = {
+		.name = name,
+		.bytes = kept->bytes,
+		.state = kept->ended ? LEDGER_ENDED : LEDGER_UNSURE,
+		.place = kept->place,
+		.directory = kept->directory,
+	};
 
-	return a == NULL ? -1 : ledger_load_ticket(v->ledger, a, name, bytes, ended);
+	return a == NULL ? -1 : ledger_load_ticket(v->ledger, a, &t);
 }
 
 static const struct usage_calls calls = {

@@ -19,8 +19,7 @@ int keeping_open(struct server *v, const char *run_dir, struct reason *why);
 
 /* As the ledger's calls of the same names; SERVER is a struct server. */
 int keeping_save_account(void *server, struct account *a);
-int keeping_save_ticket(
-	void *server, struct account *a, const char *name, uint64_t bytes);
+int keeping_save_ticket(void *server, struct account *a, const struct ledger_ticket *t);
 void keeping_remove_ticket(void *server, struct account *a, const char *name);
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "folders.h"
 #include "keeping.h"
 #include "log.h"
 #include "looks.h"
@@ -38,6 +39,7 @@ server_rules(const struct conf *c, struct ledger_rules *rules)
 	rules->deadline_ms = c->deadline * 1000;
 	rules->answer_ms = c->quotad_timeout * 1000;
 	rules->recheck_per_cent = c->recheck_above;
+	rules->counting = folders_rules(c->quota_ignore);
 }
 
 /* --- the ledger's neighbours ------------------------------------------------------ */
@@ -50,6 +52,15 @@ call_corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 		was, now);
 }
 
+static int
+call_look_up(
+	void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+{
+	struct server *v = arg;
+
+	return room_look_up(&v->room, a, place, limits);
+}
+
 static const struct ledger_calls calls = {
 	.answer = room_decided,
 	.count = looks_count,
@@ -58,6 +69,7 @@ static const struct ledger_calls calls = {
 	.save_ticket = keeping_save_ticket,
 	.remove_ticket = keeping_remove_ticket,
 	.corrected = call_corrected,
+	.look_up = call_look_up,
 };
 
 /* --- settings, again -------------------------------------------------------------- */
@@ -91,6 +103,7 @@ server_reload(struct server *v)
 	server_list_services(v); /* their paths are the settings' */
 	server_rules(&v->conf, &rules);
 	ledger_set_rules(v->ledger, &rules);
+	ledger_table_changed(v->ledger);
 	recount_schedule_set(v->schedule, v->conf.recount_every);
 	log_info("settings read again");
 }
@@ -116,6 +129,10 @@ finish_pass(struct server *v)
 {
 	int committed;
 
+	if (v->table != users_reload_number(v->users)) {
+		v->table = users_reload_number(v->users);
+		ledger_table_changed(v->ledger);
+	}
 	looks_tell_failures(v);
 	connections_work(v->connections);
 	settle(v);

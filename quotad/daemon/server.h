@@ -57,6 +57,7 @@ struct server {
 	SLIST_HEAD(, failed_look) failed_looks; /* that could not begin */
 	struct timers timers;
 	uint64_t started_ms;
+	uint64_t table;  /* users_reload_number as the ledger knows it */
 	unsigned passes; /* since input was last known to be read */
 	struct watchdog watchdog;
 	int stop, failed;

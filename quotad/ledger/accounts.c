@@ -113,7 +113,7 @@ account_open_bytes(const struct account *a, uint64_t *tickets)
 
 	*tickets = 0;
 	LIST_FOREACH(t, &a->tickets, of_account)
-		if (t->state == LEDGER_OPEN) {
+		if (t->state == LEDGER_OPEN && t->place.number == a->place) {
 			bytes = amount_add(bytes, t->bytes);
 			(*tickets)++;
 		}
@@ -131,9 +131,11 @@ enter(struct ledger *l, struct ticket *t, enum ledger_ticket_state state,
 	t->state = state;
 	t->connection = c;
 	if (state == LEDGER_OPEN) {
+		t->connection_number = c->number;
+		if (t->is_copy)
+			return;
 		TAILQ_INSERT_TAIL(&c->open, t, here);
 		c->tickets++;
-		t->connection_number = c->number;
 		return;
 	}
 	l->totals.orphans++;
@@ -149,6 +151,8 @@ enter(struct ledger *l, struct ticket *t, enum ledger_ticket_state state,
 static void
 leave(struct ledger *l, struct ticket *t)
 {
+	if (t->state == LEDGER_OPEN && t->is_copy)
+		return;
 	if (t->state == LEDGER_OPEN) {
 		TAILQ_REMOVE(&t->connection->open, t, here);
 		t->connection->tickets--;
@@ -160,6 +164,21 @@ leave(struct ledger *l, struct ticket *t)
 		TAILQ_REMOVE(&l->unsure, t, here);
 	else if (--t->account->ended == 0)
 		turns_leave(l, t->account);
+}
+
+static struct ledger_ticket
+shown(const struct ledger *l, const struct ticket *t)
+{
+	return (struct ledger_ticket){
+		.name = t->name,
+		.id = t->id,
+		.bytes = t->bytes,
+		.age_ms = l->now - t->made_at,
+		.state = t->state,
+		.earlier = t->connection_number == 0,
+		.place = t->place.number,
+		.directory = t->directory.number,
+	};
 }
 
 struct ticket *
@@ -191,62 +210,115 @@ ticket_find_open(const struct ledger_connection *c, uint64_t id)
 }
 
 static struct ticket *
-new_ticket(struct ledger *l, struct account *a, const char *name, uint64_t bytes)
+new_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept)
 {
-	size_t size = strlen(name) + 1;
+	size_t size = strlen(kept->name) + 1;
 	struct ticket *t = calloc(1, sizeof *t + size);
 	struct charge now = a->charged;
 
-	if (!t)
+	if (!t || places_add_ticket(l, t, kept->place, kept->directory) == -1) {
+		free(t);
 		return NULL;
-	memcpy(t->name, name, size);
+	}
+	memcpy(t->name, kept->name, size);
 	t->account = a;
+	t->next_copy = t;
 	t->id = ++l->next_id;
-	t->bytes = bytes;
+	t->bytes = kept->bytes;
 	t->made_at = l->now;
 	LIST_INSERT_HEAD(&a->tickets, t, of_account);
 	l->totals.tickets++;
 	now.tickets++;
-	now.reserved = amount_add(now.reserved, bytes);
+	now.reserved = amount_add(now.reserved, t->bytes);
 	charge(a, now);
+	return t;
+}
+
+/* The store has it before the account does. */
+static struct ticket *
+new_kept_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept)
+{
+	struct ticket *t;
+
+	if (l->calls->save_ticket(l->arg, a, kept))
+		return NULL;
+	t = new_ticket(l, a, kept);
+	if (!t)
+		l->calls->remove_ticket(l->arg, a, kept->name);
 	return t;
 }
 
 struct ticket *
 ticket_open(struct ledger *l, const struct ledger_request *r, const char *name)
 {
-	struct ticket *t;
+	const struct ledger_ticket kept = {
+		.name = name,
+		.bytes = r->bytes,
+		.place = r->account->place,
+		.directory = r->account->directory,
+	};
+	struct ticket *t = new_kept_ticket(l, r->account, &kept);
 
-	if (l->calls->save_ticket(l->arg, r->account, name, r->bytes))
-		return NULL;
-	t = new_ticket(l, r->account, name, r->bytes);
 	if (t)
 		enter(l, t, LEDGER_OPEN, r->connection);
-	else
-		l->calls->remove_ticket(l->arg, r->account, name);
 	return t;
 }
 
 struct ticket *
-ticket_load(struct ledger *l, struct account *a, const char *name, uint64_t bytes,
-	enum ledger_ticket_state state)
+ticket_load(struct ledger *l, struct account *a, const struct ledger_ticket *kept)
 {
-	struct ticket *t = new_ticket(l, a, name, bytes);
+	struct ticket *t = new_ticket(l, a, kept);
 
 	if (!t)
 		return NULL;
 	t->unsure_until = l->now + l->rules.deadline_ms;
-	enter(l, t, state, NULL);
+	enter(l, t, kept->state, NULL);
 	return t;
+}
+
+struct ticket *
+ticket_copy(struct ledger *l, const struct ticket *from, struct account *a)
+{
+	struct ledger_ticket kept = shown(l, from);
+	struct ticket *t = new_kept_ticket(l, a, &kept);
+
+	if (!t)
+		return NULL;
+	t->id = from->id;
+	t->connection_number = from->connection_number;
+	t->unsure_until = from->unsure_until;
+	t->is_copy = 1;
+	t->next_copy = from->next_copy;
+	((struct ticket *)from)->next_copy = t;
+	enter(l, t, from->state, from->connection);
+	return t;
+}
+
+static void
+leave_copies(struct ticket *t)
+{
+	struct ticket *before = t;
+
+	while (before->next_copy != t)
+		before = before->next_copy;
+	before->next_copy = t->next_copy;
+	t->next_copy = t;
 }
 
 void
 ticket_take_over(struct ledger *l, struct ticket *t, struct ledger_connection *c)
 {
-	leave(l, t);
-	t->id = ++l->next_id;
-	t->ended_before = 0;
-	enter(l, t, LEDGER_OPEN, c);
+	struct ticket *copy = t;
+
+	l->next_id++;
+	do {
+		leave(l, copy);
+		copy->id = l->next_id;
+		copy->is_copy = copy != t;
+		copy->ended_before = 0;
+		enter(l, copy, LEDGER_OPEN, c);
+		copy = copy->next_copy;
+	} while (copy != t);
 }
 
 void
@@ -258,6 +330,7 @@ ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state
 }
 
 /* Takes the ticket out of its account; what it promised is used where it was committed.
+ * If it was promised for another place its message may be here or there: a count tells.
  */
 static void
 take_out(struct ledger *l, struct ticket *t, int committed)
@@ -266,6 +339,8 @@ take_out(struct ledger *l, struct ticket *t, int committed)
 	struct charge now = a->charged;
 
 	leave(l, t);
+	leave_copies(t);
+	places_remove_ticket(l, t);
 	LIST_REMOVE(t, of_account);
 	l->totals.tickets--;
 	now.tickets--;
@@ -273,6 +348,10 @@ take_out(struct ledger *l, struct ticket *t, int committed)
 	if (committed) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);
+		if (t->place.number != a->place) {
+			a->known = 0;
+			a->may_be_twice = 1;
+		}
 	}
 	charge(a, now);
 	l->calls->remove_ticket(l->arg, a, t->name);
@@ -304,31 +383,14 @@ ticket_commit(struct ledger *l, struct ticket *t)
 }
 
 void
-ledger_each_ticket(struct account *a,
-	void (*each)(void *arg, const char *name, uint64_t bytes), void *arg)
-{
-	const struct ticket *t;
-
-	LIST_FOREACH(t, &a->tickets, of_account)
-		each(arg, t->name, t->bytes);
-}
-
-void
 ledger_show_tickets(const struct ledger *l, const struct account *a,
 	void (*each)(void *arg, const struct ledger_ticket *t), void *arg)
 {
 	const struct ticket *t;
 
 	LIST_FOREACH(t, &a->tickets, of_account) {
-		const struct ledger_ticket shown = {
-			.name = t->name,
-			.id = t->id,
-			.bytes = t->bytes,
-			.age_ms = l->now - t->made_at,
-			.state = t->state,
-			.earlier = t->connection_number == 0,
-		};
+		const struct ledger_ticket kept = shown(l, t);
 
-		each(arg, &shown);
+		each(arg, &kept);
 	}
 }

@@ -15,6 +15,13 @@ struct charge {
 	uint32_t tickets;
 };
 
+/* That a ticket was promised for a place. */
+struct anchor {
+	LIST_ENTRY(anchor) here;
+	struct ticket *ticket;
+	uint64_t number; /* 0: for none that is known */
+};
+
 struct ticket {
 	TAILQ_ENTRY(ticket)
 	here; /* in its connection's list, or in one of the orphans' */
@@ -28,6 +35,11 @@ struct ticket {
 	enum ledger_ticket_state state;
 	int ended_before; /* ended when the running count began */
 	int seen;         /* by the running count */
+	struct anchor place, directory;
+	/* The same ticket as it is charged to other accounts, in a ring. An open one is
+	 * in its connection's list, the others are copies. */
+	struct ticket *next_copy;
+	int is_copy;
 	char name[];
 };
 
@@ -47,6 +59,10 @@ struct account {
 	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
 	unsigned why : 4;             /* the running count's enum ledger_why */
 	unsigned last_why : 4, last_exact : 1;
+	uint64_t place, directory;         /* that the number belongs to; 0: to none */
+	uint64_t rules;                    /* that it was counted by */
+	uint64_t count_place, count_rules; /* of the running count */
+	unsigned is_second : 1; /* another account has its place, which it can't have */
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	int64_t last_at; /* the last count; below zero where it was before the clock */
 	uint64_t last_was, last_found;
@@ -69,7 +85,7 @@ int account_has_name(const void *account, const void *name, size_t length);
 void account_free(struct account *a);
 /* What a count found, or the store had. */
 void account_set_used(struct account *a, uint64_t used, uint64_t messages);
-/* Bytes and number of open tickets. */
+/* Bytes and number of the open tickets for the place that it has now. */
 uint64_t account_open_bytes(const struct account *a, uint64_t *tickets);
 /* Forgets what was committed while the count ran. */
 void account_free_committed(struct account *a);
@@ -81,9 +97,13 @@ struct ticket *ticket_find_open(const struct ledger_connection *c, uint64_t id);
 struct ticket *ticket_open(
 	struct ledger *l, const struct ledger_request *r, const char *name);
 /* A ticket of an earlier daemon, an orphan. NULL without memory. */
-struct ticket *ticket_load(struct ledger *l, struct account *a, const char *name,
-	uint64_t bytes, enum ledger_ticket_state state);
-/* The ticket is a later connection's now, and the running count can't end it. */
+struct ticket *ticket_load(
+	struct ledger *l, struct account *a, const struct ledger_ticket *kept);
+/* The same ticket, as it is charged to another account. NULL where the store or memory
+ * fails. */
+struct ticket *ticket_copy(struct ledger *l, const struct ticket *t, struct account *a);
+/* The ticket and its copies are a later connection's now, and the running count can't end
+ * it. */
 void ticket_take_over(struct ledger *l, struct ticket *t, struct ledger_connection *c);
 /* It is an orphan, or an orphan of another state. */
 void ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state);

@@ -11,6 +11,17 @@
 #include "amount.h"
 #include "parts.h"
 
+/* What is counted is what the table names now. */
+static void
+bind_to_table(struct ledger *l, struct account *a)
+{
+	struct ledger_limits limits;
+	uint64_t place;
+
+	if (l->calls->look_up(l->arg, a, &place, &limits) == 0)
+		ledger_bind(l, a, place);
+}
+
 void
 counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why why)
 {
@@ -21,7 +32,10 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 		return;
 	}
 	turns_leave(l, a);
+	bind_to_table(l, a);
 	a->counting = 1;
+	a->count_place = a->place;
+	a->count_rules = l->rules.counting;
 	a->why = why & 15;
 	a->counts_begun++;
 	a->count_began_at = a->looked_at = l->now;
@@ -159,9 +173,11 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 	return c->exact && complete;
 }
 
-/* Questions that this count serves are decided anew; the others need one more. */
+/* Questions that this count serves are decided anew; the others need one more. One of
+ * another place, or by other rules, serves none. */
 static void
-wake_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
+wake_counted(
+	struct ledger *l, struct account *a, const struct ledger_count *c, int serves)
 {
 	int again = 0;
 
@@ -169,7 +185,7 @@ wake_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
 		next = TAILQ_NEXT(q, here);
 		if (q->waits_for != WAIT_COUNT)
 			continue;
-		if (a->counts_begun <= q->after_count) {
+		if (!serves || a->counts_begun <= q->after_count) {
 			again = 1;
 			continue;
 		}
@@ -191,16 +207,17 @@ wake_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
-	int exact = !c->failed && apply(l, a, c);
+	int serves = a->count_place == a->place && a->count_rules == l->rules.counting;
+	int exact = serves && !c->failed && apply(l, a, c);
 
 	account_free_committed(a);
 	a->counting = 0;
 	a->counts_applied = a->counts_begun;
 	l->orphan_counts -= a->is_orphan_count;
 	a->is_orphan_count = 0;
-	a->failed_counts = exact ? 0 : a->failed_counts + 1;
+	a->failed_counts = exact ? 0 : a->failed_counts + (unsigned)serves;
 	turns_join(l, a);
-	wake_counted(l, a, c);
+	wake_counted(l, a, c, serves);
 }
 
 void

@@ -102,8 +102,8 @@ refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
 
 	if (fits(q, promised, tickets))
 		return answer_with(answer, VERDICT_TROUBLE,
-			"deliveries that were cut off may still take the room that is "
-			"left");
+			"deliveries that were cut off, or that began before the table "
+			"changed, may still take the room that is left");
 	if (fits(q, 0, 0))
 		return answer_with(answer, VERDICT_FULL_FOR_NOW,
 			"the mailbox is full with the deliveries that are under way");
@@ -219,11 +219,52 @@ decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return decide_refusal(l, q, answer);
 }
 
+/* Another table was taken while it waited: the place and the limits are those of now. */
+static void
+look_up_again(struct ledger *l, struct question *q)
+{
+	struct ledger_request *r = &q->request;
+	struct ledger_limits limits;
+	uint64_t place;
+
+	q->table = l->table;
+	if (l->calls->look_up(l->arg, r->account, &place, &limits) == -1) {
+		q->is_overtaken = 1;
+		return;
+	}
+	ledger_bind(l, r->account, place);
+	limits.orphans = r->limits.orphans;
+	r->limits = limits;
+}
+
+/* Nothing is said of a place but the one that was asked about. 1 where that was
+ * answered. */
+static int
+decide_place(struct ledger *l, struct question *q, struct ledger_answer *answer)
+{
+	struct account *a = q->request.account;
+
+	places_review_rules(l, a);
+	if (q->table != l->table)
+		look_up_again(l, q);
+	if (a->place == q->request.place && !q->is_overtaken)
+		return 0;
+	if (a->is_second)
+		answer_with(answer, VERDICT_MISCONFIGURED,
+			"another mailbox of the user table has the same place");
+	else
+		answer_with(answer, VERDICT_TROUBLE,
+			"the user table has another place for this mailbox now");
+	return 1;
+}
+
 static enum wait
 decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct account *a = q->request.account;
 
+	if (decide_place(l, q, answer))
+		return WAIT_NOTHING;
 	switch (q->request.kind) {
 	case LEDGER_GET:
 		return a->known || q->counts

@@ -9,8 +9,8 @@
 #include "conf.h"
 #include "parts.h"
 
-static void
-forget(struct account *a)
+void
+full_forget(struct account *a)
 {
 	free(a->full);
 	a->full = NULL;
@@ -38,14 +38,14 @@ full_review(struct account *a, const struct ledger_limits *limits)
 	if (a->charged.used < f->used ||
 		(limits && (has_risen(limits->bytes, f->bytes) ||
 				   has_risen(limits->messages, f->messages))))
-		forget(a);
+		full_forget(a);
 }
 
 void
 full_taken(struct account *a, uint64_t bytes)
 {
 	if (a->full && bytes >= a->full->smallest)
-		forget(a);
+		full_forget(a);
 }
 
 static void

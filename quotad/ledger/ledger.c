@@ -15,7 +15,12 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 {
 	struct ledger *l = calloc(1, sizeof *l);
 
-	if (!l || hash_init(&l->accounts, account_has_name) == -1) {
+	if (!l || places_init(l) == -1) {
+		free(l);
+		return NULL;
+	}
+	if (hash_init(&l->accounts, account_has_name) == -1) {
+		places_free(l);
 		free(l);
 		return NULL;
 	}
@@ -47,6 +52,7 @@ ledger_free(struct ledger **ledger)
 	while ((a = hash_next(&l->accounts, &at)))
 		account_free(a);
 	hash_free(&l->accounts);
+	places_free(l);
 	free(l);
 	*ledger = NULL;
 }
@@ -84,6 +90,7 @@ ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
 	a->last_at = (int64_t)l->now - (int64_t)n->last.ago_ms;
 	a->last_was = n->last.was;
 	a->last_found = n->last.found;
+	places_load(l, a, n->place, n->rules);
 	full_load(l, a, n);
 }
 
@@ -103,7 +110,9 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.tickets = a->charged.tickets,
 		.orphans = a->orphans,
 		.stamp = a->stamp,
-		.known = a->known,
+		.known = a->known && a->rules == l->rules.counting,
+		.place = a->place,
+		.rules = a->rules,
 		.counting = a->counting,
 		.last = {.why = a->last_why,
 			.exact = a->last_exact,
@@ -115,13 +124,9 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 }
 
 int
-ledger_load_ticket(
-	struct ledger *l, struct account *a, const char *name, uint64_t bytes, int ended)
+ledger_load_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept)
 {
-	if (ticket_find(a, name) ||
-		!ticket_load(l, a, name, bytes, ended ? LEDGER_ENDED : LEDGER_UNSURE))
-		return -1;
-	return 0;
+	return ticket_find(a, kept->name) || !ticket_load(l, a, kept) ? -1 : 0;
 }
 
 /* --- the clock --- */
@@ -172,11 +177,18 @@ ledger_tick(struct ledger *l, uint64_t now)
 /* --- questions --- */
 
 void
+ledger_table_changed(struct ledger *l)
+{
+	l->table++;
+}
+
+void
 ledger_ask(struct ledger *l, const struct ledger_request *r)
 {
 	const struct ledger_answer no_memory = {
 		.verdict = VERDICT_TROUBLE, .text = "no memory"};
 
+	ledger_bind(l, r->account, r->place);
 	if (question_new(l, r))
 		decide_ready(l);
 	else
@@ -222,22 +234,31 @@ ledger_connect(struct ledger_connection *c, uint64_t number)
 	TAILQ_INIT(&c->asked);
 }
 
+/* A failure of the store leaves the number to the next count; the message is there. */
+static void
+commit(struct ledger *l, struct ticket *t)
+{
+	struct account *a = t->account;
+
+	a->count_serves = 0;
+	full_taken(a, t->bytes);
+	ticket_commit(l, t);
+	l->calls->save_account(l->arg, a);
+}
+
 int
 ledger_commit(struct ledger *l, struct ledger_connection *c, uint64_t id,
 	struct account **account)
 {
 	struct ticket *t = ticket_find_open(c, id);
-	struct account *a;
 
 	if (!t)
 		return -1;
-	a = *account = t->account;
-	a->count_serves = 0;
-	full_taken(a, t->bytes);
-	ticket_commit(l, t);
+	*account = t->account;
+	while (t->next_copy != t)
+		commit(l, t->next_copy);
+	commit(l, t);
 	l->totals.committed++;
-	/* A failure here leaves the number to the next count; the message is there. */
-	l->calls->save_account(l->arg, a);
 	return 0;
 }
 
@@ -248,6 +269,8 @@ ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t id)
 
 	if (!t)
 		return -1;
+	while (t->next_copy != t)
+		ticket_end(l, t->next_copy);
 	ticket_end(l, t);
 	l->totals.cancelled++;
 	return 0;
@@ -256,10 +279,14 @@ ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t id)
 void
 ledger_disconnected(struct ledger *l, struct ledger_connection *c, int by_client)
 {
-	struct ticket *t;
+	enum ledger_ticket_state state = by_client ? LEDGER_ENDED : LEDGER_UNSURE;
+	struct ticket *t, *copy;
 
-	while ((t = TAILQ_FIRST(&c->open)))
-		ticket_orphan(l, t, by_client ? LEDGER_ENDED : LEDGER_UNSURE);
+	while ((t = TAILQ_FIRST(&c->open))) {
+		for (copy = t->next_copy; copy != t; copy = copy->next_copy)
+			ticket_orphan(l, copy, state);
+		ticket_orphan(l, t, state);
+	}
 }
 
 /* --- counts and probes --- */

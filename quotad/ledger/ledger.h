@@ -62,6 +62,7 @@ struct ledger_request {
 	struct ledger_limits limits;
 	uint64_t bytes;   /* CHECK, RESERVE, EXPLAIN */
 	const char *name; /* RESERVE */
+	uint64_t place;   /* where the table has the mailbox */
 	void *cookie;     /* comes back with the answer */
 };
 
@@ -104,7 +105,8 @@ struct ledger_ticket {
 	uint64_t id, bytes;
 	uint64_t age_ms; /* since this daemon knows of it */
 	enum ledger_ticket_state state;
-	int earlier; /* of a daemon before this one */
+	int earlier;               /* of a daemon before this one */
+	uint64_t place, directory; /* that it was promised for; 0: not known */
 };
 
 /* A mailbox's numbers as they are shown and kept. */
@@ -112,9 +114,10 @@ struct ledger_numbers {
 	uint64_t used, messages;
 	uint64_t reserved, tickets; /* bytes and number of all tickets, orphans too */
 	uint64_t orphans;
-	uint64_t stamp;    /* of the directories at the last exact count */
-	int known;         /* an exact count of this boot stands behind them */
-	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
+	uint64_t stamp;        /* of the directories at the last exact count */
+	uint64_t place, rules; /* that they belong to, and that they were counted by */
+	int known;             /* an exact count of this boot stands behind them */
+	uint64_t full_for;     /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
 	int counting; /* a count is under way; not kept */
 	struct ledger_last_count last;
@@ -140,17 +143,21 @@ struct ledger_calls {
 	void (*probe)(void *arg, struct account *a);
 	/* The store. */
 	int (*save_account)(void *arg, struct account *a);
-	int (*save_ticket)(
-		void *arg, struct account *a, const char *name, uint64_t bytes);
+	int (*save_ticket)(void *arg, struct account *a, const struct ledger_ticket *t);
 	void (*remove_ticket)(void *arg, struct account *a, const char *name);
 	/* An exact count differed from the number (for the log and STATS). */
 	void (*corrected)(void *arg, struct account *a, uint64_t was, uint64_t now);
+	/* Where the user table has the mailbox now, and its limits: 0, or -1 where it has
+	 * none of that name. */
+	int (*look_up)(void *arg, const struct account *a, uint64_t *place,
+		struct ledger_limits *limits);
 };
 
 struct ledger_rules {
 	uint64_t deadline_ms;      /* an lda has ended so long after its connection did */
 	uint64_t answer_ms;        /* a question waits no longer */
 	uint64_t recheck_per_cent; /* above it the mailbox is looked at before a yes */
+	uint64_t counting; /* another number where a mailbox is counted otherwise */
 };
 
 struct ledger_totals {
@@ -171,6 +178,11 @@ struct account *ledger_account(struct ledger *l, const char *name);
 /* The account, or NULL if nothing is known of it. */
 struct account *ledger_find(struct ledger *l, const char *name);
 const char *ledger_name(const struct account *a);
+/* The table has the account's mailbox at that place. If that is another than before, its
+ * number is not known any more. */
+void ledger_bind(struct ledger *l, struct account *a, uint64_t place);
+/* The table or the settings may say something else now: who waits is looked up again. */
+void ledger_table_changed(struct ledger *l);
 /* Whether a ticket of that name, open or orphan, is charged to the account. */
 int ledger_has_ticket(const struct account *a, const char *name);
 void ledger_numbers(
@@ -186,18 +198,17 @@ uint64_t ledger_held_ms(const struct ledger *l);
 void ledger_show_tickets(const struct ledger *l, const struct account *a,
 	void (*each)(void *arg, const struct ledger_ticket *t), void *arg);
 
-/* Calls EACH for every account, and for every ticket of an account: for a store that is
- * written afresh. Nothing may be changed meanwhile. */
+/* Calls EACH for every account: for a store that is written afresh. Nothing may be
+ * changed meanwhile. */
 void ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg);
-void ledger_each_ticket(struct account *a,
-	void (*each)(void *arg, const char *name, uint64_t bytes), void *arg);
 
 /* --- at the start, from the store --- */
 
 void ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n);
-/* A ticket of an earlier daemon. ENDED: its lda can't be alive (another boot). */
+/* A ticket of an earlier daemon, which has ended (its lda can't be alive in another boot)
+ * or is unsure. -1 without memory, or where there is one of that name. */
 int ledger_load_ticket(
-	struct ledger *l, struct account *a, const char *name, uint64_t bytes, int ended);
+	struct ledger *l, struct account *a, const struct ledger_ticket *t);
 /* Tickets may be unknown (a lost store): no promise before the deadline has passed. */
 void ledger_hold(struct ledger *l);
 

@@ -1,6 +1,7 @@
 /*
  * What the ledger's files share. From the bottom: turns.c has those accounts that wait
- * for a count of their orphans; accounts.c has accounts and tickets; full_since.c how
+ * for a count of their orphans; accounts.c has accounts and tickets; places.c what they
+ * belong to; full_since.c how
  * long a mailbox has been full; questions.c those that wait; count.c counts, probes and
  * what follows from them; decide.c what is answered; ledger.c the life of the ledger, its
  * clock and all that happens to it.
@@ -49,7 +50,9 @@ struct question {
 	enum probed probed;
 	uint32_t probed_count; /* the number of the count that was probed */
 	int input_read;
-	char *failure; /* why it can't be decided; it is answered so */
+	uint64_t table;   /* that its place and limits are of */
+	int is_overtaken; /* by a table that has no such mailbox */
+	char *failure;    /* why it can't be decided; it is answered so */
 	uint64_t was;
 };
 
@@ -66,7 +69,10 @@ struct ledger {
 	struct ledger_rules rules;
 	struct ledger_totals totals;
 	uint64_t now, held_until, next_id, looked_over_at;
+	uint64_t table;       /* a number for each that there was */
 	struct hash accounts; /* by name */
+	struct hash owners;   /* accounts by their places */
+	struct hash promised; /* places that have tickets */
 	struct ledger_tickets unsure;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */
@@ -81,7 +87,21 @@ void turns_leave(struct ledger *l, struct account *a);
 /* The next whose turn it is now; NULL: none. It is left where it is. */
 struct account *turns_next(const struct ledger *l);
 
+/* places.c */
+int places_init(struct ledger *l);
+void places_free(struct ledger *l);
+/* Notes for which place and directory the ticket was promised: 0, or -1 without memory.
+ */
+int places_add_ticket(
+	struct ledger *l, struct ticket *t, uint64_t place, uint64_t directory);
+void places_remove_ticket(struct ledger *l, struct ticket *t);
+/* A number that was counted by other rules is dropped. */
+void places_review_rules(struct ledger *l, struct account *a);
+/* As the store had it. */
+void places_load(struct ledger *l, struct account *a, uint64_t place, uint64_t rules);
+
 /* full_since.c */
+void full_forget(struct account *a);
 /* Notes the refusal; 1 where the mailbox has been full as long as over_quota allows. */
 int full_refused(struct ledger *l, struct account *a, const struct ledger_request *r);
 /* Whether it has been full as long as over_quota allows. */

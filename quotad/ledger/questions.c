@@ -35,6 +35,7 @@ question_new(struct ledger *l, const struct ledger_request *r)
 	q->request = *r;
 	q->request.name = q->name = name;
 	q->asked_at = l->now;
+	q->table = l->table;
 	if (r->kind == LEDGER_CHECK && r->bytes == 0)
 		q->request.bytes = 1; /* a message has a byte at least */
 	q->after_count = r->account->counts_applied;

@@ -58,6 +58,9 @@ add_mailbox(struct line_request *l, const struct mailbox *m)
 
 	if (a != NULL)
 		ledger_numbers(ledger, a, &n);
+	/* Those of another place say nothing of this mailbox. */
+	if (n.place != mailbox_place(m->path, m->uid))
+		n = (struct ledger_numbers){0};
 	if (numbers_text(text, m->key, &n, &limits, m->state, n.known) == -1)
 		return;
 	snprintf(added, sizeof added, "* %s\n", text);

@@ -134,14 +134,15 @@ usage_save_account(struct usage *u, const char *mailbox, const struct usage_numb
 }
 
 int
-usage_save_ticket(struct usage *u, const char *mailbox, const char *name, uint64_t bytes)
+usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
+	const struct usage_ticket *t)
 {
 	char key[USAGE_RECORD_KEY_SIZE], value[USAGE_RECORD_VALUE_SIZE];
 	size_t size = usage_record_key(key, mailbox, name);
 
 	if (!size)
 		return -1;
-	return put(u, key, size, value, usage_record_ticket(value, u->boot, bytes));
+	return put(u, key, size, value, usage_record_ticket(value, u->boot, t));
 }
 
 void

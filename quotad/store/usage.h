@@ -24,7 +24,10 @@ struct usage;
 struct usage_numbers {
 	uint64_t used, messages;
 	uint64_t stamp; /* of its directories at the last exact count */
-	int known;      /* an exact count of this boot stands behind them */
+	/* The place that they belong to and the rules that they were counted by; 0 in the
+	 * records of earlier versions. */
+	uint64_t place, rules;
+	int known; /* an exact count of this boot stands behind them */
 	/* Seconds since the first refusal for room (0: not full), and how it was then. */
 	uint64_t full_for, full_used, full_bytes, full_messages, full_smallest;
 	/* The last count: why it was made (a word; NULL: there was none), when, and what
@@ -34,14 +37,20 @@ struct usage_numbers {
 	uint64_t counted_ago_ms, counted_was, counted_found;
 };
 
+/* A ticket: its bytes, and the place and directory that it was promised for (0: not
+ * known). ENDED: its lda can't be alive (another boot); set when it is loaded. */
+struct usage_ticket {
+	uint64_t bytes, place, directory;
+	int ended;
+};
+
 /* Whose numbers and tickets these are. Those that return int: 0, or -1 where it could not
  * be taken, which makes the store one that can't be read. */
 struct usage_calls {
 	int (*load_account)(
 		void *arg, const char *mailbox, const struct usage_numbers *n);
-	/* ENDED: its lda can't be alive (another boot). */
 	int (*load_ticket)(void *arg, const char *mailbox, const char *name,
-		uint64_t bytes, int ended);
+		const struct usage_ticket *t);
 	/* Saves every account and every ticket there is. */
 	void (*save_all)(void *arg, struct usage *u);
 };
@@ -66,8 +75,8 @@ void usage_close(struct usage **u);
 /* Keeps an account or a ticket: 0, or -1 where nothing must be promised. */
 int usage_save_account(
 	struct usage *u, const char *mailbox, const struct usage_numbers *n);
-int usage_save_ticket(
-	struct usage *u, const char *mailbox, const char *name, uint64_t bytes);
+int usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
+	const struct usage_ticket *t);
 void usage_remove_ticket(struct usage *u, const char *mailbox, const char *name);
 
 /* Ends the pass. -1: nothing that was saved since the last commit may be promised

@@ -65,6 +65,8 @@ usage_record_account(
 	at = add_number(value, at, "used", n->used);
 	at = add_number(value, at, "messages", n->messages);
 	at = add_number(value, at, "stamp", n->stamp);
+	at = add_number(value, at, "place", n->place);
+	at = add_number(value, at, "rules", n->rules);
 	if (n->known)
 		at = add_text(value, at, "boot", boot);
 	if (n->counted_why) {
@@ -86,11 +88,13 @@ usage_record_account(
 }
 
 size_t
-usage_record_ticket(char value[VALUE_SIZE], const char *boot, uint64_t bytes)
+usage_record_ticket(
+	char value[VALUE_SIZE], const char *boot, const struct usage_ticket *t)
 {
-	int n = snprintf(value, VALUE_SIZE, "bytes=%" PRIu64 " boot=%s", bytes, boot);
+	int n = snprintf(value, VALUE_SIZE, "bytes=%" PRIu64 " boot=%s", t->bytes, boot);
+	size_t at = add_number(value, (size_t)n, "place", t->place);
 
-	return (size_t)n;
+	return add_number(value, at, "directory", t->directory);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -135,6 +139,8 @@ read_numbers(const struct record *r, struct usage_numbers *n)
 		{"used", &n->used},
 		{"messages", &n->messages},
 		{"stamp", &n->stamp},
+		{"place", &n->place},
+		{"rules", &n->rules},
 		{"full_for", &n->full_for},
 		{"full_used", &n->full_used},
 		{"full_bytes", &n->full_bytes},
@@ -173,12 +179,14 @@ static int
 load_ticket(const struct usage_reader *reader, const char *mailbox, const char *file,
 	const struct record *r)
 {
-	uint64_t bytes;
+	struct usage_ticket t = {.ended = !is_of_boot(r, reader->boot)};
 
-	if (!file[0] || !record_get(r, "bytes") || record_number(r, "bytes", 0, &bytes))
+	if (!file[0] || !record_get(r, "bytes") ||
+		record_number(r, "bytes", 0, &t.bytes) ||
+		record_number(r, "place", 0, &t.place) ||
+		record_number(r, "directory", 0, &t.directory))
 		return -1;
-	return reader->calls->load_ticket(
-		reader->arg, mailbox, file, bytes, !is_of_boot(r, reader->boot));
+	return reader->calls->load_ticket(reader->arg, mailbox, file, &t);
 }
 
 int

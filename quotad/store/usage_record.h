@@ -24,8 +24,8 @@ size_t usage_record_key(
  * has it. */
 size_t usage_record_account(char value[USAGE_RECORD_VALUE_SIZE], const char *boot,
 	const struct usage_numbers *n);
-size_t usage_record_ticket(
-	char value[USAGE_RECORD_VALUE_SIZE], const char *boot, uint64_t bytes);
+size_t usage_record_ticket(char value[USAGE_RECORD_VALUE_SIZE], const char *boot,
+	const struct usage_ticket *t);
 
 /* To whom entries are told, and by what they are judged. */
 struct usage_reader {

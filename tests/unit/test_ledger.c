@@ -67,12 +67,11 @@ save_account(void *arg, struct account *a)
 }
 
 static int
-save_ticket(void *arg, struct account *a, const char *name, uint64_t bytes)
+save_ticket(void *arg, struct account *a, const struct ledger_ticket *t)
 {
 	(void)arg;
 	(void)a;
-	(void)name;
-	(void)bytes;
+	(void)t;
 	fake.tickets_saved++;
 	return fake.save_fails ? -1 : 0;
 }
@@ -98,10 +97,20 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 	fake.corrected++;
 }
 
-static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected};
+static int
+look_up(void *arg, const struct account *a, uint64_t *place, struct ledger_limits *its)
+{
+	(void)arg;
+	(void)a;
+	(void)place;
+	(void)its;
+	return -1;
+}
 
-static const struct ledger_rules rules = {DEADLINE_MS, ANSWER_MS, 80};
+static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
+	save_account, save_ticket, remove_ticket, corrected, look_up};
+
+static const struct ledger_rules rules = {DEADLINE_MS, ANSWER_MS, 80, 0};
 
 static void
 setup(void)
@@ -126,8 +135,8 @@ teardown(void)
 static void
 ask(enum ledger_kind kind, int connection, uint64_t bytes, const char *name)
 {
-	struct ledger_request r = {
-		kind, fake.account, &connections[connection], limits, bytes, name, NULL};
+	struct ledger_request r = {kind, fake.account, &connections[connection], limits,
+		bytes, name, 0, NULL};
 
 	ledger_ask(fake.ledger, &r);
 }
@@ -406,7 +415,7 @@ END_TEST
 
 START_TEST(a_longer_deadline_holds_for_orphans_that_are_there)
 {
-	struct ledger_rules longer = {2 * DEADLINE_MS, ANSWER_MS, 80};
+	struct ledger_rules longer = {2 * DEADLINE_MS, ANSWER_MS, 80, 0};
 
 	know(0);
 	reserve(0, 300, "a");
@@ -864,7 +873,10 @@ END_TEST
 
 START_TEST(tickets_of_an_earlier_daemon_are_orphans)
 {
-	ck_assert_int_eq(ledger_load_ticket(fake.ledger, fake.account, "a", 700, 0), 0);
+	const struct ledger_ticket kept = {
+		.name = "a", .bytes = 700, .state = LEDGER_UNSURE};
+
+	ck_assert_int_eq(ledger_load_ticket(fake.ledger, fake.account, &kept), 0);
 	know(0);
 	ck_assert_uint_eq(numbers().reserved, 700);
 	ck_assert_int_eq(refusal(0, 400), VERDICT_TROUBLE);
@@ -875,7 +887,10 @@ END_TEST
 
 START_TEST(tickets_of_another_boot_end_with_the_first_count)
 {
-	ledger_load_ticket(fake.ledger, fake.account, "a", 700, 1);
+	const struct ledger_ticket kept = {
+		.name = "a", .bytes = 700, .state = LEDGER_ENDED};
+
+	ledger_load_ticket(fake.ledger, fake.account, &kept);
 	know(0);
 	ck_assert_uint_eq(numbers().reserved, 0);
 }

@@ -110,13 +110,13 @@ look(void)
 }
 
 static void
-add_if_live(void *arg, const char *name, uint64_t bytes)
+add_if_live(void *arg, const struct ledger_ticket *t)
 {
 	(void)arg;
 	for (int i = 0; i < LDAS; i++)
-		if (w.ldas[i].state != ENDED && strcmp(w.ldas[i].name, name) == 0 &&
-			!was_probed(name))
-			live += bytes;
+		if (w.ldas[i].state != ENDED && strcmp(w.ldas[i].name, t->name) == 0 &&
+			!was_probed(t->name))
+			live += t->bytes;
 }
 
 static void
@@ -126,7 +126,7 @@ justify(const struct connection *c, const struct ledger_answer *answer)
 
 	w.refusals++;
 	live = 0;
-	ledger_each_ticket(w.account, add_if_live, NULL);
+	ledger_show_tickets(w.ledger, w.account, add_if_live, NULL);
 	if (answer->verdict == VERDICT_FULL)
 		ck_assert_msg(w.probed_bytes + bytes > LIMIT,
 			"false full: %llu + %llu (STORM_SEED=%llu)",
@@ -185,13 +185,13 @@ save_account(void *arg, struct account *a)
 }
 
 static int
-save_ticket(void *arg, struct account *a, const char *name, uint64_t bytes)
+save_ticket(void *arg, struct account *a, const struct ledger_ticket *t)
 {
 	(void)arg;
 	(void)a;
 	ck_assert_int_lt(w.ticket_count, LDAS * 40);
-	strcpy(w.tickets[w.ticket_count].name, name);
-	w.tickets[w.ticket_count++].bytes = bytes;
+	strcpy(w.tickets[w.ticket_count].name, t->name);
+	w.tickets[w.ticket_count++].bytes = t->bytes;
 	return 0;
 }
 
@@ -215,9 +215,19 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 	ck_assert_uint_ne(was, now);
 }
 
+static int
+look_up(void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+{
+	(void)arg;
+	(void)a;
+	(void)place;
+	(void)limits;
+	return -1;
+}
+
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected};
-static const struct ledger_rules rules = {DEADLINE, ANSWER, 80};
+	save_account, save_ticket, remove_ticket, corrected, look_up};
+static const struct ledger_rules rules = {DEADLINE, ANSWER, 80, 0};
 
 /* --- ldas --- */
 
@@ -325,7 +335,7 @@ static void
 execute(struct connection *c, enum message m)
 {
 	struct ledger_request r = {LEDGER_RESERVE, w.account, &c->ledger,
-		{.bytes = LIMIT}, w.ldas[c->lda].bytes, w.ldas[c->lda].name, c};
+		{.bytes = LIMIT}, w.ldas[c->lda].bytes, w.ldas[c->lda].name, 0, c};
 	struct account *a;
 
 	switch (m) {
@@ -401,9 +411,13 @@ new_daemon(int lost)
 	if (w.now < w.held_until)
 		ledger_hold(w.ledger);
 	ledger_load(w.ledger, w.account, &w.stored);
-	for (int i = 0; i < count; i++)
-		ledger_load_ticket(
-			w.ledger, w.account, w.tickets[i].name, w.tickets[i].bytes, 0);
+	for (int i = 0; i < count; i++) {
+		const struct ledger_ticket kept = {.name = w.tickets[i].name,
+			.bytes = w.tickets[i].bytes,
+			.state = LEDGER_UNSURE};
+
+		ledger_load_ticket(w.ledger, w.account, &kept);
+	}
 }
 
 static void

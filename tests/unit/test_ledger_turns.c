@@ -64,12 +64,11 @@ save_account(void *arg, struct account *a)
 }
 
 static int
-save_ticket(void *arg, struct account *a, const char *name, uint64_t bytes)
+save_ticket(void *arg, struct account *a, const struct ledger_ticket *t)
 {
 	(void)arg;
 	(void)a;
-	(void)name;
-	(void)bytes;
+	(void)t;
 	return 0;
 }
 
@@ -90,13 +89,23 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 	(void)now;
 }
 
+static int
+look_up(void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+{
+	(void)arg;
+	(void)a;
+	(void)place;
+	(void)limits;
+	return -1;
+}
+
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected};
+	save_account, save_ticket, remove_ticket, corrected, look_up};
 
 static void
 setup(void)
 {
-	static const struct ledger_rules rules = {300000, 7500, 80};
+	static const struct ledger_rules rules = {300000, 7500, 80, 0};
 	char name[16];
 
 	memset(&fake, 0, sizeof fake);

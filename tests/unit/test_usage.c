@@ -103,11 +103,20 @@ add_ticket(struct account *a, const char *name, uint64_t bytes, int ended)
 }
 
 static int
-load_ticket(void *arg, const char *mailbox, const char *name, uint64_t bytes, int ended)
+load_ticket(
+	void *arg, const char *mailbox, const char *name, const struct usage_ticket *t)
 {
 	(void)arg;
-	add_ticket(account_of(mailbox), name, bytes, ended);
+	add_ticket(account_of(mailbox), name, t->bytes, t->ended);
 	return 0;
+}
+
+static int
+save_plain_ticket(struct usage *u, const char *mailbox, const char *name, uint64_t bytes)
+{
+	const struct usage_ticket t = {.bytes = bytes};
+
+	return usage_save_ticket(u, mailbox, name, &t);
 }
 
 static void
@@ -121,7 +130,7 @@ save_all(void *arg, struct usage *u)
 			continue;
 		usage_save_account(u, a->name, &a->numbers);
 		for (const struct ticket *t = a->tickets; t; t = t->next)
-			usage_save_ticket(u, a->name, t->name, t->bytes);
+			save_plain_ticket(u, a->name, t->name, t->bytes);
 	}
 }
 
@@ -272,7 +281,7 @@ save_ticket(int n, const char *name, uint64_t bytes)
 	struct account *a = account(n);
 
 	add_ticket(a, name, bytes, 0);
-	ck_assert_int_eq(usage_save_ticket(usage, a->name, name, bytes), 0);
+	ck_assert_int_eq(save_plain_ticket(usage, a->name, name, bytes), 0);
 }
 
 static void
@@ -403,7 +412,7 @@ START_TEST(what_does_not_fit_a_key_is_refused)
 	memset(name, 'x', sizeof name - 1);
 	name[sizeof name - 1] = '\0';
 	open_in(BOOT);
-	ck_assert_int_eq(usage_save_ticket(usage, account(1)->name, name, 1), -1);
+	ck_assert_int_eq(save_plain_ticket(usage, account(1)->name, name, 1), -1);
 	usage_remove_ticket(usage, account(1)->name, name);
 	ck_assert_int_eq(usage_commit(usage), 0);
 	ck_assert_int_eq(usage_on_disk(usage), 1);
@@ -461,7 +470,7 @@ write_until_killed(int to, unsigned int from)
 		save((int)(i % 1000), i);
 		snprintf(name, sizeof name, "%u.a.host,S=%u", i, i);
 		add_ticket(account(1), name, i, 0);
-		usage_save_ticket(usage, account(1)->name, name, i);
+		save_plain_ticket(usage, account(1)->name, name, i);
 		if (i > 3) {
 			snprintf(name, sizeof name, "%u.a.host,S=%u", i - 3, i - 3);
 			usage_remove_ticket(usage, account(1)->name, name);
@@ -649,7 +658,7 @@ START_TEST(without_store_and_marker_nothing_is_promised)
 	ck_assert_int_eq(usage_on_disk(usage), 0);
 	ck_assert_int_eq(usage_commit(usage), -1);
 	ck_assert_int_eq(save_numbers(a), -1);
-	ck_assert_int_eq(usage_save_ticket(usage, a->name, "1.a", 1), -1);
+	ck_assert_int_eq(save_plain_ticket(usage, a->name, "1.a", 1), -1);
 	ck_assert_int_eq(mount(NULL, run_dir, NULL, MS_BIND | MS_REMOUNT, NULL), 0);
 	ck_assert_int_eq(usage_commit(usage), 0);
 	ck_assert_int_eq(has_marker("quotad.memory"), 1);

@@ -1,0 +1,243 @@
+/*
+ * Places: what a number is bound to, which account has which place, and which tickets
+ * were promised for it.
+ *
+ * A number is worth something for the place that was counted, by the rules it was counted
+ * by. Another place or other rules make it unknown, whatever it was. Tickets stay: an lda
+ * holds the directory that it opened, whatever its path or its key become. So those of
+ * the account stay with it, and those that others have for the place are charged to the
+ * account that gets it, too, as copies: each is charged until it ends there.
+ *
+ * Numbers of places are hashes of paths and of directories: they can stand in one table.
+ * 0 is none.
+ */
+#include <stdlib.h>
+
+#include "parts.h"
+
+/* A place with tickets. */
+struct place {
+	uint64_t number;
+	LIST_HEAD(, anchor) tickets;
+};
+
+static int
+place_has_number(const void *place, const void *number, size_t length)
+{
+	(void)length;
+	return ((const struct place *)place)->number == *(const uint64_t *)number;
+}
+
+static int
+account_has_place(const void *account, const void *number, size_t length)
+{
+	const struct account *a = account;
+	uint64_t n = *(const uint64_t *)number;
+
+	(void)length;
+	return a->place == n || a->directory == n;
+}
+
+int
+places_init(struct ledger *l)
+{
+	if (hash_init(&l->owners, account_has_place) == -1)
+		return -1;
+	if (hash_init(&l->promised, place_has_number) == 0)
+		return 0;
+	hash_free(&l->owners);
+	return -1;
+}
+
+void
+places_free(struct ledger *l)
+{
+	struct place *p;
+	size_t at = 0;
+
+	while ((p = hash_next(&l->promised, &at)))
+		free(p);
+	hash_free(&l->promised);
+	hash_free(&l->owners);
+}
+
+/* --- tickets ---------------------------------------------------------------------- */
+
+static int
+anchor_set(struct ledger *l, struct ticket *t, struct anchor *anchor, uint64_t number)
+{
+	struct place *p = hash_find(&l->promised, &number, sizeof number);
+
+	if (number == 0)
+		return 0;
+	if (!p) {
+		p = calloc(1, sizeof *p);
+		if (!p)
+			return -1;
+		p->number = number;
+		if (hash_add(&l->promised, &number, sizeof number, p) != 1) {
+			free(p);
+			return -1;
+		}
+	}
+	anchor->number = number;
+	anchor->ticket = t;
+	LIST_INSERT_HEAD(&p->tickets, anchor, here);
+	return 0;
+}
+
+static void
+anchor_clear(struct ledger *l, struct anchor *anchor)
+{
+	uint64_t number = anchor->number;
+	struct place *p;
+
+	if (number == 0)
+		return;
+	LIST_REMOVE(anchor, here);
+	anchor->number = 0;
+	p = hash_find(&l->promised, &number, sizeof number);
+	if (p && LIST_EMPTY(&p->tickets)) {
+		hash_remove(&l->promised, &number, sizeof number);
+		free(p);
+	}
+}
+
+int
+places_add_ticket(struct ledger *l, struct ticket *t, uint64_t place, uint64_t directory)
+{
+	if (anchor_set(l, t, &t->place, place) == 0 &&
+		anchor_set(l, t, &t->directory, directory) == 0)
+		return 0;
+	places_remove_ticket(l, t);
+	return -1;
+}
+
+void
+places_remove_ticket(struct ledger *l, struct ticket *t)
+{
+	anchor_clear(l, &t->place);
+	anchor_clear(l, &t->directory);
+}
+
+/* Charges to the account what others have promised for the place. An orphan whose lda has
+ * ended is left out: what it stored is there already, and is counted. */
+static int
+adopt(struct ledger *l, struct account *a, uint64_t number)
+{
+	struct place *p = hash_find(&l->promised, &number, sizeof number);
+	struct anchor *anchor;
+
+	if (!p)
+		return 0;
+	LIST_FOREACH(anchor, &p->tickets, here) {
+		struct ticket *t = anchor->ticket;
+
+		if (t->account == a || t->state == LEDGER_ENDED ||
+			ticket_find(a, t->name))
+			continue;
+		if (!ticket_copy(l, t, a))
+			return -1;
+		a->may_be_twice = 1;
+	}
+	return 0;
+}
+
+/* --- numbers ---------------------------------------------------------------------- */
+
+/* The number is not known, and nothing is left of it that could be taken for one. */
+static void
+drop_number(struct account *a)
+{
+	account_set_used(a, 0, 0);
+	full_forget(a);
+	a->known = a->count_serves = a->may_be_twice = 0;
+	a->last_why = LEDGER_NEVER;
+	a->last_was = a->last_found = 0;
+	a->stamp = a->counted_at = a->looked_at = 0;
+}
+
+/* Gives up one of the account's places. */
+static void
+give_up(struct ledger *l, uint64_t *number)
+{
+	if (*number)
+		hash_remove(&l->owners, number, sizeof *number);
+	*number = 0;
+}
+
+static int
+take(struct ledger *l, struct account *a, uint64_t *own, uint64_t number)
+{
+	*own = number;
+	if (hash_add(&l->owners, &number, sizeof number, a) == 1)
+		return 0;
+	*own = 0;
+	return -1;
+}
+
+static void
+unbind(struct ledger *l, struct account *a)
+{
+	if (!a->place)
+		return;
+	give_up(l, &a->place);
+	give_up(l, &a->directory);
+	drop_number(a);
+	l->calls->save_account(l->arg, a);
+}
+
+/* Whether the table still has the account's mailbox where it was. */
+static int
+is_still_there(struct ledger *l, const struct account *a)
+{
+	struct ledger_limits limits;
+	uint64_t place;
+
+	return l->calls->look_up(l->arg, a, &place, &limits) == 0 && place == a->place;
+}
+
+void
+places_review_rules(struct ledger *l, struct account *a)
+{
+	if (a->rules == l->rules.counting)
+		return;
+	drop_number(a);
+	a->rules = l->rules.counting;
+	if (a->place)
+		l->calls->save_account(l->arg, a);
+}
+
+/* Without memory it stays unbound, and nothing is promised in it. */
+static void
+bind_anew(struct ledger *l, struct account *a, uint64_t place)
+{
+	struct account *other = hash_find(&l->owners, &place, sizeof place);
+
+	unbind(l, a);
+	a->is_second = other && is_still_there(l, other);
+	if (a->is_second)
+		return;
+	if (other)
+		unbind(l, other);
+	drop_number(a);
+	if (adopt(l, a, place) == -1 || take(l, a, &a->place, place) == -1)
+		return;
+	l->calls->save_account(l->arg, a);
+}
+
+void
+ledger_bind(struct ledger *l, struct account *a, uint64_t place)
+{
+	places_review_rules(l, a);
+	if (a->place != place)
+		bind_anew(l, a, place);
+}
+
+void
+places_load(struct ledger *l, struct account *a, uint64_t place, uint64_t rules)
+{
+	a->rules = rules;
+	if (place && take(l, a, &a->place, place) == -1)
+		a->known = 0;
+}
