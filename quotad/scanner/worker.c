@@ -166,8 +166,13 @@ set_limits(rlim_t address_space)
 	};
 
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-		struct rlimit limit = {limits[i].most, limits[i].most};
+		struct rlimit limit;
 
+		if (getrlimit(limits[i].resource, &limit))
+			child_leave(1);
+		if (limit.rlim_max > limits[i].most)
+			limit.rlim_max = limits[i].most;
+		limit.rlim_cur = limit.rlim_max;
 		if (setrlimit(limits[i].resource, &limit))
 			child_leave(1);
 	}

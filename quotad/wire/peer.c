@@ -70,7 +70,7 @@ peers_free(struct peers **peers)
 static int
 uid_is_trusted(const struct peers *p, uid_t uid)
 {
-	if (uid == 0 || uid == geteuid())
+	if (uid == 0)
 		return 1;
 	for (size_t i = 0; i < p->trusted.count; i++)
 		if (p->trusted.uids[i] == uid)
@@ -202,16 +202,32 @@ is_nobody(const struct peer *peer)
 	return peer->user->uid == UID_NOBODY || peer->user->uid == (uid_t)-1;
 }
 
+/* The scanner's children, which read what users wrote, have the daemon's own user, too.
+ */
+static int
+is_own(const struct peer *peer)
+{
+	return peer->user->uid != 0 && peer->user->uid == geteuid();
+}
+
 static int
 is_trusted(const struct peer *peer)
 {
-	return !is_nobody(peer) && (peer->user->trusted || peer->in_group);
+	return !is_nobody(peer) && !is_own(peer) &&
+	       (peer->user->trusted || peer->in_group);
+}
+
+/* Where the ldas have the daemon's own user they need no more than the limits. */
+static int
+has_generous_limits(const struct peer *peer)
+{
+	return is_trusted(peer) || (is_own(peer) && peer->user->trusted);
 }
 
 static int
 check_limits(const struct peers *p, const struct peer *peer, struct reason *why)
 {
-	int trusted = is_trusted(peer);
+	int trusted = has_generous_limits(peer);
 	uint64_t most = p->max_user_connections * (trusted ? GENEROUS : 1);
 
 	if (peer->user->connections >= most)
@@ -241,7 +257,7 @@ peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
 	}
 	peer->user->connections++;
 	p->connections++;
-	peer->counted_ordinary = !is_trusted(peer);
+	peer->counted_ordinary = !has_generous_limits(peer);
 	p->ordinary_connections += (uint64_t)peer->counted_ordinary;
 	return 0;
 }
@@ -265,14 +281,14 @@ peer_count_tickets(struct peer *peer, int64_t more)
 struct room_asker
 peer_asker(const struct peers *p, const struct peer *peer)
 {
-	int trusted = is_trusted(peer);
+	int generous = has_generous_limits(peer);
 
 	return (struct room_asker){
 		.uid = peer->user->uid,
 		.nobody = is_nobody(peer),
-		.trusted = trusted,
+		.trusted = is_trusted(peer),
 		.tickets = peer->user->tickets,
-		.ticket_limit = p->max_user_tickets * (trusted ? GENEROUS : 1),
+		.ticket_limit = p->max_user_tickets * (generous ? GENEROUS : 1),
 	};
 }
 

@@ -2,11 +2,12 @@
  * Who is at the other end of a connection, and how much each user has in use.
  *
  * The kernel says who connected (SO_PEERCRED, SO_PEERGROUPS: as it was at connect). Root,
- * the daemon's own user, members of its group and the setting trusted_users are trusted:
- * they may ask about every mailbox and have 16 times the limits. Anyone else may ask
- * about mailboxes of its own uid. 65534 and -1 are what the kernel says of a user that it
- * can't name: they are nobody, and may ask nothing. A quarter of all connections is kept
- * for the trusted.
+ * members of the daemon's group and the setting trusted_users are trusted: they may ask
+ * about every mailbox and have 16 times the limits. Anyone else may ask about mailboxes
+ * of its own uid, and so may the daemon's own user, whatever its groups: processes that
+ * read users' mailboxes have it, and so may the ldas (trusted_users then gives it the
+ * limits alone). 65534 and -1 are what the kernel says of a user that it can't name: they
+ * are nobody, and may ask nothing. A quarter of all connections is kept for the trusted.
  */
 #ifndef QUOTAD_PEER_H
 #define QUOTAD_PEER_H

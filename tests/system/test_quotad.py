@@ -123,6 +123,19 @@ def test_trusted_users_and_the_daemons_group_see_all(brim):
     assert "no user is named no-such-user" in brim.log.read_text()
 
 
+@pytest.mark.parametrize("trusted_users", ["", "daemon"])
+def test_the_daemons_own_user_may_ask_as_anyone_else(brim, trusted_users):
+    # the scanner's children are of that user and group
+    brim.configure(trusted_users=trusted_users, min_uid="1")
+    brim.mailbox("own@example.org", uid=1)
+    brim.start_quotad()
+    for request in ("GET alice@example.org", "RECOUNT alice@example.org", "LIST", "STATS",
+                    "RESERVE alice@example.org 1 name=1.a.host"):
+        assert ask_as(brim, 1, request, groups=[1])[-1].startswith("ERR 4.7.0 "), request
+    assert ask_as(brim, 1, "GET own@example.org")[-1].startswith("OK mailbox=own@")
+    assert ask_as(brim, 1, "RESERVE own@example.org 1 name=1.a.host")[-1].startswith("OK ")
+
+
 def test_a_list_and_a_get_agree_on_the_domain(running):
     running.load("@defaults.example quota=78848")
     for key in ("a@b@defaults.example", "a@defaults.example"):

@@ -6,22 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "quotad/wire/peer.h"
 #include "suite.h"
 
 #define DAEMON 1 /* on every Debian */
 #define BIN    2
+#define GROUP  5
 
 static struct {
 	uid_t uid; /* at the other end */
+	gid_t gid;
+	uid_t own; /* the daemon's */
 	int nss_asked, no_memory;
 } fake;
 
 int
 getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
 {
-	const struct ucred who = {.pid = 1, .uid = fake.uid, .gid = fake.uid};
+	const struct ucred who = {.pid = 1, .uid = fake.uid, .gid = fake.gid};
 
 	(void)fd;
 	(void)level;
@@ -30,6 +34,12 @@ getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restr
 	memcpy(value, &who, sizeof who);
 	*size = sizeof who;
 	return 0;
+}
+
+uid_t
+geteuid(void)
+{
+	return fake.own;
 }
 
 struct passwd *
@@ -51,7 +61,7 @@ reallocarray(void *p, size_t count, size_t size)
 static struct peers *
 new_peers(void)
 {
-	struct peers *p = peers_new((gid_t)-1);
+	struct peers *p = peers_new(GROUP);
 
 	ck_assert_ptr_nonnull(p);
 	return p;
@@ -104,6 +114,25 @@ START_TEST(trusted_users_are_found_without_nss)
 }
 END_TEST
 
+START_TEST(the_daemons_own_user_has_its_own_rights_alone)
+{
+	struct peers *p = new_peers();
+
+	fake.own = DAEMON;
+	fake.gid = GROUP; /* a child of the scanner has the group as well */
+	ck_assert_int_eq(configure(p, "", 10), 0);
+	ck_assert_int_eq(asker(p, DAEMON).trusted, 0);
+	ck_assert_uint_eq(asker(p, DAEMON).uid, DAEMON);
+	ck_assert_uint_eq(asker(p, DAEMON).ticket_limit, 10);
+	ck_assert_int_eq(asker(p, BIN).trusted, 1);
+	ck_assert_int_eq(asker(p, 0).trusted, 1);
+	ck_assert_int_eq(configure(p, "daemon", 10), 0);
+	ck_assert_int_eq(asker(p, DAEMON).trusted, 0);
+	ck_assert_uint_eq(asker(p, DAEMON).ticket_limit, 160);
+	peers_free(&p);
+}
+END_TEST
+
 START_TEST(without_memory_all_stays_as_it_was)
 {
 	struct peers *p = new_peers();
@@ -121,8 +150,9 @@ END_TEST
 void
 add_tests(Suite *suite)
 {
-	const TTest *const tests[] = {
-		trusted_users_are_found_without_nss, without_memory_all_stays_as_it_was};
+	const TTest *const tests[] = {trusted_users_are_found_without_nss,
+		the_daemons_own_user_has_its_own_rights_alone,
+		without_memory_all_stays_as_it_was};
 
 	ADD_CASE(suite, tests);
 }
