@@ -1,8 +1,8 @@
-"""The power cut: deliveries onto an ext4 that stops at a random instant without writing
+"""The power cut: deliveries onto a file system that stops at a random instant without writing
 its journal out, and what must be there when it is mounted again.
 
-Each message for which lda ended with 0 is there, whole; what else is there is whole, too;
-no file is empty. quotad and its usage store live outside.
+Each message for which lda ended with 0, before the cut or after it, is there, whole; what else
+is there is whole, too; no file is empty. quotad and its usage store live outside.
 """
 
 import contextlib
@@ -20,6 +20,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 from brim import Brim  # noqa: E402
 from host import Mounts, unmount  # noqa: E402
 
+# How each file system is made, and the least size that it takes.
+KINDS = {
+    "ext4": (["mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=8"], 96 << 20),
+    "xfs": (["mkfs.xfs", "-q", "-f"], 320 << 20),
+}
 FS_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32), linux/fs.h
 NO_LOG_FLUSH = 2
 AT_ONCE = 20
@@ -35,16 +40,16 @@ class Lost(Exception):
 
 
 class Disk:
-    """An ext4 of its own in a file."""
+    """A file system of its own in a file."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, kind):
+        make, size = KINDS[kind]
         self.image = folder / "disk"
         self.mounted = folder / "mail"
         self.mounted.mkdir()
         with open(self.image, "wb") as f:
-            f.truncate(96 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=8", self.image],
-                       check=True)
+            f.truncate(size)
+        subprocess.run([*make, self.image], check=True)
         self.mount()
 
     def mount(self):
@@ -71,9 +76,11 @@ class Disk:
 
 
 class Campaign:
-    """Rounds of it. WITHOUT names a sync that lda is made to leave out."""
+    """Rounds of it on a file system of that KIND. WITHOUT names a sync that lda is made to
+    leave out."""
 
-    def __init__(self, without=None):
+    def __init__(self, kind, without=None):
+        self.kind = kind
         self.prefix = []
         if without:
             self.prefix = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null",
@@ -88,7 +95,7 @@ class Campaign:
             stack.enter_context(Mounts())
             self.brim = stack.enter_context(
                 Brim(quotad_timeout="5s", deadline="20s", max_user_tickets=1000000))
-            self.disk = Disk(self.brim.folder)
+            self.disk = Disk(self.brim.folder, self.kind)
             stack.callback(self.disk.unmount)
             stack.callback(self.brim.stop_quotad)
             self.maildir = self.brim.mailbox(

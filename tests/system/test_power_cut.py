@@ -10,23 +10,28 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "power"))
 
 import power  # noqa: E402
 
-ROUNDS = 30
+ROUNDS = 20
 MOST = 60  # rounds until a missing sync must have shown
 
 
-def cut_power(campaign, rounds):
+def cut_power(campaign, rounds, capsys):
     seed = random.randrange(1 << 30)
+    with capsys.disabled():
+        print(f"\npower cuts on {campaign.kind}: tests/power/run {rounds} --on {campaign.kind} "
+              f"--seed {seed}")
     for number in range(rounds):
         print(campaign.round(seed + number))
 
 
-def test_a_power_cut_loses_no_acknowledged_message():
-    with power.Campaign() as campaign:
-        cut_power(campaign, ROUNDS)
+@pytest.mark.parametrize("kind", power.KINDS)
+def test_a_power_cut_loses_no_acknowledged_message(kind, capsys):
+    with power.Campaign(kind) as campaign:
+        cut_power(campaign, ROUNDS, capsys)
         assert campaign.acknowledged > ROUNDS
 
 
+@pytest.mark.parametrize("kind", power.KINDS)
 @pytest.mark.parametrize("sync", power.SYNCS)
-def test_a_power_cut_shows_that_each_sync_is_needed(sync):
-    with power.Campaign(without=sync) as campaign, pytest.raises(power.Lost):
-        cut_power(campaign, MOST)
+def test_a_power_cut_shows_that_each_sync_is_needed(kind, sync, capsys):
+    with power.Campaign(kind, without=sync) as campaign, pytest.raises(power.Lost):
+        cut_power(campaign, MOST, capsys)
