@@ -340,7 +340,6 @@ take_out(struct ledger *l, struct ticket *t, int committed)
 
 	leave(l, t);
 	leave_copies(t);
-	places_remove_ticket(l, t);
 	LIST_REMOVE(t, of_account);
 	l->totals.tickets--;
 	now.tickets--;
@@ -354,6 +353,7 @@ take_out(struct ledger *l, struct ticket *t, int committed)
 		}
 	}
 	charge(a, now);
+	places_remove_ticket(l, t);
 	l->calls->remove_ticket(l->arg, a, t->name);
 }
 

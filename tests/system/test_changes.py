@@ -4,6 +4,8 @@ change may make a mailbox full that is not."""
 
 import contextlib
 import shutil
+import signal
+import time
 
 import pytest
 
@@ -105,3 +107,161 @@ def test_a_renamed_address_is_the_same_place(brim):
         change(f"remove {BOB}", f"remove {ALICE}", f"add {BOB} uid={UID} gid={UID} mail={mail}/")
         assert brim.deliver(BOB).status == 0
     assert brim.usage(ALICE)["used"] == str(brim.total(mail))
+
+
+# --- what the number belongs to ------------------------------------------------------
+
+
+def change_mail(brim, mail, new):
+    brim.admin("set", ALICE, f"mail={new}/")
+
+
+def change_by_remove_and_add(brim, mail, new):
+    brim.admin("remove", ALICE)
+    brim.admin("add", ALICE, f"uid={UID}", f"gid={UID}", f"mail={new}/", "quota=1M")
+
+
+def change_by_one_load(brim, mail, new):
+    lines = brim.admin("dump").stdout.splitlines()
+    brim.load(*(line.replace(f"{mail}/", f"{new}/") for line in lines), replace=True)
+
+
+def change_by_another_name(brim, mail, new):
+    """Another address has the new place first; then it gets this one's name."""
+    brim.admin("add", BOB, f"uid={UID}", f"gid={UID}", f"mail={new}/", "quota=1M")
+    assert brim.usage(BOB)["used"] == "900000"
+    brim.admin("apply", input=f"remove {ALICE}\nremove {BOB}\n"
+               f"add {ALICE} uid={UID} gid={UID} mail={new}/ quota=1M\n")
+
+
+CHANGES = [change_mail, change_by_remove_and_add, change_by_one_load, change_by_another_name]
+
+
+def restart(brim, how):
+    """Not at all, or by a clean end, or by a kill."""
+    if how is not None:
+        brim.stop_quotad(how)
+        brim.start_quotad()
+
+
+@pytest.mark.parametrize("how", [None, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_mailbox_by_the_same_name_is_counted(brim, change, how):
+    mail = brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.start_quotad()
+    assert brim.deliver(ALICE, b"x" * 1000).status == 0
+    new, _ = make_mailbox_of(brim)
+    (new / "cur/1.a:2,S").write_bytes(b"x" * 900_000)
+    change(brim, mail, new)
+    restart(brim, how)
+    assert brim.usage(ALICE)["used"] == "900000"
+    assert brim.deliver(ALICE, b"x" * 500_000).code == "4.2.2"
+    assert brim.total(new) == 900_000
+    assert brim.deliver(ALICE, b"x" * 100_000).status == 0
+
+
+def test_a_list_tells_no_other_mailboxs_number(brim):
+    brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.start_quotad()
+    assert brim.deliver(ALICE, b"x" * 1000).status == 0
+    assert " used=10" in brim.ask("LIST")[0]
+    new, _ = make_mailbox_of(brim)
+    brim.admin("set", ALICE, f"mail={new}/")
+    assert "used=" not in brim.ask("LIST")[0]
+
+
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_what_is_ignored_no_more_is_counted(brim, how):
+    mail = brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    trash = mail / ".Trash"
+    brim.make_maildir(trash, UID, UID)
+    shutil.chown(mail, UID, UID)
+    (trash / "cur/1.a:2,S").write_bytes(b"x" * 900_000)
+    brim.configure(quota_ignore="Trash Junk")
+    brim.start_quotad()
+    assert brim.deliver(ALICE, b"x" * 1000).status == 0
+    brim.configure(quota_ignore="Junk")
+    if how == signal.SIGHUP:
+        brim.quotad.send_signal(how)
+        wait_for_settings(brim, 1)
+    else:
+        restart(brim, how)
+    assert brim.deliver(ALICE, b"x" * 500_000).code == "4.2.2"
+    assert int(brim.usage(ALICE)["used"]) == brim.total(mail) + 900_000
+    brim.configure(quota_ignore="Junk trash")
+    brim.quotad.send_signal(signal.SIGHUP)
+    wait_for_settings(brim, 2 if how == signal.SIGHUP else 1)
+    assert brim.deliver(ALICE, b"x" * 500_000).status == 0
+
+
+def wait_for_settings(brim, times):
+    limit = time.monotonic() + 10
+    while brim.log.read_text().count("settings read again") < times:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def test_limit_state_and_settings_cost_no_count(brim):
+    brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.start_quotad()
+    assert brim.deliver(ALICE, b"x" * 1000).status == 0
+
+    def counts():
+        return [line for line in brim.ask("STATS") if line.startswith("* counts=")]
+    before = counts()
+    brim.admin("set", ALICE, "quota=2M")
+    brim.admin("suspend", ALICE)
+    brim.admin("enable", ALICE)
+    brim.configure(over_quota="1d", quota_ignore=" ")
+    brim.quotad.send_signal(signal.SIGHUP)
+    wait_for_settings(brim, 1)
+    assert brim.deliver(ALICE, b"x" * 1000).status == 0
+    assert counts() == before
+
+
+# --- what was promised ---------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def delivery_under_way(brim, recipient, size):
+    """An lda that has its ticket and waits for the end of a stopped quotad's pause: it is
+    stopped itself before it links."""
+    with brim.connect() as s, s.makefile("r") as lines:
+        s.sendall(f"RESERVE {recipient} {size} name=1.held\n".encode())
+        answer = lines.readline()
+        assert answer.startswith("OK ticket="), answer
+        yield lambda verb: s.sendall(f"{verb} {answer.split('=')[1]}".encode())
+
+
+def rename_address(brim, mail):
+    brim.admin("apply", input=f"remove {ALICE}\n"
+               f"add {BOB} uid={UID} gid={UID} mail={mail}/ quota=1M\n")
+    return BOB
+
+
+def make_it_an_alias(brim, mail):
+    brim.admin("apply", input=f"remove {ALICE}\n"
+               f"add {BOB} uid={UID} gid={UID} mail={mail}/ quota=1M\nalias {ALICE} {BOB}\n")
+    return ALICE
+
+
+def move_the_maildir(brim, mail):
+    new = mail.parent / "Elsewhere"
+    mail.rename(new)
+    brim.admin("set", ALICE, f"mail={new}/")
+    return ALICE
+
+
+@pytest.mark.parametrize("how", [None, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("change", [rename_address, make_it_an_alias, move_the_maildir])
+def test_what_was_promised_stays_promised(brim, change, how):
+    mail = brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.start_quotad()
+    with delivery_under_way(brim, ALICE, 800_000) as end:
+        recipient = change(brim, mail)
+        restart(brim, how)
+        result = brim.deliver(recipient, b"x" * 800_000)
+        assert result.status == 75, result
+        if how is None:
+            end("CANCEL")
+            assert brim.deliver(recipient, b"x" * 800_000).status == 0

@@ -438,6 +438,7 @@ START_TEST(a_renamed_mailbox_is_charged_what_its_old_name_promised)
 	ck_assert_int_eq(numbers(Q).used, 700);
 	ck_assert_int_eq(reserve(Q, 1, 700, "b", 700), VERDICT_FULL);
 	ck_assert_uint_eq(numbers(Q).used, 700);
+	ck_assert_int_eq(numbers(Q).known, 1);
 	ck_assert_uint_eq(numbers(Q).reserved + numbers(P).reserved, 0);
 	ck_assert_int_eq(fake.stored_count, 0);
 	ck_assert_int_eq(reserve(Q, 1, 200, "c", 700), VERDICT_DELIVERED);
