@@ -210,6 +210,13 @@ drop_privileges(struct start *s, struct reason *why)
 			  : privileges_drop_all(why);
 }
 
+/* As the user that we are now, whom clients compare with their daemon_user. */
+static int
+start_listening(struct start *s, struct reason *why)
+{
+	return listener_listen(s->server.listener, why);
+}
+
 static int
 open_server(struct start *s, struct reason *why)
 {
@@ -226,6 +233,7 @@ static const struct {
 	{"directories", make_directories},
 	{"limits", raise_limits},
 	{"privileges", drop_privileges},
+	{"listening", start_listening},
 	{"server", open_server},
 };
 

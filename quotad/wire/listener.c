@@ -167,12 +167,12 @@ bind_public(int fd, const struct sockaddr_un *to)
 }
 
 static int
-listen_at(struct place *p, const struct sockaddr_un *to, struct reason *why)
+bind_at(struct place *p, const struct sockaddr_un *to, struct reason *why)
 {
 	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (p->fd == -1)
 		return reason_errno(why, "socket");
-	if (bind_public(p->fd, to) == -1 || listen(p->fd, BACKLOG) == -1)
+	if (bind_public(p->fd, to) == -1)
 		return reason_errno(why, "socket %s", to->sun_path);
 	p->path = strdup(to->sun_path);
 	return p->path == NULL ? reason_set(why, "no memory") : 0;
@@ -191,7 +191,7 @@ open_own(struct listener *l, const struct service *service, struct reason *why)
 	p->lock = take_lock(path, why);
 	if (p->lock == -1 || remove_stale(&to, why) == -1)
 		return -1;
-	return listen_at(p, &to, why);
+	return bind_at(p, &to, why);
 }
 
 /* --- systemd's sockets ------------------------------------------------------------ */
@@ -390,6 +390,16 @@ listener_open(const struct service *services, size_t count,
 	if (result == -1)
 		listener_close(&l);
 	return l;
+}
+
+/* systemd's listen already, in root's name: from now on in ours. */
+int
+listener_listen(struct listener *l, struct reason *why)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (listen(l->places[i].fd, BACKLOG) == -1)
+			return reason_errno(why, "listen");
+	return 0;
 }
 
 /* In a directory of root's the daemon can't remove the socket; the next start does. */

@@ -25,10 +25,14 @@ struct listener_given {
 	const char *name;
 };
 
-/* Takes the given sockets and opens the others (mode 0666; a directory that is missing is
+/* Takes the given sockets and binds the others (mode 0666; a directory that is missing is
  * made). The services must live as long. NULL with the reason. */
 struct listener *listener_open(const struct service *services, size_t count,
 	const struct listener_given *given, size_t given_count, struct reason *why);
+
+/* Listens, as the user that this process is by now: it is what clients are told of who is
+ * at the other end. They wait until accepting begins. 0, or -1 with the reason. */
+int listener_listen(struct listener *l, struct reason *why);
 
 /* Begins to accept: calls ACCEPTED with each connection, non-blocking and close-on-exec,
  * which is the callee's. 0, or -1 without memory. */

@@ -60,6 +60,13 @@ def served(brim, within=1.0):
     return time.monotonic() - began < within
 
 
+def is_listening(brim):
+    with contextlib.suppress(OSError):
+        brim.connect().close()
+        return True
+    return False
+
+
 def status_of(pid):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
@@ -733,6 +740,26 @@ def test_daemon_and_scanner_have_what_they_need_and_no_more(running):
         assert int(scanner["CapBnd"], 16) == int(scanner["CapAmb"], 16) == 0
 
 
+def is_believed_as(brim, user):
+    """Whether an lda whose settings name that daemon_user takes its word."""
+    brim.configure(daemon_user=user)
+    done = brim.deliver("alice@example.org")
+    assert (done.status, done.code) in ((0, None), (75, "4.3.0")), done
+    return done.status == 0
+
+
+def test_a_quotad_that_has_become_another_user_is_not_believed(running):
+    assert is_believed_as(running, "daemon")
+    assert not is_believed_as(running, "games")
+
+
+def test_on_a_socket_of_systemds_it_is_not_believed_either(brim):
+    with by_systemd(brim) as told:
+        assert told.recv(100) == b"READY=1"
+        assert is_believed_as(brim, "daemon")
+        assert not is_believed_as(brim, "games")
+
+
 @pytest.mark.parametrize("follow", [[], ["-f"]], ids=["daemon", "scanner-too"])
 @pytest.mark.parametrize("calls", ["setresuid", "setresgid", "capset"])
 def test_pretended_success_is_noticed(brim, calls, follow):
@@ -746,7 +773,7 @@ def test_an_ordinary_user_stays_that_user(brim):
     for name in ("run", "lib"):
         os.chown(brim.folder / name, ALICE, ALICE)
     brim.quotad = start_by_hand(brim, user=ALICE, group=ALICE, extra_groups=[])
-    wait_until(lambda: brim.socket.exists() and brim.ask("STATS")[-1] == "OK")
+    wait_until(lambda: is_listening(brim) and brim.ask("STATS")[-1] == "OK")
     status = status_of(brim.quotad.pid)
     assert status["Uid"].split() == [str(ALICE)] * 4
     assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1"

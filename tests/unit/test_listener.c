@@ -14,6 +14,7 @@
 #include "suite.h"
 
 #define SERVICES 2
+#define OTHER    20001
 
 static const struct protocol first = {.name = "line"}, second = {.name = "map"};
 
@@ -72,6 +73,21 @@ take(void *arg, int fd, const struct service *service)
 	close(fd);
 }
 
+/* Who is at the other end, as a client hears it. */
+static uid_t
+who_listens(const char *file)
+{
+	const struct sockaddr_un to = address(file);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct ucred who;
+	socklen_t size = sizeof who;
+
+	ck_assert_int_eq(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size), 0);
+	close(fd);
+	return who.uid;
+}
+
 /* The service that a client of that socket reaches; NULL where it reaches none. */
 static const struct service *
 reach(struct listener *l, const char *file)
@@ -79,8 +95,10 @@ reach(struct listener *l, const char *file)
 	struct event_base *base = event_base_new();
 	const struct sockaddr_un to = address(file);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct reason why;
 
 	accepted = NULL;
+	ck_assert_int_eq(listener_listen(l, &why), 0);
 	ck_assert_int_eq(listener_start(l, base, take, NULL), 0);
 	if (connect(fd, (const struct sockaddr *)&to, sizeof to) == 0)
 		while (accepted == NULL)
@@ -92,7 +110,7 @@ reach(struct listener *l, const char *file)
 }
 
 static struct listener *
-listen_with(const struct listener_given *given, size_t count)
+open_with(const struct listener_given *given, size_t count)
 {
 	struct reason why;
 	struct listener *l = listener_open(services, SERVICES, given, count, &why);
@@ -111,9 +129,9 @@ exists(const char *file)
 
 START_TEST(each_service_has_a_socket_of_its_own)
 {
-	ck_assert_ptr_eq(reach(listen_with(NULL, 0), "0"), &services[0]);
+	ck_assert_ptr_eq(reach(open_with(NULL, 0), "0"), &services[0]);
 	ck_assert_int_eq(exists("0"), 0); /* it was removed at the end */
-	ck_assert_ptr_eq(reach(listen_with(NULL, 0), "1"), &services[1]);
+	ck_assert_ptr_eq(reach(open_with(NULL, 0), "1"), &services[1]);
 }
 END_TEST
 
@@ -132,7 +150,7 @@ START_TEST(a_given_socket_speaks_the_protocol_of_its_name)
 		snprintf(file, sizeof file, "given%zu", i);
 		given = give(cases[i].name, file);
 		ck_assert_ptr_eq(
-			reach(listen_with(&given, 1), file), &services[cases[i].service]);
+			reach(open_with(&given, 1), file), &services[cases[i].service]);
 		ck_assert_int_eq(exists(file), 1); /* not ours to remove */
 	}
 }
@@ -141,7 +159,7 @@ END_TEST
 START_TEST(a_service_without_a_given_socket_opens_its_own)
 {
 	const struct listener_given given = give("map", "given");
-	struct listener *l = listen_with(&given, 1);
+	struct listener *l = open_with(&given, 1);
 
 	ck_assert_int_eq(exists("1"), 0);
 	ck_assert_ptr_eq(reach(l, "0"), &services[0]);
@@ -153,7 +171,7 @@ START_TEST(a_service_without_a_path_has_given_sockets_alone)
 	struct listener *l;
 
 	services[1].path = NULL;
-	l = listen_with(NULL, 0);
+	l = open_with(NULL, 0);
 	ck_assert_int_eq(exists("1"), 0);
 	ck_assert_ptr_eq(reach(l, "0"), &services[0]);
 }
@@ -163,7 +181,7 @@ START_TEST(two_given_sockets_may_speak_one_protocol)
 {
 	const struct listener_given given[] = {give("line", "a"), give("line", "b")};
 
-	ck_assert_ptr_eq(reach(listen_with(given, 2), "b"), &services[0]);
+	ck_assert_ptr_eq(reach(open_with(given, 2), "b"), &services[0]);
 }
 END_TEST
 
@@ -179,7 +197,7 @@ END_TEST
 
 START_TEST(a_second_one_is_kept_away_from_each_socket)
 {
-	struct listener *l = listen_with(NULL, 0);
+	struct listener *l = open_with(NULL, 0);
 	struct reason why;
 
 	ck_assert_ptr_null(listener_open(services, SERVICES, NULL, 0, &why));
@@ -197,14 +215,29 @@ START_TEST(a_socket_that_somebody_serves_is_left_alone)
 
 	ck_assert_ptr_null(listener_open(services, SERVICES, NULL, 0, &why));
 	ck_assert_ptr_nonnull(strstr(why.text, "served already"));
-	ck_assert_ptr_eq(reach(listen_with(&given, 1), "0"), &services[0]);
+	ck_assert_ptr_eq(reach(open_with(&given, 1), "0"), &services[0]);
 }
 END_TEST
 
 START_TEST(a_socket_that_nobody_serves_is_replaced)
 {
 	close(give("line", "0").fd); /* as after a kill */
-	ck_assert_ptr_eq(reach(listen_with(NULL, 0), "0"), &services[0]);
+	ck_assert_ptr_eq(reach(open_with(NULL, 0), "0"), &services[0]);
+}
+END_TEST
+
+START_TEST(clients_are_told_of_the_user_that_it_has_become)
+{
+	const struct listener_given given = give("line", "a");
+	struct listener *l = open_with(&given, 1);
+	struct reason why;
+
+	ck_assert_int_eq(seteuid(OTHER), 0);
+	ck_assert_int_eq(listener_listen(l, &why), 0);
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_uint_eq(who_listens("a"), OTHER); /* was systemd's */
+	ck_assert_uint_eq(who_listens("1"), OTHER);
+	listener_close(&l);
 }
 END_TEST
 
@@ -219,7 +252,8 @@ add_tests(Suite *suite)
 		a_name_that_no_protocol_has_is_an_error_that_names_it,
 		a_second_one_is_kept_away_from_each_socket,
 		a_socket_that_somebody_serves_is_left_alone,
-		a_socket_that_nobody_serves_is_replaced};
+		a_socket_that_nobody_serves_is_replaced,
+		clients_are_told_of_the_user_that_it_has_become};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 20);
 }
