@@ -59,9 +59,10 @@ struct account {
 	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
 	unsigned why : 4;             /* the running count's enum ledger_why */
 	unsigned last_why : 4, last_exact : 1;
-	uint64_t place, directory;         /* that the number belongs to; 0: to none */
-	uint64_t rules;                    /* that it was counted by */
-	uint64_t count_place, count_rules; /* of the running count */
+	uint64_t place, directory;  /* that the number belongs to; 0: to none */
+	uint64_t rules;             /* that it was counted by */
+	uint64_t count_rules;       /* of the running count, */
+	unsigned count_is_void : 1; /* ... whose number was dropped meanwhile */
 	unsigned is_second : 1; /* another account has its place, which it can't have */
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	int64_t last_at; /* the last count; below zero where it was before the clock */

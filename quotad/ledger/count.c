@@ -18,6 +18,7 @@ bind_to_table(struct ledger *l, struct account *a)
 	struct ledger_limits limits;
 	uint64_t place;
 
+	places_review_rules(l, a);
 	if (l->calls->look_up(l->arg, a, &place, &limits) == 0)
 		ledger_bind(l, a, place);
 }
@@ -34,7 +35,7 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 	turns_leave(l, a);
 	bind_to_table(l, a);
 	a->counting = 1;
-	a->count_place = a->place;
+	a->count_is_void = 0;
 	a->count_rules = l->rules.counting;
 	a->why = why & 15;
 	a->counts_begun++;
@@ -207,7 +208,7 @@ wake_counted(
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
-	int serves = a->count_place == a->place && a->count_rules == l->rules.counting;
+	int serves = !a->count_is_void && a->count_rules == l->rules.counting;
 	int exact = serves && !c->failed && apply(l, a, c);
 
 	account_free_committed(a);

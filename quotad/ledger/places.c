@@ -145,13 +145,15 @@ adopt(struct ledger *l, struct account *a, uint64_t number)
 
 /* --- numbers ---------------------------------------------------------------------- */
 
-/* The number is not known, and nothing is left of it that could be taken for one. */
+/* The number is not known, and nothing is left of it that could be taken for one: nor is
+ * the result of a count that is under way, even if place and rules change back. */
 static void
 drop_number(struct account *a)
 {
 	account_set_used(a, 0, 0);
 	full_forget(a);
 	a->known = a->count_serves = a->may_be_twice = 0;
+	a->count_is_void = 1;
 	a->last_why = LEDGER_NEVER;
 	a->last_was = a->last_found = 0;
 	a->stamp = a->counted_at = a->looked_at = 0;

@@ -332,6 +332,23 @@ START_TEST(a_count_begun_at_another_place_is_dropped)
 }
 END_TEST
 
+/* What another mailbox took there meanwhile is in no such count. */
+START_TEST(a_count_begun_before_a_change_and_back_is_dropped)
+{
+	ask(LEDGER_GET, P, 0, 0, NULL);
+	change_table(P, B);
+	ledger_bind(fake.ledger, fake.accounts[P], B);
+	change_table(P, A);
+	ask(LEDGER_RESERVE, P, 1, 600, "a");
+	count_ends(P, 1, 0); /* begun before */
+	ck_assert_int_eq(numbers(P).known, 0);
+	count_ends(P, 1, 900);
+	ck_assert_int_eq(numbers(P).known, 1);
+	ck_assert_uint_eq(numbers(P).used, 900);
+	ck_assert_uint_eq(numbers(P).tickets, 0);
+}
+END_TEST
+
 START_TEST(a_count_begun_by_other_rules_is_dropped)
 {
 	struct ledger_rules other = rules;
@@ -576,6 +593,7 @@ add_tests(Suite *suite)
 		nothing_is_told_of_another_place, other_rules_make_the_number_unknown,
 		other_limits_and_the_same_rules_cost_no_count,
 		a_count_begun_at_another_place_is_dropped,
+		a_count_begun_before_a_change_and_back_is_dropped,
 		a_count_begun_by_other_rules_is_dropped,
 		a_place_that_another_key_had_meanwhile_is_counted,
 		a_question_that_waits_meets_the_limit_of_now,
