@@ -272,6 +272,7 @@ ticket_load(struct ledger *l, struct account *a, const struct ledger_ticket *kep
 	if (!t)
 		return NULL;
 	t->unsure_until = l->now + l->rules.deadline_ms;
+	t->taken_off = 1; /* for all that is known here */
 	enter(l, t, kept->state, NULL);
 	return t;
 }
@@ -329,11 +330,11 @@ ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state
 	enter(l, t, state, NULL);
 }
 
-/* Takes the ticket out of its account; what it promised is used where it was committed.
+/* Takes the ticket out of its account; what it promised is used then, or is not.
  * If it was promised for another place its message may be here or there: a count tells.
  */
 static void
-take_out(struct ledger *l, struct ticket *t, int committed)
+take_out(struct ledger *l, struct ticket *t, int used)
 {
 	struct account *a = t->account;
 	struct charge now = a->charged;
@@ -344,7 +345,7 @@ take_out(struct ledger *l, struct ticket *t, int committed)
 	l->totals.tickets--;
 	now.tickets--;
 	now.reserved = amount_subtract(now.reserved, t->bytes);
-	if (committed) {
+	if (used) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);
 		if (t->place.number != a->place) {
@@ -361,6 +362,17 @@ void
 ticket_end(struct ledger *l, struct ticket *t)
 {
 	take_out(l, t, 0);
+	free(t);
+}
+
+/* What was taken off the number for it comes back: its file may still be there, and
+ * smaller than was promised. */
+void
+ticket_cancel(struct ledger *l, struct ticket *t)
+{
+	if (t->taken_off)
+		t->account->count_serves = 0;
+	take_out(l, t, t->taken_off);
 	free(t);
 }
 

@@ -35,6 +35,7 @@ struct ticket {
 	enum ledger_ticket_state state;
 	int ended_before; /* ended when the running count began */
 	int seen;         /* by the running count */
+	int taken_off;    /* its bytes, from a total that had its name */
 	struct anchor place, directory;
 	/* The same ticket as it is charged to other accounts, in a ring. An open one is
 	 * in its connection's list, the others are copies. */
@@ -108,8 +109,10 @@ struct ticket *ticket_copy(struct ledger *l, const struct ticket *t, struct acco
 void ticket_take_over(struct ledger *l, struct ticket *t, struct ledger_connection *c);
 /* It is an orphan, or an orphan of another state. */
 void ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state);
-/* Nothing of it is left: cancelled, or decided by a count. Frees it. */
+/* A count has decided it. Frees it. */
 void ticket_end(struct ledger *l, struct ticket *t);
+/* Its lda says that nothing of it is left. Frees it. */
+void ticket_cancel(struct ledger *l, struct ticket *t);
 /* Its message is there: what was promised is used. Frees it, or leaves its name to the
  * running count. */
 void ticket_commit(struct ledger *l, struct ticket *t);

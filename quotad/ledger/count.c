@@ -73,18 +73,22 @@ mark_seen(struct account *a, const struct ledger_count *c)
 
 /* The total, less what was seen of open tickets, plus what was committed and not seen. */
 static void
-add_up(const struct account *a, const struct ledger_count *c, uint64_t *used,
+add_up(struct account *a, const struct ledger_count *c, int exact, uint64_t *used,
 	uint64_t *messages)
 {
-	const struct ticket *t;
+	struct ticket *t;
 
 	*used = amount_add(c->bytes, a->nameless_bytes);
 	*messages = amount_add(c->messages, a->nameless);
-	LIST_FOREACH(t, &a->tickets, of_account)
+	LIST_FOREACH(t, &a->tickets, of_account) {
 		if (t->seen && t->state == LEDGER_OPEN) {
+			t->taken_off = 1;
 			*used = amount_subtract(*used, t->bytes);
 			*messages = amount_subtract(*messages, 1);
+		} else if (exact) {
+			t->taken_off = 0;
 		}
+	}
 	LIST_FOREACH(t, &a->committed, of_account)
 		if (!t->seen) {
 			*used = amount_add(*used, t->bytes);
@@ -163,15 +167,16 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
 	uint64_t used, messages;
 	int complete = mark_seen(a, c) == 0 && a->nameless == 0;
+	int exact = c->exact && complete;
 
 	a->may_be_twice |= complete ? 0 : 1;
-	add_up(a, c, &used, &messages);
-	if (c->exact && complete)
+	add_up(a, c, exact, &used, &messages);
+	if (exact)
 		apply_exact(l, a, c, used, messages);
 	else
 		apply_inexact(l, a, used, messages);
 	l->calls->save_account(l->arg, a);
-	return c->exact && complete;
+	return exact;
 }
 
 /* Questions that this count serves are decided anew; the others need one more. One of

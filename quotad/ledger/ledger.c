@@ -270,8 +270,8 @@ ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t id)
 	if (!t)
 		return -1;
 	while (t->next_copy != t)
-		ticket_end(l, t->next_copy);
-	ticket_end(l, t);
+		ticket_cancel(l, t->next_copy);
+	ticket_cancel(l, t);
 	l->totals.cancelled++;
 	return 0;
 }

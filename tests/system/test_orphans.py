@@ -134,6 +134,21 @@ def test_reserving_and_closing_in_a_loop_fills_neither_memory_nor_store(brim):
         assert s.recv(200).startswith(b"OK ")
 
 
+def test_a_file_that_is_not_what_its_ticket_promised_makes_no_room(brim):
+    """A user's program may promise room under the name of any file of the user's."""
+    mail = brim.home / "alice_example.org/Maildir"
+    (mail / "cur/old").write_bytes(b"x" * 500000)
+    brim.start_quotad()
+    with brim.connect_as(ALICE) as s, s.makefile("r") as lines:
+        for request in ("RESERVE alice@example.org 500000 name=old",
+                        "RECOUNT alice@example.org", "CANCEL 1"):
+            s.sendall(f"{request}\n".encode())
+            assert next(lines).startswith("OK"), request
+    message = b"Subject: large\n\n" + b"x" * 600000 + b"\n"
+    assert brim.deliver("alice@example.org", message, uid=ALICE).status == 75
+    assert brim.total(mail) == 500000
+
+
 # --- a count that takes long ------------------------------------------------------------
 
 def pairs(brim, count, batch=50):

@@ -501,6 +501,73 @@ START_TEST(what_a_count_saw_of_an_open_ticket_is_still_the_tickets)
 }
 END_TEST
 
+/* Any program of the user's may write a file of that name, or promise room under the name
+ * of a message that is there. */
+START_TEST(a_file_that_is_not_what_its_ticket_promised_makes_no_room)
+{
+	const char *seen[] = {"a"};
+	uint64_t ticket;
+
+	know(500);
+	ticket = reserve(0, 300, "a");
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_seeing(1, 501, 2, 2, seen, 1); /* it has one byte */
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(0, 100, 1, 3);
+	ck_assert_uint_ge(numbers().used + numbers().reserved, 501);
+	ledger_cancel(fake.ledger, &connections[0], ticket);
+	ck_assert_uint_ge(numbers().used, 501);
+	ck_assert_uint_ge(numbers().messages, 2);
+}
+END_TEST
+
+START_TEST(a_message_that_was_seen_and_removed_again_keeps_no_mail_out)
+{
+	const char *seen[] = {"a"};
+	uint64_t ticket;
+
+	know(500);
+	ticket = reserve(0, 300, "a");
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_seeing(1, 800, 2, 2, seen, 1);
+	ledger_cancel(fake.ledger, &connections[0], ticket);
+	fake.answers = 0;
+	ask(LEDGER_RESERVE, 0, 450, "b");
+	count_ends(1, 500, 1, 3);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(what_an_earlier_count_saw_of_a_ticket_is_the_ticket_s_no_more)
+{
+	const char *seen[] = {"a"};
+	uint64_t ticket;
+
+	know(0);
+	ticket = reserve(0, 300, "a");
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_seeing(1, 300, 1, 2, seen, 1);
+	ledger_recount(fake.ledger, fake.account, 0);
+	count_ends(1, 0, 0, 3); /* its lda has removed it, and will cancel */
+	ledger_cancel(fake.ledger, &connections[0], ticket);
+	ck_assert_uint_eq(numbers().used, 0);
+}
+END_TEST
+
+START_TEST(a_ticket_of_an_earlier_daemon_makes_no_room_either)
+{
+	const struct ledger_numbers n = {.used = 200, .known = 1, .stamp = 1};
+	const struct ledger_ticket kept = {
+		.name = "a", .bytes = 300, .state = LEDGER_UNSURE};
+
+	/* 500 are there, and 300 of them were taken off for it */
+	ledger_load(fake.ledger, fake.account, &n);
+	ck_assert_int_eq(ledger_load_ticket(fake.ledger, fake.account, &kept), 0);
+	ledger_cancel(fake.ledger, &connections[0], reserve(0, 300, "a"));
+	ck_assert_uint_eq(numbers().used, 500);
+}
+END_TEST
+
 START_TEST(what_was_committed_during_a_count_and_not_seen_is_added)
 {
 	struct account *a;
@@ -1231,6 +1298,10 @@ add_tests(Suite *suite)
 		a_second_ticket_of_a_name_is_refused_with_the_reason,
 		a_ticket_that_was_taken_over_is_not_ended_by_the_running_count,
 		what_a_count_saw_of_an_open_ticket_is_still_the_tickets,
+		a_file_that_is_not_what_its_ticket_promised_makes_no_room,
+		a_message_that_was_seen_and_removed_again_keeps_no_mail_out,
+		what_an_earlier_count_saw_of_a_ticket_is_the_ticket_s_no_more,
+		a_ticket_of_an_earlier_daemon_makes_no_room_either,
 		what_was_committed_during_a_count_and_not_seen_is_added,
 		what_was_committed_during_a_count_and_seen_is_not_added,
 		an_inexact_count_only_raises,
