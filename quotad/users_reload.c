@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "known_uids.h"
 #include "log.h"
 #include "privileges.h"
 
@@ -32,7 +33,10 @@ struct users_reload {
 	char *path;
 	struct event *child_ended;
 	struct users *users;
-	pid_t child; /* that checks; 0: none */
+	pid_t child;     /* that checks; 0: none */
+	pid_t collector; /* that collects uids; 0: none */
+	struct known_uids *known, *collecting;
+	int collect_again; /* a newer table was taken meanwhile */
 	struct stat checking, refused;
 	uint64_t refused_at_ms;
 	int missing; /* the log has been told so */
@@ -129,6 +133,59 @@ check_in_child(const char *path)
 	_exit(result == -1 ? 1 : 0);
 }
 
+static _Noreturn void
+collect_in_child(const char *path, struct known_uids *uids)
+{
+	struct reason why;
+	struct users *users;
+	int result = -1;
+
+	confine();
+	users = users_open(path, &why);
+	if (users != NULL)
+		result = known_uids_collect(uids, users, &why);
+	users_close(&users);
+	if (result == -1)
+		log_error("user table %s: %s", path, why.text);
+	_exit(result == -1 ? 1 : 0);
+}
+
+/* --- the uids of the table -------------------------------------------------------- */
+
+/* They are collected beside the daemon's work, since brimadm waits until the table is
+ * taken; until then those of the table before are known. */
+static void
+begin_collecting(struct users_reload *r)
+{
+	r->collect_again = r->collector != 0;
+	if (r->collect_again)
+		return;
+	r->collecting = known_uids_new(users_stat(r->users)->st_size);
+	if (r->collecting == NULL)
+		return;
+	r->collector = fork();
+	if (r->collector == 0)
+		collect_in_child(r->path, r->collecting);
+	if (r->collector == -1) {
+		r->collector = 0;
+		known_uids_free(&r->collecting);
+	}
+}
+
+static void
+collected(struct users_reload *r, int status)
+{
+	r->collector = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		known_uids_free(&r->known);
+		r->known = r->collecting;
+		r->collecting = NULL;
+	}
+	known_uids_free(&r->collecting);
+	if (r->collect_again && r->users != NULL)
+		begin_collecting(r);
+}
+
 /* --- taking and refusing ---------------------------------------------------------- */
 
 static void
@@ -156,6 +213,7 @@ take(struct users_reload *r, struct users **users, uint64_t generation)
 		(intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	log_info("user table taken, identity=%s generation=%" PRIu64, r->identity,
 		generation);
+	begin_collecting(r);
 }
 
 static void
@@ -214,6 +272,8 @@ on_child_ended(int signal, short what, void *arg)
 	(void)what;
 	if (r->child != 0 && waitpid(r->child, &status, WNOHANG) == r->child)
 		checked(r, status);
+	if (r->collector != 0 && waitpid(r->collector, &status, WNOHANG) == r->collector)
+		collected(r, status);
 }
 
 /* --- looking ---------------------------------------------------------------------- */
@@ -284,19 +344,34 @@ users_reload_new(struct event_base *base, const char *path)
 	return r;
 }
 
-void
-users_reload_wait(struct users_reload *r)
+/* The status of the child's end; -1 where there is none. */
+static int
+wait_for(pid_t child)
 {
 	int status;
 
-	if (r->child == 0)
+	while (waitpid(child, &status, 0) == -1)
+		if (errno != EINTR)
+			return -1;
+	return status;
+}
+
+void
+users_reload_wait(struct users_reload *r)
+{
+	if (r->child != 0)
+		checked(r, wait_for(r->child));
+	if (r->collector != 0)
+		collected(r, wait_for(r->collector));
+}
+
+static void
+end_child(pid_t child)
+{
+	if (child == 0)
 		return;
-	while (waitpid(r->child, &status, 0) == -1)
-		if (errno != EINTR) {
-			r->child = 0;
-			return;
-		}
-	checked(r, status);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
 }
 
 void
@@ -307,10 +382,10 @@ users_reload_free(struct users_reload **reload)
 	*reload = NULL;
 	if (r == NULL)
 		return;
-	if (r->child != 0) {
-		kill(r->child, SIGKILL);
-		waitpid(r->child, NULL, 0);
-	}
+	end_child(r->child);
+	end_child(r->collector);
+	known_uids_free(&r->known);
+	known_uids_free(&r->collecting);
 	if (r->child_ended != NULL)
 		event_free(r->child_ended);
 	users_close(&r->users);
@@ -340,4 +415,10 @@ uint64_t
 users_reload_generation(const struct users_reload *r)
 {
 	return r->generation;
+}
+
+int
+users_reload_knows(const struct users_reload *r, uid_t uid)
+{
+	return r->known == NULL || known_uids_has(r->known, uid);
 }

@@ -16,8 +16,8 @@ struct users_reload;
 struct users_reload *users_reload_new(struct event_base *base, const char *path);
 void users_reload_free(struct users_reload **r);
 
-/* Waits for the first check, so that nobody is told "try again" only because we have just
- * begun. */
+/* Waits for the first check and its uids, so that nobody is told "try again" only because
+ * we have just begun. */
 void users_reload_wait(struct users_reload *r);
 
 /* The table in use, or NULL while none has been taken. Valid until the next pass. */
@@ -35,5 +35,9 @@ uint64_t users_reload_number(const struct users_reload *r);
 
 /* The generation of the table in use; 0 while there is none. */
 uint64_t users_reload_generation(const struct users_reload *r);
+
+/* Whether a record of the table is the uid's (of the one before, for a moment after a new
+ * one was taken); 1 for all as long as none has been taken. */
+int users_reload_knows(const struct users_reload *r, uid_t uid);
 
 #endif

@@ -16,9 +16,6 @@
 #include "scanner/recount_schedule.h"
 #include "wire/connection.h"
 
-/* That the kernel tells at a time, at least (epoll, libevent 2.1). */
-#define EVENTS_A_PASS 32
-
 void
 server_list_services(struct server *v)
 {
@@ -110,17 +107,17 @@ server_reload(struct server *v)
 
 /* --- the loop --------------------------------------------------------------------- */
 
-/* A refusal waits until all input that was pending has been read. With many connections
- * the kernel tells of them in several passes. */
+/* A refusal waits until all that the owners of the mailbox's tickets have sent was read.
+ */
 static void
 settle(struct server *v)
 {
-	if (!ledger_wants_settling(v->ledger)) {
-		v->passes = 0;
-	} else if (++v->passes > peers_connections(v->peers) / EVENTS_A_PASS) {
-		v->passes = 0;
-		ledger_settle(v->ledger);
-	}
+	v->owners_wait = 0;
+	if (!ledger_wants_settling(v->ledger))
+		return;
+	connections_read_owners(v->connections);
+	ledger_settle(v->ledger, connections_has_read, v->connections);
+	v->owners_wait = ledger_wants_settling(v->ledger);
 }
 
 /* What the events of a pass have brought: worked off, committed, answered. */
@@ -146,8 +143,8 @@ finish_pass(struct server *v)
 static int
 has_work(const struct server *v)
 {
-	return ledger_wants_settling(v->ledger) || connections_are_busy(v->connections) ||
-	       !SLIST_EMPTY(&v->failed_looks);
+	return (ledger_wants_settling(v->ledger) && !v->owners_wait) ||
+	       connections_are_busy(v->connections) || !SLIST_EMPTY(&v->failed_looks);
 }
 
 int
@@ -185,7 +182,7 @@ open_rooms(struct server *v, struct reason *why)
 	reason_set(why, "the event loop could not be set up");
 	v->room = (struct room){&v->conf, v->ledger, v->users};
 	v->line = (struct line){&v->room, v->usage, v->started_ms};
-	v->peers = peers_new(v->group);
+	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
 		return -1;
 	v->connections = connections_new(v->base, v->ledger, v->peers, &v->conf);

@@ -58,7 +58,8 @@ struct server {
 	struct timers timers;
 	uint64_t started_ms;
 	uint64_t table;  /* users_reload_number as the ledger knows it */
-	unsigned passes; /* since input was last known to be read */
+	int owners_wait; /* connections that own tickets can't be read to their ends now
+			  */
 	struct watchdog watchdog;
 	int stop, failed;
 };

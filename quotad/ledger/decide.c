@@ -123,6 +123,18 @@ no_exact_count(struct question *q, struct ledger_answer *answer)
 	return answer_with(answer, VERDICT_FULL_FOR_NOW, NULL);
 }
 
+/* A ticket that was granted since may be that of an lda which is gone already. */
+static int
+owners_were_read(const struct question *q)
+{
+	const struct ticket *t;
+
+	LIST_FOREACH(t, &q->request.account->tickets, of_account)
+		if (t->state == LEDGER_OPEN && t->id >= q->read_before)
+			return 0;
+	return 1;
+}
+
 /* No room by the number; a refusal rests on more than that. */
 static enum wait
 decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answer)
@@ -135,7 +147,7 @@ decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answe
 					 : no_exact_count(q, answer);
 	if (q->probed != UNMOVED || q->probed_count != a->counts_applied)
 		return WAIT_PROBE;
-	if (!q->input_read)
+	if (!owners_were_read(q))
 		return WAIT_INPUT;
 	if (a->ended && fits(q, promised, tickets) && q->counts < TRIES)
 		return wait_for_new_count(q);
@@ -310,7 +322,7 @@ wait_for(struct ledger *l, struct question *q, enum wait wait)
 		question_move(q, &l->settling);
 		return;
 	}
-	q->input_read = 0;
+	q->read_before = 0;
 	question_move(q, &a->waiting);
 	if (wait == WAIT_PROBE)
 		counts_probe(l, a);

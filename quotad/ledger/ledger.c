@@ -33,7 +33,6 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 		TAILQ_INIT(&l->turns[i]);
 	TAILQ_INIT(&l->ready);
 	TAILQ_INIT(&l->settling);
-	TAILQ_INIT(&l->settled);
 	TAILQ_INIT(&l->all[DELIVERY]);
 	TAILQ_INIT(&l->all[PERSON]);
 	return l;
@@ -204,23 +203,62 @@ ledger_forget(struct ledger *l, const struct ledger_connection *c)
 		question_free(l, q);
 }
 
+/* --- refusals that wait for what others have sent --- */
+
 int
 ledger_wants_settling(const struct ledger *l)
 {
-	return !TAILQ_EMPTY(&l->settling) || !TAILQ_EMPTY(&l->settled);
+	return !TAILQ_EMPTY(&l->settling);
 }
 
 void
-ledger_settle(struct ledger *l)
+ledger_each_owner(const struct ledger *l,
+	void (*each)(void *arg, struct ledger_connection *c), void *arg)
 {
-	struct question *q;
+	const struct account *last = NULL;
+	const struct question *q;
+	const struct ticket *t;
 
-	while ((q = TAILQ_FIRST(&l->settled))) {
-		q->input_read = 1;
+	TAILQ_FOREACH(q, &l->settling, here) {
+		if (q->request.account == last)
+			continue;
+		last = q->request.account;
+		LIST_FOREACH(t, &last->tickets, of_account)
+			if (t->connection)
+				each(arg, t->connection);
+	}
+}
+
+static int
+owners_are_read(const struct account *a,
+	int (*is_read)(void *arg, struct ledger_connection *c), void *arg)
+{
+	const struct ticket *t;
+
+	LIST_FOREACH(t, &a->tickets, of_account)
+		if (t->connection && is_read && !is_read(arg, t->connection))
+			return 0;
+	return 1;
+}
+
+void
+ledger_settle(struct ledger *l, int (*is_read)(void *arg, struct ledger_connection *c),
+	void *arg)
+{
+	const struct account *last = NULL;
+	struct question *q, *next;
+	int last_is_read = 0;
+
+	for (q = TAILQ_FIRST(&l->settling); q; q = next) {
+		next = TAILQ_NEXT(q, here);
+		if (q->request.account != last)
+			last_is_read = owners_are_read(q->request.account, is_read, arg);
+		last = q->request.account;
+		if (!last_is_read)
+			continue;
+		q->read_before = l->next_id + 1;
 		question_wake(l, q);
 	}
-	while ((q = TAILQ_FIRST(&l->settling)))
-		question_move(q, &l->settled);
 	decide_ready(l);
 }
 

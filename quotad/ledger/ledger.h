@@ -250,10 +250,16 @@ void ledger_probed(struct ledger *l, struct account *a, uint64_t stamp, int fail
 /* A count that nobody waits for (the slow round). */
 void ledger_recount(struct ledger *l, struct account *a, int thorough);
 
-/* Refusals wait until all input that was pending has been read: 1 if any does. */
+/* A refusal waits until all that the owners of the mailbox's tickets have sent was read,
+ * so that no COMMIT, CANCEL or end of theirs is left out: 1 if any does. */
 int ledger_wants_settling(const struct ledger *l);
-/* To be called at the end of every pass of the event loop while it does: all input that
- * was pending at the last call has been read since. */
-void ledger_settle(struct ledger *l);
+/* Calls EACH with those owners, one perhaps several times; nothing may be changed
+ * meanwhile. */
+void ledger_each_owner(const struct ledger *l,
+	void (*each)(void *arg, struct ledger_connection *c), void *arg);
+/* Decides the refusals whose owners have all been read, as IS_READ tells (NULL: all). The
+ * others wait on. */
+void ledger_settle(struct ledger *l,
+	int (*is_read)(void *arg, struct ledger_connection *c), void *arg);
 
 #endif

@@ -25,7 +25,8 @@ enum {
 	NAMES_KEPT = 4000, /* of messages stored while a count of their mailbox runs */
 };
 
-/* What a question waits for; INPUT: all that was pending has been read. */
+/* What a question waits for; INPUT: what the owners of the mailbox's tickets have sent
+ * has been read. */
 enum wait { WAIT_NOTHING, WAIT_PROBE, WAIT_COUNT, WAIT_INPUT };
 
 /* What the last probe for a question told, if no count came after it. */
@@ -49,10 +50,11 @@ struct question {
 	int in_probe;         /* the running probe began after it was asked */
 	enum probed probed;
 	uint32_t probed_count; /* the number of the count that was probed */
-	int input_read;
-	uint64_t table;   /* that its place and limits are of */
-	int is_overtaken; /* by a table that has no such mailbox */
-	char *failure;    /* why it can't be decided; it is answered so */
+	uint64_t
+		read_before; /* owners of tickets with lower ids were read; 0: none was */
+	uint64_t table;      /* that its place and limits are of */
+	int is_overtaken;    /* by a table that has no such mailbox */
+	char *failure;       /* why it can't be decided; it is answered so */
 	uint64_t was;
 };
 
@@ -76,7 +78,7 @@ struct ledger {
 	struct ledger_tickets unsure;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */
-	struct questions ready, settling, settled, all[PERSON + 1];
+	struct questions ready, settling, all[PERSON + 1];
 	int deciding;
 };
 

@@ -453,6 +453,13 @@ read_line(struct evbuffer *bytes, char **line, size_t *length)
 	return PROTOCOL_NONSENSE;
 }
 
+/* COMMIT or CANCEL. */
+static int
+ends_ticket(const char *line)
+{
+	return strncmp(line, "COMMIT ", 7) == 0 || strncmp(line, "CANCEL ", 7) == 0;
+}
+
 static void
 perform(void *service, struct request *r, char *line, size_t length)
 {
@@ -501,6 +508,7 @@ turn_away(char *to, size_t size, const char *text)
 const struct protocol line_protocol = {
 	.name = "line",
 	.read = read_line,
+	.is_end = ends_ticket,
 	.perform = perform,
 	.add_piece = add_piece,
 	.finish = finish,

@@ -5,7 +5,8 @@
  * other end.
  *
  * A request begins with a message and ends with one answer, at once or later. Requests of
- * a connection are performed as they come, their answers leave in that order.
+ * a connection are performed as they come (those that end something may overtake others),
+ * their answers leave in that order.
  */
 #ifndef QUOTAD_PROTOCOL_H
 #define QUOTAD_PROTOCOL_H
@@ -33,6 +34,11 @@ struct protocol {
 	 * bytes that make no message are kept. */
 	enum protocol_read (*read)(
 		struct evbuffer *bytes, char **message, size_t *length);
+
+	/* Whether the message says that something has ended: it is quick, needs no slot,
+	 * waits for none before it, and counts even from a client that is gone. NULL
+	 * where none does. */
+	int (*is_end)(const char *message);
 
 	/* Performs a message; MESSAGE is NULL after PROTOCOL_NONSENSE. The request is
 	 * answered, or will be. */

@@ -1,15 +1,11 @@
 /*
- * Connections. pump() is the heart: it performs what was read as long as it may, and sets
- * what the connection waits for. A connection is ended in its own turn alone (its event,
- * or connections_work), never while the ledger calls back, and never between the commit
- * of a pass and its flush.
+ * Connections: what they hold, what they send, and their life. A connection is ended in
+ * its own turn (intake.c), or between two passes, but never while the ledger calls back.
  */
 #include "connection.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,7 +14,8 @@
 #include "clock.h"
 #include "parts.h"
 
-#define READ_AT_ONCE 16384
+#define REQUEST_COST 512   /* bytes, about, with what protocol and ledger keep */
+#define SEND_BUFFER  16384 /* what the kernel keeps for one who does not read */
 
 /* --- lists ------------------------------------------------------------------------ */
 
@@ -31,58 +28,82 @@ connection_mark_dirty(struct connection *c)
 }
 
 void
-connection_mark_todo(struct connection *c)
+connection_want_turn(struct connection *c)
 {
-	if (!c->is_todo)
-		TAILQ_INSERT_TAIL(&c->owner->todo, c, todo);
-	c->is_todo = 1;
+	if (!c->has_turn)
+		rota_add(&c->owner->rota, peer_rota(&c->peer), c);
+	c->has_turn = 1;
 }
 
 void
 connection_break_off(struct connection *c)
 {
 	c->broken = 1;
-	connection_mark_todo(c);
+	connection_want_turn(c);
 }
 
-/* --- performing what was read ----------------------------------------------------- */
+/* --- what they hold --------------------------------------------------------------- */
 
-static int
-has_room(const struct connection *c)
+static size_t
+not_read(const struct connection *c)
 {
-	return evbuffer_get_length(c->answers) + evbuffer_get_length(c->out) <
-	       CONNECTION_OUT_MAX;
+	return c->in == NULL
+		       ? 0
+		       : evbuffer_get_length(c->answers) + evbuffer_get_length(c->out);
 }
 
-static int
-may_perform(const struct connection *c)
+int
+connection_has_room(const struct connection *c)
 {
-	return !c->closing && !c->broken && c->slots < CONNECTION_SLOTS && has_room(c);
+	return not_read(c) < CONNECTION_OUT_MAX;
 }
 
-/* 1 where everything that has come in so far was performed. What is left then is no whole
- * message; if the client is gone it may have been cut off, and is none. */
-static int
-perform_messages(struct connection *c)
+static void
+charge(struct connection *c, size_t held)
 {
-	const struct protocol *p = c->service->protocol;
-	char *message = NULL;
-	size_t length = 0;
+	peer_rota(&c->peer)->held += held - c->held;
+	c->owner->held += held - c->held;
+	c->held = held;
+}
 
-	while (may_perform(c)) {
-		switch (p->read(c->in, &message, &length)) {
-		case PROTOCOL_INCOMPLETE:
-			return 1;
-		case PROTOCOL_NONSENSE:
-			requests_perform(c, NULL, 0);
-			break;
-		case PROTOCOL_MESSAGE:
-			requests_perform(c, message, length);
-			free(message);
-			break;
+void
+connection_weigh(struct connection *c)
+{
+	size_t read = c->in == NULL ? 0 : evbuffer_get_length(c->in);
+
+	charge(c, not_read(c) + read + c->kept + c->count * REQUEST_COST);
+}
+
+static uint64_t
+held_by_strangers(const struct connections *all)
+{
+	const struct connection *c;
+	uint64_t held = 0;
+
+	TAILQ_FOREACH(c, &all->all, all)
+		if (peer_rota(&c->peer)->rank == ROTA_STRANGERS)
+			held += c->held;
+	return held;
+}
+
+/* The connection that holds most, of the user who holds most; strangers are one user. */
+static struct connection *
+find_heaviest(const struct connections *all)
+{
+	uint64_t strangers = held_by_strangers(all), most = 0;
+	struct connection *c, *found = NULL;
+
+	TAILQ_FOREACH(c, &all->all, all) {
+		const struct rota_user *u = peer_rota(&c->peer);
+		uint64_t held = u->rank == ROTA_STRANGERS ? strangers : u->held;
+
+		if (found == NULL || held > most ||
+			(held == most && c->held > found->held)) {
+			found = c;
+			most = held;
 		}
 	}
-	return 0;
+	return found;
 }
 
 /* --- the end ---------------------------------------------------------------------- */
@@ -96,13 +117,16 @@ drop(struct connection *c, int by_client)
 	ledger_forget(l, &c->ledger);
 	ledger_disconnected(l, &c->ledger, by_client);
 	peer_count_tickets(&c->peer, -(int64_t)c->counted_tickets);
-	peer_leave(owner->peers, &c->peer);
 	requests_drop(c);
+	charge(c, 0);
+	if (c->has_turn)
+		rota_remove(peer_rota(&c->peer), c);
 	if (c->is_dirty)
 		TAILQ_REMOVE(&owner->dirty, c, dirty);
-	if (c->is_todo)
-		TAILQ_REMOVE(&owner->todo, c, todo);
+	if (c->is_owning)
+		TAILQ_REMOVE(&owner->owning, c, owning);
 	TAILQ_REMOVE(&owner->all, c, all);
+	peer_leave(owner->peers, &c->peer);
 }
 
 static void
@@ -118,106 +142,41 @@ release(struct connection *c)
 		evbuffer_free(c->answers);
 	if (c->out != NULL)
 		evbuffer_free(c->out);
-	if (c->fd != -1)
-		close(c->fd);
+	close(c->fd);
 	free(c);
 }
 
-static void
-end(struct connection *c, int by_client)
+void
+connection_end(struct connection *c, int by_client)
 {
 	drop(c, by_client);
 	release(c);
 }
 
-/* Whether both directions are closed, and not only the client's sending one, as after
- * `printf ... | socat`: then its answers are still wanted. */
-static int
-has_hung_up(int fd)
-{
-	struct pollfd p = {.fd = fd};
+/* --- events ----------------------------------------------------------------------- */
 
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
-}
-
-static int
-all_is_sent(const struct connection *c)
-{
-	return STAILQ_EMPTY(&c->requests) && evbuffer_get_length(c->answers) == 0 &&
-	       evbuffer_get_length(c->out) == 0;
-}
-
-/* What the connection waits for from now on. Where a request is over and others wait in
- * the buffer already, a little more is read, so that the client's end is seen. */
-static void
-watch(struct connection *c, int all_performed)
-{
-	int wanted = all_performed || evbuffer_get_length(c->in) < READ_AT_ONCE;
-	int reading = wanted && may_perform(c) && !c->input_closed;
-	int writing = evbuffer_get_length(c->out) > 0;
-
-	if (reading != (event_pending(c->readable, EV_READ, NULL) != 0))
-		(reading ? event_add(c->readable, NULL) : event_del(c->readable));
-	if (writing != (event_pending(c->writable, EV_WRITE, NULL) != 0))
-		(writing ? event_add(c->writable, NULL) : event_del(c->writable));
-}
-
-static void
-pump(struct connection *c)
-{
-	int all_performed = perform_messages(c);
-
-	if (has_room(c))
-		requests_go_on(c);
-	if (c->broken || (c->closing && all_is_sent(c)))
-		end(c, 0);
-	else if (c->input_closed && all_performed && (c->output_closed || all_is_sent(c)))
-		end(c, 1);
-	else
-		watch(c, all_performed);
-}
-
-/* --- input and output ------------------------------------------------------------- */
-
-static void
-stop_writing(struct connection *c)
-{
-	c->output_closed = 1;
-	evbuffer_drain(c->answers, evbuffer_get_length(c->answers));
-	evbuffer_drain(c->out, evbuffer_get_length(c->out));
-}
-
-/* As evbuffer_read, which asks the kernel first how much there is. */
-static ssize_t
-read_in(struct connection *c)
-{
-	char data[READ_AT_ONCE];
-	ssize_t n = recv(c->fd, data, sizeof data, 0);
-
-	if (n > 0 && evbuffer_add(c->in, data, (size_t)n) == -1) {
-		errno = ENOMEM;
-		return -1;
-	}
-	return n;
-}
-
+/* One that has to wait for its turn is not told of again. */
 static void
 on_readable(int fd, short what, void *arg)
 {
 	struct connection *c = arg;
-	ssize_t n = read_in(c);
 
+	(void)fd;
 	(void)what;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (c->has_turn)
+		event_del(c->readable);
+	c->input_waits = 1;
+	connection_want_turn(c);
+}
+
+void
+connection_stop_writing(struct connection *c)
+{
+	c->output_closed = 1;
+	if (c->in == NULL)
 		return;
-	if (n < 0 && errno != ECONNRESET)
-		c->broken = 1;
-	if (n <= 0) {
-		c->input_closed = 1;
-		if (has_hung_up(fd))
-			stop_writing(c);
-	}
-	pump(c);
+	evbuffer_drain(c->answers, evbuffer_get_length(c->answers));
+	evbuffer_drain(c->out, evbuffer_get_length(c->out));
 }
 
 /* A client that is gone may have left requests behind that are still to be read. */
@@ -229,7 +188,7 @@ write_out(struct connection *c)
 	if (evbuffer_write(c->out, c->fd) > 0)
 		c->active_ms = clock_now_ms();
 	else if (errno != EAGAIN && errno != EINTR)
-		stop_writing(c);
+		connection_stop_writing(c);
 }
 
 static void
@@ -240,8 +199,52 @@ on_writable(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	write_out(c);
-	pump(c);
+	connection_want_turn(c);
 }
+
+static void
+set_event(struct event *e, short what, int wanted)
+{
+	if (wanted != (event_pending(e, what, NULL) != 0))
+		(wanted ? event_add(e, NULL) : event_del(e));
+}
+
+void
+connection_watch(struct connection *c)
+{
+	if (c->in == NULL)
+		return;
+	set_event(c->readable, EV_READ, intake_is_wanted(c));
+	set_event(c->writable, EV_WRITE, evbuffer_get_length(c->out) > 0);
+}
+
+/* One who may ask about every mailbox gets long answers. */
+static void
+bound_kernel(const struct connection *c)
+{
+	const int size = SEND_BUFFER;
+
+	if (!peer_asker(c->owner->peers, &c->peer).trusted)
+		setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+int
+connection_set_up(struct connection *c)
+{
+	struct event_base *base = c->owner->base;
+
+	bound_kernel(c);
+	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->writable = event_new(base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c);
+	c->answers = evbuffer_new();
+	c->out = evbuffer_new();
+	if (c->readable != NULL && c->writable != NULL && c->answers != NULL &&
+		c->out != NULL)
+		c->in = evbuffer_new();
+	return c->in == NULL ? -1 : 0;
+}
+
+/* --- the end of a pass ------------------------------------------------------------ */
 
 /* The first write is tried at once; what the socket does not take waits for its event. */
 static void
@@ -252,7 +255,7 @@ send_answers(struct connection *c)
 	if (evbuffer_get_length(c->out) > 0 || evbuffer_get_length(c->in) > 0 ||
 		c->input_closed || c->output_closed || c->closing ||
 		!STAILQ_EMPTY(&c->requests) || !event_pending(c->readable, EV_READ, NULL))
-		connection_mark_todo(c);
+		connection_want_turn(c);
 }
 
 void
@@ -263,30 +266,17 @@ connections_flush(struct connections *all, int committed)
 	while ((c = TAILQ_FIRST(&all->dirty)) != NULL) {
 		TAILQ_REMOVE(&all->dirty, c, dirty);
 		c->is_dirty = 0;
-		if (committed)
-			send_answers(c);
-		else
+		if (!committed)
 			connection_break_off(c);
+		else if (c->in != NULL)
+			send_answers(c);
+		connection_weigh(c);
 	}
+	while (all->held > CONNECTIONS_HELD_MAX)
+		connection_end(find_heaviest(all), 0);
 }
 
 /* --- all of them ------------------------------------------------------------------ */
-
-static int
-set_up(struct connection *c)
-{
-	struct event_base *base = c->owner->base;
-
-	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
-	c->writable = event_new(base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c);
-	c->in = evbuffer_new();
-	c->answers = evbuffer_new();
-	c->out = evbuffer_new();
-	if (c->readable == NULL || c->writable == NULL || c->in == NULL ||
-		c->answers == NULL || c->out == NULL)
-		return -1;
-	return event_add(c->readable, NULL);
-}
 
 static void
 turn_away(int fd, const struct protocol *p, const char *text)
@@ -314,12 +304,9 @@ new_connection(struct connections *owner, int fd, const struct service *service,
 	c->fd = fd;
 	c->peer = *peer;
 	c->active_ms = clock_now_ms();
+	c->input_waits = 1; /* most have sent something already */
 	STAILQ_INIT(&c->requests);
-	if (set_up(c) == 0)
-		return c;
-	c->fd = -1; /* the caller's */
-	release(c);
-	return NULL;
+	return c;
 }
 
 /* A connection of that peer, or NULL with the reason. */
@@ -358,26 +345,65 @@ connections_accept(struct connections *owner, int fd, const struct service *serv
 	}
 	ledger_connect(&c->ledger, ++owner->last_number);
 	TAILQ_INSERT_TAIL(&owner->all, c, all);
+	connection_want_turn(c);
 }
 
 void
 connections_work(struct connections *all)
 {
-	struct connection_list now = TAILQ_HEAD_INITIALIZER(now);
+	uint64_t began = clock_now_ms();
 	struct connection *c;
 
-	TAILQ_CONCAT(&now, &all->todo, todo);
-	while ((c = TAILQ_FIRST(&now)) != NULL) {
-		TAILQ_REMOVE(&now, c, todo);
-		c->is_todo = 0;
-		pump(c);
+	for (int turns = 0;
+		turns < CONNECTIONS_TURNS && clock_now_ms() - began < CONNECTIONS_PASS_MS;
+		turns++) {
+		c = rota_next(&all->rota);
+		if (c == NULL)
+			break;
+		c->has_turn = 0;
+		intake_take_turn(c);
 	}
+}
+
+static void
+add_owner(void *arg, struct ledger_connection *ledger)
+{
+	struct connection *c =
+		(void *)((char *)ledger - offsetof(struct connection, ledger));
+	struct connections *all = arg;
+
+	if (!c->is_owning)
+		TAILQ_INSERT_TAIL(&all->owning, c, owning);
+	c->is_owning = 1;
+}
+
+void
+connections_read_owners(struct connections *all)
+{
+	struct connection *c;
+
+	all->readings++;
+	ledger_each_owner(all->ledger, add_owner, all);
+	while ((c = TAILQ_FIRST(&all->owning)) != NULL) {
+		TAILQ_REMOVE(&all->owning, c, owning);
+		c->is_owning = 0;
+		intake_read_owner(c);
+	}
+}
+
+int
+connections_has_read(void *all, struct ledger_connection *ledger)
+{
+	const struct connection *c =
+		(void *)((char *)ledger - offsetof(struct connection, ledger));
+
+	return c->read_in == ((const struct connections *)all)->readings;
 }
 
 int
 connections_are_busy(const struct connections *all)
 {
-	return !TAILQ_EMPTY(&all->todo) || !TAILQ_EMPTY(&all->dirty);
+	return rota_is_waited_for(&all->rota) || !TAILQ_EMPTY(&all->dirty);
 }
 
 /* A client's own slowness alone counts: while it waits for an answer it is not idle. */
@@ -399,9 +425,13 @@ connections_sweep(struct connections *all, uint64_t now_ms)
 {
 	struct connection *c;
 
-	TAILQ_FOREACH(c, &all->all, all)
+	TAILQ_FOREACH(c, &all->all, all) {
 		if (now_ms > c->active_ms && now_ms - c->active_ms > patience(c))
 			connection_break_off(c);
+		else if (c->in != NULL && !event_pending(c->readable, EV_READ, NULL) &&
+			 intake_has_hung_up(c))
+			connection_want_turn(c);
+	}
 }
 
 struct connections *
@@ -418,7 +448,8 @@ connections_new(struct event_base *base, struct ledger *l, struct peers *peers,
 	all->conf = conf;
 	TAILQ_INIT(&all->all);
 	TAILQ_INIT(&all->dirty);
-	TAILQ_INIT(&all->todo);
+	TAILQ_INIT(&all->owning);
+	rota_init(&all->rota);
 	return all;
 }
 
@@ -433,7 +464,7 @@ connections_free(struct connections **connections)
 		return;
 	for (c = TAILQ_FIRST(&all->all); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);
-		end(c, 0);
+		connection_end(c, 0);
 	}
 	free(all);
 }

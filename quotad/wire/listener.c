@@ -2,7 +2,6 @@
 #include "listener.h"
 
 #include <errno.h>
-#include <event2/listener.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "log.h"
 
 #define BACKLOG      4096
+#define ACCEPTS      64 /* of a socket, in a pass of the loop */
 #define PAUSE_MS     100
 #define LOG_AGAIN_MS 60000 /* between two lines about the same error */
 
@@ -30,7 +30,7 @@ struct place {
 	int fd;
 	char *path; /* of a socket of our own, and its lock; else NULL, -1 */
 	int lock;
-	struct evconnlistener *event; /* NULL until the start */
+	struct event *event; /* NULL until the start */
 };
 
 struct listener {
@@ -250,18 +250,6 @@ open_spare(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void
-accept_one(struct evconnlistener *event, int fd, struct sockaddr *from, int length,
-	void *arg)
-{
-	const struct place *p = arg;
-
-	(void)event;
-	(void)from;
-	(void)length;
-	p->listener->accepted(p->listener->arg, fd, p->service);
-}
-
 /* The client that waits is turned away, so that it need not wait for its own time to run
  * out; with the spare descriptor gone for good it has to. */
 static void
@@ -290,18 +278,37 @@ complain(struct listener *l, int error)
 }
 
 static void
-pause_accepting(struct evconnlistener *event, void *arg)
+pause_accepting(struct place *p, int error)
 {
 	const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
-	const struct place *p = arg;
 	struct listener *l = p->listener;
-	int error = errno;
 
 	complain(l, error);
 	if (error == EMFILE || error == ENFILE)
-		turn_away(l, evconnlistener_get_fd(event));
+		turn_away(l, p->fd);
 	listener_stop(l);
 	event_add(l->resume, &pause);
+}
+
+/* As many as a pass may take: connects that go on all the time must not keep it. The
+ * kernel tells of the others in the next. */
+static void
+accept_some(int listening, short what, void *arg)
+{
+	struct place *p = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS; i++) {
+		int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd != -1) {
+			p->listener->accepted(p->listener->arg, fd, p->service);
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			pause_accepting(p, errno);
+		break;
+	}
 }
 
 static void
@@ -312,7 +319,7 @@ resume_accepting(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	for (size_t i = 0; i < l->count; i++)
-		evconnlistener_enable(l->places[i].event);
+		event_add(l->places[i].event, NULL);
 }
 
 int
@@ -327,11 +334,9 @@ listener_start(struct listener *l, struct event_base *base,
 	for (size_t i = 0; i < l->count; i++) {
 		struct place *p = &l->places[i];
 
-		p->event = evconnlistener_new(
-			base, accept_one, p, LEV_OPT_CLOSE_ON_EXEC, 0, p->fd);
-		if (p->event == NULL)
+		p->event = event_new(base, p->fd, EV_READ | EV_PERSIST, accept_some, p);
+		if (p->event == NULL || event_add(p->event, NULL) == -1)
 			return -1;
-		evconnlistener_set_error_cb(p->event, pause_accepting);
 	}
 	return 0;
 }
@@ -343,7 +348,7 @@ listener_stop(struct listener *l)
 		event_del(l->resume);
 	for (size_t i = 0; i < l->count; i++)
 		if (l->places[i].event != NULL)
-			evconnlistener_disable(l->places[i].event);
+			event_del(l->places[i].event);
 }
 
 /* --- life ------------------------------------------------------------------------- */
@@ -407,7 +412,7 @@ static void
 end_place(struct place *p)
 {
 	if (p->event != NULL)
-		evconnlistener_free(p->event);
+		event_free(p->event);
 	if (p->fd != -1)
 		close(p->fd);
 	if (p->path != NULL)

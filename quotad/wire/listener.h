@@ -4,7 +4,8 @@
  * there gets one at its own path, under a lock that keeps a second quotad away from it.
  *
  * A socket file that is there already is removed only once the lock is ours, and only if
- * it is a socket that nobody serves. When the process has no descriptor left, a spare one
+ * it is a socket that nobody serves. A pass of the loop accepts so many connections and
+ * no more. When the process has no descriptor left, a spare one
  * is used to turn a client away, and accepting pauses for 100 ms instead of spinning.
  */
 #ifndef QUOTAD_LISTENER_H

@@ -14,12 +14,16 @@
 #include "privileges.h"
 
 #define GENEROUS       16 /* how many times the limits the trusted have */
+#define STRANGERS      16 /* have this part of all connections, together */
+#define STRANGER       4  /* has this part of a user's */
+#define FREE_FOR_EACH  8  /* times what is free, a user has at most */
 #define GROUPS_AT_ONCE 64
 
 struct peer_user {
 	uid_t uid;
 	int trusted;
 	uint64_t connections, tickets;
+	struct rota_user rota;
 };
 
 struct trusted {
@@ -29,8 +33,9 @@ struct trusted {
 
 struct peers {
 	gid_t group;
+	const struct users_reload *table; /* NULL: everybody has a mailbox */
 	struct trusted trusted;
-	uint64_t connections, ordinary_connections;
+	uint64_t connections[ROTA_RANKS];
 	uint64_t max_connections, max_user_connections, max_user_tickets;
 	struct hash users;
 };
@@ -42,7 +47,7 @@ has_uid(const void *user, const void *uid, size_t length)
 }
 
 struct peers *
-peers_new(gid_t group)
+peers_new(gid_t group, const struct users_reload *users)
 {
 	struct peers *p = calloc(1, sizeof *p);
 
@@ -51,6 +56,7 @@ peers_new(gid_t group)
 		return NULL;
 	}
 	p->group = group;
+	p->table = users;
 	return p;
 }
 
@@ -158,6 +164,7 @@ find_user(struct peers *p, uid_t uid)
 		return u;
 	u->uid = uid;
 	u->trusted = uid_is_trusted(p, uid);
+	rota_user_init(&u->rota, ROTA_STRANGERS);
 	if (hash_add(&p->users, &uid, sizeof uid, u) == 1)
 		return u;
 	free(u);
@@ -224,18 +231,69 @@ has_generous_limits(const struct peer *peer)
 	return is_trusted(peer) || (is_own(peer) && peer->user->trusted);
 }
 
-static int
-check_limits(const struct peers *p, const struct peer *peer, struct reason *why)
+/* As things are now: the user may have got a mailbox since it last connected. */
+static enum rota_rank
+rank_of(const struct peers *p, const struct peer *peer)
 {
-	int trusted = has_generous_limits(peer);
-	uint64_t most = p->max_user_connections * (trusted ? GENEROUS : 1);
+	if (has_generous_limits(peer))
+		return ROTA_TRUSTED;
+	if (!is_nobody(peer) &&
+		(p->table == NULL || users_reload_knows(p->table, peer->user->uid)))
+		return ROTA_KNOWN;
+	return ROTA_STRANGERS;
+}
 
-	if (peer->user->connections >= most)
+/* How many connections a user of that rank has at most. */
+static uint64_t
+most_of_user(const struct peers *p, enum rota_rank rank)
+{
+	uint64_t most = p->max_user_connections;
+
+	if (rank == ROTA_TRUSTED)
+		return most * GENEROUS;
+	return rank == ROTA_KNOWN || most < STRANGER ? most : most / STRANGER;
+}
+
+static uint64_t
+left(uint64_t most, uint64_t taken)
+{
+	return taken < most ? most - taken : 0;
+}
+
+/* How many are left to one of that rank. */
+static uint64_t
+left_for(const struct peers *p, enum rota_rank rank)
+{
+	uint64_t most = p->max_connections, all = left(most, peers_connections(p));
+	uint64_t strangers = p->connections[ROTA_STRANGERS];
+	uint64_t ordinary = left(most / 4 * 3, p->connections[ROTA_KNOWN] + strangers);
+
+	if (rank == ROTA_TRUSTED)
+		return all;
+	if (rank == ROTA_STRANGERS && left(most / STRANGERS, strangers) == 0)
+		return 0;
+	return all < ordinary ? all : ordinary;
+}
+
+static int
+check_limits(const struct peers *p, const struct peer *peer, enum rota_rank rank,
+	struct reason *why)
+{
+	uint64_t free_ones = left_for(p, rank), has = peer->user->connections;
+
+	if (has >= most_of_user(p, rank))
 		return reason_set(why, "too many connections of this user");
-	if (p->connections >= p->max_connections ||
-		(!trusted && p->ordinary_connections >= p->max_connections / 4 * 3))
+	if (free_ones == 0 || (rank != ROTA_TRUSTED && has >= free_ones * FREE_FOR_EACH))
 		return reason_set(why, "too many connections");
 	return 0;
+}
+
+static void
+count_in(struct peers *p, struct peer *peer, enum rota_rank rank)
+{
+	peer->user->connections++;
+	peer->user->rota.rank = peer->counted_as = rank;
+	p->connections[rank]++;
 }
 
 int
@@ -243,6 +301,7 @@ peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
 {
 	struct ucred who;
 	socklen_t size = sizeof who;
+	enum rota_rank rank;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == -1)
 		return reason_errno(why, "SO_PEERCRED");
@@ -251,14 +310,12 @@ peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
 		return reason_set(why, "no memory");
 	peer->in_group =
 		p->group != (gid_t)-1 && (who.gid == p->group || has_group(fd, p->group));
-	if (check_limits(p, peer, why) == -1) {
+	rank = rank_of(p, peer);
+	if (check_limits(p, peer, rank, why) == -1) {
 		forget_if_idle(p, peer->user);
 		return -1;
 	}
-	peer->user->connections++;
-	p->connections++;
-	peer->counted_ordinary = !has_generous_limits(peer);
-	p->ordinary_connections += (uint64_t)peer->counted_ordinary;
+	count_in(p, peer, rank);
 	return 0;
 }
 
@@ -266,10 +323,15 @@ void
 peer_leave(struct peers *p, struct peer *peer)
 {
 	peer->user->connections--;
-	p->connections--;
-	p->ordinary_connections -= (uint64_t)peer->counted_ordinary;
+	p->connections[peer->counted_as]--;
 	forget_if_idle(p, peer->user);
 	peer->user = NULL;
+}
+
+struct rota_user *
+peer_rota(const struct peer *peer)
+{
+	return &peer->user->rota;
 }
 
 void
@@ -295,5 +357,9 @@ peer_asker(const struct peers *p, const struct peer *peer)
 uint64_t
 peers_connections(const struct peers *p)
 {
-	return p->connections;
+	uint64_t all = 0;
+
+	for (int i = 0; i < ROTA_RANKS; i++)
+		all += p->connections[i];
+	return all;
 }

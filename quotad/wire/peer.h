@@ -7,7 +7,13 @@
  * of its own uid, and so may the daemon's own user, whatever its groups: processes that
  * read users' mailboxes have it, and so may the ldas (trusted_users then gives it the
  * limits alone). 65534 and -1 are what the kernel says of a user that it can't name: they
- * are nobody, and may ask nothing. A quarter of all connections is kept for the trusted.
+ * are nobody, and may ask nothing.
+ *
+ * A quarter of all connections is kept for the trusted. Of what is left a user gets no
+ * more than eight times what is free, so that there is always room for one who comes
+ * later. Strangers, uids that have no mailbox, have a sixteenth of all connections
+ * together, and each a quarter of a user's: whoever has many uids of its own gains
+ * nothing by them.
  */
 #ifndef QUOTAD_PEER_H
 #define QUOTAD_PEER_H
@@ -18,6 +24,8 @@
 #include "conf.h"
 #include "reason.h"
 #include "room.h"
+#include "rota.h"
+#include "users_reload.h"
 
 #define PEER_OTHER_FILES 256 /* descriptors beside those of clients */
 
@@ -27,11 +35,12 @@ struct peer_user; /* one uid that has connections */
 struct peer {
 	struct peer_user *user;
 	int in_group;
-	int counted_ordinary; /* among the connections of those not trusted */
+	enum rota_rank counted_as; /* among the connections of that rank */
 };
 
-/* GROUP is the group that is trusted; (gid_t)-1: none. NULL without memory. */
-struct peers *peers_new(gid_t group);
+/* GROUP is the group that is trusted; (gid_t)-1: none. USERS tells who has a mailbox;
+ * NULL: everybody. NULL without memory. */
+struct peers *peers_new(gid_t group, const struct users_reload *users);
 void peers_free(struct peers **p);
 
 /* Takes limits and trusted users from the settings, for those who are connected, too; a
@@ -47,6 +56,9 @@ void peer_leave(struct peers *p, struct peer *peer);
 /* Adds to (or with a negative number takes from) the user's tickets, open or asked for.
  */
 void peer_count_tickets(struct peer *peer, int64_t more);
+
+/* The user's place among those whose turns go round. */
+struct rota_user *peer_rota(const struct peer *peer);
 
 /* Who it is to the room, but for the connection. */
 struct room_asker peer_asker(const struct peers *p, const struct peer *peer);

@@ -1,5 +1,4 @@
 /* The requests of a connection: performed as they come, answered in that order. */
-#include <event2/buffer.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,31 +11,31 @@
 
 /* --- the queue -------------------------------------------------------------------- */
 
-static struct request *
-add_request(struct connection *c)
+static void
+release(struct request *r)
 {
-	struct request *r = calloc(1, sizeof *r);
+	struct connection *c = r->connection;
+	const struct protocol *p = c->service->protocol;
 
-	if (r == NULL)
-		return NULL;
-	r->connection = c;
-	STAILQ_INSERT_TAIL(&c->requests, r, next);
-	c->slots++;
-	return r;
+	c->count--;
+	if (!r->begun)
+		c->kept -= r->length + 1;
+	else if (!r->is_end)
+		c->slots--;
+	if (r->begun && p->finish != NULL)
+		p->finish(r);
+	free(r->message);
+	free(r->answer);
+	free(r);
 }
 
 static void
 remove_first(struct connection *c)
 {
-	const struct protocol *p = c->service->protocol;
 	struct request *r = STAILQ_FIRST(&c->requests);
 
 	STAILQ_REMOVE_HEAD(&c->requests, next);
-	c->slots--;
-	if (p->finish != NULL)
-		p->finish(r);
-	free(r->answer);
-	free(r);
+	release(r);
 }
 
 void
@@ -44,6 +43,34 @@ requests_drop(struct connection *c)
 {
 	while (!STAILQ_EMPTY(&c->requests))
 		remove_first(c);
+}
+
+void
+requests_drop_kept(struct connection *c)
+{
+	struct request_queue begun = STAILQ_HEAD_INITIALIZER(begun);
+	struct request *r;
+
+	while ((r = STAILQ_FIRST(&c->requests)) != NULL) {
+		STAILQ_REMOVE_HEAD(&c->requests, next);
+		if (r->begun)
+			STAILQ_INSERT_TAIL(&begun, r, next);
+		else
+			release(r);
+	}
+	STAILQ_CONCAT(&c->requests, &begun);
+}
+
+struct request *
+requests_next(const struct connection *c)
+{
+	struct request *r = NULL;
+
+	if (c->kept > 0)
+		STAILQ_FOREACH(r, &c->requests, next)
+			if (!r->begun)
+				break;
+	return r;
 }
 
 /* --- answers ---------------------------------------------------------------------- */
@@ -69,9 +96,9 @@ put_out_ready(struct connection *c)
 		put_out(c, r->answer);
 		remove_first(c);
 	}
-	if (evbuffer_get_length(c->in) > 0 || c->input_closed || c->closing ||
-		c->output_closed)
-		connection_mark_todo(c);
+	if (evbuffer_get_length(c->in) > 0 || c->kept > 0 || c->input_closed ||
+		c->closing || c->output_closed)
+		connection_want_turn(c);
 }
 
 /* A question that waits for the ledger may become a ticket. */
@@ -138,35 +165,61 @@ request_add(struct request *r, const char *text)
 }
 
 /* One piece a turn, so that others have theirs. */
-void
+int
 requests_go_on(struct connection *c)
 {
 	struct request *r = STAILQ_FIRST(&c->requests);
 
 	if (r == NULL || !r->streams)
-		return;
+		return 0;
 	if (c->output_closed)
 		take_answer(r, "");
 	else
 		c->service->protocol->add_piece(c->service->context, r);
-	connection_mark_todo(c);
+	return 1;
 }
 
 /* --- performing ------------------------------------------------------------------- */
 
 void
-requests_perform(struct connection *c, char *message, size_t length)
+requests_add(struct connection *c, char *message, size_t length)
 {
-	struct request *r = add_request(c);
+	const struct protocol *p = c->service->protocol;
+	struct request *r = calloc(1, sizeof *r);
 
 	if (r == NULL) {
+		free(message);
 		connection_break_off(c);
 		return;
 	}
+	r->connection = c;
+	r->message = message;
+	r->length = length;
+	r->is_end = message != NULL && p->is_end != NULL && p->is_end(message);
+	STAILQ_INSERT_TAIL(&c->requests, r, next);
+	c->count++;
+	c->kept += length + 1;
+	if (r->is_end)
+		requests_begin(r);
+}
+
+void
+requests_begin(struct request *r)
+{
+	struct connection *c = r->connection;
+	char *message = r->message;
+	int is_nonsense = message == NULL;
+
+	r->message = NULL;
+	r->begun = 1;
+	c->kept -= r->length + 1;
+	if (!r->is_end)
+		c->slots++;
 	c->active_ms = clock_now_ms();
-	if (message == NULL)
+	c->service->protocol->perform(c->service->context, r, message, r->length);
+	free(message);
+	if (is_nonsense)
 		c->closing = 1;
-	c->service->protocol->perform(c->service->context, r, message, length);
 	charge_tickets(c);
 }
 

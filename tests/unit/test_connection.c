@@ -30,8 +30,13 @@ static struct fake {
 	uint64_t now;
 	size_t bytes;
 	char last[64];
+	struct ledger_connection *owner[4];
+	int owners;
+	int by_user[3]; /* requests performed */
 } fake;
 
+static struct rota_user users[3]; /* each connection is of the last one that was set */
+static int user;
 static struct event_base *base;
 static struct connections *connections;
 static struct conf conf;
@@ -71,6 +76,7 @@ perform(void *service, struct request *r, char *line, size_t length)
 		return;
 	}
 	fake.performed++;
+	fake.by_user[request_asker(r).uid]++;
 	snprintf(fake.last, sizeof fake.last, "%.60s", line);
 	if (strcmp(line, "wait") == 0) {
 		ledger_connection(r)->waiting++;
@@ -112,9 +118,16 @@ finish(struct request *r)
 	ck_assert_ptr_eq(request_state(r), &fake.unfinished);
 }
 
+static int
+is_end(const char *message)
+{
+	return strncmp(message, "commit", 6) == 0;
+}
+
 static const struct protocol protocol = {
 	.name = "lines",
 	.read = read_line,
+	.is_end = is_end,
 	.perform = perform,
 	.add_piece = add_piece,
 	.finish = finish,
@@ -123,6 +136,15 @@ static const struct protocol protocol = {
 
 static const struct service for_anyone = {NULL, &protocol, &fake, SERVICE_ANYONE};
 static const struct service for_trusted = {NULL, &protocol, &fake, SERVICE_TRUSTED};
+
+void
+ledger_each_owner(const struct ledger *l,
+	void (*each)(void *arg, struct ledger_connection *c), void *arg)
+{
+	(void)l;
+	for (int i = 0; i < fake.owners; i++)
+		each(arg, fake.owner[i]);
+}
 
 void
 ledger_connect(struct ledger_connection *c, uint64_t number)
@@ -153,8 +175,14 @@ peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
 {
 	(void)p;
 	(void)fd;
-	(void)peer;
+	peer->user = (struct peer_user *)&users[user];
 	return fake.full ? reason_set(why, "too many connections") : 0;
+}
+
+struct rota_user *
+peer_rota(const struct peer *peer)
+{
+	return (struct rota_user *)peer->user;
 }
 
 void
@@ -175,8 +203,8 @@ struct room_asker
 peer_asker(const struct peers *p, const struct peer *peer)
 {
 	(void)p;
-	(void)peer;
-	return (struct room_asker){.uid = 1001, .trusted = fake.trusted};
+	return (struct room_asker){.uid = (uid_t)((struct rota_user *)peer->user - users),
+		.trusted = fake.trusted};
 }
 
 uint64_t
@@ -200,6 +228,9 @@ setup(void)
 	signal(SIGPIPE, SIG_IGN);
 	memset(&fake, 0, sizeof fake);
 	fake.now = 1000;
+	user = 0;
+	for (int i = 0; i < 3; i++)
+		rota_user_init(&users[i], ROTA_KNOWN);
 	base = event_base_new();
 	conf.deadline = 300;
 	conf.quotad_timeout = 10;
@@ -367,11 +398,51 @@ END_TEST
 START_TEST(all_that_a_client_sent_is_performed_before_its_end)
 {
 	client = connect_one();
-	ck_assert_int_eq(write(client, "wait\none\ntwo\nhalf", 17), 17);
-	close(client);
+	ck_assert_int_eq(write(client, "now\none\ntwo\nhalf", 16), 16);
+	shutdown(client, SHUT_WR);
 	pass(1);
 	ck_assert_int_eq(fake.performed, 3);
 	ck_assert_str_eq(fake.last, "two");
+	ck_assert_int_eq(fake.ended_by_client, 1);
+}
+END_TEST
+
+/* A connection that has a ticket. */
+static struct ledger_connection *
+connect_with_ticket(void)
+{
+	struct ledger_connection *c;
+
+	client = connect_one();
+	send_text("wait\n");
+	c = ledger_connection(fake.waiting[fake.waits - 1]);
+	c->tickets = 1;
+	decide(fake.waits - 1);
+	return c;
+}
+
+START_TEST(of_a_client_that_is_gone_only_what_ends_something_is_performed)
+{
+	connect_with_ticket();
+	ck_assert_int_eq(
+		write(client, "one\ntwo\ncommit 1\nthree\ncommit 2\nlast\n", 38), 38);
+	close(client);
+	pass(1);
+	ck_assert_str_eq(fake.last, "commit 2");
+	ck_assert_int_le(fake.performed, 4);
+	ck_assert_int_eq(fake.ended_by_client, 1);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(a_client_that_is_gone_and_has_no_ticket_is_forgotten_at_once)
+{
+	client = connect_one();
+	for (int i = 0; i < 20000 && write(client, "wait\n", 5) == 5; i++)
+		;
+	close(client);
+	pass(1);
+	ck_assert_int_le(fake.performed, 1);
 	ck_assert_int_eq(fake.ended_by_client, 1);
 }
 END_TEST
@@ -381,6 +452,7 @@ START_TEST(what_a_client_that_is_gone_had_sent_is_performed)
 {
 	client = connect_one();
 	send_text("wait\n");
+	ledger_connection(fake.waiting[0])->tickets = 1;
 	ck_assert_int_eq(write(client, "commit\n", 7), 7);
 	close(client);
 	ledger_connection(fake.waiting[0])->waiting--;
@@ -587,22 +659,176 @@ START_TEST(sixty_four_wait_and_what_was_sent_behind_them_is_performed)
 	ck_assert_int_eq(write(client, "list\n", 5), 5);
 	for (int i = 0; i < CONNECTION_SLOTS; i++)
 		ck_assert_int_eq(write(client, "wait\n", 5), 5);
-	ck_assert_int_eq(write(client, "commit 1\ncommit 2\n", 18), 18);
-	close(client);
+	ck_assert_int_eq(write(client, "late 1\nlate 2\n", 14), 14);
+	shutdown(client, SHUT_WR);
 	pass(1);
 	ck_assert_int_eq(fake.performed, 1 + CONNECTION_SLOTS);
 	ck_assert_int_eq(fake.ended_by_client, 0);
 	decide(7); /* its slot is free after those before it */
 	ck_assert_int_eq(fake.performed, 1 + CONNECTION_SLOTS);
 	decide(0);
-	ck_assert_str_eq(fake.last, "commit 1");
-	ck_assert_int_eq(fake.ended_by_client, 0);
+	ck_assert_str_eq(fake.last, "late 1");
 	decide(1);
-	ck_assert_str_eq(fake.last, "commit 2");
+	ck_assert_str_eq(fake.last, "late 2");
 	ck_assert_int_eq(fake.ended_by_client, 0);
-	decide(2);
+	for (int i = 2; i < CONNECTION_SLOTS; i++)
+		if (i != 7) {
+			decide(i);
+			receive();
+		}
+	pass(1);
 	ck_assert_int_eq(fake.ended_by_client, 1);
 	ck_assert_int_eq(fake.ended_by_us, 0);
+}
+END_TEST
+
+START_TEST(what_ends_something_needs_no_slot_and_its_answer_has_its_place)
+{
+	client = connect_one();
+	for (int i = 0; i < CONNECTION_SLOTS; i++)
+		send_text("wait\n");
+	send_text("late\ncommit 1\n");
+	ck_assert_str_eq(fake.last, "commit 1");
+	ck_assert_int_eq(fake.performed, CONNECTION_SLOTS + 1);
+	for (int i = 0; i < CONNECTION_SLOTS - 1; i++) {
+		decide(i);
+		receive();
+	}
+	decide(CONNECTION_SLOTS - 1);
+	ck_assert_str_eq(receive(), "OK decided 63\nOK late\nOK commit 1\n");
+}
+END_TEST
+
+/* Sends it so many times at once. */
+static void
+send_many(const char *text, int times)
+{
+	static char all[20000];
+	size_t length = 0;
+
+	for (int i = 0; i < times; i++)
+		length += (size_t)sprintf(all + length, "%s", text);
+	ck_assert_int_eq(write(client, all, length), (ssize_t)length);
+}
+
+/* A pass of the loop, and no more. */
+static void
+one_pass(void)
+{
+	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	connections_work(connections);
+	connections_flush(connections, 1);
+}
+
+START_TEST(a_pass_has_so_many_turns)
+{
+	client = connect_one();
+	send_many("now\n", 900);
+	one_pass();
+	ck_assert_int_gt(fake.performed, 100);
+	ck_assert_int_le(fake.performed, CONNECTIONS_TURNS);
+	pass(1);
+	ck_assert_int_eq(fake.performed, 900);
+}
+END_TEST
+
+/* However many connections the other has, and however much it has sent. */
+START_TEST(users_share_a_pass)
+{
+	for (int i = 0; i < 50; i++) {
+		client = connect_one();
+		send_many("now\n", 200);
+	}
+	user = 1;
+	client = connect_one();
+	send_many("now\n", 200);
+	one_pass();
+	ck_assert_int_ge(fake.by_user[1], fake.by_user[0] - 1);
+	ck_assert_int_ge(fake.by_user[0], fake.by_user[1] - 1);
+}
+END_TEST
+
+START_TEST(strangers_have_a_fifth_of_the_turns_together)
+{
+	static const enum rota_rank ranks[] = {ROTA_TRUSTED, ROTA_KNOWN, ROTA_STRANGERS};
+
+	for (user = 0; user < 3; user++) {
+		rota_user_init(&users[user], ranks[user]);
+		client = connect_one();
+		send_many("now\n", 300);
+	}
+	one_pass();
+	ck_assert_int_le(fake.by_user[2], CONNECTIONS_TURNS / 5 + 1);
+	ck_assert_int_ge(fake.by_user[2], CONNECTIONS_TURNS / 5 - 1);
+	ck_assert_int_ge(fake.by_user[1], 2 * fake.by_user[2] - 2);
+}
+END_TEST
+
+/* The owner's COMMIT is behind a thousand other requests, and it is not its turn. */
+START_TEST(owners_are_read_though_it_is_not_their_turn)
+{
+	struct ledger_connection *owner = connect_with_ticket();
+
+	send_many("now\n", 100);
+	ck_assert_int_eq(write(client, "commit 1\n", 9), 9);
+	fake.owner[0] = owner;
+	fake.owners = 1;
+	connections_read_owners(connections);
+	ck_assert_str_eq(fake.last, "commit 1");
+	ck_assert_int_eq(connections_has_read(connections, owner), 1);
+	pass(1);
+	ck_assert_int_eq(fake.performed, 102);
+	close(client);
+	connections_read_owners(connections);
+	ck_assert_int_eq(fake.ended_by_client, 1);
+}
+END_TEST
+
+START_TEST(a_reading_of_owners_is_bounded)
+{
+	struct ledger_connection *owner = connect_with_ticket();
+	int performed = fake.performed;
+
+	send_many("commit 1\n", 1000);
+	fake.owner[0] = owner;
+	fake.owners = 1;
+	connections_read_owners(connections);
+	ck_assert_int_eq(connections_has_read(connections, owner), 0);
+	ck_assert_int_le(fake.performed - performed, 300);
+	for (int i = 0; i < 4; i++)
+		connections_read_owners(connections);
+	ck_assert_int_eq(connections_has_read(connections, owner), 1);
+	ck_assert_int_eq(fake.performed - performed, 1000);
+	pass(1);
+}
+END_TEST
+
+/* The user who holds most loses connections, and nobody else does. */
+START_TEST(what_nobody_reads_is_bounded_over_all_connections)
+{
+	static int clients[600];
+	int modest;
+
+	user = 1;
+	modest = client = connect_one();
+	send_text("big\n");
+	user = 0;
+	for (int i = 0; i < 600; i++) {
+		client = clients[i] = connect_one();
+		for (int k = 0; k < 60; k++)
+			if (write(client, "big\n", 4) != 4)
+				break;
+		for (int k = 0; k < 3; k++)
+			one_pass();
+	}
+	ck_assert_int_gt(fake.ended_by_us, 10);
+	ck_assert_uint_le(users[0].held + users[1].held, CONNECTIONS_HELD_MAX);
+	client = modest;
+	ck_assert_uint_eq(strlen(receive()), 4001);
+	send_text("now\n");
+	ck_assert_str_eq(receive(), "OK now\n");
+	for (int i = 0; i < 600; i++)
+		close(clients[i]);
 }
 END_TEST
 
@@ -799,7 +1025,15 @@ add_tests(Suite *suite)
 		a_client_that_does_not_read_is_not_read_from,
 		a_client_that_does_not_read_is_closed_in_the_end,
 		all_that_a_client_sent_is_performed_before_its_end,
+		of_a_client_that_is_gone_only_what_ends_something_is_performed,
+		a_client_that_is_gone_and_has_no_ticket_is_forgotten_at_once,
 		what_a_client_that_is_gone_had_sent_is_performed,
+		what_ends_something_needs_no_slot_and_its_answer_has_its_place,
+		a_pass_has_so_many_turns, users_share_a_pass,
+		strangers_have_a_fifth_of_the_turns_together,
+		owners_are_read_though_it_is_not_their_turn,
+		a_reading_of_owners_is_bounded,
+		what_nobody_reads_is_bounded_over_all_connections,
 		a_reset_is_an_end_by_the_client,
 		a_client_that_only_stops_sending_gets_its_answers,
 		a_line_of_4096_bytes_is_taken_and_a_longer_one_is_the_end,

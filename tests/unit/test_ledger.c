@@ -169,8 +169,7 @@ probe_ends(uint64_t stamp)
 static void
 settle(void)
 {
-	ledger_settle(fake.ledger);
-	ledger_settle(fake.ledger);
+	ledger_settle(fake.ledger, NULL, NULL);
 }
 
 static void
@@ -773,7 +772,25 @@ START_TEST(a_full_mailbox_from_which_mail_was_removed_takes_the_message)
 }
 END_TEST
 
-START_TEST(a_refusal_waits_until_pending_input_was_read)
+static int owners;
+
+static void
+note_owner(void *arg, struct ledger_connection *c)
+{
+	(void)arg;
+	ck_assert_ptr_eq(c, &connections[0]);
+	owners++;
+}
+
+static int
+is_not_read(void *arg, struct ledger_connection *c)
+{
+	(void)arg;
+	(void)c;
+	return 0;
+}
+
+START_TEST(a_refusal_waits_until_the_owners_were_read)
 {
 	know(0);
 	ask(LEDGER_RESERVE, 0, 1000, "a");
@@ -782,11 +799,14 @@ START_TEST(a_refusal_waits_until_pending_input_was_read)
 	ask(LEDGER_RESERVE, 1, 10, "b");
 	probe_ends(1);
 	ck_assert_int_eq(ledger_wants_settling(fake.ledger), 1);
-	ledger_settle(fake.ledger);
+	ledger_each_owner(fake.ledger, note_owner, NULL);
+	ck_assert_int_eq(owners, 1);
+	ledger_settle(fake.ledger, is_not_read, NULL);
 	ck_assert_int_eq(fake.answers, 0);
+	ck_assert_int_eq(ledger_wants_settling(fake.ledger), 1);
 	ledger_cancel(fake.ledger, &connections[0], 2); /* no such ticket */
 	ledger_disconnected(fake.ledger, &connections[0], 1);
-	ledger_settle(fake.ledger);
+	ledger_settle(fake.ledger, is_not_read, NULL); /* it owns none any more */
 	ck_assert_int_eq(fake.answers, 0); /* an ended orphan calls for a count */
 	count_ends(1, 0, 0, 1);
 	ck_assert_int_eq(fake.answers, 1);
@@ -1312,7 +1332,7 @@ add_tests(Suite *suite)
 		sixty_thousand_names_are_matched_at_once,
 		a_full_mailbox_that_did_not_move_costs_a_look_not_a_count,
 		a_full_mailbox_from_which_mail_was_removed_takes_the_message,
-		a_refusal_waits_until_pending_input_was_read,
+		a_refusal_waits_until_the_owners_were_read,
 		a_commit_takes_the_count_away_from_a_refusal,
 		an_orphan_that_may_live_is_no_reason_to_say_full,
 		open_tickets_alone_never_make_it_bounce,

@@ -244,8 +244,7 @@ reserve(int key, int connection, uint64_t bytes, const char *name, uint64_t foun
 			fake.probing[key] = 0;
 			ledger_probed(fake.ledger, fake.accounts[key], 1, 0);
 		}
-		ledger_settle(fake.ledger);
-		ledger_settle(fake.ledger);
+		ledger_settle(fake.ledger, NULL, NULL);
 	}
 	ck_assert_int_eq(fake.answers, 1);
 	return fake.last.verdict;

@@ -26,6 +26,7 @@ struct connection {
 	struct ledger_connection ledger;
 	enum message queue[4];
 	int queued, lda, open, asking; /* open: at the daemon's end */
+	int owns;                      /* a ticket, about which a refusal waits */
 	uint64_t ticket;
 	struct ledger_answer answer;
 	int answered;
@@ -122,8 +123,12 @@ add_if_live(void *arg, const struct ledger_ticket *t)
 static void
 justify(const struct connection *c, const struct ledger_answer *answer)
 {
-	uint64_t bytes = w.ldas[c->lda].bytes;
+	const struct lda *d = &w.ldas[c->lda];
+	uint64_t bytes = d->bytes;
 
+	/* nobody reads it, and what was asked about may be forgotten */
+	if (d->state == ENDED || &w.connections[d->connection] != c)
+		return;
 	w.refusals++;
 	live = 0;
 	ledger_show_tickets(w.ledger, w.account, add_if_live, NULL);
@@ -431,11 +436,25 @@ restart(int lost)
 }
 
 static void
+mark_owner(void *arg, struct ledger_connection *c)
+{
+	(void)arg;
+	((struct connection *)c)->owns = 1; /* it is its first member */
+}
+
+/* Those that own tickets are read, and no others. */
+static void
 settle(void)
 {
-	ledger_settle(w.ledger);
-	read_all();
-	ledger_settle(w.ledger);
+	ledger_each_owner(w.ledger, mark_owner, NULL);
+	for (int i = 0; i < w.connection_count; i++) {
+		struct connection *c = &w.connections[i];
+
+		while (c->owns && c->open && c->queued)
+			read_one(c);
+		c->owns = 0;
+	}
+	ledger_settle(w.ledger, NULL, NULL);
 }
 
 /* --- the scanner and the IMAP server --- */

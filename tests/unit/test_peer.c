@@ -61,7 +61,7 @@ reallocarray(void *p, size_t count, size_t size)
 static struct peers *
 new_peers(void)
 {
-	struct peers *p = peers_new(GROUP);
+	struct peers *p = peers_new(GROUP, NULL);
 
 	ck_assert_ptr_nonnull(p);
 	return p;

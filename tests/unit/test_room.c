@@ -288,7 +288,7 @@ let_it_decide(void)
 			ledger_counted(room.ledger, counted, &c);
 		if (probed != NULL)
 			ledger_probed(room.ledger, probed, 0, 0);
-		ledger_settle(room.ledger);
+		ledger_settle(room.ledger, NULL, NULL);
 		ledger_tick(room.ledger, 1000);
 	}
 }
