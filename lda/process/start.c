@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "emergency.h"
+#include "limits.h"
 
 static int
 failed(struct outcome *o, const char *what)
@@ -46,6 +47,7 @@ start_clean(struct outcome *o)
 {
 	static const struct rlimit none = {0, 0};
 
+	limits_check();
 	if (emergency_install())
 		return failed(o, "signals can't be set");
 	umask(077);

@@ -1076,6 +1076,50 @@ def test_file_size_limit_is_4_3_1_and_names_the_setting(brim):
 # --- what is inherited --------------------------------------------------------------
 
 
+LEAST = {"AS": 8 << 20, "DATA": 4 << 20, "STACK": 128 << 10}  # as lda(8) says
+STARTS = {"AS": 3 << 20, "DATA": 256 << 10, "STACK": 4 << 10}  # what the kernel starts it with
+
+
+def set_limits(**limits):
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
+
+
+@pytest.mark.skipif(SANITIZED, reason="ASan's shadow takes more than any limit")
+@pytest.mark.parametrize("message", [SHORT, LONG], ids=["short", "long"])
+def test_limits_of_the_man_page_are_enough(brim, message):
+    brim.load(*(f"other{i}@example.org uid={UID} gid={UID} mail={brim.home}/other/{i}/"
+                for i in range(1000)))
+    limit = lambda: set_limits(NOFILE=16, NPROC=0, **LEAST)
+    assert_delivered(brim, send(brim, message, preexec_fn=limit), ADDED + message)
+    assert send(brim, message, recipient="nobody@example.org", preexec_fn=limit).code == "5.1.1"
+
+
+@pytest.mark.skipif(SANITIZED, reason="ASan's shadow takes more than any limit")
+@pytest.mark.parametrize("name", LEAST)
+def test_lower_limit_is_try_again(brim, name):
+    """Without a look at them 3 MB of address space are 127, from the C library."""
+    for part in range(10):
+        value = STARTS[name] + part * (LEAST[name] - 1 - STARTS[name]) // 9
+        result = send(brim, preexec_fn=lambda v=value: set_limits(**{name: v}))
+        assert_nothing_left(brim, result, "4.3.0")
+        assert f"RLIMIT_{name} ".encode() in result.output
+
+
+@pytest.mark.skipif(SANITIZED, reason="ASan's shadow takes more than any limit")
+def test_lower_limit_is_try_again_where_nobody_reads(brim):
+    def limit():
+        set_limits(AS=4 << 20)
+        os.close(1)
+    assert brim.deliver(ALICE, preexec_fn=limit).status == 75
+    read, write = os.pipe()
+    os.close(read)
+    with brim.start_lda("-d", ALICE, stdout=write,
+                        preexec_fn=lambda: set_limits(AS=4 << 20)) as lda:
+        assert lda.wait(timeout=60) == 75
+    os.close(write)
+
+
 @pytest.mark.parametrize("closed", [[1], [2], [1, 2]])
 def test_closed_output_is_no_mailbox(brim, closed):
     result = send(brim, preexec_fn=lambda: [os.close(fd) for fd in closed])
