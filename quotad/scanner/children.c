@@ -36,10 +36,14 @@ child_end(struct child *child)
 	free(child);
 }
 
-struct evbuffer *
-child_output(struct child *child)
+/* At once, and by the loop what the socket does not take: a job costs the loop nothing.
+ */
+int
+child_send(struct child *child, struct evbuffer *what)
 {
-	return bufferevent_get_output(child->stream);
+	if (evbuffer_get_length(bufferevent_get_output(child->stream)) == 0)
+		evbuffer_write(what, bufferevent_getfd(child->stream));
+	return bufferevent_write_buffer(child->stream, what);
 }
 
 /* --- what it says ----------------------------------------------------------------- */
@@ -130,6 +134,18 @@ is_young(const struct child *child)
 	return clock_now_ms() - child->begun_ms < SCANNER_YOUNG_SECONDS * 1000;
 }
 
+static int
+send_request(struct child *child, const char *request)
+{
+	struct evbuffer *line = evbuffer_new();
+	int failed = !line || evbuffer_add_printf(line, "%s\n", request) < 0 ||
+		     child_send(child, line);
+
+	if (line)
+		evbuffer_free(line);
+	return failed ? -1 : 0;
+}
+
 static struct child *
 wake(struct children *all, uint64_t owner, const char *request)
 {
@@ -140,7 +156,7 @@ wake(struct children *all, uint64_t owner, const char *request)
 			break;
 	if (!child)
 		return NULL;
-	if (evbuffer_add_printf(child_output(child), "%s\n", request) < 0) {
+	if (send_request(child, request)) {
 		child_end(child);
 		return NULL;
 	}

@@ -42,8 +42,8 @@ struct children {
 struct child *children_begin(struct children *all, struct pair *pair, uint64_t owner,
 	const char *request, void *job);
 
-/* What is sent to the child behind its request. */
-struct evbuffer *child_output(struct child *child);
+/* Sends the child what is in the buffer, which is empty then: 0, or -1 without memory. */
+int child_send(struct child *child, struct evbuffer *what);
 
 /* Ends the child, whatever it does; NULL is no child. */
 void child_end(struct child *child);

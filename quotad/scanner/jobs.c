@@ -223,11 +223,15 @@ send_names(void *arg)
 {
 	struct job *job = arg;
 	struct scanner *s = job->scanner;
-	struct names names = {.output = child_output(job->child)};
+	struct names names = {.output = evbuffer_new()};
 
-	s->calls->names(s->arg, job->key, send_name, &names);
-	if (names.sent < 0 || evbuffer_add(names.output, "END\n", 4))
+	if (!names.output)
 		return -1;
+	s->calls->names(s->arg, job->key, send_name, &names);
+	if (names.sent >= 0 && (evbuffer_add(names.output, "END\n", 4) ||
+				       child_send(job->child, names.output)))
+		names.sent = -1;
+	evbuffer_free(names.output);
 	return names.sent;
 }
 

@@ -26,6 +26,7 @@ struct account {
 	char path[128];
 	uint64_t owner;
 	const char *names[8]; /* that a count is to look for */
+	int others;           /* and names that it has not */
 	int counted, probed, failed, seen;
 	char seen_names[256], text[REASON_SIZE];
 	struct scanner_result found;
@@ -61,6 +62,8 @@ names(void *arg, void *key, void (*add)(void *to, const char *name), void *to)
 		kills--;
 		kill_children();
 	}
+	for (int i = 0; i < a->others; i++)
+		add(to, "a.name.that.no.message.has.host");
 	for (int i = 0; a->names[i]; i++)
 		add(to, a->names[i]);
 }
@@ -302,6 +305,21 @@ START_TEST(count_brings_the_numbers_and_the_names_seen)
 	ck_assert_uint_eq(alice.found.bytes, 120);
 	ck_assert_uint_eq(alice.found.messages, 2);
 	ck_assert_str_eq(alice.seen_names, "1.a b%.host,S=100;2.b.host,S=20;");
+}
+END_TEST
+
+/* Far more than a socket holds. */
+START_TEST(names_beyond_number_are_looked_for)
+{
+	put(&alice, "new/1.a.host,S=100");
+	alice.names[0] = "1.a.host,S=100";
+	alice.others = 50000;
+	for (int i = 1; i <= 3; i++) {
+		count(&alice);
+		wait_for(&alice.counted, i, 5000);
+		ck_assert_int_eq(alice.failed, 0);
+		ck_assert_str_eq(alice.seen_names, "1.a.host,S=100;");
+	}
 }
 END_TEST
 
@@ -733,7 +751,8 @@ void
 add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {count_brings_the_numbers_and_the_names_seen,
-		probe_brings_the_stamp_of_the_count, settings_of_the_job_reach_the_count,
+		names_beyond_number_are_looked_for, probe_brings_the_stamp_of_the_count,
+		settings_of_the_job_reach_the_count,
 		mailbox_that_cannot_be_read_fails_with_a_reason,
 		path_too_long_for_a_job_fails, child_killed_is_asked_for_again,
 		child_that_dies_every_time_fails, spare_takes_over_from_a_killed_scanner,
