@@ -52,6 +52,7 @@ _brimadm()
 		words='uid= gid= mail= quota= messages= over_quota= state= moved_to= alias='
 		words+=' catchall=' ;;
 	show|list|check|explain|config) options=--json ;;
+	dump) options=--salvage ;;
 	load) options='--replace --dry-run --force' files=yes ;;
 	apply) options='--dry-run --interval' files=yes ;;
 	import-passwd) options='--dry-run --min-uid' files=yes ;;

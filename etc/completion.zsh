@@ -54,6 +54,7 @@ _brimadm()
 		'--undo[of postfix: take them back]' \
 		"--size[of simulate: the message's size]:SIZE: " \
 		'--sender[of simulate: the envelope sender]:SENDER: ' \
+		'--salvage[of dump: print what a damaged table still has]' \
 		'(-c --config)'{-c,--config}'[read settings from FILE, not /etc/brim/brim.conf]:FILE:_files' \
 		'(-h --help)'{-h,--help}'[print this]' \
 		'1:command:->command' '*::argument:->argument'

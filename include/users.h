@@ -118,6 +118,11 @@ struct users *users_edit_table(struct users_edit *e, struct reason *why);
  * read. */
 int users_edit_empty(struct users_edit *e, struct reason *why);
 
+/* How many records the copy has; and how many the damaged table had that
+ * users_edit_empty has thrown away, 0 if it did not say. */
+uint64_t users_edit_records(const struct users_edit *e);
+uint64_t users_edit_records_lost(const struct users_edit *e);
+
 /* The generation that the table will have with the commit: 0, -1. */
 int users_edit_generation(struct users_edit *e, uint64_t *generation, struct reason *why);
 

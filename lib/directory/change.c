@@ -436,6 +436,18 @@ change_undo(struct change *c, struct reason *why)
 	return CHANGE_OK;
 }
 
+/* What a damaged table says that it had. */
+static enum change_result
+compare_damaged(struct change *c, struct change_counts *counts)
+{
+	uint64_t now = users_edit_records(c->edit),
+		 had = users_edit_records_lost(c->edit);
+
+	*counts = (struct change_counts){
+		.records = had, .removed = had > now ? had - now : 0};
+	return CHANGE_TABLE_DAMAGED;
+}
+
 enum change_result
 change_difference(struct change *c,
 	void (*each)(void *arg, const struct record *old, const struct record *new),
@@ -444,7 +456,7 @@ change_difference(struct change *c,
 	struct users *old = change_table_before(c, why), *new;
 
 	if (!old || users_read_through(old, why))
-		return CHANGE_TABLE_DAMAGED;
+		return compare_damaged(c, counts);
 	new = users_edit_table(c->edit, why);
 	if (!new || difference_find(old, new, each, arg, counts, why))
 		return CHANGE_FAILED;

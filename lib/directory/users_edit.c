@@ -29,8 +29,9 @@ struct users_edit {
 	int fresh;   /* there was no table */
 	int damaged; /* the table was, and the copy has not been emptied */
 	struct reason damage;
-	char *name;     /* in dir: of the table */
-	char *new_name; /* of the copy */
+	uint64_t records_lost; /* what it said that it had, once it was emptied */
+	char *name;            /* in dir: of the table */
+	char *new_name;        /* of the copy */
 	char *lock_name;
 	char absent[ADDRESS_MAX + 1]; /* a key that was asked for, and is not there */
 };
@@ -281,9 +282,22 @@ read_generation(struct users_edit *e)
 	} else if (fstat(e->copy.fd, &e->copy.stat) == 0 &&
 		   salvage_open(&s, &e->copy, NULL) == 0) {
 		generation = s.generation;
+		e->records_lost = s.totals.records;
 		salvage_close(&s);
 	}
 	return generation;
+}
+
+uint64_t
+users_edit_records(const struct users_edit *e)
+{
+	return e->copy.totals.records;
+}
+
+uint64_t
+users_edit_records_lost(const struct users_edit *e)
+{
+	return e->records_lost;
 }
 
 int

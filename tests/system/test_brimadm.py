@@ -558,6 +558,7 @@ def strace(*arguments):
 
 
 @pytest.mark.parametrize("call, error, when", [
+    ("fsync", "EIO", 1), ("fsync", "EIO", 2),
     ("rename,renameat,renameat2", "EIO", 1), ("rename,renameat,renameat2", "EROFS", 1),
     ("fchown", "EPERM", 1), ("fchmod", "EPERM", 1), ("flock", "ENOLCK", 1),
     ("copy_file_range", "EIO", 1), ("copy_file_range", "ENOSPC", 1),

@@ -31,6 +31,7 @@ enum brimadm_option {
 	OPTION_UNDO,
 	OPTION_SIZE,
 	OPTION_SENDER,
+	OPTION_SALVAGE,
 	OPTIONS
 };
 
@@ -83,6 +84,9 @@ int brimadm_put(struct brimadm *a, struct record *r);
 
 /* What a command makes of it. */
 int brimadm_status(enum change_result result);
+
+/* What repairs a damaged table, to be put behind the reason; "" for another reason. */
+const char *brimadm_repair(const struct reason *why);
 
 /* Refuses to remove more than a tenth of the records, unless --force is given. */
 int brimadm_check_removed(struct brimadm *a, const struct change_counts *counts);

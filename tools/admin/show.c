@@ -8,21 +8,35 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static struct users *
-open_table(struct brimadm *a)
+static int
+has_table(const struct brimadm *a)
 {
-	struct users *u;
 	struct stat st;
 
-	if (lstat(a->conf.users_db, &st) && errno == ENOENT) {
-		tool_warn("there is no user table %s yet: run brimadm init",
-			a->conf.users_db);
-		return NULL;
-	}
-	u = users_open(a->conf.users_db, &a->why);
-	if (!u)
-		tool_warn("%s", a->why.text);
-	return u;
+	if (lstat(a->conf.users_db, &st) == 0 || errno != ENOENT)
+		return 1;
+	tool_warn("there is no user table %s yet: run brimadm init", a->conf.users_db);
+	return 0;
+}
+
+/* Opens the table, and reads all of it before any of it is shown: of a damaged one there
+ * might be a part, which would be taken for the whole. A status. */
+static int
+open_table(struct brimadm *a, struct users **u)
+{
+	int status = TOOL_CANT;
+
+	*u = NULL;
+	if (!has_table(a))
+		return TOOL_CANT;
+	*u = users_open(a->conf.users_db, &a->why);
+	if (*u && users_read_through(*u, &a->why) == 0)
+		return TOOL_OK;
+	if (*u)
+		status = TOOL_NO;
+	users_close(u);
+	tool_warn("%s%s", a->why.text, brimadm_repair(&a->why));
+	return status;
 }
 
 /* --- show --- */
@@ -55,14 +69,14 @@ brimadm_show(struct brimadm *a, int argc, char **argv)
 	char key[ADDRESS_MAX + 1];
 	struct users *u;
 	struct record r;
-	int found, status = TOOL_OK;
+	int found, status;
 
 	(void)argc;
 	if (address_key(key, argv[0], &a->why))
 		return tool_fail(TOOL_USAGE, "\"%s\": %s", argv[0], a->why.text);
-	u = open_table(a);
-	if (!u)
-		return TOOL_CANT;
+	status = open_table(a, &u);
+	if (status)
+		return status;
 	found = users_get(u, key, &r, &a->why);
 	if (found < 0)
 		status = tool_fail(TOOL_CANT, "%s", a->why.text);
@@ -136,11 +150,11 @@ list_record(void *arg, const struct record *r)
 static int
 list_table(struct brimadm *a, struct listing *l)
 {
-	struct users *u = open_table(a);
-	int result;
+	struct users *u;
+	int result = open_table(a, &u);
 
-	if (!u)
-		return TOOL_CANT;
+	if (result)
+		return result;
 	result = users_each(u, "", list_record, l, &a->why);
 	users_close(&u);
 	return result < 0 ? tool_fail(TOOL_CANT, "%s", a->why.text) : TOOL_OK;
@@ -184,16 +198,73 @@ dump_record(void *arg, const struct record *r)
 	return ferror(stdout);
 }
 
+static void
+tell_lost(void *arg, const char *key)
+{
+	char *shown = record_escape(key);
+
+	(void)arg;
+	tool_warn("missing: %s", shown ? shown : "");
+	free(shown);
+}
+
+static void
+tell_saved(const struct brimadm *a, const struct users_salvaged *s)
+{
+	const char *table = a->conf.users_db;
+
+	if (s->sound)
+		tool_warn("%s is sound: no record is missing", table);
+	else if (s->complete)
+		tool_warn("%s is damaged; no record is missing", table);
+	else if (!s->knows_missing)
+		tool_warn("%s is damaged; %llu records are saved; how many are missing "
+			  "can't be told: compare with the last dump",
+			table, (unsigned long long)s->found);
+	else if (s->missing)
+		tool_warn(
+			"%s is damaged; %llu records are saved, %llu are missing: their "
+			"mail would bounce; take them from the last dump",
+			table, (unsigned long long)s->found,
+			(unsigned long long)s->missing);
+	else
+		tool_warn(
+			"%s is damaged; %llu records are saved, but some are not as they "
+			"were last: compare with the last dump",
+			table, (unsigned long long)s->found);
+}
+
+static int
+dump_salvage(struct brimadm *a)
+{
+	const struct users_salvage to = {.each = dump_record, .lost = tell_lost};
+	struct users_salvaged s;
+	int result;
+
+	if (!has_table(a))
+		return TOOL_CANT;
+	reason_set(&a->why, "no memory");
+	result = users_salvage(a->conf.users_db, &to, &s, &a->why);
+	if (result)
+		return result < 0 ? tool_fail(TOOL_CANT, "%s", a->why.text) : TOOL_OK;
+	fflush(stdout);
+	tell_saved(a, &s);
+	return s.complete ? TOOL_OK : TOOL_NO;
+}
+
 int
 brimadm_dump(struct brimadm *a, int argc, char **argv)
 {
-	struct users *u = open_table(a);
-	int result;
+	struct users *u;
+	int result, status;
 
 	(void)argc;
 	(void)argv;
-	if (!u)
-		return TOOL_CANT;
+	if (a->option[OPTION_SALVAGE])
+		return dump_salvage(a);
+	status = open_table(a, &u);
+	if (status)
+		return brimadm_repair(&a->why)[0] ? TOOL_NO : status;
 	reason_set(&a->why, "no memory");
 	result = users_each(u, "", dump_record, NULL, &a->why);
 	users_close(&u);

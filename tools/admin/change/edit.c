@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "brimadm.h"
@@ -22,6 +23,15 @@ brimadm_refuse(struct brimadm *a, enum tool_status status, const char *format, .
 	if (n >= 0)
 		free(text);
 	return (int)status;
+}
+
+const char *
+brimadm_repair(const struct reason *why)
+{
+	return strstr(why->text, ": damaged") ? "; load the last dump (brimadm load "
+						  "--replace FILE), or see what "
+						  "can be saved (brimadm dump --salvage)"
+						: "";
 }
 
 int
@@ -65,7 +75,21 @@ brimadm_begin(struct brimadm *a, unsigned flags)
 	return a->change ? TOOL_OK : TOOL_CANT;
 }
 
-/* What is too damaged to be read can't be compared, and must be replaced all the same. */
+/* What is damaged can't be compared, and must be replaced all the same; but not by fewer
+ * records than it had, if it says how many. */
+static int
+check_damaged(struct brimadm *a, const struct change_counts *counts)
+{
+	if (counts->removed)
+		return brimadm_refuse(a, TOOL_USAGE,
+			"load --replace: the table is damaged; it had %llu records, "
+			"%llu more than it would have: their mail would bounce. If that "
+			"is meant, say --force",
+			counts->records, counts->removed);
+	tool_warn("how much is removed can't be told: %s", a->why.text);
+	return TOOL_OK;
+}
+
 static int
 check_removed(struct brimadm *a)
 {
@@ -75,10 +99,8 @@ check_removed(struct brimadm *a)
 	if (!a->option[OPTION_REPLACE] || a->option[OPTION_FORCE])
 		return TOOL_OK;
 	result = change_difference(a->change, NULL, NULL, &counts, &a->why);
-	if (result == CHANGE_TABLE_DAMAGED) {
-		tool_warn("how much is removed can't be told: %s", a->why.text);
-		return TOOL_OK;
-	}
+	if (result == CHANGE_TABLE_DAMAGED)
+		return check_damaged(a, &counts);
 	return result ? brimadm_status(result) : brimadm_check_removed(a, &counts);
 }
 
@@ -133,5 +155,8 @@ brimadm_end(struct brimadm *a, int status)
 	} else {
 		status = brimadm_end_silently(a, status);
 	}
-	return status ? tool_fail((enum tool_status)status, "%s", a->why.text) : TOOL_OK;
+	if (status)
+		tool_fail((enum tool_status)status, "%s%s", a->why.text,
+			brimadm_repair(&a->why));
+	return status;
 }

@@ -40,6 +40,9 @@ static const struct kind {
 		"there."},
 	[CHECK_TABLE_DAMAGED] = {"table-damaged", ERROR,
 		"From a damaged table no recipient is believed: mail is deferred."},
+	[CHECK_TABLE_SUM] = {"table-sum", WARNING,
+		"Without the number and the sum of its records a table does not show "
+		"every damage."},
 	[CHECK_TABLE_EMPTY] = {"table-empty", ERROR,
 		"With an empty table all mail is deferred with 4.3.5."},
 	[CHECK_RECIPIENT] = {"recipient", ERROR,

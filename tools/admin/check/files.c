@@ -11,6 +11,7 @@
 #include "check.h"
 
 #define READ_SECONDS 60 /* of processor time, to read a table through */
+#define NO_SUM       3  /* the table is sound, but does not say how much it has */
 
 /* --- the path to a file ---------------------------------------------------- */
 
@@ -205,10 +206,10 @@ read_as_child(const char *path, int to)
 	bad = !u || users_read_through(u, &why);
 	if (bad && write(to, why.text, strlen(why.text)) < 0)
 		bad = 2;
-	_exit(bad);
+	_exit(bad ? bad : users_sum(u) == USERS_SUM_RIGHT ? 0 : NO_SUM);
 }
 
-/* 0, or -1 with the reason. */
+/* 0, NO_SUM, or -1 with the reason. */
 static int
 read_through(const char *path, struct reason *why)
 {
@@ -227,8 +228,9 @@ read_through(const char *path, struct reason *why)
 	close(ends[0]);
 	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	if (child > 0 && status == 0)
-		return 0;
+	if (child > 0 &&
+		(status == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == NO_SUM)))
+		return status ? NO_SUM : 0;
 	return n > 0 ? -1
 		     : reason_set(why, "%s: damaged: reading it through ends in a fault",
 			       path);
@@ -278,15 +280,22 @@ static void
 open_table(struct check *c, const char *path)
 {
 	struct reason why;
-	int has;
+	int has, sound = read_through(path, &why);
 
-	if (read_through(path, &why) || !(c->users = users_open_to_stay(path, &why))) {
+	if (sound < 0 || !(c->users = users_open_to_stay(path, &why))) {
 		check_found(c, CHECK_TABLE_DAMAGED, path,
-			check_text(c, "Load the last dump: %s load --replace FILE.",
-				check_brimadm(c)),
+			check_text(c,
+				"Load the last dump: %s load --replace FILE. What can be "
+				"saved: %s dump --salvage.",
+				check_brimadm(c), check_brimadm(c)),
 			"%s", why.text);
 		return;
 	}
+	if (sound == NO_SUM)
+		check_found(c, CHECK_TABLE_SUM, path,
+			"The next change by this brimadm writes them.",
+			"an older brimadm has written it, without the number and the sum "
+			"of its records");
 	has = users_has_records(c->users, &why);
 	if (has == 0)
 		check_found(c, CHECK_TABLE_EMPTY, path,
