@@ -31,6 +31,11 @@ void users_close(struct users **u);
 /* The open table's file, to be compared with what the path names now. */
 const struct stat *users_stat(const struct users *u);
 
+#define USERS_IDENTITY_SIZE 80
+
+/* "device:inode:mtime": the file, told from the one before and the one after. */
+const char *users_identity(const struct stat *st, char text[USERS_IDENTITY_SIZE]);
+
 /* How many changes of the table there have been, as far as it knows: each adds one. 0 in
  * a table of before this was counted. 0, -1. */
 int users_generation(struct users *u, uint64_t *generation, struct reason *why);

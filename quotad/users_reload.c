@@ -40,7 +40,7 @@ struct users_reload {
 	struct stat checking, refused;
 	uint64_t refused_at_ms;
 	int missing; /* the log has been told so */
-	char identity[80];
+	char identity[USERS_IDENTITY_SIZE];
 	uint64_t generation;
 	uint64_t number;
 };
@@ -208,9 +208,7 @@ take(struct users_reload *r, struct users **users, uint64_t generation)
 	*users = NULL;
 	r->generation = generation;
 	r->missing = 0;
-	snprintf(r->identity, sizeof r->identity, "%ju:%ju:%jd.%09ld",
-		(uintmax_t)st->st_dev, (uintmax_t)st->st_ino,
-		(intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+	users_identity(st, r->identity);
 	log_info("user table taken, identity=%s generation=%" PRIu64, r->identity,
 		generation);
 	begin_collecting(r);
@@ -403,6 +401,26 @@ const char *
 users_reload_identity(const struct users_reload *r)
 {
 	return r->identity;
+}
+
+static int
+has_identity(const struct stat *st, const char *identity)
+{
+	char text[USERS_IDENTITY_SIZE];
+
+	return strcmp(users_identity(st, text), identity) == 0;
+}
+
+enum users_reload_state
+users_reload_state(struct users_reload *r, const char *identity)
+{
+	users_reload_look(r);
+	if (strcmp(r->identity, identity) == 0)
+		return USERS_RELOAD_USED;
+	if (r->child != 0 && has_identity(&r->checking, identity))
+		return USERS_RELOAD_CHECKING;
+	return has_identity(&r->refused, identity) ? USERS_RELOAD_REFUSED
+						   : USERS_RELOAD_UNKNOWN;
 }
 
 uint64_t

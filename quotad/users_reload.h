@@ -33,6 +33,16 @@ const char *users_reload_identity(const struct users_reload *r);
 /* Another number whenever another table is in use, or none any more. */
 uint64_t users_reload_number(const struct users_reload *r);
 
+/* What has become of the table of that identity, which may be another reader's. */
+enum users_reload_state {
+	USERS_RELOAD_UNKNOWN, /* the path names another */
+	USERS_RELOAD_CHECKING,
+	USERS_RELOAD_REFUSED,
+	USERS_RELOAD_USED
+};
+
+enum users_reload_state users_reload_state(struct users_reload *r, const char *identity);
+
 /* The generation of the table in use; 0 while there is none. */
 uint64_t users_reload_generation(const struct users_reload *r);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "absence.h"
+
 /* The sender for a header: control bytes are '_', and what no sender can be is none. */
 static const char *
 clean_sender(char clean[ADDRESS_MAX + 1], const char *sender)
@@ -70,6 +72,8 @@ recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *
 		return -1;
 	}
 	result = mailbox_find(m, users, c, r->address, o);
+	if (result && o->verdict == VERDICT_NO_SUCH_USER)
+		absence_confirm(c, users_stat(users), r->address, o);
 	users_close(&users);
 	return result;
 }

@@ -34,7 +34,8 @@ void recipient_take(struct recipient *r, const struct envelope *e);
  * 0, or -1 with the outcome. */
 int recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o);
 
-/* Finds the mailbox in the user table: 0, or -1 with the outcome. */
+/* Finds the mailbox in the user table: 0, or -1 with the outcome. That it is nobody's is
+ * said only where quotad does not know better. */
 int recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *m,
 	struct outcome *o);
 

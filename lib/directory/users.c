@@ -5,6 +5,7 @@
 #include "users.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,6 +83,14 @@ const struct stat *
 users_stat(const struct users *u)
 {
 	return &u->stat;
+}
+
+const char *
+users_identity(const struct stat *st, char text[USERS_IDENTITY_SIZE])
+{
+	snprintf(text, USERS_IDENTITY_SIZE, "%ju:%ju:%jd.%09ld", (uintmax_t)st->st_dev,
+		(uintmax_t)st->st_ino, (intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+	return text;
 }
 
 /* The record of a key and value as they stand in the table. */

@@ -347,6 +347,21 @@ list(struct line_request *l, char **argument)
 	line_list(l, argument[0] ? argument[0] : "*");
 }
 
+/* TABLE <identity>: tells nothing of what stands in a table, so anybody may ask. */
+static void
+table(struct line_request *l, char **argument)
+{
+	static const char *const states[] = {
+		[USERS_RELOAD_UNKNOWN] = "unknown",
+		[USERS_RELOAD_CHECKING] = "checking",
+		[USERS_RELOAD_REFUSED] = "refused",
+		[USERS_RELOAD_USED] = "used",
+	};
+
+	request_answer(l->request, "OK state=%s\n",
+		states[users_reload_state(l->line->room->users, argument[0])]);
+}
+
 /* STATS */
 static void
 stats(struct line_request *l, char **argument)
@@ -370,6 +385,7 @@ static const struct line_command commands[] = {
 		"RECOUNT <mailbox>"},
 	{"EXPLAIN", 1, 2, TRUSTED, 1, "4.1.1", explain, answer_explanation,
 		"EXPLAIN <recipient> [<bytes>]"},
+	{"TABLE", 1, 1, ANYONE, 0, NULL, table, NULL, "TABLE <identity>"},
 	{"STATS", 0, 0, TRUSTED, 0, NULL, stats, NULL, "STATS"},
 };
 

@@ -45,7 +45,7 @@ class FakeQuotad:
 
     @staticmethod
     def agree(words):
-        return b"OK ticket=7\n" if words[0] == "RESERVE" else b"OK\n"
+        return {"RESERVE": b"OK ticket=7\n", "TABLE": b"OK state=used\n"}.get(words[0], b"OK\n")
 
     def accept(self):
         while True:

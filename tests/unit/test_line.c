@@ -134,6 +134,15 @@ users_reload_identity(const struct users_reload *t)
 	return "1:2:3.4";
 }
 
+enum users_reload_state
+users_reload_state(struct users_reload *t, const char *identity)
+{
+	(void)t;
+	return strcmp(identity, "1:2:3.4") == 0   ? USERS_RELOAD_USED
+	       : strcmp(identity, "1:2:5.6") == 0 ? USERS_RELOAD_REFUSED
+						  : USERS_RELOAD_UNKNOWN;
+}
+
 uint64_t
 users_reload_generation(const struct users_reload *t)
 {
@@ -668,6 +677,19 @@ START_TEST(a_list_comes_in_pieces_and_counts_nothing)
 }
 END_TEST
 
+/* Of the file alone, so to anybody. */
+START_TEST(what_became_of_a_table_is_told_to_anybody)
+{
+	fake.trusted = 0;
+	fake.uid = 1009;
+	ck_assert_str_eq(send_line("TABLE 1:2:3.4"), "OK state=used\n");
+	ck_assert_str_eq(send_line("TABLE 1:2:5.6"), "OK state=refused\n");
+	ck_assert_str_eq(send_line("TABLE 7:7:7.7"), "OK state=unknown\n");
+	fake.nobody = 1;
+	ck_assert_ptr_nonnull(strstr(send_line("TABLE 1:2:3.4"), "ERR 4.7.0"));
+}
+END_TEST
+
 START_TEST(statistics_are_lines_and_an_end)
 {
 	const char *answer = send_line("STATS");
@@ -761,7 +783,9 @@ add_tests(Suite *suite)
 		a_list_comes_in_pieces_and_counts_nothing,
 		an_explanation_tells_ledger_tickets_and_what_comes_next,
 		an_explanation_shows_so_many_tickets_and_no_more,
-		only_the_trusted_get_explanations, statistics_are_lines_and_an_end,
+		only_the_trusted_get_explanations,
+		what_became_of_a_table_is_told_to_anybody,
+		statistics_are_lines_and_an_end,
 		a_message_is_a_line_of_at_most_4096_bytes, what_is_no_line_is_told_so,
 		a_reservation_has_no_other_words_and_none_twice};
 

@@ -121,6 +121,14 @@ users_reload_identity(const struct users_reload *r)
 	return "none";
 }
 
+enum users_reload_state
+users_reload_state(struct users_reload *r, const char *identity)
+{
+	(void)r;
+	(void)identity;
+	return USERS_RELOAD_USED;
+}
+
 uint64_t
 users_reload_generation(const struct users_reload *r)
 {
