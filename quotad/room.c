@@ -41,6 +41,12 @@ room_limits(const struct mailbox *m)
 	};
 }
 
+struct ledger_place
+room_place(const struct mailbox *m)
+{
+	return (struct ledger_place){.path = mailbox_place(m->path, 0), .owner = m->uid};
+}
+
 /* The recipient's mailbox, which the caller clears: 0; or -1, and the question has been
  * answered. */
 static int
@@ -89,8 +95,8 @@ has_too_many(const struct room *room, const struct room_question *q,
 }
 
 int
-room_look_up(
-	void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+room_look_up(void *arg, const struct account *a, struct ledger_place *place,
+	struct ledger_limits *limits)
 {
 	const struct room *room = arg;
 	struct users *users = users_reload_table(room->users);
@@ -102,7 +108,7 @@ room_look_up(
 		mailbox_find(&m, users, room->conf, ledger_name(a), &o) == -1)
 		return -1;
 	is_its = strcmp(m.key, ledger_name(a)) == 0;
-	*place = mailbox_place(m.path, m.uid);
+	*place = room_place(&m);
 	*limits = room_limits(&m);
 	mailbox_clear(&m);
 	return is_its ? 0 : -1;
@@ -110,7 +116,7 @@ room_look_up(
 
 static void
 ask_ledger(const struct room *room, struct room_question *q,
-	const struct room_asker *asker, uint64_t place)
+	const struct room_asker *asker, struct ledger_place place)
 {
 	const struct ledger_request r = {
 		.kind = q->kind,
@@ -138,7 +144,7 @@ static void
 decide(const struct room *room, struct room_question *q, const struct room_asker *asker,
 	const struct mailbox *m)
 {
-	const uint64_t place = mailbox_place(m->path, m->uid);
+	const struct ledger_place place = room_place(m);
 	struct outcome o;
 
 	q->account = ledger_account(room->ledger, m->key);

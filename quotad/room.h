@@ -71,8 +71,11 @@ void room_decided(void *arg, void *question, const struct ledger_answer *answer)
 int room_may_ask(const struct room_asker *asker, uid_t owner);
 
 /* The ledger's call "look_up"; ROOM is the room. */
-int room_look_up(void *room, const struct account *a, uint64_t *place,
+int room_look_up(void *room, const struct account *a, struct ledger_place *place,
 	struct ledger_limits *limits);
+
+/* Where the mailbox's record has it. */
+struct ledger_place room_place(const struct mailbox *m);
 
 /* What the mailbox's record says of its limits. */
 struct ledger_limits room_limits(const struct mailbox *m);

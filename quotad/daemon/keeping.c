@@ -19,7 +19,8 @@ take_down(const struct ledger_numbers *from, struct usage_numbers *to)
 		.used = from->used,
 		.messages = from->messages,
 		.stamp = from->stamp,
-		.place = from->place,
+		.path = from->place.path,
+		.owner = from->place.owner,
 		.rules = from->rules,
 		.known = from->known,
 		.full_for = from->full_for,
@@ -61,7 +62,7 @@ static int
 save_ticket(struct usage *u, const struct account *a, const struct ledger_ticket *t)
 {
 	const struct usage_ticket kept = {
-		.bytes = t->bytes, .place = t->place, .directory = t->directory};
+		.bytes = t->bytes, .path = t->path, .directory = t->directory};
 
 	return usage_save_ticket(u, ledger_name(a), t->name, &kept);
 }
@@ -129,7 +130,7 @@ load_account(void *server, const char *mailbox, const struct usage_numbers *kept
 		.used = kept->used,
 		.messages = kept->messages,
 		.stamp = kept->stamp,
-		.place = kept->place,
+		.place = {.path = kept->path, .owner = kept->owner},
 		.rules = kept->rules,
 		.known = kept->known,
 		.full_for = kept->full_for,
@@ -161,7 +162,7 @@ load_ticket(void *server, const char *mailbox, const char *name,
 		.name = name,
 		.bytes = kept->bytes,
 		.state = kept->ended ? LEDGER_ENDED : LEDGER_UNSURE,
-		.place = kept->place,
+		.path = kept->path,
 		.directory = kept->directory,
 	};
 

@@ -50,8 +50,8 @@ call_corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 }
 
 static int
-call_look_up(
-	void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+call_look_up(void *arg, const struct account *a, struct ledger_place *place,
+	struct ledger_limits *limits)
 {
 	struct server *v = arg;
 

@@ -113,7 +113,7 @@ account_open_bytes(const struct account *a, uint64_t *tickets)
 
 	*tickets = 0;
 	LIST_FOREACH(t, &a->tickets, of_account)
-		if (t->state == LEDGER_OPEN && t->place.number == a->place) {
+		if (t->state == LEDGER_OPEN && t->path.number == a->place.path) {
 			bytes = amount_add(bytes, t->bytes);
 			(*tickets)++;
 		}
@@ -176,7 +176,7 @@ shown(const struct ledger *l, const struct ticket *t)
 		.age_ms = l->now - t->made_at,
 		.state = t->state,
 		.earlier = t->connection_number == 0,
-		.place = t->place.number,
+		.path = t->path.number,
 		.directory = t->directory.number,
 	};
 }
@@ -216,7 +216,7 @@ new_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept
 	struct ticket *t = calloc(1, sizeof *t + size);
 	struct charge now = a->charged;
 
-	if (!t || places_add_ticket(l, t, kept->place, kept->directory) == -1) {
+	if (!t || places_add_ticket(l, t, kept->path, kept->directory) == -1) {
 		free(t);
 		return NULL;
 	}
@@ -254,7 +254,7 @@ ticket_open(struct ledger *l, const struct ledger_request *r, const char *name)
 	const struct ledger_ticket kept = {
 		.name = name,
 		.bytes = r->bytes,
-		.place = r->account->place,
+		.path = r->account->place.path,
 		.directory = r->account->directory,
 	};
 	struct ticket *t = new_kept_ticket(l, r->account, &kept);
@@ -348,9 +348,9 @@ take_out(struct ledger *l, struct ticket *t, int used)
 	if (used) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);
-		if (t->place.number != a->place) {
+		if (t->path.number != a->place.path) {
 			a->known = 0;
-			a->may_be_twice = 1;
+			a->may_be_twice = a->count_is_void = 1;
 		}
 	}
 	charge(a, now);

@@ -36,7 +36,7 @@ struct ticket {
 	int ended_before; /* ended when the running count began */
 	int seen;         /* by the running count */
 	int taken_off;    /* its bytes, from a total that had its name */
-	struct anchor place, directory;
+	struct anchor path, directory;
 	/* The same ticket as it is charged to other accounts, in a ring. An open one is
 	 * in its connection's list, the others are copies. */
 	struct ticket *next_copy;
@@ -60,10 +60,10 @@ struct account {
 	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
 	unsigned why : 4;             /* the running count's enum ledger_why */
 	unsigned last_why : 4, last_exact : 1;
-	uint64_t place, directory;  /* that the number belongs to; 0: to none */
+	struct ledger_place place;  /* that the number belongs to */
+	uint64_t directory;         /* that was counted; 0: not known */
 	uint64_t rules;             /* that it was counted by */
-	uint64_t count_rules;       /* of the running count, */
-	unsigned count_is_void : 1; /* ... whose number was dropped meanwhile */
+	unsigned count_is_void : 1; /* the running one, whose number was dropped */
 	unsigned is_second : 1; /* another account has its place, which it can't have */
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	int64_t last_at; /* the last count; below zero where it was before the clock */

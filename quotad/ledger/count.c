@@ -16,7 +16,7 @@ static void
 bind_to_table(struct ledger *l, struct account *a)
 {
 	struct ledger_limits limits;
-	uint64_t place;
+	struct ledger_place place;
 
 	places_review_rules(l, a);
 	if (l->calls->look_up(l->arg, a, &place, &limits) == 0)
@@ -36,7 +36,6 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 	bind_to_table(l, a);
 	a->counting = 1;
 	a->count_is_void = 0;
-	a->count_rules = l->rules.counting;
 	a->why = why & 15;
 	a->counts_begun++;
 	a->count_began_at = a->looked_at = l->now;
@@ -213,8 +212,11 @@ wake_counted(
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
-	int serves = !a->count_is_void && a->count_rules == l->rules.counting;
-	int exact = serves && !c->failed && apply(l, a, c);
+	int serves, exact;
+
+	places_review_rules(l, a);
+	serves = !a->count_is_void;
+	exact = serves && !c->failed && apply(l, a, c);
 
 	account_free_committed(a);
 	a->counting = 0;

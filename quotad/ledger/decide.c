@@ -237,7 +237,7 @@ look_up_again(struct ledger *l, struct question *q)
 {
 	struct ledger_request *r = &q->request;
 	struct ledger_limits limits;
-	uint64_t place;
+	struct ledger_place place;
 
 	q->table = l->table;
 	if (l->calls->look_up(l->arg, r->account, &place, &limits) == -1) {
@@ -259,7 +259,7 @@ decide_place(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	places_review_rules(l, a);
 	if (q->table != l->table)
 		look_up_again(l, q);
-	if (a->place == q->request.place && !q->is_overtaken)
+	if (places_are_same(a->place, q->request.place) && !q->is_overtaken)
 		return 0;
 	if (a->is_second)
 		answer_with(answer, VERDICT_MISCONFIGURED,

@@ -45,6 +45,11 @@ struct ledger_limits {
 	uint64_t orphans;    /* with so many there is no further ticket; at most 1000 */
 };
 
+/* Where the table has a mailbox: a hash of its path (0: nowhere), and its owner's uid. */
+struct ledger_place {
+	uint64_t path, owner;
+};
+
 /* EXPLAIN is decided as CHECK, but leaves no trace: a person's question is no refusal. */
 enum ledger_kind {
 	LEDGER_CHECK,
@@ -62,8 +67,8 @@ struct ledger_request {
 	struct ledger_limits limits;
 	uint64_t bytes;   /* CHECK, RESERVE, EXPLAIN */
 	const char *name; /* RESERVE */
-	uint64_t place;   /* where the table has the mailbox */
-	void *cookie;     /* comes back with the answer */
+	struct ledger_place place;
+	void *cookie; /* comes back with the answer */
 };
 
 struct ledger_answer {
@@ -105,8 +110,8 @@ struct ledger_ticket {
 	uint64_t id, bytes;
 	uint64_t age_ms; /* since this daemon knows of it */
 	enum ledger_ticket_state state;
-	int earlier;               /* of a daemon before this one */
-	uint64_t place, directory; /* that it was promised for; 0: not known */
+	int earlier;              /* of a daemon before this one */
+	uint64_t path, directory; /* that it was promised for; 0: not known */
 };
 
 /* A mailbox's numbers as they are shown and kept. */
@@ -114,10 +119,11 @@ struct ledger_numbers {
 	uint64_t used, messages;
 	uint64_t reserved, tickets; /* bytes and number of all tickets, orphans too */
 	uint64_t orphans;
-	uint64_t stamp;        /* of the directories at the last exact count */
-	uint64_t place, rules; /* that they belong to, and that they were counted by */
-	int known;             /* an exact count of this boot stands behind them */
-	uint64_t full_for;     /* seconds since the first refusal for room; 0: not full */
+	uint64_t stamp;            /* of the directories at the last exact count */
+	struct ledger_place place; /* that they belong to */
+	uint64_t rules;            /* that they were counted by */
+	int known;                 /* an exact count of this boot stands behind them */
+	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
 	int counting; /* a count is under way; not kept */
 	struct ledger_last_count last;
@@ -149,7 +155,7 @@ struct ledger_calls {
 	void (*corrected)(void *arg, struct account *a, uint64_t was, uint64_t now);
 	/* Where the user table has the mailbox now, and its limits: 0, or -1 where it has
 	 * none of that name. */
-	int (*look_up)(void *arg, const struct account *a, uint64_t *place,
+	int (*look_up)(void *arg, const struct account *a, struct ledger_place *place,
 		struct ledger_limits *limits);
 };
 
@@ -180,7 +186,7 @@ struct account *ledger_find(struct ledger *l, const char *name);
 const char *ledger_name(const struct account *a);
 /* The table has the account's mailbox at that place. If that is another than before, its
  * number is not known any more. */
-void ledger_bind(struct ledger *l, struct account *a, uint64_t place);
+void ledger_bind(struct ledger *l, struct account *a, struct ledger_place place);
 /* The table or the settings may say something else now: who waits is looked up again. */
 void ledger_table_changed(struct ledger *l);
 /* Whether a ticket of that name, open or orphan, is charged to the account. */

@@ -73,8 +73,8 @@ struct ledger {
 	uint64_t now, held_until, next_id, looked_over_at;
 	uint64_t table;       /* a number for each that there was */
 	struct hash accounts; /* by name */
-	struct hash owners;   /* accounts by their places */
-	struct hash promised; /* places that have tickets */
+	struct hash owners;   /* accounts by their paths and directories */
+	struct hash promised; /* paths and directories that have tickets */
 	struct ledger_tickets unsure;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */
@@ -90,17 +90,24 @@ void turns_leave(struct ledger *l, struct account *a);
 struct account *turns_next(const struct ledger *l);
 
 /* places.c */
+static inline int
+places_are_same(struct ledger_place a, struct ledger_place b)
+{
+	return a.path == b.path && a.owner == b.owner;
+}
+
 int places_init(struct ledger *l);
 void places_free(struct ledger *l);
-/* Notes for which place and directory the ticket was promised: 0, or -1 without memory.
+/* Notes for which path and directory the ticket was promised: 0, or -1 without memory.
  */
 int places_add_ticket(
-	struct ledger *l, struct ticket *t, uint64_t place, uint64_t directory);
+	struct ledger *l, struct ticket *t, uint64_t path, uint64_t directory);
 void places_remove_ticket(struct ledger *l, struct ticket *t);
 /* A number that was counted by other rules is dropped. */
 void places_review_rules(struct ledger *l, struct account *a);
 /* As the store had it. */
-void places_load(struct ledger *l, struct account *a, uint64_t place, uint64_t rules);
+void places_load(
+	struct ledger *l, struct account *a, struct ledger_place place, uint64_t rules);
 
 /* full_since.c */
 void full_forget(struct account *a);

@@ -8,8 +8,8 @@
  * the account stay with it, and those that others have for the place are charged to the
  * account that gets it, too, as copies: each is charged until it ends there.
  *
- * Numbers of places are hashes of paths and of directories: they can stand in one table.
- * 0 is none.
+ * Paths and directories are hashes: they can stand in one table. 0 is none. Of those that
+ * have one path one after another, whatever the owner, the last one has it.
  */
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ account_has_place(const void *account, const void *number, size_t length)
 	uint64_t n = *(const uint64_t *)number;
 
 	(void)length;
-	return a->place == n || a->directory == n;
+	return a->place.path == n || a->directory == n;
 }
 
 int
@@ -104,9 +104,9 @@ anchor_clear(struct ledger *l, struct anchor *anchor)
 }
 
 int
-places_add_ticket(struct ledger *l, struct ticket *t, uint64_t place, uint64_t directory)
+places_add_ticket(struct ledger *l, struct ticket *t, uint64_t path, uint64_t directory)
 {
-	if (anchor_set(l, t, &t->place, place) == 0 &&
+	if (anchor_set(l, t, &t->path, path) == 0 &&
 		anchor_set(l, t, &t->directory, directory) == 0)
 		return 0;
 	places_remove_ticket(l, t);
@@ -116,7 +116,7 @@ places_add_ticket(struct ledger *l, struct ticket *t, uint64_t place, uint64_t d
 void
 places_remove_ticket(struct ledger *l, struct ticket *t)
 {
-	anchor_clear(l, &t->place);
+	anchor_clear(l, &t->path);
 	anchor_clear(l, &t->directory);
 }
 
@@ -181,10 +181,11 @@ take(struct ledger *l, struct account *a, uint64_t *own, uint64_t number)
 static void
 unbind(struct ledger *l, struct account *a)
 {
-	if (!a->place)
+	if (!a->place.path)
 		return;
-	give_up(l, &a->place);
+	give_up(l, &a->place.path);
 	give_up(l, &a->directory);
+	a->place.owner = 0;
 	drop_number(a);
 	l->calls->save_account(l->arg, a);
 }
@@ -194,9 +195,10 @@ static int
 is_still_there(struct ledger *l, const struct account *a)
 {
 	struct ledger_limits limits;
-	uint64_t place;
+	struct ledger_place place;
 
-	return l->calls->look_up(l->arg, a, &place, &limits) == 0 && place == a->place;
+	return l->calls->look_up(l->arg, a, &place, &limits) == 0 &&
+	       place.path == a->place.path;
 }
 
 void
@@ -206,40 +208,46 @@ places_review_rules(struct ledger *l, struct account *a)
 		return;
 	drop_number(a);
 	a->rules = l->rules.counting;
-	if (a->place)
+	if (a->place.path)
 		l->calls->save_account(l->arg, a);
 }
 
 /* Without memory it stays unbound, and nothing is promised in it. */
 static void
-bind_anew(struct ledger *l, struct account *a, uint64_t place)
+bind_anew(struct ledger *l, struct account *a, struct ledger_place place)
 {
-	struct account *other = hash_find(&l->owners, &place, sizeof place);
+	struct account *other;
 
 	unbind(l, a);
+	other = hash_find(&l->owners, &place.path, sizeof place.path);
 	a->is_second = other && is_still_there(l, other);
 	if (a->is_second)
 		return;
 	if (other)
 		unbind(l, other);
 	drop_number(a);
-	if (adopt(l, a, place) == -1 || take(l, a, &a->place, place) == -1)
+	if (adopt(l, a, place.path) == -1 || take(l, a, &a->place.path, place.path) == -1)
 		return;
+	a->place.owner = place.owner;
 	l->calls->save_account(l->arg, a);
 }
 
 void
-ledger_bind(struct ledger *l, struct account *a, uint64_t place)
+ledger_bind(struct ledger *l, struct account *a, struct ledger_place place)
 {
 	places_review_rules(l, a);
-	if (a->place != place)
+	if (!places_are_same(a->place, place))
 		bind_anew(l, a, place);
 }
 
+/* Of two that the store has at one path only the first is known. */
 void
-places_load(struct ledger *l, struct account *a, uint64_t place, uint64_t rules)
+places_load(
+	struct ledger *l, struct account *a, struct ledger_place place, uint64_t rules)
 {
 	a->rules = rules;
-	if (place && take(l, a, &a->place, place) == -1)
+	if (place.path == 0 || take(l, a, &a->place.path, place.path) == -1)
 		a->known = 0;
+	else
+		a->place.owner = place.owner;
 }

@@ -51,6 +51,7 @@ static void
 add_mailbox(struct line_request *l, const struct mailbox *m)
 {
 	const struct ledger_limits limits = room_limits(m);
+	const struct ledger_place place = room_place(m);
 	struct ledger *ledger = l->line->room->ledger;
 	struct account *a = ledger_find(ledger, m->key);
 	struct ledger_numbers n = {0};
@@ -59,7 +60,7 @@ add_mailbox(struct line_request *l, const struct mailbox *m)
 	if (a != NULL)
 		ledger_numbers(ledger, a, &n);
 	/* Those of another place say nothing of this mailbox. */
-	if (n.place != mailbox_place(m->path, m->uid))
+	if (n.place.path != place.path || n.place.owner != place.owner)
 		n = (struct ledger_numbers){0};
 	if (numbers_text(text, m->key, &n, &limits, m->state, n.known) == -1)
 		return;

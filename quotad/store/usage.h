@@ -24,9 +24,9 @@ struct usage;
 struct usage_numbers {
 	uint64_t used, messages;
 	uint64_t stamp; /* of its directories at the last exact count */
-	/* The place that they belong to and the rules that they were counted by; 0 in the
-	 * records of earlier versions. */
-	uint64_t place, rules;
+	/* The path (its hash) and owner that they belong to, and the rules that they were
+	 * counted by; 0 in the records of earlier versions. */
+	uint64_t path, owner, rules;
 	int known; /* an exact count of this boot stands behind them */
 	/* Seconds since the first refusal for room (0: not full), and how it was then. */
 	uint64_t full_for, full_used, full_bytes, full_messages, full_smallest;
@@ -37,10 +37,10 @@ struct usage_numbers {
 	uint64_t counted_ago_ms, counted_was, counted_found;
 };
 
-/* A ticket: its bytes, and the place and directory that it was promised for (0: not
+/* A ticket: its bytes, and the path and directory that it was promised for (0: not
  * known). ENDED: its lda can't be alive (another boot); set when it is loaded. */
 struct usage_ticket {
-	uint64_t bytes, place, directory;
+	uint64_t bytes, path, directory;
 	int ended;
 };
 

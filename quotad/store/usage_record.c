@@ -65,7 +65,8 @@ usage_record_account(
 	at = add_number(value, at, "used", n->used);
 	at = add_number(value, at, "messages", n->messages);
 	at = add_number(value, at, "stamp", n->stamp);
-	at = add_number(value, at, "place", n->place);
+	at = add_number(value, at, "path", n->path);
+	at = add_number(value, at, "owner", n->owner);
 	at = add_number(value, at, "rules", n->rules);
 	if (n->known)
 		at = add_text(value, at, "boot", boot);
@@ -92,7 +93,7 @@ usage_record_ticket(
 	char value[VALUE_SIZE], const char *boot, const struct usage_ticket *t)
 {
 	int n = snprintf(value, VALUE_SIZE, "bytes=%" PRIu64 " boot=%s", t->bytes, boot);
-	size_t at = add_number(value, (size_t)n, "place", t->place);
+	size_t at = add_number(value, (size_t)n, "path", t->path);
 
 	return add_number(value, at, "directory", t->directory);
 }
@@ -139,7 +140,8 @@ read_numbers(const struct record *r, struct usage_numbers *n)
 		{"used", &n->used},
 		{"messages", &n->messages},
 		{"stamp", &n->stamp},
-		{"place", &n->place},
+		{"path", &n->path},
+		{"owner", &n->owner},
 		{"rules", &n->rules},
 		{"full_for", &n->full_for},
 		{"full_used", &n->full_used},
@@ -183,7 +185,7 @@ load_ticket(const struct usage_reader *reader, const char *mailbox, const char *
 
 	if (!file[0] || !record_get(r, "bytes") ||
 		record_number(r, "bytes", 0, &t.bytes) ||
-		record_number(r, "place", 0, &t.place) ||
+		record_number(r, "path", 0, &t.path) ||
 		record_number(r, "directory", 0, &t.directory))
 		return -1;
 	return reader->calls->load_ticket(reader->arg, mailbox, file, &t);

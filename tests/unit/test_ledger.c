@@ -98,7 +98,8 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 }
 
 static int
-look_up(void *arg, const struct account *a, uint64_t *place, struct ledger_limits *its)
+look_up(void *arg, const struct account *a, struct ledger_place *place,
+	struct ledger_limits *its)
 {
 	(void)arg;
 	(void)a;
@@ -136,7 +137,7 @@ static void
 ask(enum ledger_kind kind, int connection, uint64_t bytes, const char *name)
 {
 	struct ledger_request r = {kind, fake.account, &connections[connection], limits,
-		bytes, name, 0, NULL};
+		bytes, name, {0, 0}, NULL};
 
 	ledger_ask(fake.ledger, &r);
 }

@@ -19,7 +19,8 @@ static struct fake {
 	struct account *accounts[KEYS];
 	uint64_t now;
 	struct {
-		uint64_t place, bytes; /* place 0: the key is not in the table */
+		struct ledger_place place; /* path 0: the key is not in the table */
+		uint64_t bytes;
 	} table[KEYS];
 	int counting[KEYS], probing[KEYS], counts;
 	struct ledger_answer last;
@@ -27,7 +28,7 @@ static struct fake {
 	int answers;
 	struct stored {
 		char name[80]; /* "key/file" */
-		uint64_t bytes, place;
+		uint64_t bytes, path;
 	} stored[STORED_MAX];
 	int stored_count;
 	struct ledger_numbers saved[KEYS];
@@ -86,7 +87,7 @@ save_ticket(void *arg, struct account *a, const struct ledger_ticket *t)
 	ck_assert_int_le(fake.stored_count, STORED_MAX);
 	snprintf(s->name, sizeof s->name, "%s/%s", ledger_name(a), t->name);
 	s->bytes = t->bytes;
-	s->place = t->place;
+	s->path = t->path;
 	return 0;
 }
 
@@ -114,14 +115,15 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 }
 
 static int
-look_up(void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+look_up(void *arg, const struct account *a, struct ledger_place *place,
+	struct ledger_limits *limits)
 {
 	int key = key_of(a);
 
 	(void)arg;
 	*place = fake.table[key].place;
 	*limits = (struct ledger_limits){.bytes = fake.table[key].bytes};
-	return *place ? 0 : -1;
+	return place->path ? 0 : -1;
 }
 
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
@@ -151,7 +153,7 @@ setup(void)
 	fake.now = 1000000;
 	for (int i = 0; i < KEYS; i++)
 		fake.table[i].bytes = 1000;
-	fake.table[P].place = A;
+	fake.table[P].place.path = A;
 	open_ledger();
 }
 
@@ -180,7 +182,7 @@ restart(void)
 	for (int i = 0; i < count; i++) {
 		const struct ledger_ticket t = {.name = stored[i].name + 2,
 			.bytes = stored[i].bytes,
-			.place = stored[i].place,
+			.path = stored[i].path,
 			.state = LEDGER_UNSURE};
 
 		ledger_load_ticket(
@@ -189,9 +191,9 @@ restart(void)
 }
 
 static void
-change_table(int key, uint64_t place)
+change_table(int key, uint64_t path)
 {
-	fake.table[key].place = place;
+	fake.table[key].place.path = path;
 	ledger_table_changed(fake.ledger);
 }
 
@@ -276,7 +278,7 @@ START_TEST(nothing_is_told_of_another_place)
 {
 	know(P, 700);
 	change_table(P, B);
-	ledger_bind(fake.ledger, fake.accounts[P], B);
+	ledger_bind(fake.ledger, fake.accounts[P], (struct ledger_place){B, 0});
 	ck_assert_int_eq(numbers(P).known, 0);
 	ck_assert_uint_eq(numbers(P).used, 0);
 	ck_assert_uint_eq(numbers(P).last.found, 0);
@@ -336,7 +338,7 @@ START_TEST(a_count_begun_before_a_change_and_back_is_dropped)
 {
 	ask(LEDGER_GET, P, 0, 0, NULL);
 	change_table(P, B);
-	ledger_bind(fake.ledger, fake.accounts[P], B);
+	ledger_bind(fake.ledger, fake.accounts[P], (struct ledger_place){B, 0});
 	change_table(P, A);
 	ask(LEDGER_RESERVE, P, 1, 600, "a");
 	count_ends(P, 1, 0); /* begun before */
@@ -376,6 +378,49 @@ START_TEST(a_place_that_another_key_had_meanwhile_is_counted)
 	change_table(Q, 0);
 	change_table(P, A);
 	ck_assert_int_ne(reserve(P, 1, 500, "b", 750), VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_path_that_another_owner_had_meanwhile_is_counted)
+{
+	know(P, 100);
+	change_table(P, 0);
+	change_table(Q, A);
+	fake.table[Q].place.owner = 1;
+	know(Q, 750);
+	change_table(Q, 0);
+	change_table(P, A);
+	ck_assert_int_ne(reserve(P, 1, 500, "b", 750), VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(another_owner_makes_the_number_unknown)
+{
+	know(P, 100);
+	fake.table[P].place.owner = 1;
+	ck_assert_int_ne(reserve(P, 1, 500, "b", 750), VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_count_is_dropped_also_where_all_is_as_before_at_its_end)
+{
+	struct ledger_rules other = rules;
+
+	other.counting = 2;
+	ask(LEDGER_GET, P, 0, 0, NULL);
+	ledger_set_rules(fake.ledger, &other);
+	ask(LEDGER_GET, P, 1, 0, NULL);
+	ledger_set_rules(fake.ledger, &rules);
+	count_ends(P, 1, 0);
+	ck_assert_int_eq(numbers(P).known, 0);
+	change_table(P, B);
+	ask(LEDGER_GET, P, 2, 0, NULL);
+	change_table(P, A);
+	ask(LEDGER_GET, P, 3, 0, NULL);
+	count_ends(P, 1, 0);
+	ck_assert_int_eq(numbers(P).known, 0);
+	count_ends(P, 1, 900);
+	ck_assert_uint_eq(numbers(P).used, 900);
 }
 END_TEST
 
@@ -428,7 +473,7 @@ END_TEST
 START_TEST(a_number_of_an_earlier_version_is_unknown)
 {
 	know(P, 100);
-	fake.saved[P].place = fake.saved[P].rules = 0;
+	fake.saved[P].place.path = fake.saved[P].rules = 0;
 	restart();
 	ck_assert_int_ne(reserve(P, 0, 500, "a", 900), VERDICT_DELIVERED);
 }
@@ -503,8 +548,8 @@ START_TEST(what_was_cut_off_ends_in_each_account_by_its_own_count)
 	ck_assert_int_eq(reserve(P, 0, 700, "a", 0), VERDICT_DELIVERED);
 	change_table(P, B);
 	change_table(Q, A);
-	ledger_bind(fake.ledger, fake.accounts[P], B);
-	ledger_bind(fake.ledger, fake.accounts[Q], A);
+	ledger_bind(fake.ledger, fake.accounts[P], (struct ledger_place){B, 0});
+	ledger_bind(fake.ledger, fake.accounts[Q], (struct ledger_place){A, 0});
 	ledger_disconnected(fake.ledger, &connections[0], 0);
 	ledger_recount(fake.ledger, fake.accounts[Q], 0);
 	fake.counting[Q] = 0;
@@ -595,6 +640,9 @@ add_tests(Suite *suite)
 		a_count_begun_before_a_change_and_back_is_dropped,
 		a_count_begun_by_other_rules_is_dropped,
 		a_place_that_another_key_had_meanwhile_is_counted,
+		a_path_that_another_owner_had_meanwhile_is_counted,
+		another_owner_makes_the_number_unknown,
+		a_count_is_dropped_also_where_all_is_as_before_at_its_end,
 		a_question_that_waits_meets_the_limit_of_now,
 		a_question_that_waits_for_a_mailbox_that_is_removed_is_not_granted,
 		two_mailboxes_at_one_place_are_one_too_many,

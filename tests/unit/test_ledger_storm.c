@@ -221,7 +221,8 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 }
 
 static int
-look_up(void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+look_up(void *arg, const struct account *a, struct ledger_place *place,
+	struct ledger_limits *limits)
 {
 	(void)arg;
 	(void)a;
@@ -340,7 +341,7 @@ static void
 execute(struct connection *c, enum message m)
 {
 	struct ledger_request r = {LEDGER_RESERVE, w.account, &c->ledger,
-		{.bytes = LIMIT}, w.ldas[c->lda].bytes, w.ldas[c->lda].name, 0, c};
+		{.bytes = LIMIT}, w.ldas[c->lda].bytes, w.ldas[c->lda].name, {0, 0}, c};
 	struct account *a;
 
 	switch (m) {

@@ -298,11 +298,12 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 	n->tickets = (uint64_t)fake.reservations_of_mailbox;
 	n->known = 1;
 	/* alice0008 was counted when somebody else owned that mailbox. */
-	n->place = mailbox_place(NULL, strchr((const char *)a, '8') ? 1005 : 1001);
+	n->place.path = mailbox_place(NULL, 0);
+	n->place.owner = strchr((const char *)a, '8') ? 1005 : 1001;
 }
 
 void
-ledger_bind(struct ledger *l, struct account *a, uint64_t place)
+ledger_bind(struct ledger *l, struct account *a, struct ledger_place place)
 {
 	(void)l;
 	(void)a;

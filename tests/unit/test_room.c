@@ -79,7 +79,8 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 }
 
 static int
-look_up(void *arg, const struct account *a, uint64_t *place, struct ledger_limits *limits)
+look_up(void *arg, const struct account *a, struct ledger_place *place,
+	struct ledger_limits *limits)
 {
 	(void)arg;
 	(void)a;
