@@ -59,12 +59,14 @@ static const int allowed[] = {
 	SYS_getdents64,
 	SYS_readlinkat,
 	SYS_fstat,
+	SYS_fstatfs,
 	SYS_statx,
 #ifdef SYS_newfstatat
 	SYS_newfstatat,
 #endif
 #ifdef SYS_fstat64
 	SYS_fstat64,
+	SYS_fstatfs64,
 	SYS_fstatat64,
 #endif
 #ifdef SYS__llseek

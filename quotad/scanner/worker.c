@@ -20,7 +20,7 @@
 #define COUNT_NICE 10
 
 /* A count has a folder of the mailbox open, and what is on the way to it. */
-#define FILES_MAX 32
+#define FILES_MAX 64
 
 /* What may be left behind by a job: a child that has grown more takes no other. */
 #define GROWN_KIB_MAX   2048

@@ -685,6 +685,23 @@ START_TEST(child_may_read_and_answer_alone)
 }
 END_TEST
 
+START_TEST(child_is_ended_by_the_kernel_whatever_it_does)
+{
+	char path[64], line[64] = "";
+	FILE *f;
+
+	spare_pid();
+	count(&alice);
+	wait_for(&alice.counted, 1, 2000);
+	snprintf(path, sizeof path, "/proc/%d/timers", only_child());
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	while (strncmp(line, "signal: 9/", 10) != 0)
+		ck_assert_ptr_nonnull(fgets(line, sizeof line, f));
+	fclose(f);
+}
+END_TEST
+
 START_TEST(many_jobs_leave_nothing_open)
 {
 	int before = dup(0), after;
@@ -765,8 +782,9 @@ add_tests(Suite *suite)
 		child_of_one_owner_sees_no_mailbox_of_another,
 		child_that_a_mailbox_made_grow_takes_no_other,
 		child_killed_at_rest_costs_no_job, child_that_hangs_holds_nobody_else_up,
-		child_may_read_and_answer_alone, many_jobs_leave_nothing_open,
-		scanner_of_root_can_read_and_nothing_else,
+		child_may_read_and_answer_alone,
+		child_is_ended_by_the_kernel_whatever_it_does,
+		many_jobs_leave_nothing_open, scanner_of_root_can_read_and_nothing_else,
 		user_that_cannot_be_had_stops_the_start};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 120);

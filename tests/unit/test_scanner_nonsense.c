@@ -228,6 +228,23 @@ START_TEST(nonsense_fails_the_probe)
 }
 END_TEST
 
+static const char *const rest_nonsense[] = {"PROBED stamp=1\nREADY\nREADY\n",
+	"PROBED stamp=1\nPROBED stamp=2\n", "PROBED stamp=1\nREADY \n",
+	"PROBED stamp=1\nREADY\nPROBED stamp=2\nEND\n"};
+
+START_TEST(nonsense_at_rest_costs_no_job)
+{
+	for (int i = 0; i < 3; i++) {
+		alice = (struct account){0};
+		scanner_probe(scanner, &(struct scanner_job){.key = &alice,
+					       .mailbox = "alice",
+					       .path = rest_nonsense[_i]});
+		run_until(&alice.probed);
+		ck_assert_int_eq(alice.failed, 0);
+	}
+}
+END_TEST
+
 #define SIZE(list) (int)(sizeof list / sizeof list[0])
 
 void
@@ -240,4 +257,5 @@ add_tests(Suite *suite)
 	tcase_add_loop_test(
 		c, answer_that_stops_half_way_fails_the_count, 0, SIZE(half_answers));
 	tcase_add_loop_test(c, nonsense_fails_the_probe, 0, SIZE(probe_nonsense));
+	tcase_add_loop_test(c, nonsense_at_rest_costs_no_job, 0, SIZE(rest_nonsense));
 }
