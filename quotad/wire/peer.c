@@ -16,7 +16,7 @@
 #define GENEROUS       16 /* how many times the limits the trusted have */
 #define STRANGERS      16 /* have this part of all connections, together */
 #define STRANGER       4  /* has this part of a user's */
-#define FREE_FOR_EACH  8  /* times what is free, a user has at most */
+#define FREE_FOR_EACH  8  /* times what is free, but for one, a user has at most */
 #define GROUPS_AT_ONCE 64
 
 struct peer_user {
@@ -283,7 +283,8 @@ check_limits(const struct peers *p, const struct peer *peer, enum rota_rank rank
 
 	if (has >= most_of_user(p, rank))
 		return reason_set(why, "too many connections of this user");
-	if (free_ones == 0 || (rank != ROTA_TRUSTED && has >= free_ones * FREE_FOR_EACH))
+	if (free_ones == 0 || (rank != ROTA_TRUSTED && has > 0 &&
+				      has >= (free_ones - 1) * FREE_FOR_EACH))
 		return reason_set(why, "too many connections");
 	return 0;
 }

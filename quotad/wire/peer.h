@@ -10,10 +10,10 @@
  * are nobody, and may ask nothing.
  *
  * A quarter of all connections is kept for the trusted. Of what is left a user gets no
- * more than eight times what is free, so that there is always room for one who comes
- * later. Strangers, uids that have no mailbox, have a sixteenth of all connections
- * together, and each a quarter of a user's: whoever has many uids of its own gains
- * nothing by them.
+ * more than eight times what is free, and never the last, so that there is room for one
+ * who comes later. Strangers, uids that have no mailbox, have a sixteenth of all
+ * connections together, and each a quarter of a user's: whoever has many uids of its own
+ * gains nothing by them.
  */
 #ifndef QUOTAD_PEER_H
 #define QUOTAD_PEER_H

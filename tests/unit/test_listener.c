@@ -22,6 +22,7 @@ static char directory[40];
 static char paths[SERVICES][100];
 static struct service services[SERVICES];
 static const struct service *accepted; /* the last connection's */
+static int accepts;
 
 static void
 setup(void)
@@ -70,6 +71,7 @@ take(void *arg, int fd, const struct service *service)
 {
 	(void)arg;
 	accepted = service;
+	accepts++;
 	close(fd);
 }
 
@@ -241,6 +243,33 @@ START_TEST(clients_are_told_of_the_user_that_it_has_become)
 }
 END_TEST
 
+/* Connects that go on all the time must not keep the loop. */
+START_TEST(a_pass_accepts_so_many_and_the_next_goes_on)
+{
+	struct event_base *base = event_base_new();
+	struct listener *l = open_with(NULL, 0);
+	const struct sockaddr_un to = address("0");
+	int passes;
+
+	accepts = 0;
+	ck_assert_int_eq(listener_start(l, base, take, NULL), 0);
+	for (int i = 0; i < 200; i++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		ck_assert_int_eq(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+		close(fd);
+	}
+	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	ck_assert_int_gt(accepts, 0);
+	ck_assert_int_le(accepts, 64);
+	for (passes = 1; accepts < 200; passes++)
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	ck_assert_int_ge(passes, 4);
+	listener_close(&l);
+	event_base_free(base);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -253,7 +282,8 @@ add_tests(Suite *suite)
 		a_second_one_is_kept_away_from_each_socket,
 		a_socket_that_somebody_serves_is_left_alone,
 		a_socket_that_nobody_serves_is_replaced,
-		clients_are_told_of_the_user_that_it_has_become};
+		clients_are_told_of_the_user_that_it_has_become,
+		a_pass_accepts_so_many_and_the_next_goes_on};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown, .timeout = 20);
 }

@@ -58,6 +58,14 @@ reallocarray(void *p, size_t count, size_t size)
 	return fake.no_memory ? NULL : realloc(p, count * size);
 }
 
+/* Uids from 100 on are nobody's mailboxes. */
+int
+users_reload_knows(const struct users_reload *r, uid_t uid)
+{
+	(void)r;
+	return uid < 100;
+}
+
 static struct peers *
 new_peers(void)
 {
@@ -147,12 +155,67 @@ START_TEST(without_memory_all_stays_as_it_was)
 }
 END_TEST
 
+/* Connections of that uid until one is refused: their number. */
+static int
+enter_many(struct peers *p, uid_t uid)
+{
+	struct peer peer;
+	struct reason why;
+	int entered = 0;
+
+	fake.uid = fake.gid = uid;
+	while (peer_enter(p, 0, &peer, &why) == 0)
+		entered++;
+	return entered;
+}
+
+START_TEST(strangers_have_little_and_leave_the_rest)
+{
+	/* the fake knows by itself who has a mailbox */
+	struct peers *p = peers_new(GROUP, (const struct users_reload *)&fake);
+	int strangers = 0, known = 0;
+
+	fake.own = 99;
+	ck_assert_int_eq(configure(p, "", 10), 0);
+	ck_assert_int_eq(enter_many(p, 1000), 2); /* a quarter of ten */
+	for (uid_t uid = 1001; uid < 1050; uid++)
+		strangers += enter_many(p, uid);
+	ck_assert_int_eq(strangers, 100 / 16 - 2);
+	for (uid_t uid = 10; uid < 60; uid++) {
+		int entered = enter_many(p, uid);
+
+		ck_assert_int_le(entered, 10);
+		known += entered;
+	}
+	ck_assert_int_gt(known, 60);
+	ck_assert_int_eq(known + 100 / 16, 75); /* a quarter is the trusted's */
+	ck_assert_int_eq(enter_many(p, 0), 25);
+	/* their memory is this process's, and goes with it */
+}
+END_TEST
+
+START_TEST(those_who_come_late_find_a_place)
+{
+	struct peers *p = peers_new(GROUP, (const struct users_reload *)&fake);
+
+	fake.own = 99;
+	ck_assert_int_eq(configure(p, "", 10), 0);
+	for (uid_t uid = 10; uid < 17; uid++)
+		ck_assert_int_eq(enter_many(p, uid), 10);
+	ck_assert_int_ge(enter_many(p, 17), 4); /* of five that are left */
+	ck_assert_int_eq(enter_many(p, 18), 1);
+	ck_assert_int_eq(enter_many(p, 10), 0);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {trusted_users_are_found_without_nss,
 		the_daemons_own_user_has_its_own_rights_alone,
-		without_memory_all_stays_as_it_was};
+		without_memory_all_stays_as_it_was,
+		strangers_have_little_and_leave_the_rest,
+		those_who_come_late_find_a_place};
 
 	ADD_CASE(suite, tests);
 }
