@@ -189,6 +189,14 @@ read_boot(char boot[64], struct reason *why)
 	return boot[0] == '\0' ? reason_set(why, "%s is empty", BOOT_ID) : 0;
 }
 
+void
+keeping_note_deadline(struct server *v)
+{
+	uint64_t seconds = usage_note_deadline(v->usage, v->conf.deadline);
+
+	ledger_expect_ldas(v->ledger, seconds * 1000);
+}
+
 int
 keeping_open(struct server *v, const char *run_dir, struct reason *why)
 {
@@ -200,11 +208,12 @@ keeping_open(struct server *v, const char *run_dir, struct reason *why)
 	v->usage = usage_open(v->conf.usage_dir, run_dir, boot, &calls, v, &start, why);
 	if (v->usage == NULL)
 		return -1;
+	keeping_note_deadline(v);
 	if (start == USAGE_UNSURE) {
+		ledger_hold(v->ledger);
 		log_warning("tickets of an earlier quotad may be lost: no room is "
 			    "promised for %" PRIu64 " s",
-			v->conf.deadline);
-		ledger_hold(v->ledger);
+			ledger_held_ms(v->ledger) / 1000);
 	}
 	return 0;
 }

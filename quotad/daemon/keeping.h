@@ -17,6 +17,10 @@ struct server;
  * reason. */
 int keeping_open(struct server *v, const char *run_dir, struct reason *why);
 
+/* Notes the deadline that the settings have, and tells the ledger how long ldas of an
+ * earlier one may live. */
+void keeping_note_deadline(struct server *v);
+
 /* As the ledger's calls of the same names; SERVER is a struct server. */
 int keeping_save_account(void *server, struct account *a);
 int keeping_save_ticket(void *server, struct account *a, const struct ledger_ticket *t);

@@ -101,6 +101,7 @@ server_reload(struct server *v)
 	server_rules(&v->conf, &rules);
 	ledger_set_rules(v->ledger, &rules);
 	ledger_table_changed(v->ledger);
+	keeping_note_deadline(v);
 	recount_schedule_set(v->schedule, v->conf.recount_every);
 	log_info("settings read again");
 }

@@ -271,7 +271,7 @@ ticket_load(struct ledger *l, struct account *a, const struct ledger_ticket *kep
 
 	if (!t)
 		return NULL;
-	t->unsure_until = l->now + l->rules.deadline_ms;
+	t->unsure_until = ledger_ldas_end(l);
 	t->taken_off = 1; /* for all that is known here */
 	enter(l, t, kept->state, NULL);
 	return t;
@@ -326,7 +326,7 @@ void
 ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state)
 {
 	leave(l, t);
-	t->unsure_until = l->now + l->rules.deadline_ms;
+	t->unsure_until = ledger_ldas_end(l);
 	enter(l, t, state, NULL);
 }
 

@@ -56,6 +56,30 @@ ledger_free(struct ledger **ledger)
 	*ledger = NULL;
 }
 
+uint64_t
+ledger_ldas_end(const struct ledger *l)
+{
+	uint64_t end = amount_add(l->now, l->rules.deadline_ms);
+
+	return end > l->ldas_until ? end : l->ldas_until;
+}
+
+void
+ledger_expect_ldas(struct ledger *l, uint64_t ms)
+{
+	uint64_t until = amount_add(l->now, ms);
+	struct ticket *t;
+
+	if (until <= l->ldas_until)
+		return;
+	l->ldas_until = until;
+	if (l->held_until > l->now && l->held_until < until)
+		l->held_until = until;
+	TAILQ_FOREACH(t, &l->unsure, here)
+		if (t->unsure_until < until)
+			t->unsure_until = until;
+}
+
 void
 ledger_set_rules(struct ledger *l, const struct ledger_rules *rules)
 {
@@ -63,9 +87,13 @@ ledger_set_rules(struct ledger *l, const struct ledger_rules *rules)
 	struct ticket *t;
 
 	l->rules = *rules;
+	if (rules->deadline_ms < old)
+		l->ldas_until = amount_add(l->now, old) > l->ldas_until
+					? amount_add(l->now, old)
+					: l->ldas_until;
 	if (rules->deadline_ms <= old)
 		return;
-	/* An lda that is alive still goes by the old deadline. */
+	/* An lda that is alive may go by either. */
 	TAILQ_FOREACH(t, &l->unsure, here)
 		t->unsure_until += rules->deadline_ms - old;
 }
@@ -133,7 +161,7 @@ ledger_load_ticket(struct ledger *l, struct account *a, const struct ledger_tick
 void
 ledger_hold(struct ledger *l)
 {
-	l->held_until = l->now + l->rules.deadline_ms;
+	l->held_until = ledger_ldas_end(l);
 }
 
 uint64_t

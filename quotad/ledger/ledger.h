@@ -176,8 +176,11 @@ struct ledger_totals {
 struct ledger *ledger_new(const struct ledger_calls *calls, void *arg,
 	const struct ledger_rules *rules, uint64_t now);
 void ledger_free(struct ledger **l);
-/* New rules (the larger of both deadlines holds for orphans that are there already). */
+/* New rules. The larger of both deadlines holds for orphans that are there already, and
+ * for those of ldas that began before. */
 void ledger_set_rules(struct ledger *l, const struct ledger_rules *rules);
+/* Ldas of an earlier deadline may live so much longer. */
+void ledger_expect_ldas(struct ledger *l, uint64_t ms);
 
 /* The account of that name, made if there is none; NULL without memory. */
 struct account *ledger_account(struct ledger *l, const char *name);

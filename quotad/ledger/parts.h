@@ -71,6 +71,7 @@ struct ledger {
 	struct ledger_rules rules;
 	struct ledger_totals totals;
 	uint64_t now, held_until, next_id, looked_over_at;
+	uint64_t ldas_until; /* those of an earlier, longer deadline may live */
 	uint64_t table;       /* a number for each that there was */
 	struct hash accounts; /* by name */
 	struct hash owners;   /* accounts by their paths and directories */
@@ -88,6 +89,10 @@ void turns_join(struct ledger *l, struct account *a);
 void turns_leave(struct ledger *l, struct account *a);
 /* The next whose turn it is now; NULL: none. It is left where it is. */
 struct account *turns_next(const struct ledger *l);
+
+/* ledger.c */
+/* When an lda of now must have ended. */
+uint64_t ledger_ldas_end(const struct ledger *l);
 
 /* places.c */
 static inline int

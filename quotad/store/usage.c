@@ -20,6 +20,7 @@
 
 #include "boot_marker.h"
 #include "child.h"
+#include "deadline.h"
 #include "environment.h"
 #include "log.h"
 #include "record.h"
@@ -155,6 +156,12 @@ usage_remove_ticket(struct usage *u, const char *mailbox, const char *name)
 	if (size && u->environment &&
 		environment_remove(u->environment, key, size, &why) == -1)
 		lose(u, &why);
+}
+
+uint64_t
+usage_note_deadline(struct usage *u, uint64_t seconds)
+{
+	return deadline_note(u->run_dir, u->boot, seconds);
 }
 
 int

@@ -72,6 +72,9 @@ struct usage *usage_open(const char *dir, const char *run_dir, const char *boot,
 /* Commits, checkpoints, closes. */
 void usage_close(struct usage **u);
 
+/* As deadline_note in the store's run directory. */
+uint64_t usage_note_deadline(struct usage *u, uint64_t seconds);
+
 /* Keeps an account or a ticket: 0, or -1 where nothing must be promised. */
 int usage_save_account(
 	struct usage *u, const char *mailbox, const struct usage_numbers *n);

@@ -265,3 +265,36 @@ def test_what_was_promised_stays_promised(brim, change, how):
         if how is None:
             end("CANCEL")
             assert brim.deliver(recipient, b"x" * 800_000).status == 0
+
+
+# --- how long an lda may live --------------------------------------------------------
+
+
+def orphans(brim):
+    """The states of the mailbox's tickets, as EXPLAIN tells them."""
+    return [word for line in brim.ask(f"EXPLAIN {ALICE}") for word in line.split()
+            if word.startswith("state=")]
+
+
+@pytest.mark.parametrize("how", ["hup", "restart", "both", "twice", "lost"])
+def test_a_lowered_deadline_is_none_for_ldas_of_before(brim, how):
+    """quotad was killed under a delivery, which may live for 300 s; the deadline is 2 s
+    now. Nothing of what it was promised is given away."""
+    mail = brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.start_quotad()
+    with delivery_under_way(brim, ALICE, 800_000):
+        brim.configure(deadline="2s")
+        if how in ("hup", "both"):
+            brim.quotad.send_signal(signal.SIGHUP)
+            wait_for_settings(brim, 1)
+        brim.stop_quotad(signal.SIGKILL)
+        if how == "lost":
+            shutil.rmtree(brim.usage_dir)
+        brim.start_quotad()
+        if how == "twice":
+            restart(brim, signal.SIGTERM)
+        time.sleep(3.5)
+        result = brim.deliver(ALICE, b"x" * 800_000)
+        assert result.code == "4.3.0", result
+        assert how == "lost" or orphans(brim) == ["state=unsure"]
+    assert brim.files(mail) == []

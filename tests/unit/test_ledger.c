@@ -428,6 +428,48 @@ START_TEST(a_longer_deadline_holds_for_orphans_that_are_there)
 }
 END_TEST
 
+START_TEST(a_lowered_deadline_holds_for_no_lda_that_began_before)
+{
+	struct ledger_rules shorter = {1000, ANSWER_MS, 80, 0};
+
+	know(0);
+	reserve(0, 300, "a");
+	reserve(1, 300, "b");
+	ledger_disconnected(fake.ledger, &connections[0], 0);
+	ledger_set_rules(fake.ledger, &shorter);
+	pass_time(DEADLINE_MS / 2);
+	ledger_disconnected(fake.ledger, &connections[1], 0);
+	pass_time(DEADLINE_MS / 2 - 1000);
+	ck_assert_int_eq(fake.counting, 0);
+	pass_time(1000);
+	count_ends(1, 0, 0, 1);
+	ck_assert_uint_eq(numbers().reserved, 0);
+	/* By then all ldas are of the new one. */
+	reserve(2, 300, "c");
+	ledger_disconnected(fake.ledger, &connections[2], 0);
+	pass_time(1000);
+	pass_time(10000);
+	ck_assert_int_eq(fake.counting, 1);
+}
+END_TEST
+
+START_TEST(a_deadline_lowered_before_a_restart_holds_for_no_lda_that_began_before)
+{
+	const struct ledger_ticket kept = {
+		.name = "a", .bytes = 700, .state = LEDGER_UNSURE};
+	struct ledger_rules shorter = {1000, ANSWER_MS, 80, 0};
+
+	ledger_set_rules(fake.ledger, &shorter);
+	ledger_load_ticket(fake.ledger, fake.account, &kept);
+	ledger_expect_ldas(fake.ledger, 2 * DEADLINE_MS);
+	know(0);
+	pass_time(2 * DEADLINE_MS - 1000);
+	ck_assert_int_eq(fake.counting, 0);
+	pass_time(1000);
+	ck_assert_int_eq(fake.counting, 1);
+}
+END_TEST
+
 START_TEST(a_later_connection_takes_its_ticket_over_with_no_second_charge)
 {
 	struct account *a;
@@ -1314,6 +1356,8 @@ add_tests(Suite *suite)
 		an_orphan_is_not_ended_by_a_count_that_began_before_its_lda_ended,
 		an_orphan_whose_lda_may_live_waits_for_the_deadline,
 		a_longer_deadline_holds_for_orphans_that_are_there,
+		a_lowered_deadline_holds_for_no_lda_that_began_before,
+		a_deadline_lowered_before_a_restart_holds_for_no_lda_that_began_before,
 		a_later_connection_takes_its_ticket_over_with_no_second_charge,
 		an_earlier_connection_does_not_take_a_ticket_back,
 		a_second_ticket_of_a_name_is_refused_with_the_reason,
