@@ -5,9 +5,14 @@
  * stamp: a digest of device, inode and ctime of each directory and of the set of folders.
  *
  * A count is exact if no directory's ctime moved from before its first read to after its
- * last, and each was older than the clock's grain when it was first looked at; it is
- * tried three times. Regular files alone count, a message once by the part of its name
- * before ':'. Names, depth and number of folders are bounded; links are not followed.
+ * last, and each was older than the clock's grain when it was first looked at. Where they
+ * move it is tried twice more with watches on all directories (snapshot.h), which makes
+ * it exact unless changes come too fast or there are no watches.
+ *
+ * Every regular file counts, in a count that is not exact once in a folder by the part of
+ * its name before ':'. Sizes are those that the names tell, or by files (measure.h has
+ * what is believed then). Names, depth and number of folders are bounded; links are not
+ * followed.
  */
 #ifndef BRIM_COUNT_H
 #define BRIM_COUNT_H
@@ -22,12 +27,16 @@
 struct count_result {
 	int exact;
 	uint64_t bytes, messages, stamp;
-	uint64_t corrected; /* thorough: files larger than their names say */
+	/* What was surely there: all of an exact count; else the messages that both of
+	 * two passes saw, each counted once over all folders. */
+	uint64_t sure_bytes, sure_messages;
+	uint64_t by_name; /* messages whose files were not asked for their sizes */
+	uint64_t wrong;   /* by files: names that were not believed */
 };
 
 /* Counts the mailbox. A missing mailbox is an exact count of nothing. 0 with *seen (freed
  * by name_set_free), or -1 with the reason. */
-int count_mailbox(const char *path, const char *ignore, int thorough,
+int count_mailbox(const char *path, const char *ignore, int by_files,
 	struct count_result *result, struct name_set **seen, struct reason *why);
 
 /* One directory of a mailbox: new or cur of a folder. */
@@ -38,9 +47,12 @@ struct count_part {
 	uint64_t
 		named; /* messages whose names tell their size; the files say of others */
 	uint64_t named_bytes;
-	uint64_t again;  /* not counted: names that were seen in the folder before */
-	uint64_t larger; /* files larger than their names say, uncompressed, */
-	uint64_t excess; /* and by how many bytes in all: what the slow round finds */
+	uint64_t again;   /* names that were seen in the folder before */
+	uint64_t larger;  /* files larger than their names say, */
+	uint64_t excess;  /* and by how many bytes in all */
+	uint64_t smaller; /* files smaller than their names say, uncompressed, */
+	uint64_t
+		shortfall; /* and by how many bytes in all: what a count by files finds */
 };
 
 /* Counts new and cur of one folder (a name from folders_look) in the open MAILBOX: 0, or

@@ -61,6 +61,12 @@ test-power: all
 test-storm: unit
 	@STORM_RUNS=1000000 $B/unit/test_ledger_storm
 
+# Clients that rename and move messages while a mailbox is filled and emptied 1,000 times.
+test-moves: all
+	@bin=$$(mktemp -d) && chmod 755 $$bin && cp -a $B/bin/. $$bin && MOVES=1000 BRIM_BIN=$$bin \
+		/usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/system/test_counting.py -k client; \
+	result=$$?; rm -rf "$$bin"; exit $$result
+
 # Everything once more under ASan and UBSan.
 test-san: deps
 	@$(MAKE) --no-print-directory SAN=1 all unit
@@ -90,5 +96,5 @@ test-package: deb
 
 include tests/bench/bench.mk
 
-.PHONY: deb test-package deps bench-deps lint-deps unit test demo test-model test-power test-storm test-san \
+.PHONY: deb test-package deps bench-deps lint-deps unit test demo test-model test-power test-storm test-moves test-san \
 	coverage lint

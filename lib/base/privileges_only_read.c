@@ -61,6 +61,7 @@ static const int allowed[] = {
 	SYS_fstat,
 	SYS_fstatfs,
 	SYS_statx,
+	SYS_fstatfs,
 #ifdef SYS_newfstatat
 	SYS_newfstatat,
 #endif
@@ -68,6 +69,7 @@ static const int allowed[] = {
 	SYS_fstat64,
 	SYS_fstatfs64,
 	SYS_fstatat64,
+	SYS_fstatfs64,
 #endif
 #ifdef SYS__llseek
 	SYS__llseek,

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,122 +11,89 @@
 
 #include "amount.h"
 #include "folders.h"
-#include "maildir.h"
+#include "measure.h"
+#include "snapshot.h"
 #include "store_kind.h"
 #include "walk.h"
 
 #define TRIES       3
 #define BUFFER_SIZE (256 * 1024)
 
-/* A count under way. */
-struct tally {
-	struct count_result result;
-	struct name_set *seen;   /* in the whole mailbox */
-	struct name_set *folder; /* in the folder that is read; SEEN for the Maildir */
-	struct name_set *spare;  /* for the FOLDER of all others */
-	struct count_part *part; /* if not NULL, what was found in it */
-	int thorough;
-	char *buffer; /* BUFFER_SIZE bytes of directory entries */
+/* A sum of messages. */
+struct sum {
+	uint64_t bytes, messages;
 };
 
-/* Whether the file begins like one that is kept compressed, so that its size on disk says
- * nothing about the message's. */
-static int
-is_compressed(int dir, const char *name)
-{
-	static const struct {
-		const char *bytes;
-		size_t length;
-	} beginnings[] = {
-		{"\x1f\x8b", 2}, /* gzip */
-		{"BZh", 3},      /* bzip2 */
-		{"\xfd"
-		 "7zXZ",
-			5},              /* xz */
-		{"\x28\xb5\x2f\xfd", 4}, /* zstd */
-		{"\x04\x22\x4d\x18", 4}, /* lz4 */
-	};
-	int fd = openat(
-		dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	char head[8] = "";
-	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
+/* A count under way. What one pass finds is summed up three times: every entry, which is
+ * right if nothing moved; each message once in a folder; and, once over all folders,
+ * those that the pass before saw, too, which were there in between, whatever moved. */
+struct tally {
+	int by_files;
+	struct sum all, once, sure;
+	uint64_t by_name, wrong;
+	struct name_set *seen;     /* in the whole mailbox */
+	struct name_set *before;   /* by the pass before; none in the first */
+	struct name_set *folder;   /* in the folder that is read */
+	struct snapshot *snapshot; /* NULL where the directories are not watched */
+	size_t folder_number;
+	int part_number;
+	struct count_part *part; /* if not NULL, what was found in it */
+	char *buffer;            /* BUFFER_SIZE bytes of directory entries */
+};
 
-	if (fd >= 0)
-		close(fd);
-	for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
-		if (n >= (ssize_t)beginnings[i].length &&
-			memcmp(head, beginnings[i].bytes, beginnings[i].length) == 0)
-			return 1;
-	return 0;
+/* --- entries ---------------------------------------------------------------------- */
+
+static void
+add(struct sum *s, uint64_t bytes)
+{
+	s->bytes = amount_add(s->bytes, bytes);
+	s->messages++;
 }
 
-/* BYTES as the name tells them, where it does; the file has EXCESS more. */
+/* For a person: the name's number, and how far the file is from it. */
 static void
-note_message(
-	struct count_part *part, int is_new, int named, uint64_t bytes, uint64_t excess)
+note_message(struct count_part *part, int is_new, const struct measured *m)
 {
-	if (!is_new) {
-		part->again++;
-		return;
-	}
+	uint64_t bytes = m->named ? m->told : m->bytes;
+
+	part->again += !is_new;
 	part->messages++;
 	part->bytes = amount_add(part->bytes, bytes);
-	if (named) {
-		part->named++;
-		part->named_bytes = amount_add(part->named_bytes, bytes);
-	}
-	part->larger += excess > 0;
-	part->excess = amount_add(part->excess, excess);
+	if (!m->named)
+		return;
+	part->named++;
+	part->named_bytes = amount_add(part->named_bytes, m->told);
+	part->larger += m->bytes > m->told;
+	part->excess = amount_add(part->excess, amount_subtract(m->bytes, m->told));
+	part->smaller += m->bytes < m->told;
+	part->shortfall = amount_add(part->shortfall, amount_subtract(m->told, m->bytes));
 }
 
-/* What the file itself says: 1 with *bytes, 0 if it is no message or has gone, -1. */
-static int
-measure(struct tally *t, int dir, const char *name, int named, uint64_t *bytes,
-	struct reason *why)
-{
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
-		return errno == ENOENT
-			       ? 0
-			       : reason_errno(why, "can't look at message %.200s", name);
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	if (!named) {
-		*bytes = (uint64_t)st.st_size;
-	} else if (t->thorough && (uint64_t)st.st_size > *bytes &&
-		   !is_compressed(dir, name)) {
-		*bytes = (uint64_t)st.st_size;
-		t->result.corrected++;
-	}
-	return 1;
-}
-
-/* The name alone decides where it tells a size and the directory tells a regular file. */
 static int
 count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *why)
 {
-	uint64_t bytes = 0, told;
-	int named, is_message = 1, is_new;
+	struct measured m;
+	int is_message = measure(dir, e->d_name, e->d_type, t->by_files, &m, why);
+	int is_new, is_first;
 
-	if (e->d_name[0] == '.' || (e->d_type != DT_REG && e->d_type != DT_UNKNOWN))
-		return 0;
-	named = maildir_size(e->d_name, &bytes);
-	told = bytes;
-	if (!named || t->thorough || e->d_type == DT_UNKNOWN)
-		is_message = measure(t, dir, e->d_name, named, &bytes, why);
 	if (is_message <= 0)
 		return is_message;
 	is_new = name_set_add(t->folder, e->d_name);
-	if (is_new < 0 || (t->folder != t->seen && name_set_add(t->seen, e->d_name) < 0))
+	is_first = name_set_add(t->seen, e->d_name);
+	if (is_new < 0 || is_first < 0)
 		return reason_errno(why, "no memory for the names");
+	add(&t->all, m.bytes);
+	if (is_new)
+		add(&t->once, m.bytes);
+	if (is_first && name_set_has(t->before, e->d_name))
+		add(&t->sure, m.bytes);
+	t->by_name += m.by_name;
+	t->wrong += !m.by_name && m.named && m.bytes != m.told;
+	if (t->snapshot)
+		snapshot_note(
+			t->snapshot, t->folder_number, t->part_number, e->d_name, &m);
 	if (t->part)
-		note_message(t->part, is_new, named, named ? told : bytes,
-			named ? bytes - told : 0);
-	if (is_new) {
-		t->result.bytes = amount_add(t->result.bytes, bytes);
-		t->result.messages++;
-	}
+		note_message(t->part, is_new, &m);
 	return 0;
 }
 
@@ -136,7 +102,7 @@ count_entries(struct tally *t, int dir, struct reason *why)
 {
 	ssize_t n;
 
-	while ((n = getdents64(dir, t->buffer, BUFFER_SIZE)) > 0)
+	while ((n = getdents64(dir, t->buffer, BUFFER_SIZE)) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *e = (const void *)(t->buffer + at);
 
@@ -144,6 +110,9 @@ count_entries(struct tally *t, int dir, struct reason *why)
 				return -1;
 			at += e->d_reclen;
 		}
+		if (t->snapshot)
+			snapshot_catch_up(t->snapshot);
+	}
 	/* ENOENT: removed while it was read; the next look will tell */
 	return n < 0 && errno != ENOENT ? reason_errno(why, "can't read a folder") : 0;
 }
@@ -155,35 +124,35 @@ is_missing(int error)
 }
 
 static int
-count_part(struct tally *t, int folder, const char *part, struct reason *why)
+count_part(struct tally *t, int folder, int part, struct reason *why)
 {
-	int dir = walk_open_in(folder, part, why), result;
+	int dir = walk_open_in(folder, part ? "cur" : "new", why), result;
 
 	if (dir < 0)
 		return is_missing(errno) ? 0 : -1;
+	t->part_number = part;
 	result = count_entries(t, dir, why);
 	close(dir);
 	return result;
 }
 
 static int
-count_folder(struct tally *t, int mailbox, const char *name, struct reason *why)
+count_folder(struct tally *t, const struct folders *f, size_t number, struct reason *why)
 {
-	int folder = walk_open_in(mailbox, name, why), result;
+	int folder = walk_open_in(f->dir, f->names[number], why), result;
 
 	if (folder < 0)
 		return is_missing(errno) ? 0 : -1;
 	/* Once in a folder: a message that a user copies into another counts there, too.
 	 */
-	t->folder = strcmp(name, ".") == 0 ? t->seen : t->spare;
-	if (t->folder == t->spare)
-		name_set_clear(t->spare);
-	result = count_part(t, folder, "new", why) || count_part(t, folder, "cur", why)
-			 ? -1
-			 : 0;
+	name_set_clear(t->folder);
+	t->folder_number = number;
+	result = count_part(t, folder, 0, why) || count_part(t, folder, 1, why) ? -1 : 0;
 	close(folder);
 	return result;
 }
+
+/* --- passes ----------------------------------------------------------------------- */
 
 static void
 sleep_ns(int64_t ns)
@@ -212,61 +181,140 @@ look_when_settled(
 	return folders_look(f, path, ignore, why);
 }
 
-/* One try: 0 with the result, exact or not, or -1. */
-static int
-count_once(struct tally *t, const char *path, const char *ignore, struct reason *why)
+/* Each pass begins anew, but knows the names that the one before saw. */
+static void
+begin_pass(struct tally *t, int is_first)
 {
-	struct folders before, after;
+	struct name_set *seen = t->before;
 
-	memset(&t->result, 0, sizeof t->result);
-	name_set_clear(t->seen);
-	if (look_when_settled(&before, path, ignore, why))
-		return -1;
-	for (size_t i = 0; i < before.count; i++)
-		if (count_folder(t, before.dir, before.names[i], why)) {
-			folders_clear(&before);
-			return -1;
-		}
-	if (folders_look(&after, path, ignore, why)) {
-		folders_clear(&before);
-		return -1;
+	if (!is_first) {
+		t->before = t->seen;
+		t->seen = seen;
 	}
-	t->result.stamp = after.stamp;
-	t->result.exact = before.young_ns == 0 && before.stamp == after.stamp;
-	folders_clear(&before);
-	folders_clear(&after);
+	name_set_clear(t->seen);
+	memset(&t->all, 0, sizeof t->all);
+	memset(&t->once, 0, sizeof t->once);
+	memset(&t->sure, 0, sizeof t->sure);
+	t->by_name = t->wrong = 0;
+}
+
+static void
+end_pass(const struct tally *t, int exact, const struct sum *total,
+	struct count_result *result)
+{
+	result->exact = exact;
+	result->bytes = total->bytes;
+	result->messages = total->messages;
+	result->sure_bytes = exact ? total->bytes : t->sure.bytes;
+	result->sure_messages = exact ? total->messages : t->sure.messages;
+	result->by_name = t->by_name;
+	result->wrong = t->wrong;
+}
+
+static int
+read_folders(struct tally *t, const struct folders *f, struct reason *why)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (count_folder(t, f, i, why))
+			return -1;
 	return 0;
 }
 
+/* A pass with no more than a look before and after it: exact if nothing moved. */
+static int
+pass(struct tally *t, const char *path, const char *ignore, struct count_result *result,
+	struct reason *why)
+{
+	struct folders before, after;
+	int exact, failed;
+
+	if (look_when_settled(&before, path, ignore, why))
+		return -1;
+	failed = read_folders(t, &before, why) || folders_look(&after, path, ignore, why);
+	if (!failed) {
+		exact = before.young_ns == 0 && before.stamp == after.stamp;
+		end_pass(t, exact, exact ? &t->all : &t->once, result);
+		result->stamp = after.stamp;
+		folders_clear(&after);
+	}
+	folders_clear(&before);
+	return failed ? -1 : 0;
+}
+
+/* A pass with watches on all directories before their first look: exact if there was a
+ * moment in which no event was pending. What moved meanwhile is known to have moved, so
+ * no later look may find the stamp unmoved. */
+static int
+watched_pass(struct tally *t, const char *path, const char *ignore,
+	struct count_result *result, struct reason *why)
+{
+	struct snapshot_sum sum;
+	struct folders f;
+	int exact, failed;
+
+	if (folders_look(&f, path, ignore, why))
+		return -1;
+	if (snapshot_watch(t->snapshot, &f))
+		snapshot_end(&t->snapshot);
+	failed = read_folders(t, &f, why);
+	exact = !failed && t->snapshot &&
+		snapshot_settle(t->snapshot, t->by_files, t->seen, &sum);
+	end_pass(t, exact, &t->once, result);
+	if (exact) {
+		end_pass(t, exact, &(struct sum){sum.bytes, sum.messages}, result);
+		result->by_name += sum.by_name;
+		result->wrong += sum.wrong;
+	}
+	result->stamp = ~f.stamp;
+	folders_clear(&f);
+	return failed ? -1 : 0;
+}
+
+static int
+count(struct tally *t, const char *path, const char *ignore, struct count_result *result,
+	struct reason *why)
+{
+	int failed = -1;
+
+	for (int i = 0; i < TRIES; i++) {
+		begin_pass(t, i == 0);
+		if (i > 0)
+			t->snapshot = snapshot_begin(path);
+		failed = t->snapshot ? watched_pass(t, path, ignore, result, why)
+				     : pass(t, path, ignore, result, why);
+		snapshot_end(&t->snapshot);
+		if (failed || result->exact)
+			break;
+	}
+	return failed;
+}
+
 int
-count_mailbox(const char *path, const char *ignore, int thorough,
+count_mailbox(const char *path, const char *ignore, int by_files,
 	struct count_result *result, struct name_set **seen, struct reason *why)
 {
-	struct tally t = {.thorough = thorough};
+	struct tally t = {.by_files = by_files};
 	enum store_kind kind;
-	int done = -1;
+	int failed = -1;
 
 	if (store_kind_of(path, &kind, why))
 		return -1;
 	t.buffer = malloc(BUFFER_SIZE);
 	t.seen = name_set_new();
-	t.spare = name_set_new();
-	if (t.buffer && t.seen && t.spare)
-		for (int i = 0; i < TRIES; i++) {
-			done = count_once(&t, path, ignore, why);
-			if (done < 0 || t.result.exact)
-				break;
-		}
+	t.before = name_set_new();
+	t.folder = name_set_new();
+	if (t.buffer && t.seen && t.before && t.folder)
+		failed = count(&t, path, ignore, result, why);
 	else
 		reason_errno(why, "can't begin to count");
 	free(t.buffer);
-	name_set_free(&t.spare);
-	*result = t.result;
-	if (done == 0)
-		*seen = t.seen;
-	else
+	name_set_free(&t.before);
+	name_set_free(&t.folder);
+	if (failed)
 		name_set_free(&t.seen);
-	return done;
+	else
+		*seen = t.seen;
+	return failed;
 }
 
 /* --- one folder, part by part ----------------------------------------------------- */
@@ -314,17 +362,21 @@ int
 count_parts(int mailbox, const char *folder, struct count_part *new,
 	struct count_part *cur, struct reason *why)
 {
-	struct tally t = {.thorough = 1};
+	struct tally t = {.by_files = 1};
 	int result = -1;
 
 	t.buffer = malloc(BUFFER_SIZE);
-	t.seen = t.folder = name_set_new();
-	if (t.buffer && t.seen)
+	t.seen = name_set_new();
+	t.before = name_set_new();
+	t.folder = name_set_new();
+	if (t.buffer && t.seen && t.before && t.folder)
 		result = tally_folder(&t, mailbox, folder, new, cur, why);
 	else
 		reason_errno(why, "can't begin to count");
 	free(t.buffer);
 	name_set_free(&t.seen);
+	name_set_free(&t.before);
+	name_set_free(&t.folder);
 	return result;
 }
 

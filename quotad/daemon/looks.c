@@ -1,10 +1,12 @@
 /* Looks at mailboxes. */
 #include "looks.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "server.h"
 
 struct failed_look {
@@ -78,10 +80,10 @@ find_place(struct server *v, const char *key, struct record *record, struct reas
 }
 
 static void
-start_look(struct server *v, struct account *a, int thorough, int probe)
+start_look(struct server *v, struct account *a, int by_files, int probe)
 {
 	struct scanner_job job = {
-		.key = a, .mailbox = ledger_name(a), .thorough = thorough};
+		.key = a, .mailbox = ledger_name(a), .by_files = by_files};
 	struct record record;
 	struct reason why;
 
@@ -97,9 +99,9 @@ start_look(struct server *v, struct account *a, int thorough, int probe)
 }
 
 void
-looks_count(void *server, struct account *a, int thorough)
+looks_count(void *server, struct account *a, int by_files)
 {
-	start_look(server, a, thorough, 0);
+	start_look(server, a, by_files, 0);
 }
 
 void
@@ -128,6 +130,19 @@ names(void *server, void *account, void (*add)(void *to, const char *name), void
 	ledger_count_names(v->ledger, account, add, to);
 }
 
+/* Once, when it begins: it may go on for as long as the mailbox lives. */
+static void
+log_wrong_names(const struct server *v, const struct account *a, uint64_t wrong)
+{
+	struct ledger_numbers n;
+
+	ledger_numbers(v->ledger, a, &n);
+	if (wrong && !n.wrong_names)
+		log_info("count mailbox=%s wrong_names=%" PRIu64
+			 ": it is counted by its files until they are right",
+			ledger_name(a), wrong);
+}
+
 /* When it was counted is shown, and the last tick may be long ago. */
 static void
 counted(void *server, void *account, const struct scanner_result *found)
@@ -142,9 +157,14 @@ counted(void *server, void *account, const struct scanner_result *found)
 		.seen = found->seen,
 		.seen_count = found->seen_count,
 		.text = found->text,
+		.sure_bytes = found->sure_bytes,
+		.sure_messages = found->sure_messages,
+		.by_name = found->by_name,
+		.wrong = found->wrong,
 	};
 
 	ledger_clock(v->ledger, clock_now_ms());
+	log_wrong_names(v, account, found->wrong);
 	ledger_counted(v->ledger, account, &c);
 }
 

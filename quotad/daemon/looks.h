@@ -14,7 +14,7 @@ struct server;
 int looks_attach(struct server *v);
 
 /* As the ledger's calls count and probe; SERVER is a struct server. */
-void looks_count(void *server, struct account *a, int thorough);
+void looks_count(void *server, struct account *a, int by_files);
 void looks_probe(void *server, struct account *a);
 
 /* A look file by file that nobody waits for, as recount_schedule calls for it. */

@@ -55,6 +55,11 @@ struct account {
 	unsigned counting : 1, probing : 1, thorough_wanted : 1;
 	unsigned known : 1; /* an exact count of this boot stands behind the number */
 	unsigned count_serves : 1; /* for refusals: no COMMIT since it began, unmoved */
+	/* Its files were asked, and some of its names were wrong: they are asked each
+	 * time, until a slow round finds all names right. */
+	unsigned wrong_names : 1;
+	unsigned by_files : 1;      /* the last exact count rests on no name alone */
+	unsigned sure_by_files : 1; /* so does what is sure */
 	unsigned in_turns : 1, turn : 3;
 	unsigned is_orphan_count : 1; /* the running count was its turn */
 	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
@@ -68,6 +73,8 @@ struct account {
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	int64_t last_at; /* the last count; below zero where it was before the clock */
 	uint64_t last_was, last_found;
+	uint64_t sure,
+		sure_messages; /* there at one moment of the last count, at least */
 	struct account_tickets tickets;
 	/* Since the running count began; those beyond NAMES_KEPT have left their bytes
 	 * alone, and make it inexact. */

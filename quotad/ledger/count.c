@@ -44,7 +44,7 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 		t->seen = 0;
 	}
 	l->totals.counts++;
-	l->calls->count(l->arg, a, thorough);
+	l->calls->count(l->arg, a, thorough || a->wrong_names);
 }
 
 /* -1 without memory. */
@@ -160,6 +160,38 @@ apply_inexact(struct ledger *l, struct account *a, uint64_t used, uint64_t messa
 	remember(l, a, 0, was.used);
 }
 
+/* A lower bound: what an exact count found, or else both of two passes saw. What was
+ * committed meanwhile is left out, and what was seen of open tickets is theirs. */
+static void
+note_sure(struct account *a, const struct ledger_count *c, int complete)
+{
+	struct ticket *t;
+
+	a->sure_by_files = c->by_name == 0;
+	a->sure = c->exact ? c->bytes : c->sure_bytes;
+	a->sure_messages = c->exact ? c->messages : c->sure_messages;
+	if (!complete)
+		a->sure = a->sure_messages = 0;
+	LIST_FOREACH(t, &a->tickets, of_account)
+		if (t->seen && t->state == LEDGER_OPEN) {
+			a->sure = amount_subtract(a->sure, t->bytes);
+			a->sure_messages = amount_subtract(a->sure_messages, 1);
+		}
+}
+
+/* A user's program can write any name. What it once wrote wrongly it may again, so the
+ * files are asked until a slow round finds all names right. */
+static void
+note_names(struct account *a, const struct ledger_count *c, int exact)
+{
+	if (c->wrong)
+		a->wrong_names = 1;
+	else if (exact && c->by_name == 0 && a->why == LEDGER_ROUND)
+		a->wrong_names = 0;
+	if (exact)
+		a->by_files = c->by_name == 0;
+}
+
 /* 1 where the count was exact. */
 static int
 apply(struct ledger *l, struct account *a, const struct ledger_count *c)
@@ -170,6 +202,8 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 
 	a->may_be_twice |= complete ? 0 : 1;
 	add_up(a, c, exact, &used, &messages);
+	note_sure(a, c, complete);
+	note_names(a, c, exact);
 	if (exact)
 		apply_exact(l, a, c, used, messages);
 	else

@@ -18,18 +18,24 @@ answer_with(struct ledger_answer *answer, enum verdict verdict, const char *text
 	return WAIT_NOTHING;
 }
 
-/* Whether the message fits beside what is used and so much promised. */
+/* Whether the message fits beside so much. */
+static int
+fits_beside(const struct question *q, uint64_t bytes, uint64_t messages)
+{
+	const struct ledger_limits *limit = &q->request.limits;
+
+	return (!limit->bytes || amount_add(bytes, q->request.bytes) <= limit->bytes) &&
+	       (!limit->messages || amount_add(messages, 1) <= limit->messages);
+}
+
+/* Whether it fits beside what is used and so much promised. */
 static int
 fits(const struct question *q, uint64_t promised, uint64_t tickets)
 {
-	const struct ledger_limits *limit = &q->request.limits;
 	const struct account *a = q->request.account;
-	uint64_t bytes =
-		amount_add(amount_add(a->charged.used, promised), q->request.bytes);
-	uint64_t messages = amount_add(amount_add(a->charged.messages, tickets), 1);
 
-	return (!limit->bytes || bytes <= limit->bytes) &&
-	       (!limit->messages || messages <= limit->messages);
+	return fits_beside(q, amount_add(a->charged.used, promised),
+		amount_add(a->charged.messages, tickets));
 }
 
 static int
@@ -112,15 +118,22 @@ refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return answer_with(answer, hard ? VERDICT_FULL : VERDICT_FULL_FOR_NOW, NULL);
 }
 
+/* The mailbox is changed all the time. It is full for now only if there is no room beside
+ * what was surely there and the deliveries under way; by its files, as any refusal. */
 static enum wait
 no_exact_count(struct question *q, struct ledger_answer *answer)
 {
 	const struct account *a = q->request.account;
+	uint64_t tickets, promised = account_open_bytes(a, &tickets);
 
-	if (a->may_be_twice || fits(q, a->charged.reserved, a->charged.tickets))
+	if (a->may_be_twice || fits_beside(q, amount_add(a->sure, promised),
+				       amount_add(a->sure_messages, tickets)))
 		return answer_with(answer, VERDICT_TROUBLE,
 			"the mailbox is being changed and could not be counted");
-	return answer_with(answer, VERDICT_FULL_FOR_NOW, NULL);
+	if (a->sure_by_files)
+		return answer_with(answer, VERDICT_FULL_FOR_NOW, NULL);
+	q->by_files = 1;
+	return wait_for_new_count(q);
 }
 
 /* A ticket that was granted since may be that of an lda which is gone already. */
@@ -135,16 +148,20 @@ owners_were_read(const struct question *q)
 	return 1;
 }
 
-/* No room by the number; a refusal rests on more than that. */
+/* No room by the number; a refusal rests on more than that. The names are counted first,
+ * since that is soon done and may find room; then the files. */
 static enum wait
 decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct account *a = q->request.account;
 	uint64_t tickets, promised = account_open_bytes(a, &tickets);
+	int serves = a->count_serves && l->now - a->counted_at <= COUNT_SERVES_MS;
 
-	if (!a->count_serves || l->now - a->counted_at > COUNT_SERVES_MS)
+	if (!serves || !a->by_files) {
+		q->by_files = serves || q->counts;
 		return q->counts < TRIES ? wait_for_new_count(q)
 					 : no_exact_count(q, answer);
+	}
 	if (q->probed != UNMOVED || q->probed_count != a->counts_applied)
 		return WAIT_PROBE;
 	if (!owners_were_read(q))
@@ -327,7 +344,7 @@ wait_for(struct ledger *l, struct question *q, enum wait wait)
 	if (wait == WAIT_PROBE)
 		counts_probe(l, a);
 	else
-		counts_begin(l, a, 0, why_count(l, q));
+		counts_begin(l, a, q->by_files, why_count(l, q));
 }
 
 static void

@@ -112,6 +112,7 @@ ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
 	account_set_used(a, n->used, n->messages);
 	a->stamp = n->stamp;
 	a->known = n->known ? 1 : 0;
+	a->wrong_names = n->wrong_names ? 1 : 0;
 	a->last_why = n->last.why & 15;
 	a->last_exact = n->last.exact ? 1 : 0;
 	a->last_at = (int64_t)l->now - (int64_t)n->last.ago_ms;
@@ -140,6 +141,7 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.known = a->known && a->rules == l->rules.counting,
 		.place = a->place,
 		.rules = a->rules,
+		.wrong_names = a->wrong_names,
 		.counting = a->counting,
 		.last = {.why = a->last_why,
 			.exact = a->last_exact,

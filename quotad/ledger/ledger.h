@@ -125,7 +125,8 @@ struct ledger_numbers {
 	int known;                 /* an exact count of this boot stands behind them */
 	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
-	int counting; /* a count is under way; not kept */
+	int wrong_names; /* it is counted by its files, whatever their names say */
+	int counting;    /* a count is under way; not kept */
 	struct ledger_last_count last;
 };
 
@@ -138,6 +139,10 @@ struct ledger_count {
 	const char *const *seen; /* names of ledger_count_names that it saw */
 	size_t seen_count;
 	const char *text; /* why it failed */
+	/* If it is not exact: what was surely there at one moment. */
+	uint64_t sure_bytes, sure_messages;
+	uint64_t by_name; /* messages whose files were not asked for their sizes */
+	uint64_t wrong;   /* names that their files did not bear out */
 };
 
 /* The neighbours. Those that return int: 0, or -1 where nothing must be promised. */

@@ -50,6 +50,7 @@ struct question {
 	int in_probe;         /* the running probe began after it was asked */
 	enum probed probed;
 	uint32_t probed_count; /* the number of the count that was probed */
+	int by_files;          /* a count for it must ask the files */
 	uint64_t
 		read_before; /* owners of tickets with lower ids were read; 0: none was */
 	uint64_t table;      /* that its place and limits are of */

@@ -64,6 +64,7 @@ read_seen(struct answer *a, const char *line, size_t length)
 	return ANSWER_MORE;
 }
 
+/* What a count has found of names it may leave out: then it found none. */
 static int
 take_numbers(struct scanner_result *f, const struct record *line)
 {
@@ -73,7 +74,10 @@ take_numbers(struct scanner_result *f, const struct record *line)
 		take_number(line, "bytes", UINT64_MAX, &f->bytes) ||
 		take_number(line, "messages", UINT64_MAX, &f->messages) ||
 		take_number(line, "stamp", UINT64_MAX, &f->stamp) ||
-		take_number(line, "corrected", f->messages, &f->corrected))
+		record_number(line, "sure_bytes", 0, &f->sure_bytes) ||
+		record_number(line, "sure_messages", 0, &f->sure_messages) ||
+		record_number(line, "by_name", 0, &f->by_name) ||
+		record_number(line, "wrong", 0, &f->wrong))
 		return -1;
 	f->exact = (int)exact;
 	return 0;

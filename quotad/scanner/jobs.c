@@ -76,9 +76,6 @@ count_done(struct job *job)
 {
 	struct scanner *s = job->scanner;
 
-	if (job->answer.found.corrected)
-		log_info("count mailbox=%s files_larger_than_named=%llu", job->mailbox,
-			(unsigned long long)job->answer.found.corrected);
 	s->calls->counted(s->arg, job->key, &job->answer.found);
 }
 
@@ -323,7 +320,7 @@ make_request(const char *kind, const struct scanner_job *job, struct reason *why
 
 	if (record_set_key(&r, kind) == 0 && record_set(&r, "path", job->path) == 0 &&
 		record_set(&r, "ignore", job->ignore) == 0 &&
-		record_set_number(&r, "thorough", job->thorough != 0) == 0)
+		record_set_number(&r, "by_files", job->by_files != 0) == 0)
 		request = record_format(&r);
 	record_clear(&r);
 	if (!request) {

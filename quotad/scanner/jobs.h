@@ -28,7 +28,7 @@ struct scanner_job {
 	const char *path;    /* mail= of the record */
 	const char *ignore;
 	uint64_t owner; /* uid of the mailbox */
-	int thorough;   /* look at each file's size, too */
+	int by_files;   /* ask each file for its size, whatever its name says */
 };
 
 /* Who is told what was found; KEY is the job's. None of them may end the scanner. */

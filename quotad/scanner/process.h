@@ -3,13 +3,14 @@
  * each. It reads no mailbox, keeps no descriptor of a job, and ends when the daemon does.
  *
  * Daemon to scanner, one packet per child with the socket on which it answers: a record
- * "count path= ignore= thorough=", "probe path= ignore=", "ping path=" or "spare" (fork
+ * "count path= ignore= by_files=", "probe path= ignore=", "ping path=" or "spare" (fork
  * another scanner, which takes its jobs from that socket). Then, in lines, on the child's
  * socket:
  *
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
- *	child	COUNTED exact= bytes= messages= stamp= corrected=
+ *	child	COUNTED exact= bytes= messages= stamp= sure_bytes=
+ *		sure_messages= by_name= wrong=
  *	child	+name ... END		those that the count saw
  *	child	PROBED stamp=		the answer to a probe
  *	child	PONG			the answer to a ping

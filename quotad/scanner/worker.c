@@ -86,8 +86,10 @@ write_counted(struct worker *w, const struct count_result *r, const struct name_
 {
 	fprintf(w->out,
 		"COUNTED exact=%d bytes=%" PRIu64 " messages=%" PRIu64 " stamp=%" PRIu64
-		" corrected=%" PRIu64 "\n",
-		r->exact, r->bytes, r->messages, r->stamp, r->corrected);
+		" sure_bytes=%" PRIu64 " sure_messages=%" PRIu64 " by_name=%" PRIu64
+		" wrong=%" PRIu64 "\n",
+		r->exact, r->bytes, r->messages, r->stamp, r->sure_bytes,
+		r->sure_messages, r->by_name, r->wrong);
 	if (answer_names(w, seen))
 		child_leave(1);
 	fputs("END\n", w->out);
@@ -99,10 +101,10 @@ run_count(struct worker *w, const struct record *job, const char *path)
 	struct count_result result;
 	struct name_set *seen = NULL;
 	struct reason why;
-	uint64_t thorough;
+	uint64_t by_files;
 
-	record_number(job, "thorough", 0, &thorough);
-	if (count_mailbox(path, record_get(job, "ignore"), thorough != 0, &result, &seen,
+	record_number(job, "by_files", 0, &by_files);
+	if (count_mailbox(path, record_get(job, "ignore"), by_files != 0, &result, &seen,
 		    &why) < 0) {
 		write_failed(w, &why);
 		return;

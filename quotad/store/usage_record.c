@@ -68,6 +68,7 @@ usage_record_account(
 	at = add_number(value, at, "path", n->path);
 	at = add_number(value, at, "owner", n->owner);
 	at = add_number(value, at, "rules", n->rules);
+	at = add_number(value, at, "wrong_names", (uint64_t)n->wrong_names);
 	if (n->known)
 		at = add_text(value, at, "boot", boot);
 	if (n->counted_why) {
@@ -173,6 +174,7 @@ load_account(
 
 	if (read_numbers(r, &n))
 		return -1;
+	n.wrong_names = record_get(r, "wrong_names") != NULL;
 	n.known = is_of_boot(r, reader->boot) && !reader->unsure;
 	return reader->calls->load_account(reader->arg, mailbox, &n);
 }

@@ -194,11 +194,13 @@ def test_what_could_be_neither_synced_nor_removed_stays_charged(brim):
 
 
 def make_many(maildir):
-    """A Maildir of many messages whose names say that each is as large as STORED."""
+    """A Maildir of many messages, each as large as STORED, as its name says."""
     folder = os.open(maildir / "cur", os.O_RDONLY)
     for i in range(MANY):
-        os.close(os.open(f"{i}.M1P1.host.test,S={STORED}:2,S", os.O_CREAT | os.O_WRONLY, 0o600,
-                         dir_fd=folder))
+        file = os.open(f"{i}.M1P1.host.test,S={STORED}:2,S", os.O_CREAT | os.O_WRONLY, 0o600,
+                       dir_fd=folder)
+        os.ftruncate(file, STORED)
+        os.close(file)
     os.fchown(folder, UID, UID)
     os.close(folder)
 

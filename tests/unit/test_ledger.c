@@ -21,7 +21,8 @@ static struct fake {
 	char text[200];
 	int answers, counts, probes, saves, tickets_saved, tickets_removed, corrected;
 	int counting, probing, thorough, save_fails;
-	uint64_t charged; /* in all, when the last ticket was removed */
+	uint64_t charged;              /* in all, when the last ticket was removed */
+	uint64_t sure, by_name, wrong; /* in the counts that end */
 } fake;
 
 static struct ledger_connection connections[16];
@@ -146,7 +147,15 @@ static void
 count_seeing(int exact, uint64_t bytes, uint64_t messages, uint64_t stamp,
 	const char *const *seen, size_t n)
 {
-	struct ledger_count c = {exact, 0, bytes, messages, stamp, seen, n, NULL};
+	struct ledger_count c = {.exact = exact,
+		.bytes = bytes,
+		.messages = messages,
+		.stamp = stamp,
+		.seen = seen,
+		.seen_count = n,
+		.sure_bytes = fake.sure,
+		.by_name = fake.by_name,
+		.wrong = fake.wrong};
 
 	ck_assert_msg(fake.counting, "no count was wanted");
 	fake.counting = 0;
@@ -901,6 +910,7 @@ START_TEST(no_exact_count_never_makes_it_bounce)
 {
 	limits.over_quota = 0;
 	know(1000);
+	fake.sure = 1000;
 	ask(LEDGER_RESERVE, 0, 10, "a");
 	probe_ends(2);
 	for (int i = 0; i < 3; i++)
@@ -909,6 +919,144 @@ START_TEST(no_exact_count_never_makes_it_bounce)
 	ck_assert_uint_eq(numbers().full_for, 0);
 }
 END_TEST
+
+/* Whatever the number was before, and whatever the passes added up. */
+START_TEST(without_an_exact_count_only_what_was_surely_there_makes_it_full)
+{
+	const char *seen[] = {"b"};
+
+	know(100);
+	reserve(1, 5, "b");
+	fake.answers = 0;
+	for (int i = 0; i < 2; i++) {
+		fake.sure = i ? 110 : 109; /* with b's file */
+		ask(LEDGER_RESERVE, 0, 891, "a");
+		if (fake.probing)
+			probe_ends(2);
+		for (int tries = 0; tries < 3; tries++)
+			count_seeing(0, 1000, 2, 3, seen, 1);
+		expect(i ? VERDICT_FULL_FOR_NOW : VERDICT_TROUBLE);
+	}
+}
+END_TEST
+
+START_TEST(a_number_that_was_never_exact_is_full_only_with_what_was_surely_there)
+{
+	for (int i = 0; i < 2; i++) {
+		fake.sure = i ? 1000 : 999;
+		fake.by_name = 1;
+		ask(LEDGER_RESERVE, 0, 1, "a");
+		ck_assert_int_eq(fake.thorough, 0);
+		count_ends(0, 2000, 2, 1);
+		fake.by_name = 0;
+		if (i) {
+			ck_assert_int_eq(fake.thorough, 1);
+			count_ends(0, 2000, 2, 1);
+		}
+		expect(i ? VERDICT_FULL_FOR_NOW : VERDICT_TROUBLE);
+	}
+}
+END_TEST
+
+/* --- names and files --- */
+
+START_TEST(a_refusal_that_rests_on_names_asks_the_files)
+{
+	fake.by_name = 1;
+	know(1000);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	ck_assert_int_eq(fake.answers, 0);
+	ck_assert_int_eq(fake.thorough, 1);
+	fake.by_name = 0;
+	fake.wrong = 1;
+	count_ends(1, 100, 1, 1);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(files_that_bear_the_names_out_refuse)
+{
+	fake.by_name = 1;
+	know(1000);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	fake.by_name = 0;
+	count_ends(1, 1000, 1, 1);
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL_FOR_NOW);
+	/* and for the next the same count serves */
+	ask(LEDGER_RESERVE, 0, 10, "b");
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL_FOR_NOW);
+	ck_assert_int_eq(fake.counts, 1);
+	ck_assert_int_eq(numbers().wrong_names, 0);
+}
+END_TEST
+
+START_TEST(a_mailbox_that_moved_is_counted_by_names_first)
+{
+	know(1000);
+	ask(LEDGER_RESERVE, 0, 10, "a");
+	probe_ends(2);
+	ck_assert_int_eq(fake.thorough, 0);
+	fake.by_name = 1;
+	count_ends(1, 1000, 1, 2);
+	ck_assert_int_eq(fake.thorough, 1);
+	fake.by_name = 0;
+	count_ends(1, 900, 1, 2);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+static void
+recount_and_expect_files(int asked)
+{
+	ask(LEDGER_RECOUNT, 0, 0, NULL);
+	ck_assert_int_eq(fake.counting, 1);
+	ck_assert_int_eq(fake.thorough, asked);
+	count_ends(1, 1000, 1, 1);
+	expect(VERDICT_DELIVERED);
+}
+
+START_TEST(names_once_wrong_are_not_believed_until_a_slow_round_finds_them_right)
+{
+	know(10);
+	recount_and_expect_files(0);
+	ledger_recount(fake.ledger, fake.account, 1);
+	fake.wrong = 1;
+	count_ends(1, 1000, 1, 1);
+	ck_assert_int_eq(numbers().wrong_names, 1);
+	recount_and_expect_files(1);
+	fake.wrong = 0; /* the user repairs them, to write others tomorrow */
+	recount_and_expect_files(1);
+	ck_assert_int_eq(numbers().wrong_names, 1);
+	ledger_recount(fake.ledger, fake.account, 1);
+	count_ends(0, 1000, 1, 1);
+	ck_assert_int_eq(numbers().wrong_names, 1);
+	ledger_recount(fake.ledger, fake.account, 1);
+	count_ends(1, 1000, 1, 1);
+	ck_assert_int_eq(numbers().wrong_names, 0);
+	recount_and_expect_files(0);
+}
+END_TEST
+
+START_TEST(wrong_names_survive_a_restart)
+{
+	struct ledger_numbers n;
+
+	ledger_recount(fake.ledger, fake.account, 1);
+	fake.wrong = 1;
+	count_ends(1, 1000, 1, 1);
+	n = numbers();
+	teardown();
+	setup();
+	ledger_load(fake.ledger, fake.account, &n);
+	recount_and_expect_files(1);
+}
+END_TEST
+
+/* --- and the rest --- */
 
 START_TEST(above_recheck_above_the_mailbox_is_looked_at_first)
 {
@@ -1370,6 +1518,13 @@ add_tests(Suite *suite)
 		what_was_committed_during_a_count_and_not_seen_is_added,
 		what_was_committed_during_a_count_and_seen_is_not_added,
 		an_inexact_count_only_raises,
+		without_an_exact_count_only_what_was_surely_there_makes_it_full,
+		a_number_that_was_never_exact_is_full_only_with_what_was_surely_there,
+		a_refusal_that_rests_on_names_asks_the_files,
+		files_that_bear_the_names_out_refuse,
+		a_mailbox_that_moved_is_counted_by_names_first,
+		names_once_wrong_are_not_believed_until_a_slow_round_finds_them_right,
+		wrong_names_survive_a_restart,
 		a_count_looks_for_tickets_begun_and_committed_meanwhile,
 		so_many_names_are_kept_for_a_running_count_and_no_more,
 		a_count_with_names_left_out_only_raises_and_ends_no_orphan,

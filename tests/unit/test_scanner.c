@@ -359,7 +359,7 @@ START_TEST(settings_of_the_job_reach_the_count)
 				       .mailbox = "alice",
 				       .path = alice.path,
 				       .ignore = "Trash Junk",
-				       .thorough = 1});
+				       .by_files = 1});
 	wait_for(&alice.counted, 1, 2000);
 	ck_assert_uint_eq(alice.found.bytes, 4);
 }

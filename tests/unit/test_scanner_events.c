@@ -20,7 +20,7 @@
 #include "record.h"
 #include "suite.h"
 
-#define COUNTED "A SCANNED\nCOUNTED exact=1 bytes=7 messages=0 stamp=0 corrected=0\nEND\n"
+#define COUNTED "A SCANNED\nCOUNTED exact=1 bytes=7 messages=0 stamp=0\nEND\n"
 
 static struct scanner *scanner;
 static struct event_base *base;
@@ -265,7 +265,7 @@ START_TEST(event_before_the_end_of_a_count_is_told_before_its_result)
 {
 	/* the answer's beginning makes the job's socket the first to be read */
 	ask_and_look_away("A SCANNED\n|E /m/a/|A COUNTED exact=1 bytes=7 messages=0 "
-			  "stamp=0 corrected=0\n|E /m/b/|A END\n");
+			  "stamp=0\n|E /m/b/|A END\n");
 	run_until(&counted_ok, 1);
 	ck_assert_str_eq(told, "/m/a/;/m/b/;counted;");
 	ck_assert_int_eq(log_lines, 0);
@@ -303,7 +303,7 @@ START_TEST(flood_is_an_overflow_before_the_result_and_takes_no_more_than_its_tur
 	int before;
 
 	ask_and_look_away("A SCANNED\n|F|" /* as above: the job's socket is read first */
-			  "A COUNTED exact=1 bytes=7 messages=0 stamp=0 corrected=0\n|"
+			  "A COUNTED exact=1 bytes=7 messages=0 stamp=0\n|"
 			  "A END\n");
 	while (counted_ok == 0)
 		event_base_loop(base, EVLOOP_ONCE);

@@ -26,6 +26,8 @@ add_up(struct explain *e, const struct count_part *p)
 	e->messages += p->messages;
 	e->larger += p->larger;
 	e->excess = amount_add(e->excess, p->excess);
+	e->smaller += p->smaller;
+	e->shortfall = amount_add(e->shortfall, p->shortfall);
 }
 
 static int

@@ -30,6 +30,8 @@ directory_json(const struct explain_directory *d)
 	set_number(o, "by_size", p->bytes - p->named_bytes);
 	set_number(o, "larger", p->larger);
 	set_number(o, "excess", p->excess);
+	set_number(o, "smaller", p->smaller);
+	set_number(o, "shortfall", p->shortfall);
 	set_number(o, "seen_twice", p->again);
 	json_object_set_new(o, "ignored", json_boolean(d->ignored));
 	json_object_set_new(o, "changed_since_count",
@@ -50,6 +52,8 @@ files_json(const struct explain *e)
 	set_number(o, "messages", e->messages);
 	set_number(o, "larger", e->larger);
 	set_number(o, "excess", e->excess);
+	set_number(o, "smaller", e->smaller);
+	set_number(o, "shortfall", e->shortfall);
 	json_object_set_new(o, "missing", json_boolean(e->missing));
 	json_object_set_new(o, "changed_meanwhile", json_boolean(e->moving));
 	json_object_set_new(o, "directories", list);

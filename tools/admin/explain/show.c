@@ -142,6 +142,8 @@ show_directories(const struct explain *e)
 	putchar('\n');
 }
 
+#define FILES_COUNT ", which the slow round and a refusal count\n"
+
 static void
 show_files(const struct explain *e)
 {
@@ -156,9 +158,12 @@ show_files(const struct explain *e)
 	print_sum("the files", e->bytes, e->messages, "message");
 	if (e->larger)
 		printf(LABEL "%" PRIu64 " of them are %" PRIu64
-			     " bytes larger than their names say, which the slow "
-			     "round counts\n",
+			     " bytes larger than their names say" FILES_COUNT,
 			"", e->larger, e->excess);
+	if (e->smaller)
+		printf(LABEL "%" PRIu64 " of them are %" PRIu64
+			     " bytes smaller than their names say" FILES_COUNT,
+			"", e->smaller, e->shortfall);
 	if (e->moving)
 		printf(LABEL "the mailbox was being changed while it was read\n", "");
 }
@@ -198,11 +203,13 @@ find_rest(const struct explain *e, uint64_t counted, json_t *found)
 
 	if (counted == e->bytes)
 		return;
-	if (e->excess && counted == amount_add(e->bytes, e->excess)) {
+	if ((e->excess || e->shortfall) &&
+		counted ==
+			amount_subtract(amount_add(e->bytes, e->excess), e->shortfall)) {
 		say(found,
-			"the slow round took the sizes of %" PRIu64
-			" files that are larger than their names say: %" PRIu64 " bytes",
-			e->larger, e->excess);
+			"%" PRIu64 " files were counted by their sizes: %" PRIu64
+			" bytes more, %" PRIu64 " less than their names say",
+			e->larger + e->smaller, e->excess, e->shortfall);
 		return;
 	}
 	if (counted > e->bytes)
