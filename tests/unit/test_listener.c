@@ -249,9 +249,11 @@ START_TEST(a_pass_accepts_so_many_and_the_next_goes_on)
 	struct event_base *base = event_base_new();
 	struct listener *l = open_with(NULL, 0);
 	const struct sockaddr_un to = address("0");
+	struct reason why;
 	int passes;
 
 	accepts = 0;
+	ck_assert_int_eq(listener_listen(l, &why), 0);
 	ck_assert_int_eq(listener_start(l, base, take, NULL), 0);
 	for (int i = 0; i < 200; i++) {
 		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
