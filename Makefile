@@ -33,7 +33,7 @@ LDA_LINK = -static -Wl,-w
 else
 B = build
 VARIANT = -O2 -D_FORTIFY_SOURCE=2
-LDA_LINK = -static-pie -Wl,-w
+LDA_LINK = -static-pie -Wl,-w,-z,pack-relative-relocs
 endif
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \

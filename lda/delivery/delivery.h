@@ -25,8 +25,8 @@ struct delivery {
 	struct recipient recipient;
 	struct conf conf;
 	struct mailbox mailbox;
-	struct message message;
 	struct store store;
+	struct message message;
 	struct quota quota;
 };
 

@@ -16,7 +16,7 @@
 #include "verdict.h"
 
 #define MESSAGE_CHUNK (64 * 1024) /* what a pipe holds */
-#define MESSAGE_ROOM  4096        /* for headers in front of the first chunk */
+#define MESSAGE_ROOM  1536        /* for headers in front of the first chunk */
 
 struct message {
 	int input;

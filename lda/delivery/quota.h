@@ -20,7 +20,6 @@
 
 struct quota {
 	const struct conf *conf;
-	struct quota_client client;
 	char *mailbox;    /* as it is written on the wire; owned */
 	uint64_t place;   /* the mailbox's, by this process's table */
 	int is_older;     /* this quotad knows no place= */
@@ -31,6 +30,7 @@ struct quota {
 	int has_ticket;
 	uint64_t ticket;
 	struct reason error; /* the last one in talking to quotad */
+	struct quota_client client;
 };
 
 void quota_init(struct quota *q, const struct conf *c);

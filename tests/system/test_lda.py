@@ -1077,7 +1077,7 @@ def test_file_size_limit_is_4_3_1_and_names_the_setting(brim):
 
 
 LEAST = {"AS": 8 << 20, "DATA": 4 << 20, "STACK": 128 << 10}  # as lda(8) says
-STARTS = {"AS": 3 << 20, "DATA": 256 << 10, "STACK": 4 << 10}  # what the kernel starts it with
+STARTS = {"AS": 3 << 20, "DATA": 256 << 10, "STACK": 32 << 10}  # what the kernel starts it with
 
 
 def set_limits(**limits):
