@@ -62,7 +62,8 @@ test-storm: unit
 	@STORM_RUNS=1000000 $B/unit/test_ledger_storm
 
 # Clients that rename and move messages while a mailbox is filled and emptied 1,000 times.
-test-moves: all
+test-moves: all unit
+	@MOVES=1000 $B/unit/test_count_moving
 	@bin=$$(mktemp -d) && chmod 755 $$bin && cp -a $B/bin/. $$bin && MOVES=1000 BRIM_BIN=$$bin \
 		/usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/system/test_counting.py -k client; \
 	result=$$?; rm -rf "$$bin"; exit $$result

@@ -1,0 +1,203 @@
+/*
+ * Counts of a Maildir while its client moves messages between folders as fast as it can:
+ * an exact one is right, and none takes for ever. Where there are no watches, what is
+ * surely there is never more than there is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "count.h"
+#include "suite.h"
+
+#define MESSAGES 3000
+#define SIZE     7
+#define USER     54321 /* whose watches are used up */
+
+static const char *const folders[] = {"", ".Sent/", ".Archive/"};
+static char root[64], box[96];
+static struct count_result result;
+static struct reason why;
+static pid_t client;
+
+static int
+remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
+{
+	(void)st;
+	(void)what;
+	(void)where;
+	return remove(path);
+}
+
+static void
+write_path(char path[256], int folder, int message, int flags)
+{
+	static const char *const all[] = {"", "S", "RS", "FRS"};
+
+	snprintf(path, 256, "%s%scur/%d.x,S=%d:2,%s", box, folders[folder], message, SIZE,
+		all[flags]);
+}
+
+static void
+make_folder(const char *name)
+{
+	static const char *const parts[] = {"", "new", "cur", "tmp"};
+	char path[256];
+
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(path, sizeof path, "%s%s%s", box, name, parts[i]);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+	}
+}
+
+static void
+setup(void)
+{
+	char path[256];
+
+	strcpy(root, "/dev/shm/brim-moving.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	snprintf(box, sizeof box, "%s/Maildir/", root);
+	for (size_t i = 0; i < 3; i++)
+		make_folder(folders[i]);
+	for (int i = 0; i < MESSAGES; i++) {
+		write_path(path, 0, i, 0);
+		ck_assert_int_eq(mknod(path, S_IFREG | 0600, 0), 0);
+		ck_assert_int_eq(truncate(path, SIZE), 0);
+	}
+}
+
+/* As a user whose watches are all used up: there is a limit for each. */
+static void
+setup_without_watches(void)
+{
+	if (geteuid() == 0)
+		ck_assert_int_eq(seteuid(USER), 0);
+	while (inotify_init1(IN_CLOEXEC) >= 0)
+		;
+	ck_assert_int_eq(errno, EMFILE);
+	setup();
+}
+
+static void
+teardown(void)
+{
+	if (client > 0) {
+		kill(client, SIGKILL);
+		waitpid(client, NULL, 0);
+	}
+	nftw(root, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
+}
+
+/* One message of MESSAGES after the other, or the same ones all the time. */
+static void
+move_for_ever(int messages, unsigned int pause_us)
+{
+	static int where[MESSAGES], flags[MESSAGES];
+	unsigned int seed = 1;
+	char from[256], to[256];
+
+	for (;;) {
+		int n = rand_r(&seed) % messages;
+
+		write_path(from, where[n], n, flags[n]);
+		where[n] = rand_r(&seed) % 3;
+		flags[n] = rand_r(&seed) % 4;
+		write_path(to, where[n], n, flags[n]);
+		rename(from, to);
+		if (pause_us)
+			usleep(pause_us);
+	}
+}
+
+static void
+start_client(int messages, unsigned int pause_us)
+{
+	client = fork();
+	ck_assert_int_ge(client, 0);
+	if (client == 0) {
+		alarm(300);
+		move_for_ever(messages, pause_us);
+	}
+}
+
+static const struct {
+	int messages;
+	unsigned int pause_us;
+} clients[] = {{MESSAGES, 500}, {MESSAGES, 0}, {1, 0}, {2, 20}};
+
+static int
+count(int by_files)
+{
+	struct name_set *seen = NULL;
+	uint64_t begun = clock_now_ms();
+
+	ck_assert_msg(count_mailbox(box, NULL, by_files, &result, &seen, &why) == 0, "%s",
+		why.text);
+	name_set_free(&seen);
+	/* two passes may wait a second each for a quiet moment */
+	ck_assert_uint_lt(clock_now_ms() - begun, 10000);
+	ck_assert_uint_le(result.sure_messages, MESSAGES);
+	ck_assert_uint_le(result.sure_bytes, MESSAGES * SIZE);
+	return result.exact;
+}
+
+START_TEST(exact_count_is_right_while_messages_move)
+{
+	const char *moves = getenv("MOVES");
+	int exact = 0, rounds = moves ? atoi(moves) : 40;
+
+	start_client(clients[_i].messages, clients[_i].pause_us);
+	for (int i = 0; i < rounds; i++) {
+		if (!count(i & 1))
+			continue;
+		exact++;
+		ck_assert_uint_eq(result.messages, MESSAGES);
+		ck_assert_uint_eq(result.bytes, MESSAGES * SIZE);
+		ck_assert_uint_eq(result.wrong, 0);
+	}
+	printf("%d messages moved every %u us: %d of %d counts exact\n",
+		clients[_i].messages, clients[_i].pause_us, exact, rounds);
+	ck_assert_int_gt(exact, clients[_i].pause_us ? rounds / 2 : 0);
+}
+END_TEST
+
+START_TEST(without_watches_only_what_two_passes_saw_is_sure)
+{
+	int inexact = 0;
+
+	start_client(MESSAGES, 20);
+	for (int i = 0; i < 40; i++)
+		if (!count(i & 1)) {
+			inexact++;
+			ck_assert_uint_gt(result.sure_messages, MESSAGES / 2);
+		} else {
+			ck_assert_uint_eq(result.messages, MESSAGES);
+		}
+	ck_assert_int_gt(inexact, 0);
+}
+END_TEST
+
+void
+add_tests(Suite *suite)
+{
+	const TTest *const without[] = {without_watches_only_what_two_passes_saw_is_sure};
+	TCase *c = tcase_create("moving");
+
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_set_timeout(c, 3000);
+	tcase_add_loop_test(c, exact_count_is_right_while_messages_move, 0,
+		(int)(sizeof clients / sizeof clients[0]));
+	suite_add_tcase(suite, c);
+	ADD_CASE(suite, without, .setup = setup_without_watches, .teardown = teardown,
+		.timeout = 120);
+}
