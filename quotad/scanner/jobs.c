@@ -1,6 +1,8 @@
 /*
  * The daemon's side of the scanner: jobs wait in a lane for each kind, so that no probe
- * waits for a count, and each job under way has a child of its own.
+ * waits for a count. In a lane the owners of mailboxes take turns, and none has more than
+ * three quarters of what may run at once, so that nobody waits for all jobs of one who
+ * has many mailboxes. Each job under way has a child of its own.
  */
 #include "jobs.h"
 
@@ -10,6 +12,7 @@
 
 #include "children.h"
 #include "clock.h"
+#include "hash.h"
 #include "log.h"
 #include "pair.h"
 #include "process.h"
@@ -24,7 +27,7 @@ struct job {
 	struct lane *lane;
 	void *key;
 	char *request; /* as the scanner gets it; NULL where it can't be asked */
-	uint64_t owner;
+	struct owner *owner;
 	struct child *child; /* NULL: it has none */
 	uint64_t deadline_ms;
 	int tries;
@@ -42,11 +45,21 @@ struct kind {
 	void (*done)(struct job *job);
 };
 
+/* Whose mailboxes have jobs in a lane. */
+struct owner {
+	TAILQ_ENTRY(owner) turn; /* while any of them waits */
+	uint64_t uid;
+	struct job_list waiting;
+	unsigned int jobs, running;
+};
+
 /* Jobs of one kind. */
 struct lane {
 	const struct kind *kind;
-	struct job_list waiting, running;
-	unsigned int count; /* of those running */
+	struct hash owners; /* by uid */
+	TAILQ_HEAD(, owner) turns;
+	struct job_list running;
+	unsigned int waiting, count; /* jobs; those running */
 	struct children children;
 };
 
@@ -67,6 +80,80 @@ static void
 pump_soon(struct scanner *s)
 {
 	event_active(s->pump, EV_TIMEOUT, 0);
+}
+
+/* --- jobs that wait --------------------------------------------------------------- */
+
+static int
+owner_has_uid(const void *owner, const void *uid, size_t length)
+{
+	return memcmp(&((const struct owner *)owner)->uid, uid, length) == 0;
+}
+
+/* The owner of that uid, made if it has no job yet; NULL without memory. */
+static struct owner *
+find_owner(struct lane *lane, uint64_t uid)
+{
+	struct owner *o = hash_find(&lane->owners, &uid, sizeof uid);
+
+	if (o || !(o = calloc(1, sizeof *o)))
+		return o;
+	o->uid = uid;
+	TAILQ_INIT(&o->waiting);
+	if (hash_add(&lane->owners, &uid, sizeof uid, o) == 1)
+		return o;
+	free(o);
+	return NULL;
+}
+
+static void
+forget_job_of(struct lane *lane, struct owner *o)
+{
+	if (--o->jobs > 0)
+		return;
+	hash_remove(&lane->owners, &o->uid, sizeof o->uid);
+	free(o);
+}
+
+/* The job waits; one that was begun already is its owner's first. */
+static void
+let_wait(struct job *job)
+{
+	struct owner *o = job->owner;
+
+	if (TAILQ_EMPTY(&o->waiting))
+		TAILQ_INSERT_TAIL(&job->lane->turns, o, turn);
+	if (job->tries > 0)
+		TAILQ_INSERT_HEAD(&o->waiting, job, link);
+	else
+		TAILQ_INSERT_TAIL(&o->waiting, job, link);
+	job->lane->waiting++;
+}
+
+/* The job waits no more, and its owner has had its turn. */
+static void
+stop_waiting(struct job *job)
+{
+	struct owner *o = job->owner;
+
+	TAILQ_REMOVE(&o->waiting, job, link);
+	job->lane->waiting--;
+	TAILQ_REMOVE(&job->lane->turns, o, turn);
+	if (!TAILQ_EMPTY(&o->waiting))
+		TAILQ_INSERT_TAIL(&job->lane->turns, o, turn);
+}
+
+static struct job *
+next_job(const struct lane *lane)
+{
+	unsigned int most = lane->kind->at_once - lane->kind->at_once / 4;
+	struct owner *o;
+
+	if (lane->count < lane->kind->at_once)
+		TAILQ_FOREACH(o, &lane->turns, turn)
+			if (o->running < most)
+				return TAILQ_FIRST(&o->waiting);
+	return NULL;
 }
 
 /* --- the end of a job ------------------------------------------------------------- */
@@ -112,6 +199,7 @@ static void
 free_job(struct job *job)
 {
 	drop_child(job);
+	forget_job_of(job->lane, job->owner);
 	answer_clear(&job->answer);
 	free(job->request);
 	free(job);
@@ -146,6 +234,7 @@ stop_running(struct job *job)
 {
 	TAILQ_REMOVE(&job->lane->running, job, link);
 	job->lane->count--;
+	job->owner->running--;
 }
 
 /* The child has ended without an answer: again, unless it used up its time or its tries.
@@ -162,7 +251,7 @@ ask_again(struct job *job)
 		return;
 	}
 	reason_set(&job->answer.why, "the scanner's child died %d times", job->tries);
-	TAILQ_INSERT_HEAD(&job->lane->waiting, job, link);
+	let_wait(job);
 	pump_soon(job->scanner);
 }
 
@@ -239,15 +328,16 @@ start(struct job *job)
 	const struct kind *kind = job->lane->kind;
 
 	job->child = children_begin(
-		&job->lane->children, s->pair, job->owner, job->request, job);
+		&job->lane->children, s->pair, job->owner->uid, job->request, job);
 	if (!job->child)
 		return -1;
 	answer_begin(&job->answer, kind->answer, send_names, job);
 	job->deadline_ms = clock_now_ms() + kind->seconds * 1000 + GRACE_MS;
 	job->tries++;
-	TAILQ_REMOVE(&job->lane->waiting, job, link);
+	stop_waiting(job);
 	TAILQ_INSERT_TAIL(&job->lane->running, job, link);
 	job->lane->count++;
+	job->owner->running++;
 	return 0;
 }
 
@@ -257,11 +347,10 @@ start(struct job *job)
 static int
 pump_lane(struct scanner *s, struct lane *lane)
 {
-	struct job *next;
+	struct job *job;
 
-	for (struct job *job = TAILQ_FIRST(&lane->waiting);
-		job && lane->count < lane->kind->at_once; job = next) {
-		next = TAILQ_NEXT(job, link);
+	/* A job that fails may bring a new one, which waits for the next time. */
+	for (unsigned int n = lane->waiting; n > 0 && (job = next_job(lane)); n--) {
 		if (job->request && job->tries < TRIES_MAX && pair_is_alive(s->pair)) {
 			if (start(job))
 				return -1;
@@ -269,7 +358,7 @@ pump_lane(struct scanner *s, struct lane *lane)
 		}
 		if (!pair_is_alive(s->pair))
 			reason_set(&job->answer.why, "the scanner is gone");
-		TAILQ_REMOVE(&lane->waiting, job, link);
+		stop_waiting(job);
 		fail(job);
 	}
 	return 0;
@@ -340,7 +429,8 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 	size_t length = strlen(wanted->mailbox);
 	struct job *job = calloc(1, sizeof *job + length + 1);
 
-	if (!job) {
+	if (!job || !(job->owner = find_owner(lane, wanted->owner))) {
+		free(job);
 		log_error("no memory for a job of the scanner");
 		s->calls->died(s->arg);
 		return;
@@ -348,10 +438,10 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 	job->scanner = s;
 	job->lane = lane;
 	job->key = wanted->key;
-	job->owner = wanted->owner;
+	job->owner->jobs++;
 	memcpy(job->mailbox, wanted->mailbox, length);
 	job->request = make_request(lane->kind->name, wanted, &job->answer.why);
-	TAILQ_INSERT_TAIL(&lane->waiting, job, link);
+	let_wait(job);
 	pump_soon(s);
 }
 
@@ -379,6 +469,15 @@ scanner_ping(struct scanner *s, void (*done)(void *arg, int failed), void *arg)
 
 /* --- life ------------------------------------------------------------------------- */
 
+static int
+make_owners(struct scanner *s)
+{
+	for (int i = 0; i < LANES; i++)
+		if (hash_init(&s->lanes[i].owners, owner_has_uid) == -1)
+			return -1;
+	return 0;
+}
+
 struct scanner *
 scanner_start(const struct privileges_user *user, struct reason *why)
 {
@@ -390,13 +489,15 @@ scanner_start(const struct privileges_user *user, struct reason *why)
 	}
 	for (int i = 0; i < LANES; i++) {
 		s->lanes[i].kind = &kinds[i];
-		TAILQ_INIT(&s->lanes[i].waiting);
+		TAILQ_INIT(&s->lanes[i].turns);
 		TAILQ_INIT(&s->lanes[i].running);
 		TAILQ_INIT(&s->lanes[i].children.resting);
 		s->lanes[i].children.calls = &children_calls;
 		s->lanes[i].children.most = kinds[i].at_once;
 	}
-	s->pair = pair_start(user, why);
+	reason_set(why, "no memory for the scanner");
+	if (make_owners(s) == 0)
+		s->pair = pair_start(user, why);
 	if (!s->pair)
 		scanner_stop(&s);
 	return s;
@@ -446,14 +547,21 @@ scanner_attach(struct scanner *s, struct event_base *base,
 }
 
 static void
-free_jobs(struct job_list *list)
+free_jobs(struct lane *lane)
 {
+	struct owner *o;
 	struct job *job;
 
-	while ((job = TAILQ_FIRST(list))) {
-		TAILQ_REMOVE(list, job, link);
+	while ((o = TAILQ_FIRST(&lane->turns))) {
+		job = TAILQ_FIRST(&o->waiting);
+		stop_waiting(job);
 		free_job(job);
 	}
+	while ((job = TAILQ_FIRST(&lane->running))) {
+		stop_running(job);
+		free_job(job);
+	}
+	hash_free(&lane->owners);
 }
 
 void
@@ -462,8 +570,7 @@ scanner_stop(struct scanner **s)
 	if (!*s)
 		return;
 	for (int i = 0; i < LANES; i++) {
-		free_jobs(&(*s)->lanes[i].waiting);
-		free_jobs(&(*s)->lanes[i].running);
+		free_jobs(&(*s)->lanes[i]);
 		children_end_resting(&(*s)->lanes[i].children);
 	}
 	pair_stop(&(*s)->pair);

@@ -37,7 +37,7 @@ static char root[64];
 static struct account alice = {.name = "alice"}, bob = {.name = "bob"};
 static struct scanner *scanner;
 static struct event_base *base;
-static int died, kills;
+static int died, kills, alice_hangs;
 
 /* --- the ledger ------------------------------------------------------------------ */
 
@@ -50,7 +50,7 @@ seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void kill_children(void);
+static void kill_children(int signal);
 
 static void
 names(void *arg, void *key, void (*add)(void *to, const char *name), void *to)
@@ -60,8 +60,10 @@ names(void *arg, void *key, void (*add)(void *to, const char *name), void *to)
 	(void)arg;
 	if (kills) {
 		kills--;
-		kill_children();
+		kill_children(SIGKILL);
 	}
+	if (alice_hangs && a == &alice)
+		kill_children(SIGSTOP);
 	for (int i = 0; i < a->others; i++)
 		add(to, "a.name.that.no.message.has.host");
 	for (int i = 0; a->names[i]; i++)
@@ -177,14 +179,14 @@ spare_pid(void)
 	return -1;
 }
 
-/* Kills what the first scanner has forked, but its spare. */
+/* Signals what the first scanner has forked, but its spare. */
 static void
-kill_children(void)
+kill_children(int signal)
 {
 	int pid[64], first = first_pid(), n = children_of(first, pid, 64);
 
 	for (int i = 1; i < n; i++)
-		kill(pid[i], SIGKILL);
+		kill(pid[i], signal);
 }
 
 /* --- mailboxes -------------------------------------------------------------------- */
@@ -654,7 +656,7 @@ START_TEST(child_killed_at_rest_costs_no_job)
 		count(&alice);
 		wait_for(&alice.counted, i, 2000);
 		ck_assert_int_eq(alice.failed, 0);
-		kill_children();
+		kill_children(SIGKILL);
 	}
 }
 END_TEST
@@ -677,6 +679,37 @@ START_TEST(child_that_hangs_holds_nobody_else_up)
 	ck_assert_int_eq(alice.counted, 1);
 	kill(child, SIGCONT);
 	wait_for(&alice.counted, 2, 2000);
+}
+END_TEST
+
+START_TEST(owner_of_many_mailboxes_takes_turns_with_others)
+{
+	spare_pid();
+	alice.owner = 1;
+	bob.owner = 2;
+	fill(&alice, 20000);
+	for (int i = 0; i < 300; i++)
+		count(&alice);
+	count(&bob);
+	wait_for(&bob.counted, 1, 10000);
+	ck_assert_int_lt(alice.counted, 150);
+}
+END_TEST
+
+START_TEST(owner_whose_mailboxes_all_hang_leaves_room_for_others)
+{
+	spare_pid();
+	alice.owner = 1;
+	bob.owner = 2;
+	alice_hangs = 1;
+	for (int i = 0; i < 100; i++)
+		count(&alice);
+	run_for(1000);
+	ck_assert_int_lt(alice.counted, 100);
+	for (int i = 1; i <= 3; i++) {
+		count(&bob);
+		wait_for(&bob.counted, i, 5000);
+	}
 }
 END_TEST
 
@@ -786,6 +819,8 @@ add_tests(Suite *suite)
 		child_lives_on_and_takes_the_next_mailbox,
 		child_of_one_owner_sees_no_mailbox_of_another,
 		child_that_a_mailbox_made_grow_takes_no_other,
+		owner_of_many_mailboxes_takes_turns_with_others,
+		owner_whose_mailboxes_all_hang_leaves_room_for_others,
 		child_killed_at_rest_costs_no_job, child_that_hangs_holds_nobody_else_up,
 		child_may_read_and_answer_alone,
 		child_is_ended_by_the_kernel_whatever_it_does,
