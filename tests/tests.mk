@@ -58,8 +58,9 @@ test-model:
 test-power: all
 	@BRIM_BIN=$B/bin tests/power/run
 
+SECONDS ?= 3600
 test-storm: unit
-	@STORM_RUNS=1000000 $B/unit/test_ledger_storm
+	@STORM_SECONDS=$(SECONDS) $B/unit/test_ledger_storm
 
 # Clients that rename and move messages while a mailbox is filled and emptied 1,000 times.
 test-moves: all unit
