@@ -28,6 +28,11 @@ struct users *users_open(const char *path, struct reason *why);
 struct users *users_open_to_stay(const char *path, struct reason *why);
 void users_close(struct users **u);
 
+/* The open table's descriptor: as long as one is open the file keeps its room on the
+ * disk.
+ */
+int users_descriptor(const struct users *u);
+
 /* The open table's file, to be compared with what the path names now. */
 const struct stat *users_stat(const struct users *u);
 

@@ -9,7 +9,9 @@
 #include "users_reload.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,12 +199,42 @@ drop(struct users_reload *r)
 	r->generation = 0;
 }
 
+static void *
+close_file(void *fd)
+{
+	close((int)(intptr_t)fd);
+	return NULL;
+}
+
+/* The last close of a large file that has no name any more takes as long as freeing its
+ * blocks does (measured: 60 to 120 ms for 200 MB), which the loop need not wait for. */
+static void
+close_apart(struct users **users)
+{
+	int fd = *users ? fcntl(users_descriptor(*users), F_DUPFD_CLOEXEC, 0) : -1;
+	pthread_t thread;
+	sigset_t all, before;
+	int error;
+
+	users_close(users);
+	if (fd == -1)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&thread, NULL, close_file, (void *)(intptr_t)fd);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		close(fd);
+	else
+		pthread_detach(thread);
+}
+
 static void
 take(struct users_reload *r, struct users **users, uint64_t generation)
 {
 	const struct stat *st = users_stat(*users);
 
-	users_close(&r->users);
+	close_apart(&r->users);
 	r->number++;
 	r->users = *users;
 	*users = NULL;

@@ -55,8 +55,8 @@ btree_page_sum(const uint8_t *bytes, size_t size)
 	return sum;
 }
 
-int
-btree_page_take(struct btree_page *p)
+void
+btree_page_take_apart(struct btree_page *p)
 {
 	memcpy(&p->number, p->bytes + 8, 4);
 	memcpy(&p->previous, p->bytes + 12, 4);
@@ -68,7 +68,6 @@ btree_page_take(struct btree_page *p)
 	p->stamped = memcmp(p->bytes, stamp, sizeof stamp) == 0;
 	memcpy(&p->sum, p->bytes + SUM_AT, 4);
 	memset(p->bytes + SUM_AT, 0, 4);
-	return p->sum == btree_page_sum(p->bytes, PAGE);
 }
 
 int
@@ -81,7 +80,8 @@ btree_page_read_any(
 		return reason_errno(why, "%s: read", u->path);
 	if (n != PAGE)
 		return btree_page_damaged(u, number, "is cut off", why);
-	return btree_page_take(p);
+	btree_page_take_apart(p);
+	return p->sum == btree_page_sum(p->bytes, PAGE);
 }
 
 int

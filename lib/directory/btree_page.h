@@ -56,8 +56,8 @@ int btree_page_check(
 int btree_page_read_any(
 	const struct users *u, uint32_t number, struct btree_page *p, struct reason *why);
 
-/* Takes apart the page that stands in P's bytes: 1 if its checksum is right, 0. */
-int btree_page_take(struct btree_page *p);
+/* Takes apart the page that stands in P's bytes; its checksum is not compared. */
+void btree_page_take_apart(struct btree_page *p);
 
 /* Marks the page, which has a right checksum, and writes it: 0, -1. libdb takes the mark
  * away from each page that it changes, so a page without one in a table that has a sum

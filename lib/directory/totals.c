@@ -19,21 +19,39 @@ multiply(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t
-hash(uint64_t begin, const void *data, size_t size)
+/* The last 16 bytes, which overlap those before; of fewer bytes each once or more. */
+static void
+take_end(const uint8_t *bytes, size_t size, uint64_t pair[2])
 {
-	const uint8_t *bytes = data;
-	uint64_t h = begin, pair[2];
-	size_t left = size;
+	uint32_t first = 0, last = 0;
 
-	for (; left >= sizeof pair; left -= sizeof pair, bytes += sizeof pair) {
-		memcpy(pair, bytes, sizeof pair);
+	if (size >= 16) {
+		memcpy(pair, bytes + size - 16, 16);
+	} else if (size >= 8) {
+		memcpy(&pair[0], bytes, 8);
+		memcpy(&pair[1], bytes + size - 8, 8);
+	} else if (size >= 4) {
+		memcpy(&first, bytes, 4);
+		memcpy(&last, bytes + size - 4, 4);
+		pair[0] = first;
+		pair[1] = last;
+	} else {
+		pair[0] = size ? bytes[0] : 0;
+		pair[1] = size ? (uint64_t)bytes[size / 2] << 8 | bytes[size - 1] : 0;
+	}
+}
+
+static uint64_t
+hash(uint64_t begin, const uint8_t *bytes, size_t size)
+{
+	uint64_t h = begin, pair[2];
+
+	for (size_t at = 0; at + sizeof pair < size; at += sizeof pair) {
+		memcpy(pair, bytes + at, sizeof pair);
 		h = multiply(pair[0] ^ KEY_1, pair[1] ^ h);
 	}
-	memset(pair, 0, sizeof pair);
-	memcpy(pair, bytes, left);
-	h = multiply(pair[0] ^ KEY_1, pair[1] ^ h);
-	return multiply(h ^ KEY_2, size ^ KEY_3);
+	take_end(bytes, size, pair);
+	return multiply(pair[0] ^ KEY_1, pair[1] ^ h ^ size * KEY_2);
 }
 
 enum kind { OF_TABLE, PATH, RECORD };
@@ -51,7 +69,7 @@ kind_of(const uint8_t *key, size_t size)
 static uint64_t
 hash_entry(const void *key, size_t key_size, const void *value, size_t value_size)
 {
-	return hash(hash(KEY_3, key, key_size), value, value_size);
+	return multiply(hash(hash(KEY_3, key, key_size), value, value_size), KEY_2);
 }
 
 void

@@ -79,6 +79,12 @@ users_close(struct users **u)
 	*u = NULL;
 }
 
+int
+users_descriptor(const struct users *u)
+{
+	return u->fd;
+}
+
 const struct stat *
 users_stat(const struct users *u)
 {

@@ -8,7 +8,7 @@
 
 #include "clock.h"
 
-#define PAUSE_MS 20
+#define PAUSE_MS 5
 
 /* What quotad says of its table; the identity is NULL where it says nothing. */
 struct told {
