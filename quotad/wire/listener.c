@@ -15,8 +15,9 @@
 #include "clock.h"
 #include "log.h"
 
-#define BACKLOG      4096
-#define ACCEPTS      64 /* of a socket, in a pass of the loop */
+#define BACKLOG                                                                          \
+	1024 /* the kernel serves them in turn: who connects waits behind so many */
+#define ACCEPTS      256 /* of a socket, in a pass of the loop */
 #define PAUSE_MS     100
 #define LOG_AGAIN_MS 60000 /* between two lines about the same error */
 
