@@ -50,36 +50,19 @@
 #endif
 
 static const int allowed[] = {
-	SYS_read,
-	SYS_write,
-	SYS_pread64,
-	SYS_lseek,
-	SYS_close,
-	SYS_close_range,
-	SYS_getdents64,
-	SYS_readlinkat,
-	SYS_fstat,
-	SYS_fstatfs,
-	SYS_statx,
-	SYS_fstatfs,
+	SYS_read, SYS_write, SYS_pread64, SYS_lseek, SYS_close, SYS_close_range,
+	SYS_getdents64, SYS_readlinkat, SYS_fstat, SYS_fstatfs, SYS_statx, SYS_fstatfs,
 #ifdef SYS_newfstatat
 	SYS_newfstatat,
 #endif
 #ifdef SYS_fstat64
-	SYS_fstat64,
-	SYS_fstatfs64,
-	SYS_fstatat64,
-	SYS_fstatfs64,
+	SYS_fstat64, SYS_fstatfs64, SYS_fstatat64, SYS_fstatfs64,
 #endif
 #ifdef SYS__llseek
 	SYS__llseek,
 #endif
 	/* memory */
-	SYS_brk,
-	SYS_munmap,
-	SYS_mremap,
-	SYS_mprotect,
-	SYS_madvise,
+	SYS_brk, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise,
 #ifdef SYS_mmap
 	SYS_mmap,
 #endif
@@ -87,26 +70,16 @@ static const int allowed[] = {
 	SYS_mmap2,
 #endif
 	/* time; an alarm is its own */
-	SYS_setitimer,
-	SYS_nanosleep,
-	SYS_restart_syscall,
-	SYS_clock_nanosleep,
-	SYS_clock_gettime,
-	SYS_clock_getres,
-	SYS_gettimeofday,
+	SYS_setitimer, SYS_nanosleep, SYS_restart_syscall, SYS_clock_nanosleep,
+	SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday,
 #ifdef SYS_alarm
 	SYS_alarm,
 #endif
 #ifdef SYS_clock_gettime64
-	SYS_clock_gettime64,
-	SYS_clock_getres_time64,
-	SYS_clock_nanosleep_time64,
+	SYS_clock_gettime64, SYS_clock_getres_time64, SYS_clock_nanosleep_time64,
 #endif
 	/* what changes while it reads */
-	SYS_inotify_init1,
-	SYS_inotify_add_watch,
-	SYS_inotify_rm_watch,
-	SYS_ppoll,
+	SYS_inotify_init1, SYS_inotify_add_watch, SYS_inotify_rm_watch, SYS_ppoll,
 #ifdef SYS_poll
 	SYS_poll,
 #endif
@@ -114,14 +87,11 @@ static const int allowed[] = {
 	SYS_ppoll_time64,
 #endif
 	/* itself */
-	SYS_getrusage,
-	SYS_getrandom,
-	SYS_sysinfo,
-	SYS_futex,
-	SYS_getpid,
-	SYS_gettid,
-	SYS_exit,
-	SYS_exit_group,
+	SYS_getrusage, SYS_getrandom, SYS_sysinfo, SYS_futex, SYS_getpid, SYS_gettid,
+	SYS_exit, SYS_exit_group,
+#ifdef __SANITIZE_ADDRESS__
+	SYS_sigaltstack, /* before each call that does not return */
+#endif
 };
 
 #define ALLOWED (sizeof allowed / sizeof allowed[0])
