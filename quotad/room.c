@@ -114,6 +114,24 @@ room_look_up(void *arg, const struct account *a, struct ledger_place *place,
 	return is_its ? 0 : -1;
 }
 
+int
+room_is_removed(void *arg, const struct account *a)
+{
+	const struct room *room = arg;
+	struct users *users = users_reload_table(room->users);
+	struct record r = {0};
+	struct reason why;
+	int found, removed;
+
+	if (users == NULL)
+		return 0;
+	found = users_get(users, ledger_name(a), &r, &why);
+	removed =
+		found == 0 || (found == 1 && mailbox_kind_of(&r) != MAILBOX_KIND_MAILBOX);
+	record_clear(&r);
+	return removed;
+}
+
 static void
 ask_ledger(const struct room *room, struct room_question *q,
 	const struct room_asker *asker, struct ledger_place place)

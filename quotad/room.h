@@ -74,6 +74,9 @@ int room_may_ask(const struct room_asker *asker, uid_t owner);
 int room_look_up(void *room, const struct account *a, struct ledger_place *place,
 	struct ledger_limits *limits);
 
+/* The ledger's call "is_removed". */
+int room_is_removed(void *room, const struct account *a);
+
 /* Where the mailbox's record has it. */
 struct ledger_place room_place(const struct mailbox *m);
 

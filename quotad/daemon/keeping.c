@@ -85,6 +85,14 @@ keeping_remove_ticket(void *server, struct account *a, const char *name)
 		usage_remove_ticket(v->usage, ledger_name(a), name);
 }
 
+void
+keeping_remove_account(void *server, struct account *a)
+{
+	struct server *v = server;
+
+	usage_remove_account(v->usage, ledger_name(a));
+}
+
 /* --- all of it -------------------------------------------------------------------- */
 
 struct writer {

@@ -25,5 +25,6 @@ void keeping_note_deadline(struct server *v);
 int keeping_save_account(void *server, struct account *a);
 int keeping_save_ticket(void *server, struct account *a, const struct ledger_ticket *t);
 void keeping_remove_ticket(void *server, struct account *a, const char *name);
+void keeping_remove_account(void *server, struct account *a);
 
 #endif

@@ -58,6 +58,14 @@ call_look_up(void *arg, const struct account *a, struct ledger_place *place,
 	return room_look_up(&v->room, a, place, limits);
 }
 
+static int
+call_is_removed(void *arg, const struct account *a)
+{
+	struct server *v = arg;
+
+	return room_is_removed(&v->room, a);
+}
+
 static const struct ledger_calls calls = {
 	.answer = room_decided,
 	.count = looks_count,
@@ -67,6 +75,8 @@ static const struct ledger_calls calls = {
 	.remove_ticket = keeping_remove_ticket,
 	.corrected = call_corrected,
 	.look_up = call_look_up,
+	.is_removed = call_is_removed,
+	.remove_account = keeping_remove_account,
 };
 
 /* --- settings, again -------------------------------------------------------------- */

@@ -39,6 +39,8 @@ ledger_account(struct ledger *l, const char *name)
 		free(a);
 		return NULL;
 	}
+	a->list = &l->kept;
+	TAILQ_INSERT_TAIL(a->list, a, in_list);
 	l->totals.accounts++;
 	return a;
 }
@@ -69,6 +71,16 @@ account_free(struct account *a)
 	free_tickets(&a->committed);
 	free(a->full);
 	free(a);
+}
+
+void
+account_forget(struct ledger *l, struct account *a)
+{
+	hash_remove(&l->accounts, a->name, strlen(a->name));
+	TAILQ_REMOVE(a->list, a, in_list);
+	turns_leave(l, a);
+	l->totals.accounts--;
+	account_free(a);
 }
 
 const char *

@@ -47,6 +47,7 @@ struct ticket {
 LIST_HEAD(account_tickets, ticket);
 TAILQ_HEAD(questions, question);
 TAILQ_HEAD(account_turns, account);
+TAILQ_HEAD(account_list, account);
 
 struct account {
 	const struct charge charged;
@@ -83,6 +84,9 @@ struct account {
 	uint64_t nameless, nameless_bytes;
 	struct full *full;
 	struct questions waiting;
+	uint32_t questions; /* about it, wherever they wait */
+	TAILQ_ENTRY(account) in_list;
+	struct account_list *list;  /* of those that the table has, or not */
 	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
 	uint64_t due_at;
 	uint32_t failed_counts; /* or inexact, since the last exact one */
@@ -92,6 +96,8 @@ struct account {
 /* For the ledger's table: whether it is the account's name. */
 int account_has_name(const void *account, const void *name, size_t length);
 void account_free(struct account *a);
+/* Takes it out of the ledger, and frees it. It has no tickets and no place. */
+void account_forget(struct ledger *l, struct account *a);
 /* What a count found, or the store had. */
 void account_set_used(struct account *a, uint64_t used, uint64_t messages);
 /* Bytes and number of the open tickets for the place that it has now. */

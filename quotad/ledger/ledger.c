@@ -29,6 +29,8 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 	l->rules = *rules;
 	l->now = now;
 	TAILQ_INIT(&l->unsure);
+	TAILQ_INIT(&l->kept);
+	TAILQ_INIT(&l->removed);
 	for (int i = 0; i < TURNS; i++)
 		TAILQ_INIT(&l->turns[i]);
 	TAILQ_INIT(&l->ready);
@@ -198,9 +200,10 @@ ledger_tick(struct ledger *l, uint64_t now)
 		end_unsure(l);
 		questions_time_out(l);
 		decide_ready(l);
+		removed_tick(l);
 		counts_of_orphans(l);
 	}
-	return l->totals.waiting == 0 ? 1000 : 100;
+	return l->totals.waiting == 0 && l->to_review == 0 ? 1000 : 100;
 }
 
 /* --- questions --- */
@@ -209,6 +212,7 @@ void
 ledger_table_changed(struct ledger *l)
 {
 	l->table++;
+	removed_review_all(l);
 }
 
 void

@@ -162,6 +162,10 @@ struct ledger_calls {
 	 * none of that name. */
 	int (*look_up)(void *arg, const struct account *a, struct ledger_place *place,
 		struct ledger_limits *limits);
+	/* Whether the table that is in use certainly has no mailbox of that name. */
+	int (*is_removed)(void *arg, const struct account *a);
+	/* The account is forgotten; its tickets have been removed. */
+	void (*remove_account)(void *arg, struct account *a);
 };
 
 struct ledger_rules {

@@ -72,11 +72,13 @@ struct ledger {
 	struct ledger_rules rules;
 	struct ledger_totals totals;
 	uint64_t now, held_until, next_id, looked_over_at;
-	uint64_t ldas_until; /* those of an earlier, longer deadline may live */
+	uint64_t ldas_until;  /* those of an earlier, longer deadline may live */
 	uint64_t table;       /* a number for each that there was */
 	struct hash accounts; /* by name */
-	struct hash owners;   /* accounts by their paths and directories */
-	struct hash promised; /* paths and directories that have tickets */
+	struct account_list kept, removed; /* all, as the table was last seen */
+	uint64_t to_review;                /* of those kept, since the table changed */
+	struct hash owners;                /* accounts by their paths and directories */
+	struct hash promised;              /* paths and directories that have tickets */
 	struct ledger_tickets unsure;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */
@@ -114,6 +116,15 @@ void places_review_rules(struct ledger *l, struct account *a);
 /* As the store had it. */
 void places_load(
 	struct ledger *l, struct account *a, struct ledger_place place, uint64_t rules);
+
+/* The account has no place any more. */
+void places_give_up(struct ledger *l, struct account *a);
+
+/* removed.c */
+/* The table has changed: what it has no more is to be found. */
+void removed_review_all(struct ledger *l);
+/* Goes on with that. */
+void removed_tick(struct ledger *l);
 
 /* full_since.c */
 void full_forget(struct account *a);

@@ -178,14 +178,20 @@ take(struct ledger *l, struct account *a, uint64_t *own, uint64_t number)
 	return -1;
 }
 
+void
+places_give_up(struct ledger *l, struct account *a)
+{
+	give_up(l, &a->place.path);
+	give_up(l, &a->directory);
+	a->place.owner = 0;
+}
+
 static void
 unbind(struct ledger *l, struct account *a)
 {
 	if (!a->place.path)
 		return;
-	give_up(l, &a->place.path);
-	give_up(l, &a->directory);
-	a->place.owner = 0;
+	places_give_up(l, a);
 	drop_number(a);
 	l->calls->save_account(l->arg, a);
 }

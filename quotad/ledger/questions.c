@@ -40,6 +40,7 @@ question_new(struct ledger *l, const struct ledger_request *r)
 		q->request.bytes = 1; /* a message has a byte at least */
 	q->after_count = r->account->counts_applied;
 	q->was = r->account->charged.used;
+	r->account->questions++;
 	r->connection->waiting++;
 	l->totals.waiting++;
 	TAILQ_INSERT_TAIL(&r->connection->asked, q, of_connection);
@@ -54,6 +55,7 @@ question_free(struct ledger *l, struct question *q)
 	TAILQ_REMOVE(q->list, q, here);
 	TAILQ_REMOVE(&l->all[asker_of(q)], q, all);
 	TAILQ_REMOVE(&q->request.connection->asked, q, of_connection);
+	q->request.account->questions--;
 	q->request.connection->waiting--;
 	l->totals.waiting--;
 	free(q->name);

@@ -146,8 +146,9 @@ usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
 	return put(u, key, size, value, usage_record_ticket(value, u->boot, t));
 }
 
-void
-usage_remove_ticket(struct usage *u, const char *mailbox, const char *name)
+/* Of the account where there is no NAME. */
+static void
+remove_entry(struct usage *u, const char *mailbox, const char *name)
 {
 	char key[USAGE_RECORD_KEY_SIZE];
 	size_t size = usage_record_key(key, mailbox, name);
@@ -156,6 +157,18 @@ usage_remove_ticket(struct usage *u, const char *mailbox, const char *name)
 	if (size && u->environment &&
 		environment_remove(u->environment, key, size, &why) == -1)
 		lose(u, &why);
+}
+
+void
+usage_remove_account(struct usage *u, const char *mailbox)
+{
+	remove_entry(u, mailbox, NULL);
+}
+
+void
+usage_remove_ticket(struct usage *u, const char *mailbox, const char *name)
+{
+	remove_entry(u, mailbox, name);
 }
 
 uint64_t

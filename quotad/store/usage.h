@@ -81,6 +81,7 @@ int usage_save_account(
 	struct usage *u, const char *mailbox, const struct usage_numbers *n);
 int usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
 	const struct usage_ticket *t);
+void usage_remove_account(struct usage *u, const char *mailbox);
 void usage_remove_ticket(struct usage *u, const char *mailbox, const char *name);
 
 /* Ends the pass. -1: nothing that was saved since the last commit may be promised

@@ -298,3 +298,49 @@ def test_a_lowered_deadline_is_none_for_ldas_of_before(brim, how):
         assert result.code == "4.3.0", result
         assert how == "lost" or orphans(brim) == ["state=unsure"]
     assert brim.files(mail) == []
+
+
+# --- what is removed -----------------------------------------------------------------
+
+
+def statistics(brim):
+    return dict(line[2:].split("=", 1) for line in brim.ask("STATS") if line.startswith("* "))
+
+
+def wait_for_statistics(brim, **wanted):
+    limit = time.monotonic() + 20
+    while {name: statistics(brim)[name] for name in wanted} != wanted:
+        assert time.monotonic() < limit, statistics(brim)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", [None, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_removed_mailbox(brim, how):
+    """Its account and what was cut off go, in memory and in the store."""
+    brim.configure(deadline="2s")
+    brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.mailbox(BOB, uid=UID + 1, quota=1 << 20)
+    brim.start_quotad()
+    assert brim.deliver(ALICE).status == 0 and brim.deliver(BOB, uid=UID + 1).status == 0
+    with brim.connect() as s, s.makefile("r") as lines:
+        for i in range(20):
+            s.sendall(f"RESERVE {ALICE} 100 name=1.cut{i}\n".encode())
+            assert lines.readline().startswith("OK ticket=")
+        brim.admin("remove", ALICE)
+        wait_for_statistics(brim, accounts="2", tickets="20")  # its ldas may be alive
+    restart(brim, how)
+    wait_for_statistics(brim, accounts="1", tickets="0", orphans="0")
+    assert brim.usage(BOB)["messages"] == "1"
+
+
+def test_a_removed_mailbox_is_forgotten_after_a_restart(brim):
+    brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.mailbox(BOB, uid=UID + 1, quota=1 << 20)
+    brim.start_quotad()
+    assert brim.deliver(ALICE).status == 0 and brim.deliver(BOB, uid=UID + 1).status == 0
+    brim.stop_quotad()
+    brim.admin("remove", ALICE)
+    brim.start_quotad()
+    wait_for_statistics(brim, accounts="1")
+    restart(brim, signal.SIGKILL)
+    wait_for_statistics(brim, accounts="1")

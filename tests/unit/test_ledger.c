@@ -109,8 +109,16 @@ look_up(void *arg, const struct account *a, struct ledger_place *place,
 	return -1;
 }
 
+static int
+is_removed(void *arg, const struct account *a)
+{
+	(void)arg;
+	(void)a;
+	return 0;
+}
+
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up};
+	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed, NULL};
 
 static const struct ledger_rules rules = {DEADLINE_MS, ANSWER_MS, 80, 0};
 

@@ -26,6 +26,7 @@ static struct fake {
 	struct ledger_answer last;
 	char text[200];
 	int answers;
+	int has_table; /* so that what is not in it is removed */
 	struct stored {
 		char name[80]; /* "key/file" */
 		uint64_t bytes, path;
@@ -126,8 +127,24 @@ look_up(void *arg, const struct account *a, struct ledger_place *place,
 	return place->path ? 0 : -1;
 }
 
+static int
+is_removed(void *arg, const struct account *a)
+{
+	(void)arg;
+	return fake.has_table && fake.table[key_of(a)].place.path == 0;
+}
+
+static void
+remove_account(void *arg, struct account *a)
+{
+	(void)arg;
+	fake.accounts[key_of(a)] = NULL;
+	fake.saved[key_of(a)] = (struct ledger_numbers){0};
+}
+
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up};
+	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed,
+	remove_account};
 
 static const struct ledger_rules rules = {DEADLINE_MS, 7500, 80, 1};
 
@@ -630,6 +647,84 @@ START_TEST(a_grant_to_the_old_name_after_the_change_is_none)
 }
 END_TEST
 
+/* --- what is removed -------------------------------------------------------------- */
+
+static void
+pass_time(uint64_t ms)
+{
+	fake.now += ms;
+	ledger_tick(fake.ledger, fake.now);
+}
+
+START_TEST(a_removed_mailbox_is_forgotten)
+{
+	fake.has_table = 1;
+	know(P, 100);
+	pass_time(200);
+	ck_assert_ptr_nonnull(fake.accounts[P]);
+	change_table(P, 0);
+	pass_time(200);
+	ck_assert_ptr_null(fake.accounts[P]);
+	ck_assert_ptr_null(ledger_find(fake.ledger, "P"));
+}
+END_TEST
+
+START_TEST(a_removed_mailbox_is_kept_while_room_is_held_in_it)
+{
+	know(P, 100);
+	ck_assert_int_eq(reserve(P, 0, 100, "a", 100), VERDICT_DELIVERED);
+	ck_assert_int_eq(reserve(P, 1, 100, "b", 100), VERDICT_DELIVERED);
+	fake.has_table = 1;
+	change_table(P, 0);
+	pass_time(200);
+	ck_assert_ptr_nonnull(fake.accounts[P]);
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_disconnected(fake.ledger, &connections[1], 0);
+	pass_time(200);
+	ck_assert_ptr_nonnull(fake.accounts[P]);
+	if (fake.counting[P])
+		count_ends(P, 0, 0);
+	pass_time(DEADLINE_MS);
+	if (fake.counting[P])
+		count_ends(P, 0, 0);
+	pass_time(200);
+	ck_assert_ptr_null(fake.accounts[P]);
+	ck_assert_int_eq(fake.stored_count, 0);
+	ck_assert_uint_eq(ledger_totals(fake.ledger)->tickets, 0);
+	ck_assert_uint_eq(ledger_totals(fake.ledger)->orphans, 0);
+}
+END_TEST
+
+START_TEST(a_removed_mailbox_is_kept_while_it_is_counted_or_asked_about)
+{
+	fake.has_table = 1;
+	ask(LEDGER_GET, P, 0, 0, NULL);
+	change_table(P, 0);
+	pass_time(200);
+	ck_assert_ptr_nonnull(fake.accounts[P]);
+	count_ends(P, 1, 0);
+	pass_time(200);
+	ck_assert_ptr_null(fake.accounts[P]);
+}
+END_TEST
+
+START_TEST(what_comes_back_in_time_is_kept)
+{
+	know(P, 100);
+	ck_assert_int_eq(reserve(P, 0, 100, "a", 100), VERDICT_DELIVERED);
+	fake.has_table = 1;
+	change_table(P, 0);
+	pass_time(200);
+	change_table(P, A);
+	pass_time(200);
+	ledger_cancel(fake.ledger, &connections[0], fake.last.ticket);
+	pass_time(200);
+	pass_time(200);
+	ck_assert_ptr_nonnull(fake.accounts[P]);
+	ck_assert_uint_eq(numbers(P).used, 100);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -654,7 +749,11 @@ add_tests(Suite *suite)
 		what_was_cut_off_ends_in_each_account_by_its_own_count,
 		a_take_over_is_of_all_that_is_charged,
 		a_rename_while_quotad_was_away_is_charged_too,
-		a_grant_to_the_old_name_after_the_change_is_none};
+		a_grant_to_the_old_name_after_the_change_is_none,
+		a_removed_mailbox_is_forgotten,
+		a_removed_mailbox_is_kept_while_room_is_held_in_it,
+		a_removed_mailbox_is_kept_while_it_is_counted_or_asked_about,
+		what_comes_back_in_time_is_kept};
 	TCase *c = ADD_CASE(suite, tests);
 
 	tcase_add_checked_fixture(c, setup, teardown);

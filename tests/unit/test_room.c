@@ -89,6 +89,14 @@ look_up(void *arg, const struct account *a, struct ledger_place *place,
 	return -1;
 }
 
+static int
+is_removed(void *arg, const struct account *a)
+{
+	(void)arg;
+	(void)a;
+	return 0;
+}
+
 static const struct ledger_calls calls = {
 	.answer = room_decided,
 	.count = count,
@@ -98,6 +106,7 @@ static const struct ledger_calls calls = {
 	.remove_ticket = remove_ticket,
 	.corrected = corrected,
 	.look_up = look_up,
+	.is_removed = is_removed,
 };
 
 /* --- the table's ------------------------------------------------------------------ */
