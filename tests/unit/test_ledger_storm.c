@@ -58,6 +58,7 @@ static struct world {
 	uint64_t now, next_number, held_until;
 	struct table table, taken; /* as brimadm made it, and as quotad has it */
 	uint64_t deadline, rules;  /* of the settings; 1: what is in Trash counts */
+	uint64_t ldas_until;       /* those of a longer deadline that there was */
 	struct ledger_rules in_force;
 	struct lda {
 		enum lda_state state;
@@ -370,12 +371,20 @@ static int
 is_removed(void *arg, const struct account *a)
 {
 	(void)arg;
-	(void)a;
-	return 0;
+	return w.taken.entries[key_of(a)].kind != MAILBOX;
+}
+
+static void
+remove_account(void *arg, struct account *a)
+{
+	(void)arg;
+	TELL("%s is forgotten\n", ledger_name(a));
+	w.stored[key_of(a)].is_kept = 0;
 }
 
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed, NULL};
+	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed,
+	remove_account};
 
 /* --- ldas ------------------------------------------------------------------------- */
 
@@ -657,11 +666,22 @@ take_table(void)
 	ledger_table_changed(w.ledger);
 }
 
+/* As the store has it, over restarts. */
+static void
+note_deadline(void)
+{
+	uint64_t until = w.now + w.in_force.deadline_ms;
+
+	if (w.deadline < w.in_force.deadline_ms && until > w.ldas_until)
+		w.ldas_until = until;
+}
+
 static void
 take_settings(void)
 {
 	TELL("quotad takes the settings: deadline %llu, rules %llu\n", NUMBER(w.deadline),
 		NUMBER(w.rules));
+	note_deadline();
 	w.in_force.deadline_ms = w.deadline;
 	w.in_force.counting = w.rules;
 	ledger_set_rules(w.ledger, &w.in_force);
@@ -698,6 +718,7 @@ static void
 new_daemon(enum start how)
 {
 	w.taken = w.table;
+	note_deadline();
 	w.in_force = (struct ledger_rules){w.deadline, ANSWER, 80, w.rules};
 	w.ledger = ledger_new(&calls, NULL, &w.in_force, w.now);
 	for (int i = 0; i < KEYS; i++) {
@@ -711,6 +732,8 @@ new_daemon(enum start how)
 	} else if (how == AFTER_BOOT) {
 		w.held_until = 0;
 	}
+	if (w.now < w.ldas_until)
+		ledger_expect_ldas(w.ledger, w.ldas_until - w.now);
 	/* the mark of a lost store stays until the wait is over */
 	if (w.now < w.held_until)
 		ledger_hold(w.ledger);
@@ -835,6 +858,8 @@ change_settings(void)
 		w.rules = !w.rules;
 	else
 		w.deadline = w.deadline == DEADLINE ? SHORT_DEADLINE : DEADLINE;
+	if (w.deadline > w.in_force.deadline_ms)
+		take_settings(); /* told at once: ldas go by it from now on */
 }
 
 /* Each change reaches quotad a while later. */
@@ -1181,11 +1206,13 @@ check_end_of(int key)
 			NUMBER(n.used), NUMBER(files));
 		check_room(key, e);
 	}
+	if (e->kind != MAILBOX)
+		CHECK_OR_TELL(
+			!a && !w.stored[key].is_kept, "%s is not forgotten", keys[key]);
 	if (a)
 		ledger_numbers(w.ledger, a, &n);
-	if (e->kind == MAILBOX)
-		CHECK_OR_TELL(n.tickets == 0 && n.reserved == 0,
-			"%s still has %llu tickets", keys[key], NUMBER(n.tickets));
+	CHECK_OR_TELL(n.tickets == 0 && n.reserved == 0, "%s still has %llu tickets",
+		keys[key], NUMBER(n.tickets));
 }
 
 static void
@@ -1198,9 +1225,10 @@ come_to_rest(void)
 	}
 	for (int i = 0; i < KEYS; i++)
 		check_end_of(i);
-	for (int i = 0; i < w.ticket_count; i++)
-		CHECK_OR_TELL(w.table.entries[w.tickets[i].key].kind != MAILBOX,
-			"the ticket %s is left in the store", w.tickets[i].name);
+	CHECK_OR_TELL(
+		w.ticket_count == 0, "%d tickets are left in the store", w.ticket_count);
+	ck_assert_uint_eq(ledger_totals(w.ledger)->tickets, 0);
+	ck_assert_uint_eq(ledger_totals(w.ledger)->orphans, 0);
 	ck_assert_uint_eq(ledger_totals(w.ledger)->waiting, 0);
 }
 
