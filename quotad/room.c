@@ -173,11 +173,11 @@ decide(const struct room *room, struct room_question *q, const struct room_asker
 		answer(q, VERDICT_TROUBLE, "no memory");
 		return;
 	}
+	/* the last tick may be long ago, and a question waits from now on */
+	ledger_clock(room->ledger, clock_now_ms());
 	ledger_bind(room->ledger, q->account, place);
-	if (q->found != NULL) {
-		ledger_clock(room->ledger, clock_now_ms());
+	if (q->found != NULL)
 		q->found(q);
-	}
 	if (is_about_message(q->kind) &&
 		mailbox_policy(m, room->conf, q->bytes, &o) == -1)
 		q->answered(q, &o);
