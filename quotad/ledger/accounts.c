@@ -342,6 +342,18 @@ ticket_orphan(struct ledger *l, struct ticket *t, enum ledger_ticket_state state
 	enter(l, t, state, NULL);
 }
 
+/* Of all tickets. */
+static uint64_t
+sum_of_tickets(const struct account *a)
+{
+	const struct ticket *t;
+	uint64_t bytes = 0;
+
+	LIST_FOREACH(t, &a->tickets, of_account)
+		bytes = amount_add(bytes, t->bytes);
+	return bytes;
+}
+
 /* Takes the ticket out of its account; what it promised is used then, or is not.
  * If it was promised for another place its message may be here or there: a count tells.
  */
@@ -356,7 +368,10 @@ take_out(struct ledger *l, struct ticket *t, int used)
 	LIST_REMOVE(t, of_account);
 	l->totals.tickets--;
 	now.tickets--;
-	now.reserved = amount_subtract(now.reserved, t->bytes);
+	/* A sum that stopped at its end can't be subtracted from. */
+	now.reserved = now.reserved == UINT64_MAX
+			       ? sum_of_tickets(a)
+			       : amount_subtract(now.reserved, t->bytes);
 	if (used) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);

@@ -1455,6 +1455,19 @@ START_TEST(sums_stop_at_the_ends)
 }
 END_TEST
 
+START_TEST(a_ticket_without_end_hides_no_other)
+{
+	uint64_t endless;
+
+	limits.bytes = 0;
+	know(0);
+	endless = reserve(0, UINT64_MAX, "a");
+	reserve(0, 500, "b");
+	ledger_cancel(fake.ledger, &connections[0], endless);
+	ck_assert_uint_eq(numbers().reserved, 500);
+}
+END_TEST
+
 START_TEST(a_thorough_count_follows_a_running_one)
 {
 	know(0);
@@ -1566,6 +1579,7 @@ add_tests(Suite *suite)
 		nobody_is_answered_whose_connection_is_gone,
 		a_connection_that_goes_costs_what_it_asked_alone,
 		deliveries_time_out_behind_a_person_who_waits_on, sums_stop_at_the_ends,
+		a_ticket_without_end_hides_no_other,
 		a_thorough_count_follows_a_running_one,
 		a_hundred_thousand_accounts_are_found};
 
