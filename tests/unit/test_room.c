@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "mailbox.h"
 #include "quotad/protocol/line.h"
 #include "suite.h"
@@ -274,7 +275,7 @@ open_ledger(struct ledger_connection *connection)
 	const struct ledger_rules rules = {
 		.deadline_ms = 300000, .answer_ms = 10000, .recheck_per_cent = 100};
 
-	room.ledger = ledger_new(&calls, NULL, &rules, 1000);
+	room.ledger = ledger_new(&calls, NULL, &rules, clock_now_ms());
 	ck_assert_ptr_nonnull(room.ledger);
 	ledger_connect(connection, 1);
 	fake.asker.connection = connection;
