@@ -40,8 +40,9 @@ void hash_remove(struct hash *h, const void *key, size_t length);
 /* Takes all out at once. */
 void hash_clear(struct hash *h);
 
-/* The next item, in no order, NULL after the last; *AT begins as 0. Nothing may be put in
- * or taken out meanwhile. */
+/* The next item, in no order, NULL after the last; *AT begins as 0. Nothing may be taken
+ * out meanwhile but the item that came last, if *AT is then made one less. What is put in
+ * may come or not; where the size has changed the search must begin anew. */
 void *hash_next(const struct hash *h, size_t *at);
 
 #endif

@@ -33,14 +33,10 @@ ledger_account(struct ledger *l, const char *name)
 		return a;
 	memcpy(a->name, name, length);
 	LIST_INIT(&a->tickets);
-	LIST_INIT(&a->committed);
-	TAILQ_INIT(&a->waiting);
 	if (hash_add(&l->accounts, name, length, a) != 1) {
 		free(a);
 		return NULL;
 	}
-	a->list = &l->kept;
-	TAILQ_INSERT_TAIL(a->list, a, in_list);
 	l->totals.accounts++;
 	return a;
 }
@@ -59,16 +55,43 @@ free_tickets(struct account_tickets *tickets)
 void
 account_free_committed(struct account *a)
 {
-	free_tickets(&a->committed);
-	a->names_kept = 0;
-	a->nameless = a->nameless_bytes = 0;
+	struct activity *now = a->activity;
+
+	free_tickets(&now->committed);
+	now->names_kept = 0;
+	now->nameless = now->nameless_bytes = 0;
+}
+
+int
+account_begin_activity(struct account *a)
+{
+	if (a->activity)
+		return 0;
+	a->activity = calloc(1, sizeof *a->activity);
+	if (!a->activity)
+		return -1;
+	LIST_INIT(&a->activity->committed);
+	TAILQ_INIT(&a->activity->waiting);
+	return 0;
+}
+
+void
+account_end_activity(struct account *a)
+{
+	if (!a->activity || a->activity->questions || a->counting || a->probing ||
+		a->charged.tickets)
+		return;
+	free(a->activity);
+	a->activity = NULL;
 }
 
 void
 account_free(struct account *a)
 {
 	free_tickets(&a->tickets);
-	free_tickets(&a->committed);
+	if (a->activity)
+		free_tickets(&a->activity->committed);
+	free(a->activity);
 	free(a->full);
 	free(a);
 }
@@ -77,8 +100,6 @@ void
 account_forget(struct ledger *l, struct account *a)
 {
 	hash_remove(&l->accounts, a->name, strlen(a->name));
-	TAILQ_REMOVE(a->list, a, in_list);
-	turns_leave(l, a);
 	l->totals.accounts--;
 	account_free(a);
 }
@@ -228,7 +249,9 @@ new_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept
 	struct ticket *t = calloc(1, sizeof *t + size);
 	struct charge now = a->charged;
 
-	if (!t || places_add_ticket(l, t, kept->path, kept->directory) == -1) {
+	if (!t || account_begin_activity(a) == -1 ||
+		places_add_ticket(l, t, kept->path, kept->directory) == -1) {
+		account_end_activity(a);
 		free(t);
 		return NULL;
 	}
@@ -381,6 +404,7 @@ take_out(struct ledger *l, struct ticket *t, int used)
 		}
 	}
 	charge(a, now);
+	account_end_activity(a);
 	places_remove_ticket(l, t);
 	l->calls->remove_ticket(l->arg, a, t->name);
 }
@@ -409,14 +433,15 @@ ticket_commit(struct ledger *l, struct ticket *t)
 	struct account *a = t->account;
 
 	take_out(l, t, 1);
-	if (a->counting && a->names_kept < NAMES_KEPT) {
-		LIST_INSERT_HEAD(&a->committed, t, of_account);
-		a->names_kept++;
+	if (a->counting && a->activity->names_kept < NAMES_KEPT) {
+		LIST_INSERT_HEAD(&a->activity->committed, t, of_account);
+		a->activity->names_kept++;
 		return;
 	}
 	if (a->counting) {
-		a->nameless++;
-		a->nameless_bytes = amount_add(a->nameless_bytes, t->bytes);
+		a->activity->nameless++;
+		a->activity->nameless_bytes =
+			amount_add(a->activity->nameless_bytes, t->bytes);
 	}
 	free(t);
 }

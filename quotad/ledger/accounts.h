@@ -47,12 +47,29 @@ struct ticket {
 LIST_HEAD(account_tickets, ticket);
 TAILQ_HEAD(questions, question);
 TAILQ_HEAD(account_turns, account);
-TAILQ_HEAD(account_list, account);
+
+/* What an account has only while it has tickets or questions, or is looked at: most have
+ * none. */
+struct activity {
+	/* Since the running count began; those beyond NAMES_KEPT have left their bytes
+	 * alone, and make it inexact. */
+	struct account_tickets committed;
+	uint32_t names_kept;
+	uint32_t questions; /* about it, wherever they wait */
+	uint64_t nameless, nameless_bytes;
+	struct questions waiting;
+	uint64_t sure,
+		sure_messages;      /* there at one moment of the last count, at least */
+	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
+	uint64_t due_at;
+	uint32_t probe_after;
+};
 
 struct account {
 	const struct charge charged;
 	uint32_t orphans, ended; /* tickets; those that have ended are orphans, too */
-	uint32_t counts_begun, counts_applied, probe_after;
+	uint32_t counts_begun, counts_applied;
+	uint32_t failed_counts; /* or inexact, since the last exact one */
 	unsigned counting : 1, probing : 1, thorough_wanted : 1;
 	unsigned known : 1; /* an exact count of this boot stands behind the number */
 	unsigned count_serves : 1; /* for refusals: no COMMIT since it began, unmoved */
@@ -66,36 +83,27 @@ struct account {
 	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
 	unsigned why : 4;             /* the running count's enum ledger_why */
 	unsigned last_why : 4, last_exact : 1;
-	struct ledger_place place;  /* that the number belongs to */
-	uint64_t directory;         /* that was counted; 0: not known */
-	uint64_t rules;             /* that it was counted by */
 	unsigned count_is_void : 1; /* the running one, whose number was dropped */
 	unsigned is_second : 1; /* another account has its place, which it can't have */
+	struct ledger_place place; /* that the number belongs to */
+	uint64_t directory;        /* that was counted; 0: not known */
+	uint64_t rules;            /* that it was counted by */
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	int64_t last_at; /* the last count; below zero where it was before the clock */
 	uint64_t last_was, last_found;
-	uint64_t sure,
-		sure_messages; /* there at one moment of the last count, at least */
 	struct account_tickets tickets;
-	/* Since the running count began; those beyond NAMES_KEPT have left their bytes
-	 * alone, and make it inexact. */
-	struct account_tickets committed;
-	uint32_t names_kept;
-	uint64_t nameless, nameless_bytes;
+	struct activity *activity; /* NULL: none */
 	struct full *full;
-	struct questions waiting;
-	uint32_t questions; /* about it, wherever they wait */
-	TAILQ_ENTRY(account) in_list;
-	struct account_list *list;  /* of those that the table has, or not */
-	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
-	uint64_t due_at;
-	uint32_t failed_counts; /* or inexact, since the last exact one */
 	char name[];
 };
 
 /* For the ledger's table: whether it is the account's name. */
 int account_has_name(const void *account, const void *name, size_t length);
 void account_free(struct account *a);
+/* Makes sure that it has one: 0, or -1 without memory. */
+int account_begin_activity(struct account *a);
+/* Frees it once there is none. */
+void account_end_activity(struct account *a);
 /* Takes it out of the ledger, and frees it. It has no tickets and no place. */
 void account_forget(struct ledger *l, struct account *a);
 /* What a count found, or the store had. */

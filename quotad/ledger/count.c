@@ -32,6 +32,8 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 		a->thorough_wanted |= thorough ? 1 : 0;
 		return;
 	}
+	if (account_begin_activity(a) == -1)
+		return;
 	turns_leave(l, a);
 	bind_to_table(l, a);
 	a->counting = 1;
@@ -64,7 +66,7 @@ mark_seen(struct account *a, const struct ledger_count *c)
 			break;
 	LIST_FOREACH(t, &a->tickets, of_account)
 		t->seen |= hash_has(&seen, t->name, strlen(t->name));
-	LIST_FOREACH(t, &a->committed, of_account)
+	LIST_FOREACH(t, &a->activity->committed, of_account)
 		t->seen |= hash_has(&seen, t->name, strlen(t->name));
 	hash_free(&seen);
 	return i == c->seen_count ? 0 : -1;
@@ -77,8 +79,8 @@ add_up(struct account *a, const struct ledger_count *c, int exact, uint64_t *use
 {
 	struct ticket *t;
 
-	*used = amount_add(c->bytes, a->nameless_bytes);
-	*messages = amount_add(c->messages, a->nameless);
+	*used = amount_add(c->bytes, a->activity->nameless_bytes);
+	*messages = amount_add(c->messages, a->activity->nameless);
 	LIST_FOREACH(t, &a->tickets, of_account) {
 		if (t->seen && t->state == LEDGER_OPEN) {
 			t->taken_off = 1;
@@ -88,7 +90,7 @@ add_up(struct account *a, const struct ledger_count *c, int exact, uint64_t *use
 			t->taken_off = 0;
 		}
 	}
-	LIST_FOREACH(t, &a->committed, of_account)
+	LIST_FOREACH(t, &a->activity->committed, of_account)
 		if (!t->seen) {
 			*used = amount_add(*used, t->bytes);
 			*messages = amount_add(*messages, 1);
@@ -142,7 +144,7 @@ apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 	remember(l, a, 1, expected);
 	a->stamp = c->stamp;
 	a->counted_at = l->now;
-	a->count_serves = LIST_EMPTY(&a->committed);
+	a->count_serves = LIST_EMPTY(&a->activity->committed);
 	a->known = a->count_began_at >= l->held_until;
 	a->may_be_twice = 0;
 	full_review(a, NULL);
@@ -168,14 +170,15 @@ note_sure(struct account *a, const struct ledger_count *c, int complete)
 	struct ticket *t;
 
 	a->sure_by_files = c->by_name == 0;
-	a->sure = c->exact ? c->bytes : c->sure_bytes;
-	a->sure_messages = c->exact ? c->messages : c->sure_messages;
+	a->activity->sure = c->exact ? c->bytes : c->sure_bytes;
+	a->activity->sure_messages = c->exact ? c->messages : c->sure_messages;
 	if (!complete)
-		a->sure = a->sure_messages = 0;
+		a->activity->sure = a->activity->sure_messages = 0;
 	LIST_FOREACH(t, &a->tickets, of_account)
 		if (t->seen && t->state == LEDGER_OPEN) {
-			a->sure = amount_subtract(a->sure, t->bytes);
-			a->sure_messages = amount_subtract(a->sure_messages, 1);
+			a->activity->sure = amount_subtract(a->activity->sure, t->bytes);
+			a->activity->sure_messages =
+				amount_subtract(a->activity->sure_messages, 1);
 		}
 }
 
@@ -197,7 +200,7 @@ static int
 apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
 	uint64_t used, messages;
-	int complete = mark_seen(a, c) == 0 && a->nameless == 0;
+	int complete = mark_seen(a, c) == 0 && a->activity->nameless == 0;
 	int exact = c->exact && complete;
 
 	a->may_be_twice |= complete ? 0 : 1;
@@ -220,7 +223,8 @@ wake_counted(
 {
 	int again = 0;
 
-	for (struct question *q = TAILQ_FIRST(&a->waiting), *next; q; q = next) {
+	for (struct question *q = TAILQ_FIRST(&a->activity->waiting), *next; q;
+		q = next) {
 		next = TAILQ_NEXT(q, here);
 		if (q->waits_for != WAIT_COUNT)
 			continue;
@@ -260,6 +264,7 @@ counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 	a->failed_counts = exact ? 0 : a->failed_counts + (unsigned)serves;
 	turns_join(l, a);
 	wake_counted(l, a, c, serves);
+	account_end_activity(a);
 }
 
 void
@@ -270,8 +275,8 @@ counts_probe(struct ledger *l, struct account *a)
 	if (a->probing)
 		return;
 	a->probing = 1;
-	a->probe_after = a->counts_applied;
-	TAILQ_FOREACH(q, &a->waiting, here)
+	a->activity->probe_after = a->counts_applied;
+	TAILQ_FOREACH(q, &a->activity->waiting, here)
 		q->in_probe = q->waits_for == WAIT_PROBE;
 	l->totals.probes++;
 	l->calls->probe(l->arg, a);
@@ -281,9 +286,10 @@ counts_probe(struct ledger *l, struct account *a)
 static void
 wake_probed(struct ledger *l, struct account *a, int moved, int failed)
 {
-	int again = 0, stale = a->probe_after != a->counts_applied;
+	int again = 0, stale = a->activity->probe_after != a->counts_applied;
 
-	for (struct question *q = TAILQ_FIRST(&a->waiting), *next; q; q = next) {
+	for (struct question *q = TAILQ_FIRST(&a->activity->waiting), *next; q;
+		q = next) {
 		next = TAILQ_NEXT(q, here);
 		if (q->waits_for != WAIT_PROBE)
 			continue;
@@ -308,11 +314,12 @@ counts_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
 	int moved = !a->known || stamp != a->stamp;
 
 	a->probing = 0;
-	if (moved && a->probe_after == a->counts_applied)
+	if (moved && a->activity->probe_after == a->counts_applied)
 		a->count_serves = 0;
 	wake_probed(l, a, moved, failed);
 	if (!failed && moved && (!a->counted_at || l->now - a->counted_at >= LOOK_MS))
 		counts_begin(l, a, 0, LEDGER_CHANGED);
+	account_end_activity(a);
 }
 
 /* Room that ended orphans hold comes back without anybody asking for it. */

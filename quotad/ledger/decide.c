@@ -126,8 +126,8 @@ no_exact_count(struct question *q, struct ledger_answer *answer)
 	const struct account *a = q->request.account;
 	uint64_t tickets, promised = account_open_bytes(a, &tickets);
 
-	if (a->may_be_twice || fits_beside(q, amount_add(a->sure, promised),
-				       amount_add(a->sure_messages, tickets)))
+	if (a->may_be_twice || fits_beside(q, amount_add(a->activity->sure, promised),
+				       amount_add(a->activity->sure_messages, tickets)))
 		return answer_with(answer, VERDICT_TROUBLE,
 			"the mailbox is being changed and could not be counted");
 	if (a->sure_by_files)
@@ -340,7 +340,7 @@ wait_for(struct ledger *l, struct question *q, enum wait wait)
 		return;
 	}
 	q->read_before = 0;
-	question_move(q, &a->waiting);
+	question_move(q, &a->activity->waiting);
 	if (wait == WAIT_PROBE)
 		counts_probe(l, a);
 	else

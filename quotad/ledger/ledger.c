@@ -29,8 +29,6 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 	l->rules = *rules;
 	l->now = now;
 	TAILQ_INIT(&l->unsure);
-	TAILQ_INIT(&l->kept);
-	TAILQ_INIT(&l->removed);
 	for (int i = 0; i < TURNS; i++)
 		TAILQ_INIT(&l->turns[i]);
 	TAILQ_INIT(&l->ready);
@@ -378,7 +376,9 @@ ledger_count_names(struct ledger *l, struct account *a,
 	(void)l;
 	LIST_FOREACH(t, &a->tickets, of_account)
 		name(arg, t->name);
-	LIST_FOREACH(t, &a->committed, of_account)
+	if (!a->counting)
+		return;
+	LIST_FOREACH(t, &a->activity->committed, of_account)
 		name(arg, t->name);
 }
 

@@ -75,10 +75,12 @@ struct ledger {
 	uint64_t ldas_until;  /* those of an earlier, longer deadline may live */
 	uint64_t table;       /* a number for each that there was */
 	struct hash accounts; /* by name */
-	struct account_list kept, removed; /* all, as the table was last seen */
-	uint64_t to_review;                /* of those kept, since the table changed */
-	struct hash owners;                /* accounts by their paths and directories */
-	struct hash promised;              /* paths and directories that have tickets */
+	size_t reviewed;      /* as hash_next has it: up to there they were looked for */
+	size_t to_review;     /* slots from there on, in a circle, that are left */
+	size_t review_size;   /* slots when it began: they change as the hash grows */
+	int is_one_left;      /* that is removed, and could not be forgotten yet */
+	struct hash owners;   /* accounts by their paths and directories */
+	struct hash promised; /* paths and directories that have tickets */
 	struct ledger_tickets unsure;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */

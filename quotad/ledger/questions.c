@@ -28,7 +28,8 @@ question_new(struct ledger *l, const struct ledger_request *r)
 	struct question *q = calloc(1, sizeof *q);
 	char *name = q && r->name ? strdup(r->name) : NULL;
 
-	if (!q || (r->name && !name)) {
+	if (!q || (r->name && !name) || account_begin_activity(r->account) == -1) {
+		free(name);
 		free(q);
 		return NULL;
 	}
@@ -40,7 +41,7 @@ question_new(struct ledger *l, const struct ledger_request *r)
 		q->request.bytes = 1; /* a message has a byte at least */
 	q->after_count = r->account->counts_applied;
 	q->was = r->account->charged.used;
-	r->account->questions++;
+	r->account->activity->questions++;
 	r->connection->waiting++;
 	l->totals.waiting++;
 	TAILQ_INSERT_TAIL(&r->connection->asked, q, of_connection);
@@ -55,7 +56,8 @@ question_free(struct ledger *l, struct question *q)
 	TAILQ_REMOVE(q->list, q, here);
 	TAILQ_REMOVE(&l->all[asker_of(q)], q, all);
 	TAILQ_REMOVE(&q->request.connection->asked, q, of_connection);
-	q->request.account->questions--;
+	q->request.account->activity->questions--;
+	account_end_activity(q->request.account);
 	q->request.connection->waiting--;
 	l->totals.waiting--;
 	free(q->name);

@@ -1,27 +1,28 @@
 /*
  * Accounts of mailboxes that the table has no more. All accounts are gone through after
  * each change of the table, a few at a time. One that is not in it is forgotten, with its
- * orphans, once nobody asks about it, no count of it runs, and no lda can be alive that
+ * orphans, if nobody asks about it, no count of it runs, and no lda can be alive that
  * holds room in it: whatever is stored there is counted anew should it ever come back.
+ * While one is left that can't be forgotten yet, all are gone through again.
  */
 #include "parts.h"
 
 #define REVIEWED_A_TICK 200
-#define WAITING_A_TICK  50 /* of those that can't be forgotten yet */
 
 void
 removed_review_all(struct ledger *l)
 {
-	l->to_review = l->totals.accounts;
+	l->to_review = l->review_size = l->accounts.size;
 }
 
 static int
 is_idle(const struct account *a)
 {
-	return a->questions == 0 && !a->counting && !a->probing &&
-	       a->charged.tickets == a->ended;
+	return !a->counting && !a->probing && a->charged.tickets == a->ended &&
+	       (!a->activity || a->activity->questions == 0);
 }
 
+/* What follows it in the table moves to its place, and is the next. */
 static void
 forget(struct ledger *l, struct account *a)
 {
@@ -32,32 +33,45 @@ forget(struct ledger *l, struct account *a)
 	places_give_up(l, a);
 	l->calls->remove_account(l->arg, a);
 	account_forget(l, a);
+	l->reviewed--;
+	l->to_review++;
 }
 
-/* Looks at the first MOST accounts of the list; those that stay go to its end, or to that
- * of the other list. */
-static void
-review(struct ledger *l, struct account_list *list, uint64_t most)
+/* NULL: all have been reviewed. */
+static struct account *
+next_to_review(struct ledger *l)
 {
-	struct account *a;
+	struct account *a = NULL;
 
-	while (most-- > 0 && (a = TAILQ_FIRST(list))) {
-		int removed = l->calls->is_removed(l->arg, a);
+	while (!a && l->to_review > 0) {
+		size_t from = l->reviewed, passed;
 
-		TAILQ_REMOVE(list, a, in_list);
-		a->list = removed ? &l->removed : &l->kept;
-		TAILQ_INSERT_TAIL(a->list, a, in_list);
-		if (removed && is_idle(a))
-			forget(l, a);
+		a = hash_next(&l->accounts, &l->reviewed);
+		passed = l->reviewed - from;
+		l->to_review -= passed < l->to_review ? passed : l->to_review;
+		if (!a)
+			l->reviewed = 0;
 	}
+	return a;
 }
 
 void
 removed_tick(struct ledger *l)
 {
-	uint64_t most = l->to_review < REVIEWED_A_TICK ? l->to_review : REVIEWED_A_TICK;
+	struct account *a;
 
-	l->to_review -= most;
-	review(l, &l->removed, WAITING_A_TICK);
-	review(l, &l->kept, most);
+	if (l->to_review > 0 && l->review_size != l->accounts.size)
+		removed_review_all(l);
+	for (int n = 0; n < REVIEWED_A_TICK && (a = next_to_review(l)); n++) {
+		if (!l->calls->is_removed(l->arg, a))
+			continue;
+		if (is_idle(a))
+			forget(l, a);
+		else
+			l->is_one_left = 1;
+	}
+	if (l->to_review == 0 && l->is_one_left) {
+		l->is_one_left = 0;
+		removed_review_all(l);
+	}
 }

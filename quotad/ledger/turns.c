@@ -30,8 +30,8 @@ turns_join(struct ledger *l, struct account *a)
 		return;
 	a->in_turns = 1;
 	a->turn = queue_of(l, a) & 7;
-	a->due_at = l->now + delays_ms[a->turn];
-	TAILQ_INSERT_TAIL(&l->turns[a->turn], a, turns);
+	a->activity->due_at = l->now + delays_ms[a->turn];
+	TAILQ_INSERT_TAIL(&l->turns[a->turn], a, activity->turns);
 }
 
 void
@@ -40,7 +40,7 @@ turns_leave(struct ledger *l, struct account *a)
 	if (!a->in_turns)
 		return;
 	a->in_turns = 0;
-	TAILQ_REMOVE(&l->turns[a->turn], a, turns);
+	TAILQ_REMOVE(&l->turns[a->turn], a, activity->turns);
 }
 
 struct account *
@@ -50,7 +50,7 @@ turns_next(const struct ledger *l)
 		struct account *a = TAILQ_FIRST(&l->turns[i]);
 		unsigned most = i < FAILING ? ORPHAN_COUNTS : ORPHAN_COUNTS / 2;
 
-		if (a && a->due_at <= l->now && l->orphan_counts < most)
+		if (a && a->activity->due_at <= l->now && l->orphan_counts < most)
 			return a;
 	}
 	return NULL;

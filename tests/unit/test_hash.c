@@ -159,6 +159,32 @@ START_TEST(each_item_is_met_once)
 }
 END_TEST
 
+/* With few hashes all items stand side by side, over the end of the table too. */
+START_TEST(what_is_taken_out_on_the_way_hides_no_other_item)
+{
+	static const uint64_t hashes[] = {UINT64_MAX, 3000, 7};
+	struct item *i;
+
+	for (int round = 0; round < 3; round++) {
+		size_t at = 0;
+
+		set_up(hashes[round]);
+		for (int n = 0; n < ITEMS; n++)
+			add(&items[n]);
+		while ((i = hash_next(&table, &at))) {
+			i->in++;
+			if (random() % 2) {
+				take_out(i);
+				at--;
+			}
+		}
+		for (int n = 0; n < ITEMS; n++)
+			ck_assert_int_ge(items[n].in, 1);
+		hash_free(&table);
+	}
+}
+END_TEST
+
 START_TEST(a_set_has_what_was_put_in)
 {
 	struct hash set;
@@ -217,6 +243,7 @@ add_tests(Suite *suite)
 		it_grows_and_closes_its_gaps,
 		keys_in_one_place_are_told_apart,
 		each_item_is_met_once,
+		what_is_taken_out_on_the_way_hides_no_other_item,
 		a_set_has_what_was_put_in,
 		nothing_is_left_after_clearing,
 		each_table_has_a_key_of_its_own,
