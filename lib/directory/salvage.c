@@ -88,8 +88,8 @@ take_pages(struct salvage *s, const struct users *u, struct reason *why)
 	struct btree_page p;
 
 	for (uint64_t n = 1; n < pages; n++) {
-		if (btree_page_read_any(u, (uint32_t)n, &p, NULL) <= 0)
-			continue;
+		if (btree_page_read_any(u, (uint32_t)n, &p, NULL) <= 0 || p.number == 0)
+			continue; /* 0: of zeros, or the first page's copy */
 		s->unstamped |= !p.stamped;
 		if (p.type == BTREE_PAGE_LEAF && btree_page_check(u, &p, 1, NULL) == 0 &&
 			take_leaf(s, u, &p, p.number == n))

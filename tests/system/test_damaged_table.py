@@ -174,6 +174,24 @@ def test_a_salvaged_dump_does_not_replace_a_table_that_had_more(table):
     assert table.run("dump").stdout == table.dump.read_text()
 
 
+def test_nothing_is_removed_unasked_wherever_the_damage_is(table):
+    """A page of zeros, or with one bit flipped: the table may have lost what it says of
+    itself as well."""
+    refused = 0
+    for page in range(1, table.pages):
+        flipped = bytearray(table.page(page))
+        flipped[PAGE // 2] ^= 1
+        for content in (bytes(PAGE), bytes(flipped)):
+            table.put((page, content))
+            lines = table.run("dump", "--salvage").stdout
+            if len(lines.splitlines()) == len(LINES):
+                continue
+            done = table.run("load", "--replace", input=lines)
+            assert done.returncode == 64 and "--force" in done.stderr, (page, done)
+            refused += 1
+    assert refused > table.pages // 2
+
+
 def test_a_table_of_before_is_believed_and_check_says_so(table):
     assert "its records" not in table.run("check").stderr + table.run("check").stdout
     own = table.sound.index(b"generation=")
