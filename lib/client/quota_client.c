@@ -274,12 +274,17 @@ take_no(struct quota_answer *a, char *rest)
 	return 0;
 }
 
+/* What is not set up right is told as that; all else is an error, whatever its code. */
 static int
 take_err(struct quota_answer *a, char *rest)
 {
+	enum verdict v = VERDICT_TROUBLE;
+
 	if (take_code(a, take_word(&rest)))
 		return -1;
-	outcome_set(&a->outcome, VERDICT_TROUBLE, "%s", rest ? rest : "");
+	if (strcmp(a->code, verdict_code(VERDICT_MISCONFIGURED)) == 0)
+		v = VERDICT_MISCONFIGURED;
+	outcome_set(&a->outcome, v, "%s", rest ? rest : "");
 	return 0;
 }
 
