@@ -23,7 +23,9 @@ struct folders {
 	char **names; /* of the folders that count, sorted; "." is the Maildir itself */
 	size_t count;
 	uint64_t stamp;
-	int64_t young_ns; /* until each ctime is older than the grain; 0: all are */
+	uint64_t directory; /* the Maildir, as walk_identity has it; 0 where it is missing
+			     */
+	int64_t young_ns;   /* until each ctime is older than the grain; 0: all are */
 };
 
 /* Looks at the mailbox; IGNORE is a list of folders' names, with or without their dot. 0

@@ -6,6 +6,9 @@
 #ifndef BRIM_WALK_H
 #define BRIM_WALK_H
 
+#include <stdint.h>
+#include <sys/stat.h>
+
 #include "reason.h"
 
 /* Opens the directory PATH (absolute) for reading: a descriptor, or -1 with errno (ENOENT
@@ -18,5 +21,9 @@ int walk_open_parent(const char *path, char *name, struct reason *why);
 
 /* Opens the directory NAME in DIR, following no link. */
 int walk_open_in(int dir, const char *name, struct reason *why);
+
+/* Tells one open directory from another, whatever paths lead there: a hash of its device
+ * and inode, which means nothing in another boot. Never 0. */
+uint64_t walk_identity(const struct stat *st);
 
 #endif

@@ -144,6 +144,7 @@ ask_ledger(const struct room *room, struct room_question *q,
 		.bytes = q->bytes,
 		.name = q->name,
 		.place = place,
+		.directory = q->directory,
 		.cookie = q,
 	};
 

@@ -44,6 +44,7 @@ struct room_question {
 	const char *name;      /* RESERVE: of the message's file */
 	int has_place;         /* the asker's table says where the mailbox is */
 	uint64_t place;        /* as mailbox_place has it */
+	uint64_t directory; /* RESERVE: the open Maildir, as walk_identity has it, or 0 */
 
 	/* The mailbox is known and may be asked about; the ledger has not been asked yet.
 	 * May be NULL. */

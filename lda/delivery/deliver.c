@@ -50,12 +50,12 @@ write_short(struct delivery *d, uint64_t bytes, struct outcome *o)
 	struct store *s = &d->store;
 	struct quota *q = &d->quota;
 
-	return store_choose_name(s, bytes, o) ||   /* it tells the size */
-	       quota_reserve(q, s->name, bytes) || /* asks: room for this? */
-	       store_begin(s, o) ||                /* not yet a message */
-	       copy_message(d, o) ||               /* all of it */
-	       quota_reserved(q, o) ||             /* there is */
-	       store_sync(s, o);                   /* bytes on disk */
+	return store_choose_name(s, bytes, o) ||                 /* it tells the size */
+	       quota_reserve(q, s->name, s->directory, bytes) || /* asks: room? */
+	       store_begin(s, o) ||                              /* not yet a message */
+	       copy_message(d, o) ||                             /* all of it */
+	       quota_reserved(q, o) ||                           /* there is */
+	       store_sync(s, o);                                 /* bytes on disk */
 }
 
 static int
@@ -64,14 +64,14 @@ write_long(struct delivery *d, uint64_t bytes, struct outcome *o)
 	struct store *s = &d->store;
 	struct quota *q = &d->quota;
 
-	return quota_check(q, bytes) ||               /* asks: full? */
-	       quota_checked(q, s->is_missing, o) ||  /* not full */
-	       store_begin(s, o) ||                   /* not yet a message */
-	       copy_message(d, o) ||                  /* all of it */
-	       store_choose_name(s, s->bytes, o) ||   /* its size is known */
-	       quota_reserve(q, s->name, s->bytes) || /* asks: room for this? */
-	       store_sync(s, o) ||                    /* bytes on disk */
-	       quota_reserved(q, o);                  /* there is */
+	return quota_check(q, bytes) ||              /* asks: full? */
+	       quota_checked(q, s->is_missing, o) || /* not full */
+	       store_begin(s, o) ||                  /* not yet a message */
+	       copy_message(d, o) ||                 /* all of it */
+	       store_choose_name(s, s->bytes, o) ||  /* its size is known */
+	       quota_reserve(q, s->name, s->directory, s->bytes) || /* asks: room? */
+	       store_sync(s, o) ||                                  /* bytes on disk */
+	       quota_reserved(q, o);                                /* there is */
 }
 
 /* A mailbox that is missing is made once quotad has agreed, and not before. */

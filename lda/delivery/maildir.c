@@ -66,12 +66,14 @@ failed(struct outcome *o, const char *what)
 
 /* The directory is the owner's, and nobody else may write to it. */
 static int
-check_owner(int dir, uid_t owner, const char *what, struct outcome *o)
+check_owner(int dir, uid_t owner, const char *what, struct stat *found, struct outcome *o)
 {
 	struct stat st;
 
 	if (fstat(dir, &st))
 		return failed(o, what);
+	if (found)
+		*found = st;
 	if (st.st_uid != owner)
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"%s belongs to uid %u, not to uid %u", what, (unsigned)st.st_uid,
@@ -118,8 +120,8 @@ make_maildir(const char *path, uid_t owner, struct outcome *o)
 			why.text);
 		return -1;
 	}
-	if (check_owner(parent, owner, "the mailbox is missing, and its parent", o) ==
-		0) {
+	if (check_owner(parent, owner, "the mailbox is missing, and its parent", NULL,
+		    o) == 0) {
 		if (make_directory(parent, name) || fsync(parent))
 			failed(o, "the mailbox can't be made");
 		else
@@ -133,17 +135,22 @@ make_maildir(const char *path, uid_t owner, struct outcome *o)
 
 /* Opens the Maildir; *missing means that it isn't there. */
 static int
-open_directory(struct maildir *m, int *missing, struct outcome *o)
+open_directory(struct store *s, struct maildir *m, int *missing, struct outcome *o)
 {
 	struct reason why;
+	struct stat st;
 
 	m->directory = walk_open(m->path, &why);
 	*missing = m->directory < 0 && errno == ENOENT;
-	if (m->directory >= 0)
-		return check_owner(m->directory, m->owner, "the mailbox", o);
-	failed(o, "");
-	outcome_set(o, o->verdict, "the mailbox: %s", why.text);
-	return -1;
+	if (m->directory < 0) {
+		failed(o, "");
+		outcome_set(o, o->verdict, "the mailbox: %s", why.text);
+		return -1;
+	}
+	if (check_owner(m->directory, m->owner, "the mailbox", &st, o))
+		return -1;
+	s->directory = walk_identity(&st);
+	return 0;
 }
 
 /* Opens new/ or tmp/ likewise. */
@@ -160,7 +167,7 @@ open_folder(const struct maildir *m, const char *name, int *dir, int *missing,
 		return failed(o, what);
 	}
 	snprintf(what, sizeof what, "%s/ of the mailbox", name);
-	return check_owner(*dir, m->owner, what, o);
+	return check_owner(*dir, m->owner, what, NULL, o);
 }
 
 static int
@@ -177,7 +184,7 @@ maildir_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
 	m->directory = m->new = m->tmp = -1;
 	m->file = -1;
 	s->state = m;
-	if (open_directory(m, &s->is_missing, o) ||
+	if (open_directory(s, m, &s->is_missing, o) ||
 		open_folder(m, "new", &m->new, &s->is_missing, o))
 		return s->is_missing ? 0 : -1;
 	return 0;
@@ -197,12 +204,13 @@ make_folder(const struct maildir *m, const char *name, int *dir, struct outcome 
 }
 
 static int
-make_mailbox(struct maildir *m, struct outcome *o)
+make_mailbox(struct store *s, struct outcome *o)
 {
+	struct maildir *m = s->state;
 	int missing;
 
 	if (m->directory < 0 &&
-		(make_maildir(m->path, m->owner, o) || open_directory(m, &missing, o)))
+		(make_maildir(m->path, m->owner, o) || open_directory(s, m, &missing, o)))
 		return -1;
 	return make_folder(m, "new", &m->new, o);
 }
@@ -233,7 +241,7 @@ maildir_begin(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
 
-	if (s->is_missing && make_mailbox(m, o))
+	if (s->is_missing && make_mailbox(s, o))
 		return -1;
 	m->file = openat(m->new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	if (m->file < 0 && (errno == EOPNOTSUPP || errno == EISDIR))

@@ -92,24 +92,27 @@ quota_checked(struct quota *q, int must_know, struct outcome *o)
 static int
 send_reserve(struct quota *q)
 {
-	char place[sizeof " place=" + 16] = "";
+	char where[sizeof " place= directory=" + 2 * 16] = "";
 
 	q->attempts++;
 	if (q->client.fd < 0 && open_connection(q))
 		return -1;
 	if (!q->is_older)
-		snprintf(place, sizeof place, " place=%016" PRIx64, q->place);
+		snprintf(where, sizeof where,
+			" place=%016" PRIx64 " directory=%016" PRIx64, q->place,
+			q->directory);
 	if (quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s%s",
-		    q->mailbox, q->bytes, q->name, place))
+		    q->mailbox, q->bytes, q->name, where))
 		return -1;
 	q->is_asked = 1;
 	return 0;
 }
 
 int
-quota_reserve(struct quota *q, const char *name, uint64_t bytes)
+quota_reserve(struct quota *q, const char *name, uint64_t directory, uint64_t bytes)
 {
 	q->name = name;
+	q->directory = directory;
 	q->bytes = bytes;
 	if (send_reserve(q))
 		quota_close(&q->client);

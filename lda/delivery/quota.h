@@ -20,10 +20,11 @@
 
 struct quota {
 	const struct conf *conf;
-	char *mailbox;    /* as it is written on the wire; owned */
-	uint64_t place;   /* the mailbox's, by this process's table */
-	int is_older;     /* this quotad knows no place= */
-	const char *name; /* of the message; the caller's */
+	char *mailbox;      /* as it is written on the wire; owned */
+	uint64_t place;     /* the mailbox's, by this process's table */
+	int is_older;       /* this quotad knows no place= and no directory= */
+	const char *name;   /* of the message; the caller's */
+	uint64_t directory; /* in which it is stored */
 	uint64_t bytes;
 	int attempts; /* RESERVEs so far */
 	int is_asked; /* the answer to the last one was not read */
@@ -45,8 +46,9 @@ int quota_check(struct quota *q, uint64_t bytes);
  * there is no answer it is 0, or, with MUST_KNOW, as quotad_down says. */
 int quota_checked(struct quota *q, int must_know, struct outcome *o);
 
-/* Sends RESERVE. NAME must stay. Always 0: a quotad that is down shows in the answer. */
-int quota_reserve(struct quota *q, const char *name, uint64_t bytes);
+/* Sends RESERVE for a message in the open DIRECTORY (as walk_identity has it). NAME must
+ * stay. Always 0: a quotad that is down shows in the answer. */
+int quota_reserve(struct quota *q, const char *name, uint64_t directory, uint64_t bytes);
 
 /* Reads the answer: 0 with a ticket (or where quotad may be done without), or -1 with the
  * outcome. */

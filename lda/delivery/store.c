@@ -10,6 +10,7 @@ store_init(struct store *s)
 	s->name[0] = '\0';
 	s->bytes = 0;
 	s->is_missing = 0;
+	s->directory = 0;
 	s->may_be_there = 0;
 }
 

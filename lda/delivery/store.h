@@ -30,6 +30,7 @@ struct store {
 	char name[STORE_NAME_SIZE]; /* the message's, or "" */
 	uint64_t bytes;             /* written so far */
 	int is_missing;             /* the mailbox is made when the message begins */
+	uint64_t directory;         /* that is open, as walk_identity has it; 0: none */
 	int may_be_there; /* it was linked, and could be neither kept nor removed */
 };
 

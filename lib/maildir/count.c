@@ -235,6 +235,7 @@ pass(struct tally *t, const char *path, const char *ignore, struct count_result 
 		exact = before.young_ns == 0 && before.stamp == after.stamp;
 		end_pass(t, exact, exact ? &t->all : &t->once, result);
 		result->stamp = after.stamp;
+		result->directory = before.directory;
 		folders_clear(&after);
 	}
 	folders_clear(&before);
@@ -266,6 +267,7 @@ watched_pass(struct tally *t, const char *path, const char *ignore,
 		result->wrong += sum.wrong;
 	}
 	result->stamp = ~f.stamp;
+	result->directory = f.directory;
 	folders_clear(&f);
 	return failed ? -1 : 0;
 }

@@ -223,6 +223,11 @@ list_folders(struct folders *f, const char *ignore, struct reason *why)
 static int
 look(struct folders *f, const char *ignore, struct reason *why)
 {
+	struct stat st;
+
+	if (fstat(f->dir, &st))
+		return reason_errno(why, "can't look at the mailbox");
+	f->directory = walk_identity(&st);
 	if (look_at_folder(f, f->dir, ".", why) || add_name(f, ".", why) ||
 		list_folders(f, ignore, why))
 		return -1;

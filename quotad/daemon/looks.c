@@ -154,6 +154,7 @@ counted(void *server, void *account, const struct scanner_result *found)
 		.bytes = found->bytes,
 		.messages = found->messages,
 		.stamp = found->stamp,
+		.directory = found->directory,
 		.seen = found->seen,
 		.seen_count = found->seen_count,
 		.text = found->text,

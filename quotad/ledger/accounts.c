@@ -290,7 +290,7 @@ ticket_open(struct ledger *l, const struct ledger_request *r, const char *name)
 		.name = name,
 		.bytes = r->bytes,
 		.path = r->account->place.path,
-		.directory = r->account->directory,
+		.directory = r->directory ? r->directory : r->account->directory,
 	};
 	struct ticket *t = new_kept_ticket(l, r->account, &kept);
 
@@ -377,17 +377,27 @@ sum_of_tickets(const struct account *a)
 	return bytes;
 }
 
-/* Takes the ticket out of its account; what it promised is used then, or is not.
- * If it was promised for another place its message may be here or there: a count tells.
- */
+/* Its message is not, or may not be, where the account's number is of: by the directories
+ * where both are known, else by the paths. */
+static int
+is_elsewhere(const struct account *a, const struct ticket *t)
+{
+	return t->directory.number && a->directory ? t->directory.number != a->directory
+						   : t->path.number != a->place.path;
+}
+
+/* Takes the ticket out of its account; what it promised is used then, or is not. If it
+ * was promised for another place a count tells where its message is. */
 static void
 take_out(struct ledger *l, struct ticket *t, int used)
 {
 	struct account *a = t->account;
 	struct charge now = a->charged;
+	int elsewhere = is_elsewhere(a, t);
 
 	leave(l, t);
 	leave_copies(t);
+	l->moves += elsewhere ? 1 : 0;
 	LIST_REMOVE(t, of_account);
 	l->totals.tickets--;
 	now.tickets--;
@@ -398,7 +408,7 @@ take_out(struct ledger *l, struct ticket *t, int used)
 	if (used) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);
-		if (t->path.number != a->place.path) {
+		if (elsewhere) {
 			a->known = 0;
 			a->may_be_twice = a->count_is_void = 1;
 		}

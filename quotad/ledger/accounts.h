@@ -63,6 +63,8 @@ struct activity {
 	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
 	uint64_t due_at;
 	uint32_t probe_after;
+	uint32_t rival_counts; /* of the rival, begun when it was found first */
+	uint64_t moves_before; /* the ledger's, when the running count began */
 };
 
 struct account {
@@ -83,6 +85,8 @@ struct account {
 	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
 	unsigned why : 4;             /* the running count's enum ledger_why */
 	unsigned last_why : 4, last_exact : 1;
+	unsigned is_there : 1;      /* the last count found the directory that it has */
+	unsigned rivalry : 2;       /* its place leads to a directory that another has */
 	unsigned count_is_void : 1; /* the running one, whose number was dropped */
 	unsigned is_second : 1; /* another account has its place, which it can't have */
 	struct ledger_place place; /* that the number belongs to */

@@ -38,6 +38,7 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 	bind_to_table(l, a);
 	a->counting = 1;
 	a->count_is_void = 0;
+	a->activity->moves_before = l->moves;
 	a->why = why & 15;
 	a->counts_begun++;
 	a->count_began_at = a->looked_at = l->now;
@@ -247,6 +248,39 @@ wake_counted(
 	}
 }
 
+/* Whether the place of the one that has had the directory still leads there: a count of
+ * it tells that began after this was found, and not long ago. */
+static enum rivalry
+look_at_rival(struct ledger *l, struct account *a, struct account *rival)
+{
+	if (!places_is_still_there(l, rival))
+		return NO_RIVAL;
+	if (a->rivalry == NO_RIVAL)
+		a->activity->rival_counts = rival->counts_begun;
+	if (rival->counting || rival->counts_applied <= a->activity->rival_counts ||
+		l->now - rival->count_began_at >= RIVAL_MS) {
+		counts_begin(l, rival, 0, LEDGER_CHANGED);
+		return UNSURE_RIVAL;
+	}
+	return rival->is_there ? SURE_RIVAL : NO_RIVAL;
+}
+
+/* What the count found is the account's directory, if it can be. 1 where the count's
+ * result is of it. */
+static int
+bind_directory(struct ledger *l, struct account *a, const struct ledger_count *c)
+{
+	struct account *rival = places_rival(l, a, c->directory);
+
+	a->rivalry = rival ? look_at_rival(l, a, rival) & 3 : NO_RIVAL;
+	if (a->rivalry != NO_RIVAL)
+		places_lost(l, a);
+	else if (c->directory != a->directory && places_found(l, a, c->directory) == 0 &&
+		 !c->exact)
+		a->known = 0;
+	return !a->count_is_void;
+}
+
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
@@ -254,7 +288,9 @@ counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 
 	places_review_rules(l, a);
 	serves = !a->count_is_void;
-	exact = serves && !c->failed && apply(l, a, c);
+	exact = serves && !c->failed && bind_directory(l, a, c) && apply(l, a, c);
+	serves = serves && (!a->count_is_void || a->rivalry != NO_RIVAL);
+	a->is_there = !c->failed && c->directory == a->directory;
 
 	account_free_committed(a);
 	a->counting = 0;

@@ -171,6 +171,45 @@ decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answe
 	return refuse(l, q, answer);
 }
 
+/* The message would be written where the account's number is not of. Where nothing is
+ * counted for a limit that is another's business only. */
+static int
+is_elsewhere(struct ledger *l, const struct question *q)
+{
+	const struct ledger_request *r = &q->request;
+
+	return r->directory && r->directory != r->account->directory &&
+	       (r->limits.bytes || r->limits.messages ||
+		       places_rival(l, r->account, r->directory));
+}
+
+/* It is counted once anew; then the place leads elsewhere. */
+static enum wait
+decide_elsewhere(struct question *q, struct ledger_answer *answer)
+{
+	if (q->is_counted_anew)
+		return answer_with(answer, VERDICT_TROUBLE,
+			"the mailbox's path leads to another directory now");
+	q->is_counted_anew = 1;
+	return wait_for_new_count(q);
+}
+
+/* Another mailbox has what the place leads to, or has had it. */
+static enum wait
+decide_rivalry(struct ledger *l, struct question *q, struct ledger_answer *answer)
+{
+	const struct account *a = q->request.account;
+	int is_new = l->now - a->count_began_at < RIVAL_MS;
+
+	if (a->rivalry == SURE_RIVAL && (is_new || q->counts))
+		return answer_with(answer, VERDICT_MISCONFIGURED,
+			"another mailbox of the user table has the same directory");
+	if (q->counts < TRIES)
+		return wait_for_new_count(q);
+	return answer_with(answer, VERDICT_TROUBLE,
+		"another mailbox may still have this mailbox's directory");
+}
+
 /* A ticket of the same name: its lda asks again on a later connection, or else gets no
  * second one. 1 where that was answered. */
 static int
@@ -229,6 +268,7 @@ static enum wait
 decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct account *a = q->request.account;
+	int elsewhere = is_elsewhere(l, q);
 
 	if (l->held_until > l->now)
 		return answer_with(answer, VERDICT_TROUBLE,
@@ -239,10 +279,14 @@ decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	if (has_too_many_orphans(q))
 		return decide_orphans(l, q, answer);
 	full_review(a, &q->request.limits);
-	if (!q->request.limits.bytes && !q->request.limits.messages)
+	if (!q->request.limits.bytes && !q->request.limits.messages && !elsewhere)
 		return decide_grant(l, q, answer);
+	if (a->rivalry != NO_RIVAL)
+		return decide_rivalry(l, q, answer);
 	if (!a->known)
 		return q->counts ? no_exact_count(q, answer) : WAIT_COUNT;
+	if (elsewhere)
+		return decide_elsewhere(q, answer);
 	if (fits(q, a->charged.reserved, a->charged.tickets))
 		return decide_grant(l, q, answer);
 	return decide_refusal(l, q, answer);

@@ -118,7 +118,7 @@ ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
 	a->last_at = (int64_t)l->now - (int64_t)n->last.ago_ms;
 	a->last_was = n->last.was;
 	a->last_found = n->last.found;
-	places_load(l, a, n->place, n->rules);
+	places_load(l, a, n);
 	full_load(l, a, n);
 }
 
@@ -140,6 +140,7 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.stamp = a->stamp,
 		.known = a->known && a->rules == l->rules.counting,
 		.place = a->place,
+		.directory = a->directory,
 		.rules = a->rules,
 		.wrong_names = a->wrong_names,
 		.counting = a->counting,

@@ -68,7 +68,8 @@ struct ledger_request {
 	uint64_t bytes;   /* CHECK, RESERVE, EXPLAIN */
 	const char *name; /* RESERVE */
 	struct ledger_place place;
-	void *cookie; /* comes back with the answer */
+	uint64_t directory; /* RESERVE: that is open for the message; 0: not told */
+	void *cookie;       /* comes back with the answer */
 };
 
 struct ledger_answer {
@@ -120,7 +121,8 @@ struct ledger_numbers {
 	uint64_t reserved, tickets; /* bytes and number of all tickets, orphans too */
 	uint64_t orphans;
 	uint64_t stamp;            /* of the directories at the last exact count */
-	struct ledger_place place; /* that they belong to */
+	struct ledger_place place; /* that they belong to, */
+	uint64_t directory;        /* and what was found there (0: none) */
 	uint64_t rules;            /* that they were counted by */
 	int known;                 /* an exact count of this boot stands behind them */
 	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
@@ -136,6 +138,7 @@ struct ledger_count {
 	int failed; /* the mailbox can't be read; nothing else is set but text */
 	uint64_t bytes, messages;
 	uint64_t stamp;
+	uint64_t directory;      /* the Maildir that was counted; 0: none is there */
 	const char *const *seen; /* names of ledger_count_names that it saw */
 	size_t seen_count;
 	const char *text; /* why it failed */

@@ -21,8 +21,9 @@ enum {
 	ORPHANS_MAX = 1000, /* of an account: then it gets no further ticket */
 	TURNS = 6,          /* queues of accounts that have orphans */
 	SAVE_FULL_MS = 60 * 1000,
-	TRIES = 3,         /* counts for one question */
-	NAMES_KEPT = 4000, /* of messages stored while a count of their mailbox runs */
+	TRIES = 3,            /* counts for one question */
+	RIVAL_MS = 10 * 1000, /* it is believed so long which directory was found */
+	NAMES_KEPT = 4000,    /* of messages stored while a count of their mailbox runs */
 };
 
 /* What a question waits for; INPUT: what the owners of the mailbox's tickets have sent
@@ -31,6 +32,10 @@ enum wait { WAIT_NOTHING, WAIT_PROBE, WAIT_COUNT, WAIT_INPUT };
 
 /* What the last probe for a question told, if no count came after it. */
 enum probed { NOT_PROBED, MOVED, UNMOVED };
+
+/* An account whose place leads to a directory that another has: it is not known yet
+ * whether the other's place still leads there, or it does. */
+enum rivalry { NO_RIVAL, UNSURE_RIVAL, SURE_RIVAL };
 
 /* Who asked: a person waits longer than a delivery. */
 enum asker { DELIVERY, PERSON };
@@ -51,6 +56,7 @@ struct question {
 	enum probed probed;
 	uint32_t probed_count; /* the number of the count that was probed */
 	int by_files;          /* a count for it must ask the files */
+	int is_counted_anew;   /* for its directory is not the account's */
 	uint64_t
 		read_before; /* owners of tickets with lower ids were read; 0: none was */
 	uint64_t table;      /* that its place and limits are of */
@@ -72,8 +78,11 @@ struct ledger {
 	struct ledger_rules rules;
 	struct ledger_totals totals;
 	uint64_t now, held_until, next_id, looked_over_at;
-	uint64_t ldas_until;  /* those of an earlier, longer deadline may live */
-	uint64_t table;       /* a number for each that there was */
+	uint64_t ldas_until; /* those of an earlier, longer deadline may live */
+	uint64_t table;      /* a number for each that there was */
+	/* Rises where an account gives a directory up, and where a ticket ends that was
+	 * not for the directory of its account. */
+	uint64_t moves;
 	struct hash accounts; /* by name */
 	size_t reviewed;      /* as hash_next has it: up to there they were looked for */
 	size_t to_review;     /* slots from there on, in a circle, that are left */
@@ -116,8 +125,18 @@ void places_remove_ticket(struct ledger *l, struct ticket *t);
 /* A number that was counted by other rules is dropped. */
 void places_review_rules(struct ledger *l, struct account *a);
 /* As the store had it. */
-void places_load(
-	struct ledger *l, struct account *a, struct ledger_place place, uint64_t rules);
+void places_load(struct ledger *l, struct account *a, const struct ledger_numbers *n);
+/* Who has the directory, if it is another; NULL: nobody else. */
+struct account *places_rival(
+	struct ledger *l, const struct account *a, uint64_t directory);
+/* Whether the table still has the account's mailbox where it was. */
+int places_is_still_there(struct ledger *l, const struct account *a);
+/* The account's place leads to that directory (0: to none), which it takes from whoever
+ * has it. 1 where the count that has found it can't be the number of it, since messages
+ * may be on their way there that were not charged to the account. */
+int places_found(struct ledger *l, struct account *a, uint64_t directory);
+/* Its place leads to a directory that is another's: it has none, and no number. */
+void places_lost(struct ledger *l, struct account *a);
 
 /* The account has no place any more. */
 void places_give_up(struct ledger *l, struct account *a);

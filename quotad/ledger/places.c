@@ -121,18 +121,21 @@ places_remove_ticket(struct ledger *l, struct ticket *t)
 }
 
 /* Charges to the account what others have promised for the place. An orphan whose lda has
- * ended is left out: what it stored is there already, and is counted. */
+ * ended is left out: what it stored is there already, and is counted. 1 where there were
+ * any, -1 without memory. */
 static int
 adopt(struct ledger *l, struct account *a, uint64_t number)
 {
 	struct place *p = hash_find(&l->promised, &number, sizeof number);
 	struct anchor *anchor;
+	int any = 0;
 
 	if (!p)
 		return 0;
 	LIST_FOREACH(anchor, &p->tickets, here) {
 		struct ticket *t = anchor->ticket;
 
+		any |= t->account != a;
 		if (t->account == a || t->state == LEDGER_ENDED ||
 			ticket_find(a, t->name))
 			continue;
@@ -140,7 +143,7 @@ adopt(struct ledger *l, struct account *a, uint64_t number)
 			return -1;
 		a->may_be_twice = 1;
 	}
-	return 0;
+	return any;
 }
 
 /* --- numbers ---------------------------------------------------------------------- */
@@ -184,6 +187,7 @@ places_give_up(struct ledger *l, struct account *a)
 	give_up(l, &a->place.path);
 	give_up(l, &a->directory);
 	a->place.owner = 0;
+	l->moves++;
 }
 
 static void
@@ -196,9 +200,8 @@ unbind(struct ledger *l, struct account *a)
 	l->calls->save_account(l->arg, a);
 }
 
-/* Whether the table still has the account's mailbox where it was. */
-static int
-is_still_there(struct ledger *l, const struct account *a)
+int
+places_is_still_there(struct ledger *l, const struct account *a)
 {
 	struct ledger_limits limits;
 	struct ledger_place place;
@@ -226,7 +229,8 @@ bind_anew(struct ledger *l, struct account *a, struct ledger_place place)
 
 	unbind(l, a);
 	other = hash_find(&l->owners, &place.path, sizeof place.path);
-	a->is_second = other && is_still_there(l, other);
+	a->rivalry = NO_RIVAL;
+	a->is_second = other && places_is_still_there(l, other);
 	if (a->is_second)
 		return;
 	if (other)
@@ -248,12 +252,71 @@ ledger_bind(struct ledger *l, struct account *a, struct ledger_place place)
 
 /* Of two that the store has at one path only the first is known. */
 void
-places_load(
-	struct ledger *l, struct account *a, struct ledger_place place, uint64_t rules)
+places_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
 {
-	a->rules = rules;
-	if (place.path == 0 || take(l, a, &a->place.path, place.path) == -1)
+	a->rules = n->rules;
+	if (n->place.path == 0 || take(l, a, &a->place.path, n->place.path) == -1) {
 		a->known = 0;
-	else
-		a->place.owner = place.owner;
+		return;
+	}
+	a->place.owner = n->place.owner;
+	if (n->directory && take(l, a, &a->directory, n->directory) == -1)
+		a->known = 0;
+}
+
+/* --- directories ------------------------------------------------------------------ */
+
+struct account *
+places_rival(struct ledger *l, const struct account *a, uint64_t directory)
+{
+	struct account *other =
+		directory ? hash_find(&l->owners, &directory, sizeof directory) : NULL;
+
+	return other == a ? NULL : other;
+}
+
+void
+places_lost(struct ledger *l, struct account *a)
+{
+	if (a->directory)
+		l->moves++;
+	give_up(l, &a->directory);
+	drop_number(a);
+	l->calls->save_account(l->arg, a);
+}
+
+/* What was promised at its path before any directory was known there is for this one. */
+static void
+name_directory(struct ledger *l, struct account *a)
+{
+	struct ticket *t;
+
+	LIST_FOREACH(t, &a->tickets, of_account)
+		if (t->directory.number == 0 && t->path.number == a->place.path)
+			anchor_set(l, t, &t->directory, a->directory);
+}
+
+int
+places_found(struct ledger *l, struct account *a, uint64_t directory)
+{
+	struct account *other = places_rival(l, a, directory);
+	int is_stale = other || l->moves != a->activity->moves_before ||
+		       !LIST_EMPTY(&a->activity->committed) || a->activity->nameless;
+	int others;
+
+	if (directory == a->directory)
+		return 0;
+	if (other)
+		places_lost(l, other);
+	if (a->directory)
+		l->moves++;
+	give_up(l, &a->directory);
+	others = directory ? adopt(l, a, directory) : 0;
+	if (directory && others != -1 && take(l, a, &a->directory, directory) == 0)
+		name_directory(l, a);
+	if (!is_stale && others == 0)
+		return 0;
+	drop_number(a);
+	l->calls->save_account(l->arg, a);
+	return 1;
 }

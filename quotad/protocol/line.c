@@ -180,13 +180,27 @@ take_name(struct room_question *q, const char *value)
 
 /* 16 hexadecimal digits. */
 static int
-take_place(struct room_question *q, const char *value)
+take_hash(uint64_t *hash, const char *value)
 {
 	if (strlen(value) != 16 || strspn(value, "0123456789abcdef") != 16)
 		return -1;
-	q->place = strtoull(value, NULL, 16);
+	*hash = strtoull(value, NULL, 16);
+	return 0;
+}
+
+static int
+take_place(struct room_question *q, const char *value)
+{
+	if (take_hash(&q->place, value) == -1)
+		return -1;
 	q->has_place = 1;
 	return 0;
+}
+
+static int
+take_directory(struct room_question *q, const char *value)
+{
+	return take_hash(&q->directory, value);
 }
 
 /* CHECK <recipient> <bytes> [<sender>] [place=<hash>] */
@@ -218,6 +232,7 @@ static const struct option {
 } options[] = {
 	{"name", 1, take_name, "name= must be the name of a message's file"},
 	{"place", 0, take_place, "place= must be 16 hexadecimal digits"},
+	{"directory", 0, take_directory, "directory= must be 16 hexadecimal digits"},
 };
 
 #define OPTIONS ((int)(sizeof options / sizeof *options))
@@ -256,7 +271,7 @@ take_options(struct room_question *q, char **fields)
 	return NULL;
 }
 
-/* RESERVE <recipient> <bytes> name=<basename> [place=<hash>] */
+/* RESERVE <recipient> <bytes> name=<basename> [place=<hash>] [directory=<hash>] */
 static void
 reserve(struct line_request *l, char **argument)
 {
@@ -376,7 +391,8 @@ static const struct line_command commands[] = {
 	{"CHECK", 2, 4, ANYONE, 0, "4.3.0", check, answer_ok,
 		"CHECK <recipient> <bytes> [<sender>] [place=<hash>]"},
 	{"RESERVE", 3, 2 + OPTIONS, ANYONE, 0, "4.3.0", reserve, answer_ticket,
-		"RESERVE <recipient> <bytes> name=<basename> [place=<hash>]"},
+		"RESERVE <recipient> <bytes> name=<basename> [place=<hash>] "
+		"[directory=<hash>]"},
 	{"COMMIT", 1, 1, ANYONE, 0, NULL, commit, NULL, "COMMIT <ticket>"},
 	{"CANCEL", 1, 1, ANYONE, 0, NULL, cancel, NULL, "CANCEL <ticket>"},
 	{"GET", 1, 1, ANYONE, 0, "4.1.1", get, answer_numbers, "GET <recipient>"},

@@ -9,8 +9,8 @@
  *
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
- *	child	COUNTED exact= bytes= messages= stamp= sure_bytes=
- *		sure_messages= by_name= wrong=
+ *	child	COUNTED exact= bytes= messages= stamp= directory=
+ *		sure_bytes= sure_messages= by_name= wrong=
  *	child	+name ... END		those that the count saw
  *	child	PROBED stamp=		the answer to a probe
  *	child	PONG			the answer to a ping

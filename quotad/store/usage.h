@@ -27,8 +27,9 @@ struct usage_numbers {
 	/* The path (its hash) and owner that they belong to, and the rules that they were
 	 * counted by; 0 in the records of earlier versions. */
 	uint64_t path, owner, rules;
-	int known;       /* an exact count of this boot stands behind them */
-	int wrong_names; /* it is counted by its files */
+	uint64_t directory; /* that was counted; 0: none, or that of another boot */
+	int known;          /* an exact count of this boot stands behind them */
+	int wrong_names;    /* it is counted by its files */
 	/* Seconds since the first refusal for room (0: not full), and how it was then. */
 	uint64_t full_for, full_used, full_bytes, full_messages, full_smallest;
 	/* The last count: why it was made (a word; NULL: there was none), when, and what

@@ -69,6 +69,7 @@ usage_record_account(
 	at = add_number(value, at, "owner", n->owner);
 	at = add_number(value, at, "rules", n->rules);
 	at = add_number(value, at, "wrong_names", (uint64_t)n->wrong_names);
+	at = add_number(value, at, "directory", n->directory);
 	if (n->known)
 		at = add_text(value, at, "boot", boot);
 	if (n->counted_why) {
@@ -144,6 +145,7 @@ read_numbers(const struct record *r, struct usage_numbers *n)
 		{"path", &n->path},
 		{"owner", &n->owner},
 		{"rules", &n->rules},
+		{"directory", &n->directory},
 		{"full_for", &n->full_for},
 		{"full_used", &n->full_used},
 		{"full_bytes", &n->full_bytes},
@@ -176,6 +178,8 @@ load_account(
 		return -1;
 	n.wrong_names = record_get(r, "wrong_names") != NULL;
 	n.known = is_of_boot(r, reader->boot) && !reader->unsure;
+	if (!n.known)
+		n.directory = 0;
 	return reader->calls->load_account(reader->arg, mailbox, &n);
 }
 
@@ -190,6 +194,8 @@ load_ticket(const struct usage_reader *reader, const char *mailbox, const char *
 		record_number(r, "path", 0, &t.path) ||
 		record_number(r, "directory", 0, &t.directory))
 		return -1;
+	if (t.ended)
+		t.directory = 0;
 	return reader->calls->load_ticket(reader->arg, mailbox, file, &t);
 }
 

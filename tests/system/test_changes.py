@@ -3,8 +3,11 @@ it was not counted, and what was promised stays promised. Nothing may pass its l
 change may make a mailbox full that is not."""
 
 import contextlib
+import os
+import pathlib
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
@@ -344,3 +347,118 @@ def test_a_removed_mailbox_is_forgotten_after_a_restart(brim):
     wait_for_statistics(brim, accounts="1")
     restart(brim, signal.SIGKILL)
     wait_for_statistics(brim, accounts="1")
+
+
+# --- what the paths lead to ----------------------------------------------------------
+
+
+@pytest.fixture
+def two(brim):
+    """Two mailboxes of one user, which quotad has counted: a nearly empty and a full one."""
+    full = brim.mailbox(BOB, uid=UID, quota=1 << 20)
+    (full / "cur/1.a:2,S").write_bytes(b"x" * 900_000)
+    mail = brim.mailbox(ALICE, uid=UID, quota=1 << 20)
+    brim.start_quotad()
+    assert brim.deliver(ALICE, b"x" * 1000).status == 0
+    assert brim.deliver(BOB, b"x" * 1000).status == 0
+    return mail, full
+
+
+def swap(mail, other):
+    aside = mail.parent / "aside"
+    mail.rename(aside)
+    other.rename(mail)
+    aside.rename(other)
+
+
+def deliver_until_known(brim, recipient, size):
+    """Where both directories are looked at anew a delivery may be told to wait."""
+    limit = time.monotonic() + 15
+    while (result := brim.deliver(recipient, b"x" * size)).code in ("4.3.0", "4.3.5"):
+        assert time.monotonic() < limit, result
+        time.sleep(0.1)
+    return result
+
+
+@pytest.mark.parametrize("how", [None, signal.SIGTERM, signal.SIGKILL])
+def test_two_maildirs_that_change_places_are_counted(brim, two, how):
+    mail, full = two
+    swap(mail, full)
+    restart(brim, how)
+    for _ in range(4):
+        brim.deliver(ALICE, b"x" * 50_000)
+    assert brim.total(mail) <= 1 << 20
+    assert deliver_until_known(brim, ALICE, 500_000).code == "4.2.2"
+    assert deliver_until_known(brim, BOB, 500_000).status == 0
+    assert brim.total(full) < 1 << 20 and brim.total(mail) <= 1 << 20
+
+
+def test_a_maildir_at_the_path_of_another_is_counted(brim, two):
+    """The other is still in the table, and its path leads nowhere."""
+    mail, full = two
+    mail.rename(mail.parent / "aside")
+    full.rename(mail)
+    assert deliver_until_known(brim, ALICE, 500_000).code == "4.2.2"
+    assert deliver_until_known(brim, ALICE, 50_000).status == 0
+    assert int(brim.usage(ALICE)["used"]) == brim.total(mail)
+    assert brim.deliver(BOB, b"x" * 1000).status == 0
+    assert int(brim.usage(BOB)["used"]) == brim.total(full) < 2000
+
+
+@pytest.mark.parametrize("how", [None, signal.SIGKILL])
+def test_two_mailboxes_in_one_directory_are_one_too_many(brim, two, how):
+    mail, full = two
+    for path in (mail, full):
+        path.rename(path.parent / "aside")
+    both = brim.home / "both"
+    brim.make_maildir(both, UID, UID)
+    both.chmod(0o700)
+    for path in (mail, full):
+        path.symlink_to(both)
+        path.parent.chmod(0o755)
+        shutil.chown(path.parent, 0, 0)
+    assert deliver_until_known(brim, ALICE, 400_000).status == 0
+    restart(brim, how)
+    results = [brim.deliver(who, b"x" * 100_000) for who in (BOB, ALICE) * 4]
+    assert {r.status for r in results[::2]} == {75}, results
+    assert results[6].code == "4.3.5" and b"same directory" in results[6].output, results
+    assert brim.total(both) == int(brim.usage(ALICE)["used"]) <= 1 << 20
+    full.unlink()
+    brim.make_maildir(full, UID, UID)
+    assert deliver_until_known(brim, BOB, 1000).status == 0
+
+
+@pytest.mark.parametrize("limit", ["1M", "0"])
+def test_a_bind_mount_is_one_directory_too(brim, two, limit):
+    mail, full = two
+    brim.admin("set", BOB, f"quota={limit}")
+    if subprocess.run(["mount", "--bind", mail, full]).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        for _ in range(20):
+            brim.deliver(BOB, b"x" * 100_000)
+            brim.deliver(ALICE, b"x" * 100_000)
+        result = brim.deliver(BOB, b"x" * 1000)
+        assert (result.status, result.code) == (75, "4.3.5"), result
+        assert brim.total(mail) <= 1 << 20
+    finally:
+        subprocess.run(["umount", full], check=True)
+
+
+def test_a_maildir_that_moves_away_under_a_slow_message_gets_none(brim, two):
+    """lda has the full one open; what is at its path now has room, but is another."""
+    mail, full = two
+    lda = brim.start_lda("-d", BOB)
+    lda.stdin.write(b"Subject: slow\n\n")
+    lda.stdin.flush()
+    limit = time.monotonic() + 10
+    while not any(str(full) == os.readlink(f) for f in
+                  pathlib.Path(f"/proc/{lda.pid}/fd").iterdir() if os.path.lexists(f)):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    swap(mail, full)
+    assert int(brim.recount(BOB)["used"]) < 10_000
+    lda.stdin.write(b"x" * 500_000)
+    output, _ = lda.communicate()
+    assert lda.returncode == 75 and output.startswith(b"4.3.0 "), output
+    assert brim.total(mail) <= 1 << 20
