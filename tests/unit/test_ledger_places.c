@@ -21,6 +21,7 @@ static struct fake {
 	struct {
 		struct ledger_place place; /* path 0: the key is not in the table */
 		uint64_t bytes;
+		uint64_t found, open; /* directories: by counts, and by ldas */
 	} table[KEYS];
 	int counting[KEYS], probing[KEYS], counts;
 	struct ledger_answer last;
@@ -225,6 +226,7 @@ ask(enum ledger_kind kind, int key, int connection, uint64_t bytes, const char *
 		.bytes = bytes,
 		.name = name,
 		.place = fake.table[key].place,
+		.directory = fake.table[key].open,
 	};
 
 	fake.answers = 0;
@@ -234,8 +236,11 @@ ask(enum ledger_kind kind, int key, int connection, uint64_t bytes, const char *
 static void
 count_ends(int key, int exact, uint64_t bytes)
 {
-	const struct ledger_count c = {
-		.exact = exact, .bytes = bytes, .messages = bytes ? 1 : 0, .stamp = 1};
+	const struct ledger_count c = {.exact = exact,
+		.bytes = bytes,
+		.messages = bytes ? 1 : 0,
+		.stamp = 1,
+		.directory = fake.table[key].found};
 
 	ck_assert_msg(fake.counting[key], "no count was wanted");
 	fake.counting[key] = 0;
@@ -725,6 +730,57 @@ START_TEST(what_comes_back_in_time_is_kept)
 }
 END_TEST
 
+/* --- directories ------------------------------------------------------------------ */
+
+START_TEST(a_grant_is_of_the_directory_that_lda_has_open)
+{
+	fake.table[P].found = fake.table[P].open = 11;
+	ck_assert_int_eq(reserve(P, 0, 100, "a", 300), VERDICT_DELIVERED);
+	fake.table[P].open = 12;
+	fake.counts = 0;
+	ck_assert_int_eq(reserve(P, 1, 100, "b", 300), VERDICT_TROUBLE);
+	ck_assert_int_eq(fake.counts, 1);
+	fake.table[P].open = 11;
+	ck_assert_int_eq(reserve(P, 2, 100, "c", 300), VERDICT_DELIVERED);
+	ck_assert_int_eq(fake.counts, 1);
+}
+END_TEST
+
+START_TEST(the_second_in_a_directory_is_one_too_many)
+{
+	fake.table[Q].place.path = B;
+	fake.table[P].found = fake.table[P].open = 11;
+	fake.table[Q].found = fake.table[Q].open = 11;
+	ck_assert_int_eq(reserve(P, 0, 100, "a", 0), VERDICT_DELIVERED);
+	ask(LEDGER_RESERVE, Q, 1, 100, "b");
+	count_ends(Q, 1, 0);
+	ck_assert_msg(fake.counting[P], "the first is looked at");
+	count_ends(P, 1, 0);
+	count_ends(Q, 1, 0);
+	ck_assert_int_eq(fake.answers, 1);
+	ck_assert_int_eq(fake.last.verdict, VERDICT_MISCONFIGURED);
+}
+END_TEST
+
+START_TEST(a_directory_that_has_left_the_first_is_the_seconds)
+{
+	fake.table[Q].place.path = B;
+	fake.table[P].found = fake.table[P].open = 11;
+	ck_assert_int_eq(reserve(P, 0, 300, "a", 0), VERDICT_DELIVERED);
+	fake.table[P].found = 0;
+	fake.table[Q].found = fake.table[Q].open = 11;
+	ask(LEDGER_RESERVE, Q, 1, 100, "b");
+	count_ends(Q, 1, 0);
+	count_ends(P, 1, 0);
+	count_ends(Q, 1, 0);
+	ck_assert_msg(!fake.answers, "a count that only binds is no number");
+	ck_assert_uint_eq(numbers(Q).reserved, 300);
+	count_ends(Q, 1, 0);
+	ck_assert_int_eq(fake.last.verdict, VERDICT_DELIVERED);
+	ck_assert_uint_eq(numbers(Q).reserved, 400);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -753,6 +809,9 @@ add_tests(Suite *suite)
 		a_removed_mailbox_is_forgotten,
 		a_removed_mailbox_is_kept_while_room_is_held_in_it,
 		a_removed_mailbox_is_kept_while_it_is_counted_or_asked_about,
+		a_grant_is_of_the_directory_that_lda_has_open,
+		the_second_in_a_directory_is_one_too_many,
+		a_directory_that_has_left_the_first_is_the_seconds,
 		what_comes_back_in_time_is_kept};
 	TCase *c = ADD_CASE(suite, tests);
 
