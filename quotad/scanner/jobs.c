@@ -2,17 +2,17 @@
  * The daemon's side of the scanner: jobs wait in a lane for each kind, so that no probe
  * waits for a count. In a lane the owners of mailboxes take turns, and none has more than
  * three quarters of what may run at once, so that nobody waits for all jobs of one who
- * has many mailboxes. Each job under way has a child of its own.
+ * has many mailboxes. Each job under way has a child of its own. One that takes long
+ * gives its place to another: a mailbox on a file system that never answers holds up
+ * nobody.
  */
 #include "jobs.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include "children.h"
 #include "clock.h"
-#include "hash.h"
+#include "lane.h"
 #include "log.h"
 #include "pair.h"
 #include "process.h"
@@ -20,48 +20,6 @@
 
 #define TRIES_MAX 4    /* the first one and three more */
 #define GRACE_MS  5000 /* that a child has beyond its own alarm */
-
-struct job {
-	TAILQ_ENTRY(job) link;
-	struct scanner *scanner;
-	struct lane *lane;
-	void *key;
-	char *request; /* as the scanner gets it; NULL where it can't be asked */
-	struct owner *owner;
-	struct child *child; /* NULL: it has none */
-	uint64_t deadline_ms;
-	int tries;
-	struct answer answer;
-	char mailbox[];
-};
-
-TAILQ_HEAD(job_list, job);
-
-struct kind {
-	const char *name;
-	enum answer_kind answer;
-	unsigned int at_once;
-	unsigned int seconds;
-	void (*done)(struct job *job);
-};
-
-/* Whose mailboxes have jobs in a lane. */
-struct owner {
-	TAILQ_ENTRY(owner) turn; /* while any of them waits */
-	uint64_t uid;
-	struct job_list waiting;
-	unsigned int jobs, running;
-};
-
-/* Jobs of one kind. */
-struct lane {
-	const struct kind *kind;
-	struct hash owners; /* by uid */
-	TAILQ_HEAD(, owner) turns;
-	struct job_list running;
-	unsigned int waiting, count; /* jobs; those running */
-	struct children children;
-};
 
 enum { COUNTS, PROBES, PINGS, LANES };
 
@@ -80,80 +38,6 @@ static void
 pump_soon(struct scanner *s)
 {
 	event_active(s->pump, EV_TIMEOUT, 0);
-}
-
-/* --- jobs that wait --------------------------------------------------------------- */
-
-static int
-owner_has_uid(const void *owner, const void *uid, size_t length)
-{
-	return memcmp(&((const struct owner *)owner)->uid, uid, length) == 0;
-}
-
-/* The owner of that uid, made if it has no job yet; NULL without memory. */
-static struct owner *
-find_owner(struct lane *lane, uint64_t uid)
-{
-	struct owner *o = hash_find(&lane->owners, &uid, sizeof uid);
-
-	if (o || !(o = calloc(1, sizeof *o)))
-		return o;
-	o->uid = uid;
-	TAILQ_INIT(&o->waiting);
-	if (hash_add(&lane->owners, &uid, sizeof uid, o) == 1)
-		return o;
-	free(o);
-	return NULL;
-}
-
-static void
-forget_job_of(struct lane *lane, struct owner *o)
-{
-	if (--o->jobs > 0)
-		return;
-	hash_remove(&lane->owners, &o->uid, sizeof o->uid);
-	free(o);
-}
-
-/* The job waits; one that was begun already is its owner's first. */
-static void
-let_wait(struct job *job)
-{
-	struct owner *o = job->owner;
-
-	if (TAILQ_EMPTY(&o->waiting))
-		TAILQ_INSERT_TAIL(&job->lane->turns, o, turn);
-	if (job->tries > 0)
-		TAILQ_INSERT_HEAD(&o->waiting, job, link);
-	else
-		TAILQ_INSERT_TAIL(&o->waiting, job, link);
-	job->lane->waiting++;
-}
-
-/* The job waits no more, and its owner has had its turn. */
-static void
-stop_waiting(struct job *job)
-{
-	struct owner *o = job->owner;
-
-	TAILQ_REMOVE(&o->waiting, job, link);
-	job->lane->waiting--;
-	TAILQ_REMOVE(&job->lane->turns, o, turn);
-	if (!TAILQ_EMPTY(&o->waiting))
-		TAILQ_INSERT_TAIL(&job->lane->turns, o, turn);
-}
-
-static struct job *
-next_job(const struct lane *lane)
-{
-	unsigned int most = lane->kind->at_once - lane->kind->at_once / 4;
-	struct owner *o;
-
-	if (lane->count < lane->kind->at_once)
-		TAILQ_FOREACH(o, &lane->turns, turn)
-			if (o->running < most)
-				return TAILQ_FIRST(&o->waiting);
-	return NULL;
 }
 
 /* --- the end of a job ------------------------------------------------------------- */
@@ -199,7 +83,7 @@ static void
 free_job(struct job *job)
 {
 	drop_child(job);
-	forget_job_of(job->lane, job->owner);
+	lane_forget(job);
 	answer_clear(&job->answer);
 	free(job->request);
 	free(job);
@@ -229,20 +113,12 @@ fail(struct job *job)
 	finish(job);
 }
 
-static void
-stop_running(struct job *job)
-{
-	TAILQ_REMOVE(&job->lane->running, job, link);
-	job->lane->count--;
-	job->owner->running--;
-}
-
 /* The child has ended without an answer: again, unless it used up its time or its tries.
  */
 static void
 ask_again(struct job *job)
 {
-	stop_running(job);
+	lane_stop_running(job);
 	drop_child(job);
 	if (clock_now_ms() >= job->deadline_ms - GRACE_MS) {
 		reason_set(&job->answer.why, "it took longer than %u s",
@@ -251,7 +127,7 @@ ask_again(struct job *job)
 		return;
 	}
 	reason_set(&job->answer.why, "the scanner's child died %d times", job->tries);
-	let_wait(job);
+	lane_wait(job);
 	pump_soon(job->scanner);
 }
 
@@ -275,7 +151,7 @@ on_ended(void *arg, enum child_end how)
 		ask_again(job);
 		return;
 	}
-	stop_running(job);
+	lane_stop_running(job);
 	if (how == CHILD_ANSWERED) {
 		finish(job);
 		return;
@@ -334,10 +210,8 @@ start(struct job *job)
 	answer_begin(&job->answer, kind->answer, send_names, job);
 	job->deadline_ms = clock_now_ms() + kind->seconds * 1000 + GRACE_MS;
 	job->tries++;
-	stop_waiting(job);
-	TAILQ_INSERT_TAIL(&job->lane->running, job, link);
-	job->lane->count++;
-	job->owner->running++;
+	lane_stop_waiting(job);
+	lane_run(job);
 	return 0;
 }
 
@@ -350,7 +224,7 @@ pump_lane(struct scanner *s, struct lane *lane)
 	struct job *job;
 
 	/* A job that fails may bring a new one, which waits for the next time. */
-	for (unsigned int n = lane->waiting; n > 0 && (job = next_job(lane)); n--) {
+	for (unsigned int n = lane->waiting; n > 0 && (job = lane_next(lane)); n--) {
 		if (job->request && job->tries < TRIES_MAX && pair_is_alive(s->pair)) {
 			if (start(job))
 				return -1;
@@ -358,7 +232,7 @@ pump_lane(struct scanner *s, struct lane *lane)
 		}
 		if (!pair_is_alive(s->pair))
 			reason_set(&job->answer.why, "the scanner is gone");
-		stop_waiting(job);
+		lane_stop_waiting(job);
 		fail(job);
 	}
 	return 0;
@@ -394,6 +268,8 @@ on_second(evutil_socket_t fd, short what, void *arg)
 			next = TAILQ_NEXT(job, link);
 			if (clock_now_ms() >= job->deadline_ms)
 				ask_again(job);
+			else if (lane_note_slow(job))
+				pump_soon(s);
 		}
 		children_end_old(&s->lanes[i].children);
 	}
@@ -429,7 +305,7 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 	size_t length = strlen(wanted->mailbox);
 	struct job *job = calloc(1, sizeof *job + length + 1);
 
-	if (!job || !(job->owner = find_owner(lane, wanted->owner))) {
+	if (!job || !(job->owner = lane_owner(lane, wanted->owner))) {
 		free(job);
 		log_error("no memory for a job of the scanner");
 		s->calls->died(s->arg);
@@ -441,7 +317,7 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 	job->owner->jobs++;
 	memcpy(job->mailbox, wanted->mailbox, length);
 	job->request = make_request(lane->kind->name, wanted, &job->answer.why);
-	let_wait(job);
+	lane_wait(job);
 	pump_soon(s);
 }
 
@@ -470,12 +346,16 @@ scanner_ping(struct scanner *s, void (*done)(void *arg, int failed), void *arg)
 /* --- life ------------------------------------------------------------------------- */
 
 static int
-make_owners(struct scanner *s)
+make_lanes(struct scanner *s)
 {
-	for (int i = 0; i < LANES; i++)
-		if (hash_init(&s->lanes[i].owners, owner_has_uid) == -1)
-			return -1;
-	return 0;
+	int result = 0;
+
+	for (int i = 0; i < LANES; i++) {
+		s->lanes[i].children.calls = &children_calls;
+		if (lane_init(&s->lanes[i], &kinds[i]) == -1)
+			result = -1;
+	}
+	return result;
 }
 
 struct scanner *
@@ -487,16 +367,8 @@ scanner_start(const struct privileges_user *user, struct reason *why)
 		reason_errno(why, "the scanner");
 		return NULL;
 	}
-	for (int i = 0; i < LANES; i++) {
-		s->lanes[i].kind = &kinds[i];
-		TAILQ_INIT(&s->lanes[i].turns);
-		TAILQ_INIT(&s->lanes[i].running);
-		TAILQ_INIT(&s->lanes[i].children.resting);
-		s->lanes[i].children.calls = &children_calls;
-		s->lanes[i].children.most = kinds[i].at_once;
-	}
 	reason_set(why, "no memory for the scanner");
-	if (make_owners(s) == 0)
+	if (make_lanes(s) == 0)
 		s->pair = pair_start(user, why);
 	if (!s->pair)
 		scanner_stop(&s);
@@ -554,14 +426,14 @@ free_jobs(struct lane *lane)
 
 	while ((o = TAILQ_FIRST(&lane->turns))) {
 		job = TAILQ_FIRST(&o->waiting);
-		stop_waiting(job);
+		lane_stop_waiting(job);
 		free_job(job);
 	}
 	while ((job = TAILQ_FIRST(&lane->running))) {
-		stop_running(job);
+		lane_stop_running(job);
 		free_job(job);
 	}
-	hash_free(&lane->owners);
+	lane_clear(lane);
 }
 
 void

@@ -713,6 +713,25 @@ START_TEST(owner_whose_mailboxes_all_hang_leaves_room_for_others)
 }
 END_TEST
 
+START_TEST(owners_whose_mailboxes_all_hang_give_their_places_back)
+{
+	spare_pid();
+	bob.owner = 2;
+	alice_hangs = 1;
+	for (alice.owner = 3; alice.owner < 6; alice.owner++)
+		for (int i = 0; i < 100; i++)
+			count(&alice);
+	run_for(1000);
+	/* One that runs when another mailbox begins to hang is stopped with it. */
+	for (int i = 0; i < 20; i++)
+		count(&bob);
+	for (int i = 0; i < 300 && bob.counted == 0; i++)
+		run_for(100);
+	ck_assert_int_gt(bob.counted, 0);
+	ck_assert_int_lt(alice.counted, 300);
+}
+END_TEST
+
 START_TEST(child_may_read_and_answer_alone)
 {
 	spare_pid();
@@ -821,6 +840,7 @@ add_tests(Suite *suite)
 		child_that_a_mailbox_made_grow_takes_no_other,
 		owner_of_many_mailboxes_takes_turns_with_others,
 		owner_whose_mailboxes_all_hang_leaves_room_for_others,
+		owners_whose_mailboxes_all_hang_give_their_places_back,
 		child_killed_at_rest_costs_no_job, child_that_hangs_holds_nobody_else_up,
 		child_may_read_and_answer_alone,
 		child_is_ended_by_the_kernel_whatever_it_does,

@@ -1,0 +1,81 @@
+/*
+ * A lane: the jobs of one kind, which wait or run, each with an owner. Owners take turns.
+ * None has more than three quarters of the places. A job that has run for long is slow
+ * and gives its place back, so that mailboxes on a file system that never answers hold up
+ * nobody else's; each slow one leaves its owner fewer places.
+ */
+#ifndef QUOTAD_SCANNER_LANE_H
+#define QUOTAD_SCANNER_LANE_H
+
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "answer.h"
+#include "children.h"
+#include "hash.h"
+
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct scanner *scanner;
+	struct lane *lane;
+	void *key;
+	char *request; /* as the scanner gets it; NULL where it can't be asked */
+	struct owner *owner;
+	struct child *child; /* NULL: it has none */
+	uint64_t begun_ms, deadline_ms;
+	int tries, is_slow;
+	struct answer answer;
+	char mailbox[];
+};
+
+TAILQ_HEAD(job_list, job);
+
+struct kind {
+	const char *name;
+	enum answer_kind answer;
+	unsigned int at_once;
+	unsigned int seconds;
+	void (*done)(struct job *job);
+};
+
+/* Whose mailboxes have jobs in a lane. */
+struct owner {
+	TAILQ_ENTRY(owner) turn; /* while any of them waits */
+	uint64_t uid;
+	struct job_list waiting;
+	unsigned int jobs, running, slow;
+};
+
+/* Jobs of one kind. */
+struct lane {
+	const struct kind *kind;
+	struct hash owners; /* by uid */
+	TAILQ_HEAD(, owner) turns;
+	struct job_list running;
+	unsigned int waiting, count, slow; /* jobs; running are the other two */
+	struct children children;
+};
+
+/* 0, or -1 without memory; lane_clear is for either. */
+int lane_init(struct lane *lane, const struct kind *kind);
+/* It has no job any more. */
+void lane_clear(struct lane *lane);
+
+/* The owner of that uid, made if it has no job yet; NULL without memory. */
+struct owner *lane_owner(struct lane *lane, uint64_t uid);
+/* The job, which is in no list, is its owner's no more. */
+void lane_forget(struct job *job);
+
+/* The job waits; one that was begun already is its owner's first. */
+void lane_wait(struct job *job);
+/* It waits no more, and its owner has had its turn. */
+void lane_stop_waiting(struct job *job);
+void lane_run(struct job *job);
+void lane_stop_running(struct job *job);
+
+/* The next that may run now, or NULL. */
+struct job *lane_next(const struct lane *lane);
+/* 1 where a job that runs has become slow, and its place is free. */
+int lane_note_slow(struct job *job);
+
+#endif
