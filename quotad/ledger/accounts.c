@@ -172,12 +172,12 @@ enter(struct ledger *l, struct ticket *t, enum ledger_ticket_state state,
 		return;
 	}
 	l->totals.orphans++;
-	t->account->orphans++;
+	t->account->activity->orphans++;
 	if (state == LEDGER_UNSURE) {
 		TAILQ_INSERT_TAIL(&l->unsure, t, here);
 		return;
 	}
-	t->account->ended++;
+	t->account->activity->ended++;
 	turns_join(l, t->account);
 }
 
@@ -192,10 +192,10 @@ leave(struct ledger *l, struct ticket *t)
 		return;
 	}
 	l->totals.orphans--;
-	t->account->orphans--;
+	t->account->activity->orphans--;
 	if (t->state == LEDGER_UNSURE)
 		TAILQ_REMOVE(&l->unsure, t, here);
-	else if (--t->account->ended == 0)
+	else if (--t->account->activity->ended == 0)
 		turns_leave(l, t->account);
 }
 

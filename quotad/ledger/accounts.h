@@ -55,7 +55,8 @@ struct activity {
 	 * alone, and make it inexact. */
 	struct account_tickets committed;
 	uint32_t names_kept;
-	uint32_t questions; /* about it, wherever they wait */
+	uint32_t questions;      /* about it, wherever they wait */
+	uint32_t orphans, ended; /* tickets; those that have ended are orphans, too */
 	uint64_t nameless, nameless_bytes;
 	struct questions waiting;
 	uint64_t sure,
@@ -69,7 +70,6 @@ struct activity {
 
 struct account {
 	const struct charge charged;
-	uint32_t orphans, ended; /* tickets; those that have ended are orphans, too */
 	uint32_t counts_begun, counts_applied;
 	uint32_t failed_counts; /* or inexact, since the last exact one */
 	unsigned counting : 1, probing : 1, thorough_wanted : 1;

@@ -166,7 +166,7 @@ decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answe
 		return WAIT_PROBE;
 	if (!owners_were_read(q))
 		return WAIT_INPUT;
-	if (a->ended && fits(q, promised, tickets) && q->counts < TRIES)
+	if (a->activity->ended && fits(q, promised, tickets) && q->counts < TRIES)
 		return wait_for_new_count(q);
 	return refuse(l, q, answer);
 }
@@ -245,8 +245,9 @@ has_too_many_orphans(const struct question *q)
 	const struct ledger_request *r = &q->request;
 
 	return r->kind == LEDGER_RESERVE &&
-	       (r->account->orphans >= ORPHANS_MAX ||
-		       (r->limits.orphans && r->account->orphans >= r->limits.orphans));
+	       (r->account->activity->orphans >= ORPHANS_MAX ||
+		       (r->limits.orphans &&
+			       r->account->activity->orphans >= r->limits.orphans));
 }
 
 /* One count is waited for that may end them, but not time and again where it can't. */
@@ -256,7 +257,8 @@ decide_orphans(const struct ledger *l, struct question *q, struct ledger_answer 
 	const struct account *a = q->request.account;
 	int lately = a->counts_begun && l->now - a->count_began_at < ORPHAN_COUNT_MS;
 
-	if (!q->counts && a->failed_counts == 0 && a->ended > a->orphans / 2)
+	if (!q->counts && a->failed_counts == 0 &&
+		a->activity->ended > a->activity->orphans / 2)
 		return wait_for_new_count(q);
 	if (!q->counts && (a->counting || !lately))
 		return WAIT_COUNT;

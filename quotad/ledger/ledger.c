@@ -136,7 +136,7 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.messages = a->charged.messages,
 		.reserved = a->charged.reserved,
 		.tickets = a->charged.tickets,
-		.orphans = a->orphans,
+		.orphans = a->activity ? a->activity->orphans : 0,
 		.stamp = a->stamp,
 		.known = a->known && a->rules == l->rules.counting,
 		.place = a->place,

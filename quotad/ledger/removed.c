@@ -18,8 +18,9 @@ removed_review_all(struct ledger *l)
 static int
 is_idle(const struct account *a)
 {
-	return !a->counting && !a->probing && a->charged.tickets == a->ended &&
-	       (!a->activity || a->activity->questions == 0);
+	return !a->activity ||
+	       (!a->counting && !a->probing && a->activity->questions == 0 &&
+		       a->charged.tickets == a->activity->ended);
 }
 
 /* What follows it in the table moves to its place, and is the next. */

@@ -26,7 +26,8 @@ queue_of(const struct ledger *l, const struct account *a)
 void
 turns_join(struct ledger *l, struct account *a)
 {
-	if (a->in_turns || a->counting || a->ended == 0)
+	if (a->in_turns || a->counting || a->charged.tickets == 0 ||
+		a->activity->ended == 0)
 		return;
 	a->in_turns = 1;
 	a->turn = queue_of(l, a) & 7;
