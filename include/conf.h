@@ -14,8 +14,9 @@
 
 #include "reason.h"
 
-#define CONF_FILE  "/etc/brim/brim.conf"
-#define CONF_DEFER UINT64_MAX /* over_quota: never give up */
+#define CONF_DIRECTORY "/etc/brim"
+#define CONF_FILE      CONF_DIRECTORY "/brim.conf"
+#define CONF_DEFER     UINT64_MAX /* over_quota: never give up */
 
 enum conf_log { CONF_LOG_SYSLOG, CONF_LOG_STDERR };
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "amount.h"
 #include "conf_read.h"
@@ -350,13 +351,34 @@ set_defaults(struct conf *c, struct reason *why)
 	return 0;
 }
 
+/* Whether a name is there that leads nowhere: a link to settings that are lost. */
+static int
+is_dangling(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) == -1;
+}
+
+/* Without the file all is as by default; with one that was there, and can't be had now,
+ * nothing is. */
+static int
+read_default_file(struct conf *c, struct reason *why)
+{
+	if (read_file(c, CONF_FILE, why) == 0)
+		return 0;
+	return errno == ENOENT && !is_dangling(CONF_FILE) && !is_dangling(CONF_DIRECTORY)
+		       ? 0
+		       : -1;
+}
+
 int
 conf_load(struct conf *c, const char *file, struct reason *why)
 {
 	int result = set_defaults(c, why);
 
-	if (result == 0 && read_file(c, file ? file : CONF_FILE, why))
-		result = file || errno != ENOENT ? -1 : 0;
+	if (result == 0)
+		result = file ? read_file(c, file, why) : read_default_file(c, why);
 	if (result)
 		conf_free(c);
 	return result;

@@ -113,6 +113,7 @@ class Sound:
 @pytest.fixture
 def sound():
     with Sound() as s:
+        s.wait_until_sound()
         yield s
 
 

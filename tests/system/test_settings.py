@@ -2,14 +2,17 @@
 words."""
 
 import os
+import pathlib
 import random
 import re
+import shutil
 import subprocess
 import time
 
 import pytest
 
 from brim import BIN, ROOT, Brim
+from host import Host
 
 PREINST = (ROOT / "debian/brim.preinst").read_text()
 NAMES = re.findall(r"^#(\w+) =", (ROOT / "etc/brim.conf").read_text(), re.M)
@@ -198,3 +201,22 @@ def test_a_user_s_own_settings_are_taken_by_its_own_programs_alone(brim):
     os.chown(brim.conf, 20001, 20001)
     assert brim.deliver("u20001@example.org", uid=20001).status == 0
     assert brim.deliver("u20002@example.org", uid=20002).code == "4.3.5"
+
+
+@pytest.mark.parametrize("what", ["brim.conf", "."])
+def test_a_link_to_settings_that_are_lost_is_a_mistake(what):
+    """Nobody meant the defaults, by which another address may be unknown."""
+    with Host() as host:
+        where = pathlib.Path("/etc/brim")
+        if where.exists():
+            shutil.rmtree(where)
+        link = where if what == "." else where / what
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(host.folder / "lost")
+        done = subprocess.run([BIN / "lda", "-d", "bob@example.org"], input=b"x\n", check=False,
+                              stdout=subprocess.PIPE)
+        assert done.returncode == 75 and done.stdout.startswith(b"4.3.5"), done
+        assert b"/etc/brim/brim.conf" in done.stdout
+        done = subprocess.run([BIN / "brimadm", "check"], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert "brim.conf can't be opened" in done.stdout, done
