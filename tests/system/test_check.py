@@ -136,7 +136,8 @@ def test_a_finding_is_what_why_and_repair_and_exits_1(sound):
         f"  what:   the mode of {sound.mail}/ is 0777",
         "  why:    lda defers with 4.3.5 where others may write to the mailbox, or its owner "
         "may not.",
-        f"  repair: chmod u+rwx,go-w {sound.mail}/"]
+        f"  repair: setsid -w setpriv --reuid={UID} --regid={UID} --clear-groups "
+        f"chmod u+rwx,go-w {sound.mail}"]
     assert "1 found: 1 error, 0 warnings" in done.stderr
 
 
@@ -383,6 +384,141 @@ def test_a_link_in_the_mailbox(sound):
     (sound.mail / "new").rmdir()
     (sound.mail / "new").symlink_to(sound.mail / "cur")
     sound.tells("mailbox-link", "is a link")
+
+
+def put_link(sound, target, path=None):
+    """The user's own link in the place of the mailbox, or of another path."""
+    path = path or sound.mail
+    shutil.rmtree(path, ignore_errors=True)
+    path.symlink_to(target)
+    os.lchown(path, UID, UID)
+
+
+def test_a_users_link_to_a_directory_of_roots_is_repaired_by_words(sound):
+    target = sound.brim.folder / "cron.d"
+    target.mkdir()
+    put_link(sound, target)
+    sound.tells("mailbox-link", "in the place of the link")
+    (target / "job").write_text("")
+    sound.tells("mailbox-link", "in the place of the link")
+
+
+def test_a_users_link_to_its_own_directory_that_is_no_maildir_is_repaired_by_words(sound):
+    target = sound.mail.parent / "Documents"
+    target.mkdir()
+    os.chown(target, UID, UID)
+    (target / "letter").write_text("")
+    put_link(sound, target)
+    sound.tells("mailbox-link", "in the place of the link")
+
+
+def test_a_users_link_to_a_place_that_another_can_change_is_repaired_by_words(sound):
+    between = sound.brim.folder / "between"
+    between.mkdir()
+    sound.brim.make_maildir(between / "Maildir", UID, UID)
+    os.chown(between, UID + 1, UID + 1)
+    put_link(sound, between / "Maildir")
+    sound.tells("mailbox-link", "in the place of the link")
+
+
+def test_a_directory_of_roots_that_is_no_maildir_is_not_given_away(sound):
+    target = sound.brim.folder / "cron.d"
+    target.mkdir()
+    (target / "job").write_text("")
+    sound.brim.load(f"{ADDRESS} uid={UID} gid={UID} mail={target}/")
+    sound.tells("mailbox-owner", "belongs to uid 0", "Look at")
+
+
+def test_a_mailbox_below_a_directory_that_its_user_can_turn_is_not_given_away(sound):
+    mail = sound.mail.parent / "mail" / "Maildir"
+    sound.brim.make_maildir(mail, UID, UID)
+    sound.brim.load(f"{ADDRESS} uid={UID} gid={UID} mail={mail}/")
+    os.chown(mail, 0, 0)
+    sound.tells("mailbox-owner", "Look at")
+
+
+def swapped_after_the_look(sound, swap):
+    """Runs the repairs of the findings after the user has put a link in the place of a part."""
+    found = sound.findings()
+    swap()
+    assert found
+    for f in found:
+        if not f["mend"].endswith("."):
+            sound.run(f["mend"])
+
+
+@pytest.mark.parametrize("owner", [0, UID + 1])
+def test_a_link_put_there_after_the_look_gives_nothing_away(sound, owner):
+    target = sound.brim.folder / "cron.d"
+    sound.brim.make_maildir(target, owner, owner)
+    (target / "new/job").write_text("")
+    os.chown(sound.mail, 0, 0)
+    swapped_after_the_look(sound, lambda: put_link(sound, target))
+    assert target.stat().st_uid == (target / "new").stat().st_uid == owner
+    assert (target / "new/job").stat().st_uid == 0
+
+
+def test_a_link_put_there_after_the_look_changes_no_mode(sound):
+    target = sound.brim.folder / "spool"
+    sound.brim.make_maildir(target, 0, 0)
+    for path in (target, target / "tmp"):
+        path.chmod(0o1777)
+    sound.mail.chmod(0o770)
+    swapped_after_the_look(sound, lambda: put_link(sound, target))
+    sound.mail.unlink()
+    sound.brim.make_maildir(sound.mail, UID, UID)
+    (sound.mail / "tmp").chmod(0o770)
+    swapped_after_the_look(sound, lambda: put_link(sound, target))
+    assert target.stat().st_mode & 0o7777 == (target / "tmp").stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_link_put_there_after_the_look_removes_no_file_of_anothers(sound):
+    target = sound.brim.folder / "files"
+    target.mkdir()
+    (target / "new").write_text("root's")
+    (sound.mail / "new").rmdir()
+    (sound.mail / "new").write_text("")
+    os.chown(sound.mail / "new", UID, UID)
+    swapped_after_the_look(sound, lambda: put_link(sound, target))
+    assert (target / "new").exists()
+
+
+def test_a_link_put_there_after_the_look_makes_no_mailbox_of_roots_directory(sound):
+    target = sound.brim.folder / "cron.d"
+    target.mkdir(mode=0o755)
+    parent = sound.mail.parent / "mail"
+    parent.mkdir()
+    os.chown(parent, UID, UID)
+    parent.chmod(0o777)
+    mail = parent / "Maildir"
+    sound.brim.load(f"{ADDRESS} uid={UID} gid={UID} mail={mail}/")
+    swapped_after_the_look(sound, lambda: put_link(sound, target, mail))
+    assert target.stat().st_uid == 0
+
+
+def test_a_link_put_there_after_the_look_opens_no_directory_of_roots(sound):
+    target = sound.brim.folder / "private"
+    target.mkdir(mode=0o600)
+    closed = sound.mail.parent / "mail"
+    mail = closed / "Maildir"
+    sound.brim.make_maildir(mail, UID, UID)
+    sound.brim.load(f"{ADDRESS} uid={UID} gid={UID} mail={mail}/")
+    closed.chmod(0o600)
+    swapped_after_the_look(sound, lambda: put_link(sound, target, closed))
+    assert target.stat().st_mode & 0o7777 == 0o600
+
+
+def test_a_directory_of_the_users_own_that_it_can_not_search(sound):
+    sound.mail.parent.chmod(0o600)
+    sound.repairs("mailbox-way")
+
+
+def test_a_missing_parent_in_the_users_directory(sound):
+    shutil.rmtree(sound.mail)
+    below = sound.mail.parent / "mail"
+    sound.brim.load(f"{ADDRESS} uid={UID} gid={UID} mail={below}/Maildir/")
+    sound.repairs("mailbox-missing")
+    assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
 
 
 def test_a_file_in_the_place_of_a_mailbox(sound):

@@ -137,6 +137,42 @@ void check_table(struct check *c);
 int check_reach(struct check *c, enum check_kind kind, const char *subject,
 	const char *path, uid_t uid, gid_t gid);
 
+/* --- repair.c: repairs of what users own --------------------- */
+
+/* Who can make a path lead elsewhere. */
+enum check_hold {
+	HOLD_ROOT,
+	HOLD_OWNER_LAST, /* the owner, by its last part alone */
+	HOLD_OWNER,
+	HOLD_OTHERS
+};
+
+/* Who, of root, the owner UID and all others, can put a link in the place of any part of
+ * PATH, or of what is missing there. */
+enum check_hold check_hold(const char *path, uid_t uid);
+
+/* The path as sh reads it, without a slash at its end, which would follow a link. */
+const char *check_bare_path(struct check *c, const char *path);
+
+/* The command, run with the user's rights and without root's terminal. */
+const char *check_as_user(struct check *c, uid_t uid, gid_t gid, const char *command);
+
+/* Words for what no command can repair safely. */
+const char *check_look_at(struct check *c, const char *path);
+
+/* The command about PATH as it is, as the user, or words: by who holds the path. */
+const char *check_user_command(
+	struct check *c, const char *path, uid_t uid, gid_t gid, const char *command);
+
+/* The repair that gives the recipient its mailbox, whose directory is open as DIR. */
+const char *check_give_command(struct check *c, const struct mailbox *m, int dir);
+
+/* The repair that makes the missing mailbox. */
+const char *check_make_command(struct check *c, const struct mailbox *m);
+
+/* The repair of a link on the path to a mailbox. */
+const char *check_link_repair(struct check *c, const struct mailbox *m);
+
 /* --- mailbox.c: mailboxes and their file systems ------------- */
 
 void check_mailboxes(struct check *c);

@@ -130,6 +130,23 @@ check_trusted(struct check *c)
 	}
 }
 
+/* A link there is followed if it is root's. */
+static const char *
+give_usage(struct check *c, const char *directory, const struct privileges_user *daemon)
+{
+	enum check_hold hold = check_hold(directory, daemon->uid);
+	char *real = realpath(directory, NULL);
+	const char *path = check_bare_path(c, real ? real : directory);
+	struct stat st;
+
+	free(real);
+	if (hold > HOLD_OWNER_LAST ||
+		(hold != HOLD_ROOT && (lstat(directory, &st) || S_ISLNK(st.st_mode))))
+		return check_look_at(c, directory);
+	return check_text(c, "chown -hR -P %u:%u %s", (unsigned)daemon->uid,
+		(unsigned)daemon->gid, path);
+}
+
 static void
 check_usage(struct check *c, const struct privileges_user *daemon)
 {
@@ -138,9 +155,7 @@ check_usage(struct check *c, const struct privileges_user *daemon)
 
 	if (stat(directory, &st) || st.st_uid == daemon->uid)
 		return;
-	check_found(c, CHECK_USAGE_OWNER, directory,
-		check_text(c, "chown -R %u:%u %s", (unsigned)daemon->uid,
-			(unsigned)daemon->gid, check_quote(c, directory)),
+	check_found(c, CHECK_USAGE_OWNER, directory, give_usage(c, directory, daemon),
 		"it belongs to uid %u, not to %s", (unsigned)st.st_uid,
 		c->a->conf.daemon_user);
 }

@@ -28,6 +28,19 @@ missing_right(const struct stat *st, uid_t uid, gid_t gid)
 	return st->st_mode & S_IXOTH ? NULL : "o+x";
 }
 
+/* The command that gives the right; a user can give it on its own directory alone. */
+static const char *
+give_right(struct check *c, const char *right, const char *path, const struct stat *st,
+	uid_t uid, gid_t gid)
+{
+	const char *command =
+		check_text(c, "chmod %s %s", right, check_bare_path(c, path));
+
+	if (st->st_uid != uid && check_hold(path, uid) != HOLD_ROOT)
+		return check_look_at(c, path);
+	return check_user_command(c, path, uid, gid, command);
+}
+
 int
 check_reach(struct check *c, enum check_kind kind, const char *subject, const char *path,
 	uid_t uid, gid_t gid)
@@ -50,7 +63,7 @@ check_reach(struct check *c, enum check_kind kind, const char *subject, const ch
 	}
 	if (right)
 		check_found(c, kind, subject,
-			check_text(c, "chmod %s %s", right, check_quote(c, directory)),
+			give_right(c, right, directory, &st, uid, gid),
 			"%s can't be searched by %s (mode %04o)", directory,
 			uid == CHECK_EVERYBODY ? "everybody" : "the recipient",
 			(unsigned)st.st_mode & 07777);

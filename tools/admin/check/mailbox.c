@@ -112,7 +112,10 @@ check_disk(struct check *c, const char *path)
 	if (fs.f_flag & ST_RDONLY) {
 		point = mount_point(c, path, st.st_dev);
 		check_found(c, CHECK_DISK_READ_ONLY, point,
-			check_text(c, "mount -o remount,rw %s", check_quote(c, point)),
+			check_hold(point, CHECK_EVERYBODY) == HOLD_ROOT
+				? check_text(c, "mount -o remount,rw %s",
+					  check_quote(c, point))
+				: check_look_at(c, point),
 			"it is read-only");
 		return;
 	}
@@ -138,13 +141,6 @@ check_stores(struct check *c)
 
 /* --- one mailbox ----------------------------------------------------------- */
 
-static const char *
-make_command(struct check *c, const struct mailbox *m)
-{
-	return check_text(c, "install -d -m 700 -o %u -g %u %s", (unsigned)m->uid,
-		(unsigned)m->gid, check_quote(c, m->path));
-}
-
 /* lda would make it, if its parent is the recipient's own. */
 static void
 check_missing(struct check *c, const struct mailbox *m)
@@ -156,29 +152,14 @@ check_missing(struct check *c, const struct mailbox *m)
 	int sound = parent >= 0 && fstat(parent, &st) == 0;
 
 	if (!sound)
-		check_found(c, CHECK_MAILBOX_MISSING, m->key, make_command(c, m),
+		check_found(c, CHECK_MAILBOX_MISSING, m->key, check_make_command(c, m),
 			"%s is missing; its parent: %s", m->path, why.text);
 	else if (st.st_uid != m->uid || st.st_mode & (S_IWGRP | S_IWOTH))
-		check_found(c, CHECK_MAILBOX_MISSING, m->key, make_command(c, m),
+		check_found(c, CHECK_MAILBOX_MISSING, m->key, check_make_command(c, m),
 			"%s is missing; its parent belongs to uid %u, with mode %04o",
 			m->path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
 	if (parent >= 0)
 		close(parent);
-}
-
-/* A path without links is as good; the walk says what else stands against it. */
-static void
-found_link(struct check *c, const struct mailbox *m, const char *what)
-{
-	char *real = realpath(m->path, NULL);
-
-	check_found(c, CHECK_MAILBOX_LINK, m->key,
-		real ? check_text(c, "%s set %s %s", check_brimadm(c),
-			       check_quote(c, m->key),
-			       check_quote(c, check_text(c, "mail=%s/", real)))
-		     : "Put a directory in the place of the link.",
-		"%s", what);
-	free(real);
 }
 
 static void
@@ -189,7 +170,8 @@ cant_open(struct check *c, const struct mailbox *m, const struct reason *why)
 	if (error == ENOENT)
 		check_missing(c, m);
 	else if (error == ELOOP)
-		found_link(c, m, why->text);
+		check_found(c, CHECK_MAILBOX_LINK, m->key, check_link_repair(c, m), "%s",
+			why->text);
 	else
 		check_found(c, CHECK_MAILBOX_OPEN, m->key,
 			check_text(c,
@@ -218,9 +200,7 @@ check_owner(struct check *c, const struct mailbox *m, int dir)
 		if (stat_part(dir, parts[i], &st) || S_ISLNK(st.st_mode) ||
 			st.st_uid == m->uid)
 			continue;
-		check_found(c, CHECK_MAILBOX_OWNER, m->key,
-			check_text(c, "chown -R %u:%u %s", (unsigned)m->uid,
-				(unsigned)m->gid, check_quote(c, m->path)),
+		check_found(c, CHECK_MAILBOX_OWNER, m->key, check_give_command(c, m, dir),
 			"%s%s belongs to uid %u, not to %u", m->path, parts[i],
 			(unsigned)st.st_uid, (unsigned)m->uid);
 		return 1;
@@ -240,11 +220,14 @@ check_part(
 			path);
 	else if (!S_ISDIR(st->st_mode))
 		check_found(c, CHECK_MAILBOX_OPEN, m->key,
-			check_text(c, "rm %s", check_quote(c, path)),
+			check_user_command(c, path, m->uid, m->gid,
+				check_text(c, "rm -f %s", check_quote(c, path))),
 			"%s is not a directory", path);
 	else if (st->st_mode & (S_IWGRP | S_IWOTH) || (st->st_mode & 0700) != 0700)
 		check_found(c, CHECK_MAILBOX_MODE, m->key,
-			check_text(c, "chmod u+rwx,go-w %s", check_quote(c, path)),
+			check_user_command(c, path, m->uid, m->gid,
+				check_text(c, "chmod u+rwx,go-w %s",
+					check_bare_path(c, path))),
 			"the mode of %s is %04o", path, (unsigned)st->st_mode & 07777);
 }
 
