@@ -547,6 +547,15 @@ def test_two_mailboxes_in_one_directory(sound):
     sound.repairs("mailbox-shared")
 
 
+def test_a_directory_of_two_users_leads_no_mail_to_the_other(sound):
+    other = sound.brim.folder / "other"
+    other.symlink_to(sound.mail.parent)
+    sound.brim.mailbox("bob@example.org", uid=UID + 1, mail=other / "Maildir", make=False)
+    found = sound.findings()
+    assert [f["check"] for f in found] == ["mailbox-owner", "mailbox-shared"]
+    assert all(f["mend"].endswith(".") for f in found), found
+
+
 def test_a_disabled_mailbox_needs_no_directory(sound):
     shutil.rmtree(sound.mail.parent)
     sound.brim.admin("disable", ADDRESS)

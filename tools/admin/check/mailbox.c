@@ -23,6 +23,7 @@ struct check_disk {
 struct check_place {
 	dev_t device;
 	ino_t inode;
+	uid_t uid; /* the recipient's */
 	char *key;
 };
 
@@ -257,7 +258,7 @@ keep_place(struct check *c, const struct mailbox *m, const struct stat *st)
 	if (c->failed)
 		return;
 	p = &c->places[c->place_count];
-	*p = (struct check_place){st->st_dev, st->st_ino, strdup(m->key)};
+	*p = (struct check_place){st->st_dev, st->st_ino, m->uid, strdup(m->key)};
 	if (p->key)
 		c->place_count++;
 	else
@@ -370,23 +371,35 @@ by_place(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
+/* Mail for one user is not led to another's mailbox: who is right is not known. */
+static const char *
+repair_shared(
+	struct check *c, const struct check_place *first, const struct check_place *other)
+{
+	const char *brimadm = check_brimadm(c), *key = check_quote(c, other->key);
+
+	if (first->uid != other->uid)
+		return check_text(c,
+			"Set another directory for the one that it does not belong to: "
+			"%s set KEY mail=PATH/.",
+			brimadm);
+	return check_text(c, "%s remove %s && %s alias %s %s", brimadm, key, brimadm, key,
+		check_quote(c, first->key));
+}
+
 static void
 check_shared(struct check *c)
 {
 	if (c->place_count)
 		qsort(c->places, c->place_count, sizeof *c->places, by_place);
 	for (size_t i = 1; i < c->place_count; i++) {
-		const char *first = c->places[i - 1].key, *key = c->places[i].key,
-			   *brimadm;
+		const struct check_place *first = &c->places[i - 1],
+					 *other = &c->places[i];
 
-		if (by_place(&c->places[i - 1], &c->places[i]) != 0)
-			continue;
-		brimadm = check_brimadm(c);
-		check_found(c, CHECK_MAILBOX_SHARED, key,
-			check_text(c, "%s remove %s && %s alias %s %s", brimadm,
-				check_quote(c, key), brimadm, check_quote(c, key),
-				check_quote(c, first)),
-			"its directory is that of %s, too", first);
+		if (by_place(first, other) == 0)
+			check_found(c, CHECK_MAILBOX_SHARED, other->key,
+				repair_shared(c, first, other),
+				"its directory is that of %s, too", first->key);
 	}
 }
 

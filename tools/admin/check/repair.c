@@ -7,9 +7,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -20,6 +22,15 @@ static enum check_hold
 larger(enum check_hold a, enum check_hold b)
 {
 	return a > b ? a : b;
+}
+
+/* A user may have mounted it, and then it says of owners what that user likes. */
+static int
+is_fuse(const char *directory)
+{
+	struct statfs fs;
+
+	return statfs(directory, &fs) != 0 || fs.f_type == FUSE_SUPER_MAGIC;
 }
 
 /* Who can put another entry in the place of this one (NULL: of none). */
@@ -51,7 +62,7 @@ hold_of_part(char *path, char *slash, uid_t uid, int *missing)
 	int bad;
 
 	*slash = '\0';
-	bad = stat(*path ? path : "/", &parent);
+	bad = stat(*path ? path : "/", &parent) || is_fuse(*path ? path : "/");
 	*slash = '/';
 	if (bad || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0)
 		return HOLD_OTHERS;
