@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import time
@@ -386,6 +387,13 @@ def test_a_link_in_the_mailbox(sound):
     sound.tells("mailbox-link", "is a link")
 
 
+def in_time(sound, *arguments):
+    """What brimadm prints as JSON; it must end by itself."""
+    done = subprocess.run([sound.programs / "brimadm", "-c", sound.conf, *arguments],
+                          capture_output=True, text=True, timeout=PATIENCE)
+    return json.loads(done.stdout)
+
+
 def put_link(sound, target, path=None):
     """The user's own link in the place of the mailbox, or of another path."""
     path = path or sound.mail
@@ -519,6 +527,28 @@ def test_a_missing_parent_in_the_users_directory(sound):
     sound.brim.load(f"{ADDRESS} uid={UID} gid={UID} mail={below}/Maildir/")
     sound.repairs("mailbox-missing")
     assert sound.brim.deliver(ADDRESS, uid=UID).status == 0
+
+
+def test_a_file_system_that_never_answers_hides_no_other_mailbox(sound):
+    bob = sound.brim.mailbox("bob@example.org", uid=UID + 1)
+    bob.chmod(0o500)
+    sound.brim.stop_quotad()
+    node = sound.brim.folder / "fuse"
+    os.mknod(node, 0o600 | stat.S_IFCHR, os.makedev(10, 229))
+    try:
+        device = os.open(node, os.O_RDWR)
+    except OSError:
+        pytest.skip("no FUSE here")
+    mount("none", sound.mail, "fuse",
+          data=f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other")
+    try:
+        found = {f["subject"]: f["check"] for f in in_time(sound, "check", "--json")}
+        assert found[ADDRESS] == "mailbox-open" and found["bob@example.org"] == "mailbox-mode"
+        shown = in_time(sound, "explain", "--json", ADDRESS)
+        assert "does not answer" in json.dumps(shown)
+    finally:
+        os.close(device)
+        unmount(sound.mail)
 
 
 def test_a_file_in_the_place_of_a_mailbox(sound):

@@ -14,6 +14,7 @@
 #include "brimadm.h"
 #include "cli/progress.h"
 #include "postfix/postconf.h"
+#include "probe.h"
 
 enum check_kind {
 	CHECK_SETTINGS,
@@ -92,6 +93,7 @@ struct check {
 	size_t disk_count;
 	struct check_place *places;
 	size_t place_count, place_room;
+	struct probe probe;
 };
 
 /* --- check.c: the story and the report -------------------------------------- */

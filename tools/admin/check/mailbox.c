@@ -293,6 +293,13 @@ check_mailbox(struct check *c, const struct mailbox *m)
 	}
 	if (m->state == MAILBOX_DISABLED || m->state == MAILBOX_MOVED)
 		return; /* it takes no mail */
+	if (!probe_answers(&c->probe, m->path)) {
+		check_found(c, CHECK_MAILBOX_OPEN, m->key,
+			"Look at its file system: unmount it, or bring back what serves "
+			"it.",
+			"the file system of %s does not answer", m->path);
+		return;
+	}
 	dir = walk_open(m->path, &why);
 	if (dir < 0) {
 		cant_open(c, m, &why);
@@ -440,6 +447,7 @@ check_mailboxes(struct check *c)
 void
 check_mailboxes_free(struct check *c)
 {
+	probe_end(&c->probe);
 	for (size_t i = 0; i < c->place_count; i++)
 		free(c->places[i].key);
 	free(c->places);

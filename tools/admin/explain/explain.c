@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "folders.h"
+#include "probe.h"
 #include "quota_client.h"
 #include "store_kind.h"
 #include "walk.h"
@@ -132,10 +133,15 @@ read_mailbox(struct explain *e, const struct conf *c, struct reason *why)
 static void
 read_files(struct explain *e, const struct conf *c)
 {
+	struct probe probe = {0};
 	struct reason why;
 
-	if (read_mailbox(e, c, &why))
+	if (!probe_answers(&probe, e->mailbox.path))
+		reason_set(&e->unread, "%s: its file system does not answer",
+			e->mailbox.path);
+	else if (read_mailbox(e, c, &why))
 		e->unread = why;
+	probe_end(&probe);
 }
 
 /* --- the ledger ------------------------------------------------------------------- */
