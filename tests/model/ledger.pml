@@ -7,6 +7,7 @@
  *   S2  where the number is trusted, used + tickets is never less than what is there;
  *   N1  after a count, the number is the messages;
  *   L1  once all is quiet, one exact count makes it so, and no ticket is left: room comes back;
+ *   B1  orphans are bounded;
  *   F1  no refusal that messages and tickets in use don't justify, no hard one that the
  *       messages alone don't justify, no "try again" without something that may still come.
  *
@@ -51,6 +52,21 @@
 #ifndef MOVES_BACK
 #define MOVES_BACK 0    /* 1: messages also move to the directory that a count reads first */
 #endif
+#ifndef LOWERS
+#define LOWERS 0        /* `deadline` is lowered, and quotad told; old ldas go by the old one */
+#endif
+#ifndef TICKETS
+#define TICKETS 9       /* most open tickets */
+#endif
+#ifndef ORPHANS
+#define ORPHANS 9       /* with so many orphans there is no new ticket */
+#endif
+#ifndef KEPT
+#define KEPT 9          /* most names of committed messages kept for a count */
+#endif
+#ifndef PASSES
+#define PASSES 0        /* 1: refusals also rest on two passes that were not exact */
+#endif
 #define NAMES (LDAS + OLD)
 
 /* the parts of the rules, by number of the rule */
@@ -76,6 +92,11 @@
 #define commit_of_owner_only    217
 #define cancel_of_owner_only    218
 #define unlinked_before_cancel  219 /* an lda that fails after the link */
+#define takes_over_before_limit 221 /* the limit of open tickets is for new ones */
+#define limit_spares_orphans    222 /* ... and orphans are none of them */
+#define orphans_bounded         223
+#define larger_deadline         224 /* a lowered deadline: the old one counts for a while, */
+#define lowered_is_kept         225 /* ... also after a restart */
 #define lda_ends_by_deadline    220
 #define names_begun_meanwhile   301 /* of tickets begun during the count, too */
 #define seen_open_subtracted    302
@@ -84,6 +105,7 @@
 #define inexact_never_lowers    305
 #define inexact_ends_no_orphan  306
 #define one_count_at_a_time     307
+#define nameless_is_inexact     308 /* more was committed than names are kept */
 #define ctimes_compared         401
 #define ctimes_over_whole_count 402 /* of all directories, over all readings */
 #define clock_grain             403
@@ -97,6 +119,7 @@
 #define ended_orphan_recounts   507
 #define maybe_orphan_no_refusal 508 /* orphans in the way whose ldas may live: 4.3.0 */
 #define tickets_never_hard      509 /* open tickets in the way: 4.2.2 */
+#define both_passes             510 /* not exact: what was seen in two successive passes */
 #define boot_counts             601 /* no number of another boot, however low */
 #define boot_mark               602 /* ... also not after one more restart in this boot */
 #define lost_waits              603 /* store lost: no grant until the deadline */
@@ -155,6 +178,12 @@ typedef name_t {
 #if LOSSES
 	unsigned old : 1;       /* lda was alive when the store was lost */
 #endif
+#if LOWERS
+	unsigned slow : 1;      /* lda goes by the old, longer deadline */
+#endif
+#if PASSES
+	unsigned before : 1;    /* was seen in the pass before this one */
+#endif
 	byte line[2]
 };
 name_t name[NAMES];
@@ -176,6 +205,14 @@ bit later;              /* a COMMIT, or a ctime after the reading: exact, but no
 bit young;              /* a directory's ctime is now: a change leaves it alone */
 #endif
 
+#if LOWERS
+bit slow;               /* quotad knows that ldas of a longer deadline may live */
+#endif
+#if PASSES
+bit passed;             /* there was a pass just before this one */
+unsigned between : 3;   /* the messages when this one began */
+#endif
+
 /* what may still go wrong */
 byte kills = KILLS;
 byte restarts = RESTARTS;
@@ -183,6 +220,9 @@ byte closes = CLOSES;
 byte losses = LOSSES;
 byte cuts = CUTS;
 byte deletes = DELETES;
+#if LOWERS
+byte lowers = LOWERS;
+#endif
 
 byte j, total, opens; /* scratch, 0 between steps */
 
@@ -201,11 +241,14 @@ byte j, total, opens; /* scratch, 0 between steps */
 #define IS_FILE(i)     (name[i].file != NOWHERE)
 #define IS_TICKET(i)   (name[i].ticket != NONE)
 #define IS_OPEN(i)     (name[i].ticket == OPEN)
+#define IS_ORPHAN(i)   (IS_TICKET(i) && !IS_OPEN(i))
 /* The messages that the number must hold, and those that it may: a RESERVE that is read too
  * late may give a counted message a second ticket, until the next count. */
 #define IS_UNCHARGED(i) (IS_FILE(i) && !IS_TICKET(i))
 #define IS_COUNTED(i)  (IS_FILE(i) && !(IS_OPEN(i) && ALIVE(i) && \
 			name[i].owner == name[i].attempt + 1))
+#define IS_SLOW(i)     (name[i].slow)
+#define IS_KEPT(i)     (name[i].committed)
 #define NOT_GONE(i)    (name[i].ticket != GONE)
 #define NO_LINE_AT(i, s) (name[i].line[0] != (s) && name[i].line[1] != (s))
 #define NO_EOF(i)      NO_LINE_AT(i, GRANTED_EOF)
@@ -226,6 +269,11 @@ byte j, total, opens; /* scratch, 0 between steps */
 #else
 #define WAITING false
 #define SET(var, value) skip
+#endif
+#if LOWERS
+#define SET_SLOW(var, value) var = value
+#else
+#define SET_SLOW(var, value) skip
 #endif
 
 /* ------------------------------------------------------------------- the mailbox */
@@ -301,7 +349,8 @@ inline end_lda(i)
 	hang_up(i, 0);
 	hang_up(i, 1);
 	name[i].attempt = 0;
-	SET(name[i].old, 0)
+	SET(name[i].old, 0);
+	SET_SLOW(name[i].slow, 0)
 }
 
 inline ask_again(i)
@@ -311,6 +360,12 @@ inline ask_again(i)
 	name[i].attempt = 1;
 	name[i].line[1] = ASKED
 }
+
+#if LOWERS
+#define OUTLIVES(i) (name[i].slow && !slow)
+#else
+#define OUTLIVES(i) false
+#endif
 
 proctype lda(byte i)
 {
@@ -386,7 +441,7 @@ proctype lda(byte i)
 		printf("the deadline passes for orphan %d\n", i);
 		name[i].ticket = GONE;
 		if
-		:: ALIVE(i) && PART(lda_ends_by_deadline) -> end_lda(i)
+		:: ALIVE(i) && PART(lda_ends_by_deadline) && !OUTLIVES(i) -> end_lda(i)
 		:: else
 		fi }
 	od
@@ -394,6 +449,10 @@ proctype lda(byte i)
 
 /* ------------------------------------------------------------------- quotad: requests */
 
+#define HAS_NAMED (IS_TICKET(i) && PART(takes_over_before_limit))
+#define TOO_MANY (!HAS_NAMED && \
+	(PART(limit_spares_orphans) -> SUM(IS_OPEN) : tickets) >= TICKETS)
+#define TOO_MANY_ORPHANS (!IS_TICKET(i) && SUM(IS_ORPHAN) >= ORPHANS && PART(orphans_bounded))
 #define HAS_ROOM (used + tickets + 1 <= LIMIT)
 #define MY name[i].line[k]
 #define RESERVE_UNREAD (MY == ASKED || MY == ASKED_EOF)
@@ -408,6 +467,10 @@ proctype lda(byte i)
 /* Rule 6: which numbers a RESERVE may be granted upon. */
 #define MAY_GRANT \
 	(trusted || (!PART(boot_counts) && !WAITING && used + tickets + 1 < LIMIT))
+
+#if PASSES
+#define IS_SURE(i) (name[i].seen > 0 && (name[i].before || !PART(both_passes)))
+#endif
 
 /* Rule 5: nothing is left to read or to count before a refusal. */
 #define SETTLED ((basis || !PART(basis_exact)) && trusted && \
@@ -431,7 +494,8 @@ proctype session(byte i; byte k)
 {
 	do
 	/* Rule 2: a ticket of this name, open or orphan, of an earlier connection. */
-	:: d_step { RESERVE_UNREAD && TAKES_OVER && (PART(no_second_charge) || HAS_ROOM) ->
+	:: d_step { RESERVE_UNREAD && !TOO_MANY && TAKES_OVER &&
+		(PART(no_second_charge) || HAS_ROOM) ->
 		printf("quotad: ticket %d is taken over by connection %d\n", i, k + 1);
 		open_ticket(i, k) }
 
@@ -441,8 +505,19 @@ proctype session(byte i; byte k)
 		assert(!(ALIVE(i) && name[i].attempt == k)); /* F1: an lda that waits gets no ERR */
 		refuse(i, k) }
 
+	/* Rule 2: tickets are limited, and orphans are, by themselves. */
+	:: d_step { RESERVE_UNREAD && TOO_MANY ->
+		printf("quotad: 4.3.0 to RESERVE %d, too many deliveries\n", i);
+		assert(!(IS_TICKET(i) && ALIVE(i) && name[i].attempt == k)); /* F1: its own ticket is no refusal */
+		assert(SUM(IS_OPEN) >= TICKETS); /* F1: orphans are no deliveries */
+		refuse(i, k) }
+	:: d_step { RESERVE_UNREAD && TOO_MANY_ORPHANS ->
+		printf("quotad: 4.3.0 to RESERVE %d, too many orphans\n", i);
+		refuse(i, k) }
+
 	/* Rules 1 and 2: a new ticket, in the store before OK is sent. */
-	:: d_step { RESERVE_UNREAD && !IS_TICKET(i) && MAY_GRANT && HAS_ROOM ->
+	:: d_step { RESERVE_UNREAD && !TOO_MANY && !TOO_MANY_ORPHANS && !IS_TICKET(i) && MAY_GRANT &&
+		HAS_ROOM ->
 		printf("quotad: OK to RESERVE %d on connection %d\n", i, k + 1);
 		open_ticket(i, k) }
 
@@ -474,6 +549,15 @@ proctype session(byte i; byte k)
 		opens = 0;
 		refuse(i, k) }
 
+#if PASSES
+	/* Rule 5: no exact count was to be had. */
+	:: d_step { RESERVE_UNREAD && !IS_TICKET(i) && trusted && !HAS_ROOM &&
+		phase == 3 && inexact && passed && SUM(IS_SURE) + 1 > LIMIT ->
+		printf("quotad: full to RESERVE %d, 4.2.2, by two passes\n", i);
+		assert(between + 1 > LIMIT || files + 1 > LIMIT); /* F1: full, now or when the second pass began */
+		refuse(i, k) }
+#endif
+
 	/* Rule 2: COMMIT ends the ticket of its connection, and no other. */
 	:: d_step { MY == COMMIT_EOF ->
 		MY = CLOSED;
@@ -486,7 +570,8 @@ proctype session(byte i; byte k)
 			:: PART(basis_ends_by_commit) -> basis = 0; later = (phase > 0)
 			:: else
 			fi;
-			name[i].committed = (phase > 0)
+			name[i].committed = (phase > 0 && SUM(IS_KEPT) < KEPT);
+			inexact = inexact || (phase > 0 && !name[i].committed && PART(nameless_is_inexact))
 		:: else -> printf("quotad: COMMIT %d of no ticket\n", i)
 		fi }
 
@@ -542,9 +627,25 @@ inline forget_count()
 	phase = 0;
 	inexact = 0;
 	later = 0;
+#if PASSES
+	between = 0;
+#endif
 	SET(waited, 0);
 #if WITHOUT == clock_grain
 	young = 0
+#endif
+}
+
+inline forget_passes()
+{
+#if PASSES
+	for (j : 0 .. NAMES - 1) {
+		name[j].before = 0
+	}
+	j = 0;
+	passed = 0
+#else
+	skip
 #endif
 }
 
@@ -559,6 +660,9 @@ inline begin_count()
 	}
 	j = 0;
 	later = 0;
+#if PASSES
+	between = files;
+#endif
 	SET(waited, !trusted && !waiting)
 }
 
@@ -632,6 +736,7 @@ inline apply_exact()
 	basis = !later;
 	trusted = TRUSTED_NOW;
 	forget_count();
+	forget_passes();
 	assert(!trusted || used >= SUM(IS_UNCHARGED)); /* N1: no less than the messages */
 #if DELETES == 0 && CANCELS < 2
 	assert(!trusted || used <= SUM(IS_COUNTED)) /* N1: no more than the messages */
@@ -701,6 +806,12 @@ proctype count()
 	/* Rule 4: it is done again, */
 	:: d_step { phase == 3 && inexact ->
 		printf("count: not exact, again\n");
+#if PASSES
+		for (j : 0 .. NAMES - 1) {
+			name[j].before = (name[j].seen > 0)
+		}
+		passed = 1;
+#endif
 		forget_count() }
 
 	/* or stays inexact: rule 3, it may raise the number and no more. */
@@ -716,7 +827,8 @@ proctype count()
 		:: !PART(inexact_ends_no_orphan) -> end_orphans()
 		:: else
 		fi;
-		forget_count() }
+		forget_count();
+		forget_passes() }
 
 	/* L1. (A count with nothing in between: no new state of the world.) */
 	:: d_step { phase == 0 && ALL(QUIET) && !WAITING ->
@@ -865,6 +977,7 @@ proctype world()
 		break_lines();
 		orphan_all();
 		trusted = trusted || !PART(boot_mark);
+		SET_SLOW(slow, slow && PART(lowered_is_kept));
 #if LOSSES
 		if
 		:: waiting && PART(lost_wait_is_kept) -> wait_for_deadline()
@@ -872,6 +985,26 @@ proctype world()
 		fi
 #endif
 		}
+#endif
+#if LOWERS
+	:: d_step { lowers > 0 ->
+		printf("deadline is lowered\n");
+		lowers--;
+		for (j : 0 .. LDAS - 1) {
+			name[j].slow = (ALIVE(j))
+		}
+		j = 0;
+		slow = PART(larger_deadline) }
+	:: d_step { lowers == 0 && (slow || SUM(IS_SLOW)) ->
+		printf("the old deadline passes since then\n");
+		for (j : 0 .. LDAS - 1) {
+			if
+			:: name[j].slow && ALIVE(j) -> end_lda(j)
+			:: else
+			fi
+		}
+		j = 0;
+		slow = 0 }
 #endif
 #if LOSSES
 	:: d_step { losses > 0 ->
@@ -909,6 +1042,8 @@ proctype world()
 		:: true
 		fi }
 #endif
+	:: d_step { SUM(IS_ORPHAN) > ORPHANS + TICKETS - 1 ->
+		assert(SUM(IS_ORPHAN) <= ORPHANS + TICKETS - 1) } /* B1: orphans are bounded */
 	/* The end of every run: something is wrong. */
 	:: d_step { files > LIMIT ->
 		assert(files <= LIMIT) } /* S1: never over the limit */
