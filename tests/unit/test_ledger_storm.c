@@ -20,7 +20,7 @@
 #include "suite.h"
 
 enum { KEYS = 3, PLACES = 4, LDAS = 6, CONNECTIONS = 400, FILES = 420 };
-enum { TICKETS = 1000, STEPS = 500, TICKET_LIMIT = 5 };
+enum { TICKETS = 1000, STEPS = 500, TICKET_LIMIT = 3 };
 enum { DEADLINE = 300000, SHORT_DEADLINE = 60000, ANSWER = 7500 };
 
 enum lda_state { ENDED, WAITS, GRANTED, LINKED };
@@ -56,6 +56,7 @@ struct connection {
 static struct world {
 	struct ledger *ledger;
 	uint64_t now, next_number, held_until;
+	int at_rest;
 	struct table table, taken; /* as brimadm made it, and as quotad has it */
 	uint64_t deadline, rules;  /* of the settings; 1: what is in Trash counts */
 	uint64_t ldas_until;       /* those of a longer deadline that there was */
@@ -73,6 +74,7 @@ static struct world {
 	int leads_to[PLACES];
 	struct directory {
 		uint64_t stamp, limit, rules;
+		int has_lost; /* a message, which its COMMIT may bring into a number */
 	} directories[PLACES];
 	struct file {
 		char name[16];
@@ -500,8 +502,8 @@ lda_goes_on(int lda)
 			lda_tries_again(lda);
 	} else if (d->state == WAITS && c->answer.verdict != VERDICT_DELIVERED) {
 		lda_ends(d);
-	} else if (!c->open) {
-		lda_tries_again(lda);
+	} else if (!c->open || roll(12) == 0) {
+		lda_tries_again(lda); /* or its patience ended just before the answer */
 	} else if (roll(10) == 0) {
 		send_message(d->connection, CANCEL);
 		lda_ends(d);
@@ -823,9 +825,9 @@ change_table(void)
 	static const uint64_t limits[] = {100, 100, 60, 140, 0};
 	int key = (int)roll(KEYS), other = (int)roll(KEYS);
 	struct entry *e = &w.table.entries[key];
-	unsigned what = roll(9);
+	unsigned what = roll(12);
 
-	if (e->kind != MAILBOX && what < 6) {
+	if (e->kind != MAILBOX && what < 5) {
 		give_path(e);
 	} else if (what < 2) {
 		e->limit = limits[roll(5)];
@@ -835,7 +837,7 @@ change_table(void)
 		e->owner = !e->owner;
 	} else if (what == 4) {
 		e->disabled = !e->disabled;
-	} else if (what == 5) {
+	} else if (what == 5 || what > 9) {
 		rename_key(key, other);
 	} else if (what == 6) {
 		remove_key(key);
@@ -862,20 +864,20 @@ change_settings(void)
 		take_settings(); /* told at once: ldas go by it from now on */
 }
 
-/* Each change reaches quotad a while later. */
+/* Most changes reach quotad a while later. */
 static void
 administrator_does_something(void)
 {
 	unsigned what = roll(20);
 
-	if (what < 6)
+	if (what < 12)
 		change_table();
-	else if (what == 6)
-		change_settings();
-	else if (what < 12)
-		take_settings();
-	else
+	if (what < 4 || what == 12)
 		take_table();
+	if (what == 13)
+		change_settings();
+	if (what > 13)
+		roll(2) ? take_settings() : take_table();
 }
 
 /* --- the scanner and the IMAP server ---------------------------------------------- */
@@ -888,6 +890,52 @@ want(void *arg, const char *name)
 {
 	(void)arg;
 	wanted[wanted_count++] = name;
+}
+
+/* Bytes of what is there or was seen, less what the account's open tickets stand for. */
+static uint64_t countable;
+static int countable_key;
+
+static int
+is_countable(const struct file *f)
+{
+	const struct look *look = &w.looks[countable_key];
+
+	return (f->there || f->seen & 1U << countable_key) &&
+	       f->directory == look->directory && (look->rules || !f->in_trash);
+}
+
+static void
+leave_out_open(void *arg, const struct ledger_ticket *t)
+{
+	(void)arg;
+	for (int i = 0; i < w.file_count; i++)
+		if (t->state == LEDGER_OPEN && strcmp(w.files[i].name, t->name) == 0 &&
+			is_countable(&w.files[i]))
+			countable -= t->bytes;
+}
+
+static void
+sum_countable(int key, struct account *a)
+{
+	countable = 0;
+	countable_key = key;
+	for (int i = 0; i < w.file_count; i++)
+		countable += is_countable(&w.files[i]) ? w.files[i].bytes : 0;
+	ledger_show_tickets(w.ledger, a, leave_out_open, NULL);
+}
+
+/* An exact count leaves no number that is larger than what there was. */
+static void
+check_count(int key, struct account *a)
+{
+	struct ledger_numbers n;
+
+	ledger_numbers(w.ledger, a, &n);
+	if (n.known && n.last.exact && !w.directories[w.looks[key].directory].has_lost)
+		CHECK_OR_TELL(n.used <= countable,
+			"counted too much: %s has %llu of %llu", keys[key],
+			NUMBER(n.used), NUMBER(countable));
 }
 
 static void
@@ -915,7 +963,11 @@ count_is_over(int key, struct account *a)
 	look->counted = look->directory;
 	TELL("the count of %s found %llu, %s\n", keys[key], NUMBER(result.bytes),
 		result.exact ? "exact" : "not exact");
+	sum_countable(key, a);
+	TELL("countable %llu\n", NUMBER(countable));
 	ledger_counted(w.ledger, a, &result);
+	if (result.exact)
+		check_count(key, a);
 }
 
 static void
@@ -926,6 +978,18 @@ count_fails(int key, struct account *a)
 
 	w.looks[key].count = IDLE;
 	ledger_counted(w.ledger, a, &failed);
+}
+
+/* A flag change while the directory is read may hide a message. */
+static void
+hide_one(int key, const struct look *look)
+{
+	struct file *f = &w.files[roll((unsigned)w.file_count)];
+
+	if (!f->there || f->directory != look->directory)
+		return;
+	f->seen &= ~(1U << key);
+	w.directories[f->directory].stamp++;
 }
 
 static void
@@ -943,6 +1007,8 @@ count_goes_on(int key, struct account *a)
 				f->in_cur == (look->count == READ_NEW))
 				f->seen |= 1U << key;
 		}
+		if (!w.at_rest && roll(12) == 0)
+			hide_one(key, look);
 		look->count++;
 	} else if (look->count == READ_CUR) {
 		look->exact = look->stamp == w.directories[look->directory].stamp;
@@ -998,9 +1064,9 @@ imap_does_something(void)
 	if (!f->in_cur)
 		f->in_cur = 1;
 	else if (roll(3) == 0)
-		f->in_trash = 1;
+		f->in_trash = w.directories[f->directory].has_lost = 1;
 	else if (roll(2))
-		f->there = 0;
+		f->there = 0, w.directories[f->directory].has_lost = 1;
 	else
 		return;
 	w.directories[f->directory].stamp++;
@@ -1142,6 +1208,7 @@ check_promises(void)
 static void
 let_all_end(void)
 {
+	w.at_rest = 1;
 	for (int i = 0; i < LDAS; i++)
 		if (w.ldas[i].state != ENDED)
 			lda_ends(&w.ldas[i]);
