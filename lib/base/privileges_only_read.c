@@ -37,6 +37,7 @@
 #elif defined __mips__ && defined __LP64__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define ARCH AUDIT_ARCH_MIPSEL64
 #else
+/* cppcheck-suppress preprocessorErrorDirective */
 #error "this architecture needs its AUDIT_ARCH_ here"
 #endif
 

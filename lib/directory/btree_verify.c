@@ -128,8 +128,10 @@ read_page(struct walk *w, uint32_t number, struct btree_page *p)
 static int
 reach_page(struct walk *w, uint32_t number, struct btree_page *p)
 {
-	if (number == 0 || number >= w->pages || w->seen[number] != UNSEEN)
-		return damaged(w, number, "stands in the tree where it can't");
+	if (number == 0 || number >= w->pages || w->seen[number] != UNSEEN) {
+		damaged(w, number, "stands in the tree where it can't");
+		return -1;
+	}
 	w->seen[number] = IN_TREE;
 	return read_page(w, number, p);
 }

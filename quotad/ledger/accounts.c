@@ -163,7 +163,7 @@ enter(struct ledger *l, struct ticket *t, enum ledger_ticket_state state,
 {
 	t->state = state;
 	t->connection = c;
-	if (state == LEDGER_OPEN) {
+	if (state == LEDGER_OPEN && c != NULL) {
 		t->connection_number = c->number;
 		if (t->is_copy)
 			return;

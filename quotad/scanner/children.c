@@ -24,6 +24,14 @@ struct child {
 	int ready; /* for another job */
 };
 
+static void
+release(struct child *child)
+{
+	child->all->count--;
+	bufferevent_free(child->stream);
+	free(child);
+}
+
 void
 child_end(struct child *child)
 {
@@ -31,9 +39,7 @@ child_end(struct child *child)
 		return;
 	if (!child->job)
 		TAILQ_REMOVE(&child->all->resting, child, link);
-	child->all->count--;
-	bufferevent_free(child->stream);
-	free(child);
+	release(child);
 }
 
 /* At once, and by the loop what the socket does not take: a job costs the loop nothing.
@@ -206,6 +212,13 @@ children_begin(struct children *all, struct pair *pair, uint64_t owner,
 	return child;
 }
 
+static void
+end_resting(struct child *child)
+{
+	TAILQ_REMOVE(&child->all->resting, child, link);
+	release(child);
+}
+
 void
 children_end_old(struct children *all)
 {
@@ -216,13 +229,18 @@ children_end_old(struct children *all)
 		next = TAILQ_NEXT(child, link);
 		rested = now - child->rested_ms;
 		if (rested >= (child->ready ? REST_MS : READY_MS) || !is_young(child))
-			child_end(child);
+			end_resting(child);
 	}
 }
 
 void
 children_end_resting(struct children *all)
 {
-	while (!TAILQ_EMPTY(&all->resting))
-		child_end(TAILQ_FIRST(&all->resting));
+	struct child *child, *next;
+
+	for (child = TAILQ_FIRST(&all->resting); child; child = next) {
+		next = TAILQ_NEXT(child, link);
+		release(child);
+	}
+	TAILQ_INIT(&all->resting);
 }

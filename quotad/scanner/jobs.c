@@ -421,18 +421,10 @@ scanner_attach(struct scanner *s, struct event_base *base,
 static void
 free_jobs(struct lane *lane)
 {
-	struct owner *o;
 	struct job *job;
 
-	while ((o = TAILQ_FIRST(&lane->turns))) {
-		job = TAILQ_FIRST(&o->waiting);
-		lane_stop_waiting(job);
+	while ((job = lane_take(lane)))
 		free_job(job);
-	}
-	while ((job = TAILQ_FIRST(&lane->running))) {
-		lane_stop_running(job);
-		free_job(job);
-	}
 	lane_clear(lane);
 }
 

@@ -135,6 +135,19 @@ lane_stop_running(struct job *job)
 	job->is_slow = 0;
 }
 
+struct job *
+lane_take(struct lane *lane)
+{
+	struct owner *o = TAILQ_FIRST(&lane->turns);
+	struct job *job = o ? TAILQ_FIRST(&o->waiting) : TAILQ_FIRST(&lane->running);
+
+	if (o)
+		lane_stop_waiting(job);
+	else if (job)
+		lane_stop_running(job);
+	return job;
+}
+
 int
 lane_note_slow(struct job *job)
 {

@@ -75,6 +75,8 @@ void lane_stop_running(struct job *job);
 
 /* The next that may run now, or NULL. */
 struct job *lane_next(const struct lane *lane);
+/* Any job, which neither waits nor runs any more; NULL: there is none. */
+struct job *lane_take(struct lane *lane);
 /* 1 where a job that runs has become slow, and its place is free. */
 int lane_note_slow(struct job *job);
 

@@ -74,38 +74,6 @@ connection_weigh(struct connection *c)
 	charge(c, not_read(c) + read + c->kept + c->count * REQUEST_COST);
 }
 
-static uint64_t
-held_by_strangers(const struct connections *all)
-{
-	const struct connection *c;
-	uint64_t held = 0;
-
-	TAILQ_FOREACH(c, &all->all, all)
-		if (peer_rota(&c->peer)->rank == ROTA_STRANGERS)
-			held += c->held;
-	return held;
-}
-
-/* The connection that holds most, of the user who holds most; strangers are one user. */
-static struct connection *
-find_heaviest(const struct connections *all)
-{
-	uint64_t strangers = held_by_strangers(all), most = 0;
-	struct connection *c, *found = NULL;
-
-	TAILQ_FOREACH(c, &all->all, all) {
-		const struct rota_user *u = peer_rota(&c->peer);
-		uint64_t held = u->rank == ROTA_STRANGERS ? strangers : u->held;
-
-		if (found == NULL || held > most ||
-			(held == most && c->held > found->held)) {
-			found = c;
-			most = held;
-		}
-	}
-	return found;
-}
-
 /* --- the end ---------------------------------------------------------------------- */
 
 static void
@@ -273,7 +241,7 @@ connections_flush(struct connections *all, int committed)
 		connection_weigh(c);
 	}
 	while (all->held > CONNECTIONS_HELD_MAX)
-		connection_end(find_heaviest(all), 0);
+		connection_end(heaviest_find(all), 0);
 }
 
 /* --- all of them ------------------------------------------------------------------ */

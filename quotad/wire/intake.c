@@ -53,9 +53,8 @@ read_more(struct connection *c)
 		take_end(c, n < 0 ? errno : 0);
 		return;
 	}
-	if (c->in == NULL && connection_set_up(c) == -1)
-		c->broken = 1;
-	else if (n > 0 && evbuffer_add(c->in, data, (size_t)n) == -1)
+	if ((c->in == NULL && connection_set_up(c) == -1) ||
+		(n > 0 && evbuffer_add(c->in, data, (size_t)n) == -1))
 		c->broken = 1;
 }
 

@@ -1,7 +1,8 @@
 /*
  * What the connections' files share: their structures. From the bottom: requests.c has
  * the requests of a connection and the order of their answers; intake.c what comes in,
- * and a connection's turn; connection.c bounds, and the life of connections.
+ * and a connection's turn; heaviest.c which of them holds most; connection.c bounds, and
+ * the life of connections.
  */
 #ifndef QUOTAD_WIRE_PARTS_H
 #define QUOTAD_WIRE_PARTS_H
@@ -80,6 +81,10 @@ void connection_stop_writing(struct connection *c);
 /* Counts anew what it holds. */
 void connection_weigh(struct connection *c);
 void connection_end(struct connection *c, int by_client);
+
+/* heaviest.c */
+/* The connection that holds most, of the user who holds most; strangers are one user. */
+struct connection *heaviest_find(const struct connections *all);
 
 /* intake.c */
 void intake_take_turn(struct connection *c);

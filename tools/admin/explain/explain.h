@@ -45,7 +45,8 @@ struct explain {
 	int missing;          /* there is no such Maildir */
 	int moving;           /* it was changed while it was read */
 	struct reason unread; /* why it could not be read; "" if it was */
-	uint64_t bytes, messages, larger, excess, smaller, shortfall; /* of all that count */
+	uint64_t bytes, messages, larger, excess, smaller,
+		shortfall; /* of all that count */
 	struct explain_ledger ledger;
 	struct explain_ticket *tickets;
 	size_t ticket_count;
