@@ -77,7 +77,8 @@ struct change_counts {
 /* Calls EACH in key order for each record that is not the same: without OLD it is added,
  * without NEW removed. EACH may be NULL: then keys alone are read, and what is changed is
  * not counted. Of a damaged table only how many records it had is told, if it says so,
- * and as removed by how many the new one has fewer. */
+ * and as removed by how many the new one has fewer; else how many can be seen in it, and
+ * how many of them the new one lacks. */
 enum change_result change_difference(struct change *c,
 	void (*each)(void *arg, const struct record *old, const struct record *new),
 	void *arg, struct change_counts *counts, struct reason *why);

@@ -436,15 +436,46 @@ change_undo(struct change *c, struct reason *why)
 	return CHANGE_OK;
 }
 
-/* What a damaged table says that it had. */
+/* What is seen of the damaged table, and not in the new one. */
+struct unseen {
+	struct users_edit *edit;
+	uint64_t seen, missing;
+};
+
+static void
+look_for(void *arg, const char *key)
+{
+	struct unseen *u = arg;
+	struct record r = {0};
+
+	u->seen++;
+	u->missing += users_edit_get(u->edit, key, &r, NULL) != 1;
+	record_clear(&r);
+}
+
+static int
+look_for_record(void *arg, const struct record *r)
+{
+	look_for(arg, r->key);
+	return 0;
+}
+
+/* What a damaged table says that it had; where it says nothing, what can be seen of it.
+ */
 static enum change_result
 compare_damaged(struct change *c, struct change_counts *counts)
 {
 	uint64_t now = users_edit_records(c->edit),
 		 had = users_edit_records_lost(c->edit);
+	struct unseen u = {.edit = c->edit};
+	const struct users_salvage to = {
+		.each = look_for_record, .lost = look_for, .arg = &u};
+	struct users_salvaged salvaged;
 
 	*counts = (struct change_counts){
 		.records = had, .removed = had > now ? had - now : 0};
+	if (had == 0 && users_salvage(c->conf->users_db, &to, &salvaged, NULL) == 0)
+		*counts = (struct change_counts){.records = u.seen, .removed = u.missing};
 	return CHANGE_TABLE_DAMAGED;
 }
 

@@ -76,23 +76,17 @@ brimadm_begin(struct brimadm *a, unsigned flags)
 }
 
 /* What is damaged can't be compared, and must be replaced all the same; but not by fewer
- * records than it had, and not unasked where it does not say how many. */
+ * records than it had, or without some that can still be seen. */
 static int
 check_damaged(struct brimadm *a, const struct change_counts *counts)
 {
-	if (counts->records == 0)
-		return brimadm_refuse(a, TOOL_USAGE,
-			"load --replace: how many records it removes can't be told (%s), "
-			"and "
-			"their mail would bounce. If the file has all of them, say "
-			"--force",
-			a->why.text);
 	if (counts->removed)
 		return brimadm_refuse(a, TOOL_USAGE,
-			"load --replace: the table is damaged; it had %llu records, "
-			"%llu more than it would have: their mail would bounce. If that "
-			"is meant, say --force",
+			"load --replace: the table is damaged; of at least %llu records "
+			"that it had the new one lacks %llu: their mail would bounce. "
+			"If that is meant, say --force",
 			counts->records, counts->removed);
+	tool_warn("how much is removed can't be told: %s", a->why.text);
 	return TOOL_OK;
 }
 
