@@ -1241,7 +1241,7 @@ check_room(int key, const struct entry *e)
 	c->place = place_of(e);
 	c->directory = w.leads_to[e->path];
 	c->bytes = e->limit - files;
-	snprintf(c->name, sizeof c->name, "last.%d", key);
+	snprintf(c->name, sizeof c->name, "last.%u", (unsigned)key % 1000);
 	reserve(c);
 	scan_for_a_while();
 	settle();
