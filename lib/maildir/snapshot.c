@@ -48,6 +48,7 @@ struct snapshot {
 	STAILQ_HEAD(, block) blocks;
 	struct changed_list pending, looked_at;
 	int *parts; /* their descriptors, -1 where they are not open */
+	size_t part_count;
 	unsigned open;
 	int lost; /* it can't be known any more */
 };
@@ -101,7 +102,7 @@ snapshot_begin(const char *path)
 static void
 close_parts(struct snapshot *s)
 {
-	for (size_t i = 0; s->open && i < 2 * s->folders->count; i++)
+	for (size_t i = 0; s->open && i < s->part_count; i++)
 		if (s->parts[i] >= 0) {
 			close(s->parts[i]);
 			s->parts[i] = -1;
@@ -175,10 +176,11 @@ int
 snapshot_watch(struct snapshot *s, const struct folders *folders)
 {
 	s->folders = folders;
-	s->parts = reallocarray(NULL, 2 * folders->count, sizeof *s->parts);
+	s->part_count = 2 * folders->count;
+	s->parts = reallocarray(NULL, s->part_count, sizeof *s->parts);
 	if (!s->parts || !changes_is_watched(&s->changes, folders->dir, WATCHED_MAILDIR))
 		return -1;
-	memset(s->parts, -1, 2 * folders->count * sizeof *s->parts);
+	memset(s->parts, -1, s->part_count * sizeof *s->parts);
 	for (size_t i = 0; i < folders->count; i++) {
 		int folder = walk_open_in(folders->dir, folders->names[i], NULL), failed;
 

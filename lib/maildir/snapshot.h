@@ -29,7 +29,7 @@ struct snapshot *snapshot_begin(const char *path);
 void snapshot_end(struct snapshot **s);
 
 /* Watches all directories, before the first of them is read: 0, or -1 where that is not
- * to be had. FOLDERS must live as long. */
+ * to be had. FOLDERS must live until the last snapshot_settle. */
 int snapshot_watch(struct snapshot *s, const struct folders *folders);
 
 /* A message that was read in new (PART 0) or cur (1) of the folder number FOLDER. */

@@ -929,10 +929,12 @@ sum_countable(int key, struct account *a)
 static void
 check_count(int key, struct account *a)
 {
+	int directory = w.looks[key].directory;
 	struct ledger_numbers n;
 
 	ledger_numbers(w.ledger, a, &n);
-	if (n.known && n.last.exact && !w.directories[w.looks[key].directory].has_lost)
+	if (n.known && n.last.exact && directory >= 0 &&
+		!w.directories[directory].has_lost)
 		CHECK_OR_TELL(n.used <= countable,
 			"counted too much: %s has %llu of %llu", keys[key],
 			NUMBER(n.used), NUMBER(countable));
