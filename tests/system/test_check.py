@@ -92,10 +92,10 @@ class Sound:
             time.sleep(0.1)
         assert not found, found
 
-    def repairs(self, name, *others):
+    def repairs(self, name, *others, may_be=()):
         """The mistake is found alone, and its command takes it away."""
         found = self.findings()
-        assert {f["check"] for f in found} == {name, *others}, found
+        assert {f["check"] for f in found} - set(may_be) == {name, *others}, found
         for f in found:
             if f["check"] == name:
                 done = self.run(f["mend"])
@@ -278,7 +278,7 @@ def test_a_table_of_another_owner(sound):
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o640])
 def test_a_table_of_another_mode(sound, mode):
     sound.brim.users_db.chmod(mode)
-    sound.repairs("table-mode")
+    sound.repairs("table-mode", may_be=["quotad-table"])  # if quotad could not read it already
 
 
 def test_a_table_that_others_can_replace(sound):
