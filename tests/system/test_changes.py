@@ -167,6 +167,9 @@ def test_a_list_tells_no_other_mailboxs_number(brim):
     brim.mailbox(ALICE, uid=UID, quota=1 << 20)
     brim.start_quotad()
     assert brim.deliver(ALICE, b"x" * 1000).status == 0
+    limit = time.monotonic() + 10  # lda ends without waiting for the COMMIT's answer
+    while " used=10" not in brim.ask("LIST")[0] and time.monotonic() < limit:
+        time.sleep(0.01)
     assert " used=10" in brim.ask("LIST")[0]
     new, _ = make_mailbox_of(brim)
     brim.admin("set", ALICE, f"mail={new}/")
