@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from brim import PATIENCE, Brim
+from brim import Brim, PATIENCE, SANITIZED
 
 ALICE, MALLORY = 20001, 20002
 FOLDERS = 10000  # quotad counts no more of one mailbox
@@ -191,6 +191,6 @@ def test_a_user_cannot_fill_memory_while_its_mailbox_is_counted(brim):
         assert s.recv(200).startswith(b"OK ")
         stop.set()
         other.join()
-    assert grown < 8 << 20, grown
-    assert slowest[0] < 1, slowest
+    assert SANITIZED or grown < 8 << 20, grown  # ASan keeps what is freed
+    assert slowest[0] < PATIENCE, slowest
     assert brim.recount("mallory@example.org")["used"] == "0"
