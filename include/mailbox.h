@@ -56,8 +56,8 @@ int mailbox_policy(
  * quotad compare theirs, since their tables may differ for a moment. */
 uint64_t mailbox_place(const char *path, uint64_t uid);
 
-/* Whether the domain is one of this host's (the setting local_domains, or the host's
- * name). */
+/* Whether the domain is one of this host's: local_domains names it (or is empty, and it
+ * is the host's name), or it is this host's whatever the settings say (this_host.h). */
 int mailbox_domain_is_local(const struct conf *c, const char *domain);
 
 #endif

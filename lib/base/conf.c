@@ -50,8 +50,8 @@ static const struct setting {
 	{"recipient_delimiter", TEXT, RELOAD, AT(recipient_delimiter), "+", 0, 0, NULL,
 		"Bytes that begin an address's extension; empty for none."},
 	{"local_domains", LIST, RELOAD, AT(local_domains), "", 0, 0, NULL,
-		"Domains of this host, whose users are bare names in the table; empty "
-		"for the host's name."},
+		"Domains of this host, whose users are bare names in the table, besides "
+		"localhost, its own names and literals of its addresses."},
 	{"over_quota", OVER_QUOTA, RELOAD, AT(over_quota), "3d", 0, 0, NULL,
 		"A full mailbox: defer, bounce, or a time for which it is deferred "
 		"before it bounces."},

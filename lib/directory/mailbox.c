@@ -2,15 +2,14 @@
 #include "mailbox.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "amount.h"
 #include "privileges.h"
 #include "siphash.h"
+#include "this_host.h"
 
 /* The record that sets the field: the mailbox's, its domain's, or none. */
 static const struct record *
@@ -137,17 +136,19 @@ mailbox_place(const char *path, uint64_t uid)
 
 /* --- the look-up ---------------------------------------------------------------- */
 
+/* Whether the settings name the domain: where they name none, they mean the host's name.
+ */
+static int
+is_named(const struct conf *c, const char *domain)
+{
+	return c->local_domains[0] ? conf_list_has(c->local_domains, domain)
+				   : this_host_is(domain);
+}
+
 int
 mailbox_domain_is_local(const struct conf *c, const char *domain)
 {
-	char host[HOST_NAME_MAX + 1];
-
-	if (c->local_domains[0])
-		return conf_list_has(c->local_domains, domain);
-	if (gethostname(host, sizeof host))
-		return 0;
-	host[sizeof host - 1] = '\0';
-	return conf_list_has(host, domain);
+	return is_named(c, domain) || this_host_has(domain);
 }
 
 static int
@@ -155,39 +156,6 @@ misconfigured(struct outcome *o, const struct reason *why)
 {
 	outcome_set(o, VERDICT_MISCONFIGURED, "%s", why->text);
 	return -1;
-}
-
-/* The keys under which the address may stand, the first one that does wins. A local part
- * with an '@' of its own (it was quoted) is no bare name: it could be another key. */
-static size_t
-list_keys(const struct conf *c, const struct address *a, const char *keys[4])
-{
-	size_t n = 0;
-
-	if (a->domain[0]) {
-		keys[n++] = a->text;
-		if (a->extension)
-			keys[n++] = a->base;
-		if (strchr(a->local, '@') || !mailbox_domain_is_local(c, a->domain))
-			return n;
-	}
-	keys[n++] = a->local;
-	if (a->extension)
-		keys[n++] = a->user;
-	return n;
-}
-
-int
-mailbox_find_record(struct users *u, const struct conf *c, const struct address *a,
-	struct record *r, struct reason *why)
-{
-	const char *keys[4];
-	size_t n = list_keys(c, a, keys);
-	int found = 0;
-
-	for (size_t i = 0; i < n && found == 0; i++)
-		found = users_get(u, keys[i], r, why);
-	return found;
 }
 
 /* The record of the domain, which may be any text: 1, 0, -1. */
@@ -202,6 +170,64 @@ find_domain(struct users *u, const char *domain, struct record *r, struct reason
 		return 0;
 	memcpy(text + 1, domain, length + 1);
 	return address_key(key, text, NULL) ? 0 : users_get(u, key, r, why);
+}
+
+/* Whether accounts have addresses in the domain: 1, 0, -1. What is this host's without
+ * being named may be a virtual domain of the same name: where the table has it, it is. */
+static int
+has_accounts(
+	struct users *u, const struct conf *c, const char *domain, struct reason *why)
+{
+	struct record r;
+	int virtual;
+
+	if (domain[0] == '\0' || is_named(c, domain))
+		return 1;
+	if (!this_host_has(domain))
+		return 0;
+	virtual = find_domain(u, domain, &r, why);
+	record_clear(&r);
+	return virtual < 0 ? -1 : !virtual;
+}
+
+/* The keys under which the address may stand, the first one that does wins; *FULL of them
+ * are whole addresses. A local part with an '@' of its own (it was quoted) is no bare
+ * name: it could be another key. */
+static size_t
+list_keys(const struct address *a, const char *keys[4], size_t *full)
+{
+	size_t n = 0;
+
+	if (a->domain[0]) {
+		keys[n++] = a->text;
+		if (a->extension)
+			keys[n++] = a->base;
+	}
+	*full = n;
+	if (a->domain[0] && strchr(a->local, '@'))
+		return n;
+	keys[n++] = a->local;
+	if (a->extension)
+		keys[n++] = a->user;
+	return n;
+}
+
+int
+mailbox_find_record(struct users *u, const struct conf *c, const struct address *a,
+	struct record *r, struct reason *why)
+{
+	const char *keys[4];
+	size_t full, n = list_keys(a, keys, &full);
+	int found = 0, accounts = 1;
+
+	for (size_t i = 0; i < n && found == 0; i++) {
+		if (i == full)
+			accounts = has_accounts(u, c, a->domain, why);
+		if (accounts <= 0)
+			return accounts;
+		found = users_get(u, keys[i], r, why);
+	}
+	return found;
 }
 
 /* Nobody has this address. That there is no such user is said only where the table is in

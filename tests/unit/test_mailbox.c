@@ -2,6 +2,9 @@
 #include "mailbox.h"
 #include "suite.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,6 +116,20 @@ static const struct find_case {
 	{"carol+work@host.test", "carol+work", 0, NULL},
 	{"carol+x@host.test", "carol", 0, NULL},
 	{"carol+x", "carol", 0, NULL},
+	{"carol@localhost", "carol", 0, NULL},
+	{"carol@LocalHost.LocalDomain", "carol", 0, NULL},
+	{"carol+x@[127.0.0.1]", "carol", 0, NULL},
+	{"carol@[127.8.9.10]", "carol", 0, NULL},
+	{"carol@[IPv6:::1]", "carol", 0, NULL},
+	{"carol@[ipv6:0:0:0:0:0:0:0:1]", "carol", 0, NULL},
+	{"nobody1@localhost", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"nobody1@[127.0.0.1]", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"carol@[203.0.113.77]", NULL, VERDICT_MISCONFIGURED, "203.0.113.77"},
+	{"carol@[IPv6:2001:db8::77]", NULL, VERDICT_MISCONFIGURED, "2001:db8"},
+	{"carol@[::1]", NULL, VERDICT_MISCONFIGURED, NULL},
+	{"carol@[127.0.0.1", NULL, VERDICT_MISCONFIGURED, NULL},
+	{"carol@127.0.0.1", NULL, VERDICT_MISCONFIGURED, NULL},
+	{"carol@[]", NULL, VERDICT_MISCONFIGURED, NULL},
 	{"sales@example.org", "alice@example.org", 0, NULL},
 	{"sales+x@example.org", "alice@example.org", 0, NULL},
 	{"a9@example.org", "alice@example.org", 0, NULL},
@@ -420,6 +437,60 @@ START_TEST(without_a_setting_the_hosts_name_is_local)
 }
 END_TEST
 
+/* What the kernel calls the host, and every address of every interface. */
+START_TEST(the_hosts_names_and_addresses_are_local_whatever_is_set)
+{
+	const struct conf conf = settings();
+	char host[256], text[INET6_ADDRSTRLEN], literal[INET6_ADDRSTRLEN + 16];
+	struct ifaddrs *all;
+
+	ck_assert_int_eq(gethostname(host, sizeof host), 0);
+	ck_assert_int_eq(mailbox_domain_is_local(&conf, host), 1);
+	host[strcspn(host, ".")] = '\0';
+	ck_assert_int_eq(mailbox_domain_is_local(&conf, host), 1);
+	ck_assert_int_eq(getifaddrs(&all), 0);
+	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+		int six = i->ifa_addr && i->ifa_addr->sa_family == AF_INET6;
+		const void *address =
+			six ? (const void *)&((const struct sockaddr_in6 *)(const void *)
+						      i->ifa_addr)
+					->sin6_addr
+			    : &((const struct sockaddr_in *)(const void *)i->ifa_addr)
+					->sin_addr;
+
+		if (!i->ifa_addr || (!six && i->ifa_addr->sa_family != AF_INET))
+			continue;
+		inet_ntop(i->ifa_addr->sa_family, address, text, sizeof text);
+		snprintf(literal, sizeof literal, "[%s%s]", six ? "IPv6:" : "", text);
+		ck_assert_msg(
+			mailbox_domain_is_local(&conf, literal) == 1, "%s", literal);
+	}
+	freeifaddrs(all);
+}
+END_TEST
+
+START_TEST(a_virtual_domain_named_as_the_host_has_no_accounts_unless_it_is_local)
+{
+	static const char *const named[] = {"@localhost",
+		"eve@localhost uid=1008 gid=1008 "
+		"mail=/m/eve/",
+		"carol uid=1005 gid=1005 mail=/home/carol/Maildir/", NULL};
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	lines = named;
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "eve@localhost", &o), 0);
+	mailbox_clear(&m);
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "carol@localhost", &o), -1);
+	ck_assert_int_eq(o.verdict, VERDICT_NO_SUCH_USER);
+	conf.local_domains = (char[]){"localhost"};
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "carol@localhost", &o), 0);
+	mailbox_clear(&m);
+	lines = sound_lines;
+}
+END_TEST
+
 /* By another program's SipHash-1-3, as quotad(8) tells. */
 START_TEST(a_place_is_a_path_and_an_owner)
 {
@@ -443,6 +514,8 @@ add_tests(Suite *suite)
 		defaults_come_from_the_domain_then_the_settings,
 		a_mailbox_has_what_its_record_says,
 		without_a_setting_the_hosts_name_is_local,
+		the_hosts_names_and_addresses_are_local_whatever_is_set,
+		a_virtual_domain_named_as_the_host_has_no_accounts_unless_it_is_local,
 		a_place_is_a_path_and_an_owner};
 	TCase *c = ADD_CASE(suite, tests);
 
