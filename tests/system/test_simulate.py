@@ -82,3 +82,15 @@ def test_an_empty_table_and_a_quotad_that_is_down_are_soft():
         assert agree(b, "a@x.test")["line"].startswith("4.3.0 ")
         b.configure(quotad_down="deliver")
         assert agree(b, "a@x.test")["line"] == ""
+
+
+def test_people_get_sizes_as_they_write_them_and_no_row_without_a_thing(brim):
+    shown = brim.admin("simulate", "small@x.test").stdout
+    assert "\nuid          20001\n" in shown and "\nquota        100B\n" in shown
+    shown = brim.admin("simulate", "a@x.test").stdout
+    assert "\nquota        none\n" in shown and "\nline " not in shown
+    nobody = brim.admin("simulate", "nobody@x.test", check=False).stdout
+    rows = {line.split()[0] for line in nobody.splitlines()}
+    assert rows.isdisjoint({"uid", "quota", "mailbox", "mail", "quotad"}), nobody
+    _, said = simulate(brim, "nobody@x.test")
+    assert set(said) == {"way", "verdict", "exit_status", "line", "dsn"}

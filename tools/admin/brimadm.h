@@ -142,6 +142,12 @@ int brimadm_apply(struct brimadm *a, int argc, char **argv);
 /* Runs one line of LENGTH bytes, which is cut up, on the change. */
 int brimadm_apply_line(struct brimadm *a, char *line, size_t length);
 
+/* The same: the command in the first word, if it may stand in apply; none is TOOL_OK. */
+int brimadm_apply_words(struct brimadm *a, int count, char **words);
+
+/* change/apply_json.c: the same for a line that is a JSON object. */
+int brimadm_apply_json(struct brimadm *a, const char *text, size_t length);
+
 /* change/stream.c: apply --interval */
 int brimadm_stream(struct brimadm *a, int argc, char **argv);
 

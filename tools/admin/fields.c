@@ -146,7 +146,7 @@ json_value(const struct record_field *f)
 			known->type == MAILBOX_FIELD_COUNT) &&
 		amount_count(f->value, &n, NULL) == 0 && n <= INT64_MAX)
 		return json_integer((json_int_t)n);
-	return tool_json_text(f->value);
+	return tool_json_name(f->value);
 }
 
 json_t *
@@ -154,7 +154,7 @@ brimadm_json(const struct record *r)
 {
 	json_t *object = json_object();
 
-	json_object_set_new(object, "address", tool_json_text(r->key));
+	json_object_set_new(object, "address", tool_json_name(r->key));
 	for (size_t i = 0; i < r->count; i++)
 		json_object_set_new(object, r->fields[i].name, json_value(&r->fields[i]));
 	return object;

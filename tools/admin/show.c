@@ -276,8 +276,8 @@ add_setting(void *arg, const struct conf_row *row)
 {
 	json_t *setting = json_object();
 
-	json_object_set_new(setting, "value", tool_json_text(row->value));
-	json_object_set_new(setting, "default", tool_json_text(row->fallback));
+	json_object_set_new(setting, "value", tool_json_name(row->value));
+	json_object_set_new(setting, "default", tool_json_name(row->fallback));
 	json_object_set_new(setting, "about", tool_json_text(row->sentence));
 	json_object_set_new(setting, "restart", json_boolean(row->takes_restart));
 	json_object_set_new(arg, row->name, setting);

@@ -3,7 +3,8 @@
  *
  * Data goes to standard output, everything else to standard error, each message one line
  * with the tool's name in front. Whatever is shown is printable ASCII: other bytes are
- * written %XX, as in the user table. A write error ends in a message and TOOL_CANT.
+ * written %XX, as in the user table; JSON has a rule of its own. A write error ends in a
+ * message and TOOL_CANT.
  */
 #ifndef BRIM_TOOL_H
 #define BRIM_TOOL_H
@@ -108,9 +109,17 @@ int tool_table_coloured_row(
 /* Prints what is left of the table, if it has rows, and frees it. T may be NULL. */
 void tool_table_print(struct tool_table **t);
 
-/* --- JSON ------------------------------------------------------------------------ */
+/* --- JSON (json.c) --------------------------------------------------------------- */
 
-/* The text as it is, or as in the user table where it is not UTF-8. */
+/* A name (an address, a path, whatever the user table or a mailbox holds) by the one rule
+ * of all tools: UTF-8 as it is, another byte as %XX, % always as %25; record_unescape
+ * reads it back. NULL without memory. */
+json_t *tool_json_name(const char *name);
+
+/* The same as a new string. */
+char *tool_json_escape(const char *name);
+
+/* A sentence or a command, which is not read back: the same, but % as it is. */
 json_t *tool_json_text(const char *text);
 
 /* Prints the value on standard output and lets go of it. */

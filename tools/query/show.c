@@ -86,7 +86,7 @@ json_of(const char *mailbox, const struct record *fields)
 	json_t *object = json_object();
 
 	if (mailbox)
-		json_object_set_new(object, "mailbox", tool_json_text(mailbox));
+		json_object_set_new(object, "mailbox", tool_json_name(mailbox));
 	for (size_t i = 0; i < fields->count; i++) {
 		const struct record_field *f = &fields->fields[i];
 		uint64_t n;
@@ -95,7 +95,7 @@ json_of(const char *mailbox, const struct record *fields)
 
 		json_object_set_new(object, f->name,
 			is_number ? json_integer((json_int_t)n)
-				  : tool_json_text(f->value));
+				  : tool_json_name(f->value));
 	}
 	return object;
 }

@@ -1,4 +1,4 @@
-/* Many commands, one a line, as one change. */
+/* Many commands, one a line, as text or as JSON (apply_json.c), as one change. */
 #include "input.h"
 
 #include <stdlib.h>
@@ -21,8 +21,8 @@ cut(struct brimadm *a, char *line, char **words)
 	return count;
 }
 
-static int
-run_words(struct brimadm *a, int count, char **words)
+int
+brimadm_apply_words(struct brimadm *a, int count, char **words)
 {
 	const struct command *c;
 
@@ -45,11 +45,13 @@ brimadm_apply_line(struct brimadm *a, char *line, size_t length)
 
 	if (strlen(line) != length)
 		return brimadm_refuse(a, TOOL_USAGE, "a NUL byte");
+	if (line[strspn(line, " \t")] == '{')
+		return brimadm_apply_json(a, line, length);
 	words = calloc(length + 1, sizeof *words);
 	if (!words)
 		return brimadm_refuse(a, TOOL_CANT, "no memory");
 	count = cut(a, line, words);
-	status = count < 0 ? TOOL_USAGE : run_words(a, count, words);
+	status = count < 0 ? TOOL_USAGE : brimadm_apply_words(a, count, words);
 	free(words);
 	return status;
 }

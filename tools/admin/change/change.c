@@ -49,10 +49,29 @@ get_new(struct brimadm *a, const char *text, struct record *r)
 				      : TOOL_OK;
 }
 
+/* A field that stands twice would silently be what it is last. */
+static int
+check_each_once(struct brimadm *a, int count, char **fields)
+{
+	for (int i = 1; i < count; i++) {
+		size_t length = strcspn(fields[i], "=") + 1;
+
+		for (int j = 0; j < i; j++)
+			if (strncmp(fields[i], fields[j], length) == 0)
+				return brimadm_refuse(a, TOOL_USAGE,
+					"%.*s is given twice: %.80s and %.80s",
+					length < 40 ? (int)length - 1 : 40, fields[i],
+					fields[j], fields[i]);
+	}
+	return TOOL_OK;
+}
+
 /* Sets the fields, unless STATUS says that there is no record for them, and puts it. */
 static int
 put_fields(struct brimadm *a, int status, struct record *r, int count, char **fields)
 {
+	if (!status)
+		status = check_each_once(a, count, fields);
 	for (int i = 0; i < count && !status; i++)
 		status = brimadm_set_field(a, r, fields[i]);
 	if (!status)

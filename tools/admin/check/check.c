@@ -317,7 +317,7 @@ print_json(struct check *c, const struct kind *k, const char *subject, const cha
 
 	json_object_set_new(o, "check", json_string(k->name));
 	json_object_set_new(o, "severity", json_string(severities[k->severity]));
-	json_object_set_new(o, "subject", tool_json_text(subject));
+	json_object_set_new(o, "subject", tool_json_name(subject));
 	json_object_set_new(o, "what", tool_json_text(what));
 	json_object_set_new(o, "why", json_string(k->why));
 	json_object_set_new(o, "mend", tool_json_text(repair)); /* for scripts, as ever */

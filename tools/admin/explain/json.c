@@ -16,13 +16,19 @@ set_text(json_t *to, const char *name, const char *text)
 	json_object_set_new(to, name, tool_json_text(text));
 }
 
+static void
+set_name(json_t *to, const char *name, const char *text)
+{
+	json_object_set_new(to, name, tool_json_name(text));
+}
+
 static json_t *
 directory_json(const struct explain_directory *d)
 {
 	const struct count_part *p = &d->found;
 	json_t *o = json_object();
 
-	set_text(o, "folder", d->folder);
+	set_name(o, "folder", d->folder);
 	set_text(o, "part", d->part);
 	set_number(o, "messages", p->messages);
 	set_number(o, "bytes", p->bytes);
@@ -124,7 +130,7 @@ tickets_json(const struct explain *e)
 		const struct explain_ticket *t = &e->tickets[i];
 		json_t *o = json_object();
 
-		set_text(o, "name", t->name);
+		set_name(o, "name", t->name);
 		set_number(o, "bytes", t->bytes);
 		set_number(o, "seconds", t->age);
 		set_text(o, "state", explain_ticket_state(t));
@@ -152,8 +158,8 @@ explain_show_json(const struct explain *e)
 {
 	json_t *all = json_object();
 
-	set_text(all, "mailbox", e->mailbox.key);
-	set_text(all, "path", e->mailbox.path);
+	set_name(all, "mailbox", e->mailbox.key);
+	set_name(all, "path", e->mailbox.path);
 	json_object_set_new(all, "files", files_json(e));
 	json_object_set_new(all, "ledger", ledger_json(&e->ledger));
 	if (e->ledger.asked) {

@@ -35,15 +35,25 @@ struct simulation {
 	json_t *way;                   /* the steps through the table, as texts */
 };
 
+/* A name as it is shown. */
+static char *
+show_name(const struct simulation *s, const char *name)
+{
+	return s->a->option[OPTION_JSON] ? tool_json_escape(name) : record_escape(name);
+}
+
+/* TO, if any, is another name. */
 static void
 step(struct simulation *s, const char *from, const char *what, const char *to)
 {
-	char *text;
+	char *text, *shown = show_name(s, from), *shown_to = show_name(s, to ? to : "");
 
-	if (asprintf(&text, "%s: %s%s", from, what, to ? to : "") < 0)
-		return;
-	json_array_append_new(s->way, tool_json_text(text));
-	free(text);
+	if (shown && shown_to && asprintf(&text, "%s: %s%s", shown, what, shown_to) > 0) {
+		json_array_append_new(s->way, tool_json_text(text));
+		free(text);
+	}
+	free(shown);
+	free(shown_to);
 }
 
 /* Where the address leads at once; the target as a new string, or NULL at the end. */
@@ -190,25 +200,11 @@ simulate(struct simulation *s, const char *recipient)
 /* --- showing it ------------------------------------------------------------ */
 
 static json_t *
-as_json(const struct simulation *s)
+statuses_json(const struct simulation *s)
 {
 	int status = verdict_exit_status(s->outcome.verdict);
-	char line[VERDICT_LINE_MAX + 1];
-	json_t *all = json_object(), *mta = json_object();
+	json_t *mta = json_object();
 
-	line[outcome_line(&s->outcome, line)] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	json_object_set(all, "way", s->way);
-	json_object_set_new(all, "mailbox", tool_json_text(s->mailbox.key));
-	json_object_set_new(
-		all, "mail", tool_json_text(s->mailbox.path ? s->mailbox.path : ""));
-	json_object_set_new(all, "uid", json_integer(s->mailbox.uid));
-	json_object_set_new(all, "quota", json_integer((json_int_t)s->mailbox.quota));
-	json_object_set_new(all, "quotad", tool_json_text(s->quotad));
-	json_object_set_new(
-		all, "verdict", tool_json_text(verdict_name(s->outcome.verdict)));
-	json_object_set_new(all, "exit_status", json_integer(status));
-	json_object_set_new(all, "line", tool_json_text(line));
 	json_object_set_new(
 		mta, "postfix", json_string(verdict_code(s->outcome.verdict)));
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
@@ -219,30 +215,98 @@ as_json(const struct simulation *s)
 			json_object_set_new(
 				mta, "sendmail", json_string(statuses[i].sendmail));
 		}
-	json_object_set_new(all, "dsn", mta);
+	return mta;
+}
+
+/* Of nobody's mailbox there is nothing to be told. */
+static void
+add_mailbox(const struct simulation *s, json_t *all)
+{
+	const struct mailbox *m = &s->mailbox;
+
+	if (!m->path)
+		return;
+	json_object_set_new(all, "mailbox", tool_json_name(m->key));
+	json_object_set_new(all, "mail", tool_json_name(m->path));
+	json_object_set_new(all, "uid", json_integer(m->uid));
+	json_object_set_new(all, "quota", json_integer((json_int_t)m->quota));
+}
+
+static json_t *
+as_json(const struct simulation *s)
+{
+	char line[VERDICT_LINE_MAX + 1];
+	json_t *all = json_object();
+
+	line[outcome_line(&s->outcome, line)] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	json_object_set(all, "way", s->way);
+	add_mailbox(s, all);
+	if (s->quotad[0])
+		json_object_set_new(all, "quotad", tool_json_text(s->quotad));
+	json_object_set_new(
+		all, "verdict", tool_json_text(verdict_name(s->outcome.verdict)));
+	json_object_set_new(all, "exit_status",
+		json_integer(verdict_exit_status(s->outcome.verdict)));
+	json_object_set_new(all, "line", tool_json_text(line));
+	json_object_set_new(all, "dsn", statuses_json(s));
 	return all;
 }
 
+#define LABEL "%-12s "
+
 static void
-print_value(const char *name, json_t *value)
+print_name(const char *label, const char *name)
 {
-	if (json_is_string(value))
-		printf("%-12s %s\n", name, json_string_value(value));
-	else if (json_is_integer(value))
-		printf("%-12s %lld\n", name, (long long)json_integer_value(value));
-	for (size_t i = 0; i < json_array_size(value); i++)
-		print_value(i ? "" : name, json_array_get(value, i));
-	for (void *at = json_object_iter(value); at;
-		at = json_object_iter_next(value, at))
-		printf("%-12s %s %s\n", name, json_object_iter_key(at),
-			json_string_value(json_object_iter_value(at)));
+	char *escaped = record_escape(name);
+
+	printf(LABEL "%s\n", label, escaped ? escaped : "");
+	free(escaped);
 }
 
 static void
-print_text(json_t *all)
+print_mailbox(const struct mailbox *m)
 {
-	for (void *at = json_object_iter(all); at; at = json_object_iter_next(all, at))
-		print_value(json_object_iter_key(at), json_object_iter_value(at));
+	char quota[AMOUNT_SIZE];
+
+	print_name("mailbox", m->key);
+	print_name("mail", m->path);
+	printf(LABEL "%u\n", "uid", (unsigned)m->uid);
+	printf(LABEL "%s\n", "quota", m->quota ? amount_show(m->quota, quota) : "none");
+}
+
+/* Each item of a list or object on a line of its own, the label before the first. */
+static void
+print_all(const char *label, json_t *all)
+{
+	const char *name;
+	json_t *value;
+
+	for (size_t i = 0; i < json_array_size(all); i++, label = "")
+		printf(LABEL "%s\n", label, json_string_value(json_array_get(all, i)));
+	json_object_foreach(all, name, value)
+	{
+		printf(LABEL "%s %s\n", label, name, json_string_value(value));
+		label = "";
+	}
+}
+
+/* What there is nothing to be told of has no line. */
+static void
+print_text(const struct simulation *s, json_t *all)
+{
+	const char *line = json_string_value(json_object_get(all, "line"));
+
+	print_all("way", s->way);
+	if (s->mailbox.path)
+		print_mailbox(&s->mailbox);
+	if (s->quotad[0])
+		printf(LABEL "%s\n", "quotad", s->quotad);
+	printf(LABEL "%s\n", "verdict", verdict_name(s->outcome.verdict));
+	printf(LABEL "%d\n", "exit_status", verdict_exit_status(s->outcome.verdict));
+	if (line && *line)
+		printf(LABEL "%s\n", "line", line);
+	print_all("dsn", json_object_get(all, "dsn"));
 }
 
 int
@@ -261,7 +325,7 @@ brimadm_simulate(struct brimadm *a, int argc, char **argv)
 	if (a->option[OPTION_JSON]) {
 		tool_json_print(all);
 	} else {
-		print_text(all);
+		print_text(&s, all);
 		json_decref(all);
 	}
 	json_decref(s.way);
