@@ -9,6 +9,8 @@
 
 #define REASON_SIZE 320
 
+#define REASON_NO_MEMORY "no memory"
+
 struct reason {
 	char text[REASON_SIZE];
 };
@@ -21,5 +23,12 @@ int reason_set(struct reason *why, const char *format, ...)
 /* The same, with ": " and the text of errno behind. */
 int reason_errno(struct reason *why, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* "WHAT: no memory", and behind it the limit of this process that stands against more of
+ * it, where there is one: RLIMIT_AS or RLIMIT_DATA. */
+int reason_no_memory(struct reason *why, const char *what);
+
+/* Whether memory was short, as far as the reason tells. */
+int reason_is_no_memory(const struct reason *why);
 
 #endif

@@ -31,6 +31,9 @@
 #define CHECK_MEMORY (512UL << 20) /* more than this process has */
 #define AGAIN_MS     60000         /* until a file that was refused is tried once more */
 
+/* How the child that checks a table ends. */
+enum check_status { CHECK_SOUND, CHECK_DAMAGED, CHECK_NO_MEMORY, CHECK_NOT_READ };
+
 struct users_reload {
 	char *path;
 	struct event *child_ended;
@@ -41,7 +44,9 @@ struct users_reload {
 	int collect_again; /* a newer table was taken meanwhile */
 	struct stat checking, refused;
 	uint64_t refused_at_ms;
-	int missing; /* the log has been told so */
+	struct reason
+		fault; /* of the table that was refused last; "" once one is taken */
+	int missing;   /* the log has been told so */
 	char identity[USERS_IDENTITY_SIZE];
 	uint64_t generation;
 	uint64_t number;
@@ -75,13 +80,19 @@ same_file(const struct stat *a, const struct stat *b)
 
 /* --- the child -------------------------------------------------------------------- */
 
+/* A limit that is lower already stays: it could not be raised. */
 static void
 bound(int resource, rlim_t limit)
 {
-	const struct rlimit r = {limit, limit};
+	struct rlimit r;
 
+	if (getrlimit(resource, &r) == -1)
+		_exit(CHECK_NOT_READ);
+	if (r.rlim_max < limit)
+		limit = r.rlim_max;
+	r = (struct rlimit){r.rlim_cur < limit ? r.rlim_cur : limit, limit};
 	if (setrlimit(resource, &r) == -1)
-		_exit(1);
+		_exit(CHECK_NOT_READ);
 }
 
 static rlim_t
@@ -114,8 +125,16 @@ confine(void)
 	alarm(CHECK_WALL_S);
 	if (privileges_drop_all(&why) == -1) {
 		log_error("checking the user table: %s", why.text);
-		_exit(1);
+		_exit(CHECK_NOT_READ);
 	}
+}
+
+static enum check_status
+status_of(const struct reason *why)
+{
+	if (reason_is_no_memory(why))
+		return CHECK_NO_MEMORY;
+	return strstr(why->text, ": damaged") ? CHECK_DAMAGED : CHECK_NOT_READ;
 }
 
 static _Noreturn void
@@ -132,7 +151,7 @@ check_in_child(const char *path)
 	users_close(&users);
 	if (result == -1)
 		log_error("user table %s: %s", path, why.text);
-	_exit(result == -1 ? 1 : 0);
+	_exit(result == -1 ? status_of(&why) : CHECK_SOUND);
 }
 
 static _Noreturn void
@@ -240,6 +259,7 @@ take(struct users_reload *r, struct users **users, uint64_t generation)
 	*users = NULL;
 	r->generation = generation;
 	r->missing = 0;
+	r->fault.text[0] = '\0';
 	users_identity(st, r->identity);
 	log_info("user table taken, identity=%s generation=%" PRIu64, r->identity,
 		generation);
@@ -249,6 +269,7 @@ take(struct users_reload *r, struct users **users, uint64_t generation)
 static void
 refuse(struct users_reload *r, const char *text)
 {
+	reason_set(&r->fault, "%s", text);
 	r->refused = r->checking;
 	r->refused_at_ms = clock_now_ms();
 	if (r->users != NULL && same_inode(&r->checking, users_stat(r->users)))
@@ -277,19 +298,24 @@ take_checked(struct users_reload *r)
 static void
 checked(struct users_reload *r, int status)
 {
-	char text[80];
+	struct reason why;
 
 	r->child = 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SOUND) {
 		take_checked(r);
 		return;
 	}
 	if (WIFSIGNALED(status))
-		snprintf(text, sizeof text, "reading it through ended in signal %d",
-			WTERMSIG(status));
+		reason_set(&why, "reading it through ended in signal %d%s",
+			WTERMSIG(status),
+			WTERMSIG(status) == SIGKILL ? ", as where memory is short" : "");
+	else if (WEXITSTATUS(status) == CHECK_NO_MEMORY)
+		reason_no_memory(&why, "reading it through");
+	else if (WEXITSTATUS(status) == CHECK_DAMAGED)
+		reason_set(&why, "it was read through and is not sound");
 	else
-		snprintf(text, sizeof text, "it was read through and is not sound");
-	refuse(r, text);
+		reason_set(&why, "it could not be read through");
+	refuse(r, why.text);
 }
 
 static void
@@ -311,6 +337,8 @@ on_child_ended(int signal, short what, void *arg)
 static void
 begin_check(struct users_reload *r, const struct stat *st)
 {
+	struct reason why;
+
 	r->checking = *st;
 	if (r->users != NULL && same_inode(st, users_stat(r->users)) &&
 		!same_content(st, users_stat(r->users)))
@@ -320,7 +348,8 @@ begin_check(struct users_reload *r, const struct stat *st)
 		check_in_child(r->path);
 	if (r->child == -1) {
 		r->child = 0;
-		refuse(r, strerror(errno));
+		reason_errno(&why, "a process to read it through");
+		refuse(r, why.text);
 	}
 }
 
@@ -346,8 +375,10 @@ users_reload_look(struct users_reload *r)
 		return;
 	}
 	r->missing = 0;
-	if (r->users != NULL && same_file(&st, users_stat(r->users)))
+	if (r->users != NULL && same_file(&st, users_stat(r->users))) {
+		r->fault.text[0] = '\0';
 		return;
+	}
 	if (same_file(&st, &r->refused) && clock_now_ms() - r->refused_at_ms < AGAIN_MS)
 		return;
 	begin_check(r, &st);
@@ -433,6 +464,13 @@ const char *
 users_reload_identity(const struct users_reload *r)
 {
 	return r->identity;
+}
+
+const char *
+users_reload_fault(const struct users_reload *r, char refused[USERS_IDENTITY_SIZE])
+{
+	users_identity(&r->refused, refused);
+	return r->fault.text[0] ? r->fault.text : NULL;
 }
 
 static int

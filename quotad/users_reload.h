@@ -30,6 +30,11 @@ void users_reload_look(struct users_reload *r);
  * "none". */
 const char *users_reload_identity(const struct users_reload *r);
 
+/* Why the table that was looked at last is not the one in use, and its identity; NULL
+ * where it is, or where that is not known yet. */
+const char *users_reload_fault(
+	const struct users_reload *r, char refused[USERS_IDENTITY_SIZE]);
+
 /* Another number whenever another table is in use, or none any more. */
 uint64_t users_reload_number(const struct users_reload *r);
 

@@ -6,6 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#include "amount.h"
 
 static void
 make_printable(char *text)
@@ -56,4 +59,27 @@ reason_errno(struct reason *why, const char *format, ...)
 	va_end(args);
 	errno = error;
 	return -1;
+}
+
+int
+reason_no_memory(struct reason *why, const char *what)
+{
+	static const struct {
+		int resource;
+		const char *name;
+	} limits[] = {{RLIMIT_AS, "RLIMIT_AS"}, {RLIMIT_DATA, "RLIMIT_DATA"}};
+	char shown[AMOUNT_SIZE];
+	struct rlimit r;
+
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+		if (getrlimit(limits[i].resource, &r) == 0 && r.rlim_cur != RLIM_INFINITY)
+			return reason_set(why, "%.200s: " REASON_NO_MEMORY ": %s is %s",
+				what, limits[i].name, amount_show(r.rlim_cur, shown));
+	return reason_set(why, "%.200s: " REASON_NO_MEMORY, what);
+}
+
+int
+reason_is_no_memory(const struct reason *why)
+{
+	return strstr(why->text, REASON_NO_MEMORY) != NULL;
 }

@@ -346,7 +346,7 @@ btree_verify(struct users *u, int stamps, struct reason *why)
 		w->seen = calloc(w->pages ? w->pages : 1, 1);
 	}
 	if (!w || !w->seen)
-		reason_set(why, "%s: no memory", u->path);
+		reason_no_memory(why, u->path);
 	else
 		result = check_root(w) || check_free(w) || check_others(w) ||
 					 compare_totals(w)

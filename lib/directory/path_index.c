@@ -16,7 +16,7 @@ index_key(const char *path, size_t *size, struct reason *why)
 		length--;
 	key = malloc(length + 2);
 	if (!key) {
-		reason_set(why, "%.100s: no memory", path);
+		reason_no_memory(why, path);
 		return NULL;
 	}
 	key[0] = users_key_first[0];

@@ -93,7 +93,7 @@ take_pages(struct salvage *s, const struct users *u, struct reason *why)
 		s->unstamped |= !p.stamped;
 		if (p.type == BTREE_PAGE_LEAF && btree_page_check(u, &p, 1, NULL) == 0 &&
 			take_leaf(s, u, &p, p.number == n))
-			return reason_set(why, "%s: no memory", u->path);
+			return reason_no_memory(why, u->path);
 	}
 	return 0;
 }

@@ -25,7 +25,7 @@ open_table(const char *path, struct reason *why)
 	if (u)
 		u->fd = -1;
 	if (!u || !(u->path = strdup(path))) {
-		reason_set(why, "%s: no memory", path);
+		reason_no_memory(why, path);
 		users_close(&u);
 		return NULL;
 	}
@@ -117,7 +117,7 @@ take_record(const struct users *u, const DBT *key, const DBT *value, struct reco
 	if (record_set_key(r, name) == 0)
 		return 0;
 	record_clear(r);
-	return reason_set(why, "%s: no memory", u->path);
+	return reason_no_memory(why, u->path);
 }
 
 /* Most look-ups in a row are for mailboxes of one domain, and each needs its record. */

@@ -138,8 +138,11 @@ users_db_told_totals(const char *text, size_t size, struct totals *t)
 int
 users_db_fail(struct users *u, int error, const char *doing, struct reason *why)
 {
-	reason_set(why, "%s: %s: %s", u->path, doing,
-		u->message[0] ? u->message : db_strerror(error));
+	if (error == ENOMEM)
+		reason_no_memory(why, u->path);
+	else
+		reason_set(why, "%s: %s: %s", u->path, doing,
+			u->message[0] ? u->message : db_strerror(error));
 	u->message[0] = '\0';
 	return -1;
 }

@@ -49,7 +49,7 @@ open_directory(struct users_edit *e, struct reason *why)
 
 	e->dir = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (!path)
-		reason_set(why, "%s: no memory", e->copy.path);
+		reason_no_memory(why, e->copy.path);
 	else if (e->dir < 0 || fstat(e->dir, &st))
 		reason_errno(why, "%s", path);
 	else if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH))
@@ -72,7 +72,7 @@ make_names(struct users_edit *e, const char *path, struct reason *why)
 	e->name = strdup(slash ? slash + 1 : path);
 	if (!e->copy.path || !e->name || asprintf(&e->new_name, "%s.new", e->name) < 0 ||
 		asprintf(&e->lock_name, "%s.lock", e->name) < 0)
-		return reason_set(why, "%s: no memory", path);
+		return reason_no_memory(why, path);
 	return 0;
 }
 
@@ -131,7 +131,7 @@ users_edit_begin(const char *path, int create, void (*waiting)(void), struct rea
 	struct users_edit *e = calloc(1, sizeof *e);
 
 	if (!e) {
-		reason_set(why, "%s: no memory", path);
+		reason_no_memory(why, path);
 		return NULL;
 	}
 	e->dir = e->lock = e->copy.fd = -1;

@@ -158,12 +158,15 @@ open_listener(struct start *s, struct reason *why)
 /* A directory that the daemon alone may enter; one that is there already keeps its owner,
  * which usage_open judges. */
 static int
-make_private(const struct start *s, const char *path, struct reason *why)
+make_private(
+	const struct start *s, const char *setting, const char *path, struct reason *why)
 {
 	if (mkdir(path, 0700) == -1)
-		return errno == EEXIST ? 0 : reason_errno(why, "directory %s", path);
+		return errno == EEXIST
+			       ? 0
+			       : reason_errno(why, "%s: directory %s", setting, path);
 	if (s->as_root && lchown(path, s->user.uid, s->user.gid) == -1)
-		return reason_errno(why, "directory %s", path);
+		return reason_errno(why, "%s: directory %s", setting, path);
 	return 0;
 }
 
@@ -174,9 +177,9 @@ make_directories(struct start *s, struct reason *why)
 		s->run_dir = NULL;
 		return reason_set(why, "no memory");
 	}
-	if (make_private(s, s->run_dir, why) == -1)
+	if (make_private(s, "socket", s->run_dir, why) == -1)
 		return -1;
-	return make_private(s, s->server.conf.usage_dir, why);
+	return make_private(s, "usage_dir", s->server.conf.usage_dir, why);
 }
 
 /* Root may raise the hard limit, unless it is root of a container. With fewer descriptors

@@ -52,6 +52,19 @@ write_numbers(const struct line_request *l, FILE *to)
 		fprintf(to, "* %s=%" PRIu64 "\n", rows[i].name, rows[i].value);
 }
 
+/* A table that can't be used, and why. */
+static void
+write_refused(const struct users_reload *users, FILE *to)
+{
+	char refused[USERS_IDENTITY_SIZE];
+	const char *fault = users_reload_fault(users, refused);
+	char *escaped = fault ? record_escape(fault) : NULL;
+
+	if (escaped)
+		fprintf(to, "* users_refused=%s users_fault=%s\n", refused, escaped);
+	free(escaped);
+}
+
 /* Whoever has changed the user table asks until it has been taken: so it is looked at
  * now. */
 void
@@ -67,6 +80,7 @@ line_statistics(struct line_request *l)
 		fprintf(to, "* version=%s\n* users_table=%s\n* store=%s\n", BRIM_VERSION,
 			users_reload_identity(users),
 			usage_on_disk(l->line->usage) ? "disk" : "memory");
+		write_refused(users, to);
 		write_numbers(l, to);
 	}
 	if (to == NULL || fclose(to) != 0)

@@ -22,12 +22,13 @@ check_directory(int fd, const char *dir, struct reason *why)
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return reason_errno(why, "%s", dir);
+		return reason_errno(why, "usage_dir %s", dir);
 	if (st.st_uid != geteuid())
-		return reason_set(why, "%s belongs to uid %u, not to uid %u", dir,
-			st.st_uid, geteuid());
+		return reason_set(why, "usage_dir %s belongs to uid %u, not to uid %u",
+			dir, st.st_uid, geteuid());
 	if (st.st_mode & 077)
-		return reason_set(why, "%s is open to others (mode %03o, not 700)", dir,
+		return reason_set(why,
+			"usage_dir %s is open to others (mode %03o, not 700)", dir,
 			st.st_mode & 0777);
 	return 0;
 }
@@ -38,10 +39,10 @@ store_dir_open(const char *dir, struct reason *why)
 	int fd;
 
 	if (mkdir(dir, 0700) && errno != EEXIST)
-		return reason_errno(why, "%s can't be made", dir);
+		return reason_errno(why, "usage_dir %s can't be made", dir);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return reason_errno(why, "%s", dir);
+		return reason_errno(why, "usage_dir %s", dir);
 	if (check_directory(fd, dir, why) == 0)
 		return fd;
 	close(fd);

@@ -7,12 +7,15 @@
 #include <time.h>
 
 #include "clock.h"
+#include "users.h"
 
 #define PAUSE_MS 5
 
 /* What quotad says of its table; the identity is NULL where it says nothing. */
 struct told {
 	char *identity;
+	char *refused; /* the identity of a table that it can't use, or NULL */
+	struct reason fault;
 	uint64_t generation; /* 0: none, or an older quotad */
 };
 
@@ -39,16 +42,38 @@ is_table(const struct told *t, const struct stat *st, uint64_t generation)
 	       nanoseconds == st_nanoseconds;
 }
 
+static int
+is_refused(const struct told *t, const struct stat *st)
+{
+	char identity[USERS_IDENTITY_SIZE];
+
+	return t->refused && strcmp(t->refused, users_identity(st, identity)) == 0;
+}
+
 /* Takes what this line of the answer tells of the table. */
 static void
 take_line(struct told *t, const struct record *fields)
 {
-	const char *identity = record_get(fields, "users_table");
+	const char *identity = record_get(fields, "users_table"),
+		   *refused = record_get(fields, "users_refused"),
+		   *fault = record_get(fields, "users_fault");
 
 	if (identity && !t->identity)
 		t->identity = strdup(identity);
+	if (refused && fault && !t->refused) {
+		t->refused = strdup(refused);
+		reason_set(&t->fault, "%s", fault);
+	}
 	if (record_number(fields, "generation", t->generation, &t->generation))
 		t->generation = 0;
+}
+
+static void
+forget(struct told *t)
+{
+	free(t->identity);
+	free(t->refused);
+	t->identity = t->refused = NULL;
 }
 
 /* Asks quotad for its table: 0, or -1 with the reason and no identity. */
@@ -63,8 +88,7 @@ ask(struct quota_client *q, struct told *t, struct reason *why)
 		return -1;
 	do {
 		if (quota_receive(q, &answer, why)) {
-			free(t->identity);
-			t->identity = NULL;
+			forget(t);
 			return -1;
 		}
 		kind = answer.kind;
@@ -85,16 +109,21 @@ daemon_table_wait(struct quota_client *q, const struct stat *table, uint64_t gen
 	struct told now;
 	int has;
 
+	if (identity)
+		*identity = NULL;
 	while ((has = ask(q, &now, why)) == 0) {
 		has = is_table(&now, table, generation);
-		if (has || clock_now_ms() >= end)
+		if (has || is_refused(&now, table) || clock_now_ms() >= end)
 			break;
-		free(now.identity);
+		forget(&now);
 		nanosleep(&pause, NULL);
 	}
-	if (identity)
+	if (has == 0)
+		reason_set(why, "%s", is_refused(&now, table) ? now.fault.text : "");
+	if (identity && has >= 0) {
 		*identity = now.identity;
-	else
-		free(now.identity);
+		now.identity = NULL;
+	}
+	forget(&now);
 	return has;
 }

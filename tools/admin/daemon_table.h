@@ -12,7 +12,8 @@
 
 /*
  * Asks until quotad has the table that the stat is of, or so much time has passed: 1 if
- * it has, 0 if it has another, -1 with the reason. A later table of at least GENERATION
+ * it has, 0 if it has another, with the reason where it says that it can't use this one
+ * (else an empty one), -1 with the reason. A later table of at least GENERATION
  * holds the change as well; 0 is for the table alone. IDENTITY (may be NULL) gets what
  * quotad said last, which the caller frees.
  */

@@ -33,6 +33,11 @@ brimadm_wait(const struct brimadm *a, const struct change_made *made)
 			"the table is changed, but quotad can't be asked whether it has "
 			"taken it: %s",
 			why.text);
+	else if (has == 0 && why.text[0])
+		tool_warn(
+			"the table is changed, but quotad can't use it and keeps the one "
+			"before: %s",
+			why.text);
 	else if (has == 0)
 		tool_warn("the table is changed, but quotad has not taken it after %d s: "
 			  "see its log",

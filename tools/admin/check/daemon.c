@@ -195,7 +195,8 @@ compare_tables(struct check *c, struct quota_client *q)
 			"%s", why.text);
 	else if (has == 0)
 		check_found(c, CHECK_QUOTAD_TABLE, c->a->conf.users_db,
-			restart(c, "TERM"), "quotad has another table (%s)", identity);
+			restart(c, "TERM"), "quotad has another table (%s)%s%s", identity,
+			why.text[0] ? ", and can't use this one: " : "", why.text);
 	free(identity);
 }
 
