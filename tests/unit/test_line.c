@@ -134,6 +134,14 @@ users_reload_identity(const struct users_reload *t)
 	return "1:2:3.4";
 }
 
+const char *
+users_reload_fault(const struct users_reload *r, char refused[USERS_IDENTITY_SIZE])
+{
+	(void)r;
+	(void)refused;
+	return NULL;
+}
+
 enum users_reload_state
 users_reload_state(struct users_reload *t, const char *identity)
 {

@@ -132,6 +132,14 @@ users_reload_identity(const struct users_reload *r)
 	return "none";
 }
 
+const char *
+users_reload_fault(const struct users_reload *r, char refused[USERS_IDENTITY_SIZE])
+{
+	(void)r;
+	(void)refused;
+	return NULL;
+}
+
 enum users_reload_state
 users_reload_state(struct users_reload *r, const char *identity)
 {
