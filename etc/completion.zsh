@@ -24,7 +24,7 @@ _brimadm()
 		'remove:remove a record; the mail stays'
 		'show:show a record'
 		'list:list records, all or those that match, as *@example.org'
-		'alias:lead an address to another'
+		'alias:lead an address, or all of @DOMAIN, to another'
 		'enable:let the mailbox take mail again'
 		'disable:bounce mail for the mailbox'
 		'suspend:let mail for the mailbox wait at the MTA'

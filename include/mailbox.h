@@ -1,7 +1,8 @@
 /*
- * From a recipient's address to its mailbox: the order of look-ups, aliases, the domain's
- * catch-all, defaults, and what the record alone decides (moved, disabled, too large).
- * lda and quotad both ask here, so that the same question gets the same answer.
+ * From a recipient's address to its mailbox: the order of look-ups, aliases, alias
+ * domains, the domain's catch-all, defaults, and what the record alone decides (moved,
+ * disabled, too large). lda and quotad both ask here, so that the same question gets the
+ * same answer.
  */
 #ifndef BRIM_MAILBOX_H
 #define BRIM_MAILBOX_H
@@ -15,7 +16,7 @@
 #include "users.h"
 #include "verdict.h"
 
-#define MAILBOX_ALIASES_MAX 10
+#define MAILBOX_ALIASES_MAX 10 /* in a row; and as many alias domains */
 
 struct mailbox {
 	char key[ADDRESS_MAX +
@@ -35,9 +36,15 @@ struct mailbox {
 int mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	const char *address_text, struct outcome *o);
 
-/* Finds the record that the address leads to at once: no alias is followed, no catch-all
+/* Finds the record that the address leads to at once: no alias is followed, no domain
  * looked for. 1 with the record, 0, -1. */
 int mailbox_find_record(struct users *u, const struct conf *c, const struct address *a,
+	struct record *r, struct reason *why);
+
+/* The same, and where there is none in the domain that the address's is an alias of: A
+ * becomes the address there. 0 with the record of the last domain, or without a key. R is
+ * cleared by the caller. */
+int mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a,
 	struct record *r, struct reason *why);
 
 /* Fills a mailbox from its record, with the defaults of its domain (record or NULL) and

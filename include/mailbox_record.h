@@ -23,11 +23,17 @@ enum mailbox_field_type {
 	MAILBOX_FIELD_OVER_QUOTA,
 	MAILBOX_FIELD_STATE,
 	MAILBOX_FIELD_ADDRESS,
-	MAILBOX_FIELD_ADDRESSES /* with commas between */
+	MAILBOX_FIELD_ADDRESSES, /* with commas between */
+	MAILBOX_FIELD_DOMAIN     /* @domain */
 };
 
 /* The kinds of records: told by the key (@domain) and by the field alias. */
-enum mailbox_kind { MAILBOX_KIND_MAILBOX = 1, MAILBOX_KIND_ALIAS, MAILBOX_KIND_DOMAIN };
+enum mailbox_kind {
+	MAILBOX_KIND_MAILBOX = 1,
+	MAILBOX_KIND_ALIAS,
+	MAILBOX_KIND_DOMAIN,
+	MAILBOX_KIND_ALIAS_DOMAIN /* its addresses are those of another domain */
+};
 
 struct mailbox_field {
 	const char *name;

@@ -1,21 +1,26 @@
 /*
  * An alias must end, within the bound of steps that mailbox_find has, at mailboxes of the
- * table or at addresses elsewhere; a catch-all at one mailbox.
+ * table or at addresses elsewhere; a catch-all at one mailbox; an alias domain at a
+ * domain of the table or of this host, and it has no mailboxes of its own.
  */
 #include "aliases.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mailbox.h"
 
 #define STEPS_MAX 1000 /* of all branches of one alias */
+#define NO_DOMAIN 100  /* behind the last of the domains: no enum change_result */
 
 struct walk {
 	struct users *table;
 	const struct conf *conf;
 	const char *start;
 	int steps;
+	char **domains; /* those that are aliases, in order */
+	size_t domain_count;
 	struct reason *why;
 };
 
@@ -66,12 +71,10 @@ walk_target(struct walk *w, const char *key, const char *target, int depth)
 
 	if (address_parse(&address, target, w->conf->recipient_delimiter, w->why))
 		return CHANGE_REFUSED;
-	found = mailbox_find_record(w->table, w->conf, &address, &r, w->why);
+	found = mailbox_find_in_domains(w->table, w->conf, &address, &r, w->why);
 	if (found < 0)
 		return CHANGE_FAILED;
-	if (found == 0)
-		return check_elsewhere(w, key, &address);
-	result = walk_alias(w, &r, depth);
+	result = found ? walk_alias(w, &r, depth) : check_elsewhere(w, key, &address);
 	record_clear(&r);
 	return result;
 }
@@ -135,16 +138,119 @@ check_catchall(struct walk *w, const struct record *r)
 	return CHANGE_OK;
 }
 
+/* --- alias domains -------------------------------------------------------------- */
+
+/* The domain that KEY (@domain) is an alias of, in TO; empty where it is none. */
+static enum change_result
+next_domain(struct walk *w, const char *key, char to[ADDRESS_MAX + 1])
+{
+	struct record r;
+	int found = users_get(w->table, key, &r, w->why);
+	const char *alias = found > 0 ? record_get(&r, "alias") : NULL;
+
+	to[0] = '\0';
+	if (alias)
+		snprintf(to, ADDRESS_MAX + 1, "%s", alias);
+	record_clear(&r);
+	if (found < 0)
+		return CHANGE_FAILED;
+	if (found || mailbox_domain_is_local(w->conf, key + 1))
+		return CHANGE_OK;
+	reason_set(w->why,
+		"%.100s leads to %.100s, which would not be in the table: change one of "
+		"them first",
+		w->start, key);
+	return CHANGE_REFUSED;
+}
+
+/* Where the alias domain leads in the end. */
+static enum change_result
+check_domain(struct walk *w, const struct record *r)
+{
+	char at[ADDRESS_MAX + 1], to[ADDRESS_MAX + 1];
+	enum change_result result = CHANGE_OK;
+	int steps = 0;
+
+	w->start = r->key;
+	snprintf(to, sizeof to, "%s", record_get(r, "alias"));
+	while (!result && to[0]) {
+		strcpy(at, to);
+		if (strcmp(at, r->key) == 0 || ++steps > MAILBOX_ALIASES_MAX) {
+			reason_set(w->why,
+				"%.100s leads back to itself, or over more than %d "
+				"alias domains",
+				r->key, MAILBOX_ALIASES_MAX);
+			return CHANGE_REFUSED;
+		}
+		result = next_domain(w, at, to);
+	}
+	return result;
+}
+
+/* Checks the domain, and keeps its key if it is an alias. */
+static int
+take_domain(void *arg, const struct record *r)
+{
+	struct walk *w = arg;
+	enum change_result result;
+	char **grown;
+
+	if (r->key[0] != '@')
+		return NO_DOMAIN;
+	if (mailbox_kind_of(r) != MAILBOX_KIND_ALIAS_DOMAIN)
+		return 0;
+	result = check_domain(w, r);
+	if (result)
+		return (int)result;
+	grown = reallocarray(w->domains, w->domain_count + 1, sizeof *grown);
+	if (grown) {
+		w->domains = grown;
+		grown[w->domain_count] = strdup(r->key);
+	}
+	if (grown && grown[w->domain_count++])
+		return 0;
+	reason_set(w->why, "no memory");
+	return CHANGE_FAILED;
+}
+
+static int
+by_key(const void *key, const void *member)
+{
+	const char *text = *(char *const *)member;
+
+	return text ? strcmp(key, text) : 1;
+}
+
+/* lda would find such a mailbox, and other names of the domain in the other one: nobody
+ * could tell whose an address is. */
+static enum change_result
+check_own_mailbox(struct walk *w, const struct record *r)
+{
+	const char *at = w->domain_count ? address_domain_key(r->key) : NULL;
+
+	if (!at || mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX ||
+		!bsearch(at, w->domains, w->domain_count, sizeof *w->domains, by_key))
+		return CHANGE_OK;
+	reason_set(w->why,
+		"%.100s is a mailbox, and a domain with mailboxes of its own can't be an "
+		"alias of another: remove it, or the alias of %.100s",
+		r->key, at);
+	return CHANGE_REFUSED;
+}
+
+/* --- a record, or all ----------------------------------------------------------- */
+
 static int
 check_record(void *arg, const struct record *r)
 {
 	struct walk *w = arg;
-	enum change_result result;
+	enum change_result result = check_own_mailbox(w, r);
 
+	if (result || r->key[0] == '@')
+		return (int)(result ? result : check_catchall(w, r));
 	w->start = r->key;
 	w->steps = 0;
-	result = walk_alias(w, r, 0);
-	return (int)(result ? result : check_catchall(w, r));
+	return (int)walk_alias(w, r, 0);
 }
 
 enum change_result
@@ -166,7 +272,13 @@ enum change_result
 aliases_check_all(struct users *table, const struct conf *conf, struct reason *why)
 {
 	struct walk w = {.table = table, .conf = conf, .why = why};
-	int result = users_each(table, "", check_record, &w, why);
+	/* the domains first: aliases are followed into them */
+	int result = users_each(table, "@", take_domain, &w, why);
 
+	if (result == 0 || result == NO_DOMAIN)
+		result = users_each(table, "", check_record, &w, why);
+	for (size_t i = 0; i < w.domain_count; i++)
+		free(w.domains[i]);
+	free(w.domains);
 	return result < 0 ? CHANGE_FAILED : (enum change_result)result;
 }

@@ -4,7 +4,8 @@
 
 #include "change.h"
 
-/* Checks the record of the key, if there is one, or every record of the table. */
+/* Checks the record of the key, if there is one, or every record of the table; an alias
+ * domain is checked with every record alone. */
 enum change_result aliases_check(struct users *table, const struct conf *conf,
 	const char *key, struct reason *why);
 enum change_result aliases_check_all(

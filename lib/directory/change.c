@@ -22,7 +22,8 @@ struct change {
 	struct users_edit *edit;
 	struct users *old; /* the table as it is; NULL until it is asked for */
 	/* since the last sound check: */
-	int check_all;  /* a record is gone, or many come: any alias may be broken */
+	int check_all;  /* a record is gone, many come, or an alias domain is concerned:
+			 * any  alias may be broken */
 	char **touched; /* else: keys of records with an alias or a catch-all */
 	size_t touched_count;
 	struct before *before; /* in the order in which they changed */
@@ -170,6 +171,8 @@ remember_alias(struct change *c, const struct record *r, struct reason *why)
 {
 	char **grown;
 
+	if (mailbox_kind_of(r) == MAILBOX_KIND_ALIAS_DOMAIN)
+		c->check_all = 1;
 	if (c->check_all || (!record_get(r, "alias") && !record_get(r, "catchall")))
 		return CHANGE_OK;
 	grown = reallocarray(c->touched, c->touched_count + 1, sizeof *grown);
@@ -305,6 +308,9 @@ put_domain(struct change *c, const struct record *r, struct reason *why)
 	if (!at || mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
 		return CHANGE_OK;
 	found = users_edit_get(c->edit, at, &domain, why);
+	/* it must be none when the change is whole */
+	if (found > 0 && mailbox_kind_of(&domain) == MAILBOX_KIND_ALIAS_DOMAIN)
+		c->check_all = 1;
 	record_clear(&domain);
 	if (found)
 		return found < 0 ? CHANGE_FAILED : CHANGE_OK;
@@ -329,6 +335,8 @@ change_put(struct change *c, struct record *r, struct reason *why)
 		result = check_new_path(c, &old, r, why);
 	if (!result && users_edit_put(c->edit, r, why))
 		result = CHANGE_FAILED;
+	if (old.key && mailbox_kind_of(&old) == MAILBOX_KIND_ALIAS_DOMAIN)
+		c->check_all = 1;
 	if (!result)
 		result = keep_before(c, r->key, &old, why);
 	if (!result)
@@ -382,7 +390,7 @@ change_remove(struct change *c, const char *key, struct reason *why)
 		reason_set(why, "%.100s is not in the table", key);
 		return CHANGE_NO_RECORD;
 	}
-	if (mailbox_kind_of(&old) == MAILBOX_KIND_DOMAIN)
+	if (old.key[0] == '@')
 		result = check_empty_domain(c, key, why);
 	if (!result && users_edit_remove(c->edit, key, why) < 0)
 		result = CHANGE_FAILED;

@@ -230,6 +230,46 @@ mailbox_find_record(struct users *u, const struct conf *c, const struct address 
 	return found;
 }
 
+/* The address of the same local part, extension included, in the domain that TO names: 0,
+ * or -1 where no address is that long. */
+static int
+enter_domain(const struct conf *c, struct address *a, const char *to)
+{
+	char text[2 * ADDRESS_MAX + 2];
+	struct address there; /* it can't be copied: its extension points into itself */
+
+	snprintf(text, sizeof text, "%s%s", a->local, to);
+	if (address_parse(&there, text, c->recipient_delimiter, NULL))
+		return -1;
+	return address_parse(a, text, c->recipient_delimiter, NULL);
+}
+
+/* An alias domain costs nothing where the address has a record: domains are read only for
+ * those that have none, which may have a catch-all. */
+int
+mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a,
+	struct record *r, struct reason *why)
+{
+	for (int i = 0; i <= MAILBOX_ALIASES_MAX; i++) {
+		const char *to;
+		int found = mailbox_find_record(u, c, a, r, why);
+
+		if (found)
+			return found;
+		if (find_domain(u, a->domain, r, why) < 0)
+			return -1;
+		to = record_get(r, "alias");
+		if (to && to[0] != '@')
+			return reason_set(
+				why, "the record of %.100s: alias is no domain", r->key);
+		if (!to || enter_domain(c, a, to))
+			return 0;
+		record_clear(r);
+	}
+	return reason_set(why, "more than %d alias domains, or a loop, at %.100s",
+		MAILBOX_ALIASES_MAX, a->domain);
+}
+
 /* Nobody has this address. That there is no such user is said only where the table is in
  * use and the domain ours; all else may be a mistake of the administrator's. */
 static int
@@ -287,7 +327,9 @@ follow(struct users *u, const struct conf *c, struct record *r, const char *targ
 	if (address_parse(&a, target, c->recipient_delimiter, &fault))
 		return reason_set(
 			why, "the target of %.100s: %.150s", r->key, fault.text);
-	found = mailbox_find_record(u, c, &a, &next, why);
+	found = mailbox_find_in_domains(u, c, &a, &next, why);
+	if (found <= 0)
+		record_clear(&next);
 	if (found < 0)
 		return -1;
 	if (!found)
@@ -316,20 +358,17 @@ follow_all(struct users *u, const struct conf *c, struct record *r, struct reaso
 		MAILBOX_ALIASES_MAX, r->key);
 }
 
-/* The catch-all of the domain: 0 with its record, or -1 with the outcome. */
+/* R is the domain's record, or empty: 0 with its catch-all's, or -1 with the outcome. */
 static int
 catch_all(struct users *u, const struct conf *c, const struct address *a,
 	struct record *r, struct outcome *o)
 {
 	struct reason why;
-	int owned = find_domain(u, a->domain, r, &why);
-	const char *target = owned > 0 ? record_get(r, "catchall") : NULL;
+	const char *target = record_get(r, "catchall");
 
-	if (owned < 0)
-		return misconfigured(o, &why);
 	if (target)
 		return follow(u, c, r, target, &why) ? misconfigured(o, &why) : 0;
-	return nobody(u, owned || !a->domain[0] || mailbox_domain_is_local(c, a->domain),
+	return nobody(u, r->key || !a->domain[0] || mailbox_domain_is_local(c, a->domain),
 		a->domain, o);
 }
 
@@ -363,10 +402,10 @@ mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	memset(m, 0, sizeof *m);
 	if (address_parse(&a, address_text, c->recipient_delimiter, &why))
 		return refuse_malformed(u, c, address_text, &why, o);
-	found = mailbox_find_record(u, c, &a, &r, &why);
+	found = mailbox_find_in_domains(u, c, &a, &r, &why);
 	if (found < 0)
-		return misconfigured(o, &why);
-	if (found == 0 && catch_all(u, c, &a, &r, o))
+		misconfigured(o, &why);
+	if (found < 0 || (found == 0 && catch_all(u, c, &a, &r, o)))
 		goto out;
 	if (follow_all(u, c, &r, &why) || fill(m, u, c, &r, &why))
 		misconfigured(o, &why);

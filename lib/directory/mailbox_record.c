@@ -10,9 +10,10 @@
 #include "privileges.h"
 #include "store_kind.h"
 
-#define IN_MAILBOX (1u << MAILBOX_KIND_MAILBOX)
-#define IN_ALIAS   (1u << MAILBOX_KIND_ALIAS)
-#define IN_DOMAIN  (1u << MAILBOX_KIND_DOMAIN)
+#define IN_MAILBOX      (1u << MAILBOX_KIND_MAILBOX)
+#define IN_ALIAS        (1u << MAILBOX_KIND_ALIAS)
+#define IN_DOMAIN       (1u << MAILBOX_KIND_DOMAIN)
+#define IN_ALIAS_DOMAIN (1u << MAILBOX_KIND_ALIAS_DOMAIN)
 
 static const struct mailbox_field fields[] = {
 	{"uid", MAILBOX_FIELD_ID, IN_MAILBOX, "Numeric user id that owns the mailbox."},
@@ -29,8 +30,8 @@ static const struct mailbox_field fields[] = {
 		"enabled, disabled, suspended or moved."},
 	{"moved_to", MAILBOX_FIELD_ADDRESS, IN_MAILBOX,
 		"The new address of a mailbox that has moved."},
-	{"alias", MAILBOX_FIELD_ADDRESSES, IN_ALIAS,
-		"The address, or addresses with commas between, that mail goes to."},
+	{"alias", MAILBOX_FIELD_ADDRESSES, IN_ALIAS | IN_ALIAS_DOMAIN,
+		"Where mail goes: addresses with commas between; of a domain, @another."},
 	{"catchall", MAILBOX_FIELD_ADDRESS, IN_DOMAIN,
 		"Where mail for unknown addresses of the domain goes."},
 };
@@ -65,9 +66,11 @@ mailbox_field_at(size_t i)
 enum mailbox_kind
 mailbox_kind_of(const struct record *r)
 {
+	int alias = record_get(r, "alias") != NULL;
+
 	if (r->key[0] == '@')
-		return MAILBOX_KIND_DOMAIN;
-	return record_get(r, "alias") ? MAILBOX_KIND_ALIAS : MAILBOX_KIND_MAILBOX;
+		return alias ? MAILBOX_KIND_ALIAS_DOMAIN : MAILBOX_KIND_DOMAIN;
+	return alias ? MAILBOX_KIND_ALIAS : MAILBOX_KIND_MAILBOX;
 }
 
 /* --- values --------------------------------------------------------------------- */
@@ -166,6 +169,18 @@ check_addresses(const char *value, struct reason *why)
 	}
 }
 
+static int
+check_domain(const char *value, struct reason *why)
+{
+	char key[ADDRESS_MAX + 1];
+
+	if (value[0] != '@' || strchr(value, ','))
+		return reason_set(why,
+			"\"%.100s\" is no domain, which is written as @example.org",
+			value);
+	return address_key(key, value, why);
+}
+
 static int (*const checks[])(const char *value, struct reason *why) = {
 	[MAILBOX_FIELD_ID] = check_id,
 	[MAILBOX_FIELD_PATH] = check_path,
@@ -175,6 +190,7 @@ static int (*const checks[])(const char *value, struct reason *why) = {
 	[MAILBOX_FIELD_STATE] = check_state,
 	[MAILBOX_FIELD_ADDRESS] = check_address,
 	[MAILBOX_FIELD_ADDRESSES] = check_addresses,
+	[MAILBOX_FIELD_DOMAIN] = check_domain,
 };
 
 int
@@ -190,17 +206,20 @@ check_field(const struct record *r, const struct record_field *f, struct reason 
 {
 	static const char *const kinds[] = {[MAILBOX_KIND_MAILBOX] = "a mailbox",
 		[MAILBOX_KIND_ALIAS] = "an alias",
-		[MAILBOX_KIND_DOMAIN] = "a domain"};
+		[MAILBOX_KIND_DOMAIN] = "a domain",
+		[MAILBOX_KIND_ALIAS_DOMAIN] = "an alias domain"};
 	const struct mailbox_field *known = mailbox_field(f->name);
 	enum mailbox_kind kind = mailbox_kind_of(r);
+	enum mailbox_field_type type;
 	struct reason fault;
 
 	if (!known)
 		return 0;
+	type = kind == MAILBOX_KIND_ALIAS_DOMAIN ? MAILBOX_FIELD_DOMAIN : known->type;
 	if (!(known->kinds & 1u << kind))
 		return reason_set(
 			why, "%.100s: %s has no field %s", r->key, kinds[kind], f->name);
-	if (mailbox_check_value(known->type, f->value, &fault))
+	if (mailbox_check_value(type, f->value, &fault))
 		return reason_set(why, "%.100s: %s: %.180s", r->key, f->name, fault.text);
 	return 0;
 }

@@ -232,6 +232,78 @@ START_TEST(an_alias_that_leads_nowhere_is_no_change)
 }
 END_TEST
 
+/* Each as the second change of a table with ann. */
+START_TEST(an_alias_domain_leads_to_a_domain_and_has_no_mailboxes)
+{
+	static const struct {
+		const char *first, *second, *words; /* WORDS NULL: it is made */
+	} cases[] = {
+		{"@b.example alias=@a.example", "@c.example alias=@b.example", NULL},
+		{"@c.example alias=@b.example", "@b.example alias=@a.example", NULL},
+		{"@b.example alias=@a.example", "x@b.example alias=ann@a.example", NULL},
+		{"x@c.example alias=ann@b.example", "@b.example alias=@a.example", NULL},
+		{"@b.example alias=@c.example", "@b.example alias=@a.example", NULL},
+		{"@b.example alias=@c.example", "@b.example", NULL},
+		{"@b.example alias=@here.example", "@c.example alias=@b.example", NULL},
+		{"@b.example alias=@c.example", "@d.example",
+			"would not be in the table"},
+		{"@b.example alias=@a.example", "@a.example alias=@b.example", "itself"},
+		{"@b.example alias=@b.example", "@c.example", "itself"},
+		{"@a.example alias=@b.example", "@b.example",
+			"ann@a.example is a mailbox"},
+		{"@b.example alias=@a.example",
+			"1bob@b.example uid=1001 gid=1001 "
+			"mail=/srv/1bob/",
+			"1bob@b.example is a mailbox"},
+		{"bob@b.example uid=1001 gid=1001 mail=/srv/bob/",
+			"@b.example alias=@a.example", "bob@b.example is a mailbox"},
+		{"x@c.example alias=bob@b.example", "@b.example alias=@a.example",
+			"bob@a.example, which would not be in the table"},
+		{"@b.example alias=@a.example", "x@a.example alias=x@b.example", "loop"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct change *c = begin(CHANGE_NEW_TABLE);
+		enum change_result result;
+
+		ck_assert_int_eq(change_empty(c, &why), CHANGE_OK);
+		put_mailbox(c, "ann@a.example");
+		commit(&c);
+		c = begin(0);
+		ck_assert_int_eq(put(c, cases[i].first), CHANGE_OK);
+		ck_assert_int_eq(put(c, cases[i].second), CHANGE_OK);
+		result = change_commit(&c, NULL, &why);
+		ck_assert_msg(result == (cases[i].words ? CHANGE_REFUSED : CHANGE_OK),
+			"%s, %s: %s", cases[i].first, cases[i].second, why.text);
+		if (cases[i].words)
+			ck_assert_msg(
+				strstr(why.text, cases[i].words) != NULL, "%s", why.text);
+	}
+}
+END_TEST
+
+START_TEST(what_an_alias_domain_stands_for_stays)
+{
+	struct change *c;
+
+	make_table();
+	c = begin(0);
+	ck_assert_int_eq(put(c, "@b.example alias=@a.example"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "x@c.example alias=ann@b.example"), CHANGE_OK);
+	commit(&c);
+	c = begin(CHANGE_CAN_UNDO); /* ann@b.example would be nobody */
+	ck_assert_int_eq(put(c, "@b.example"), CHANGE_OK);
+	ck_assert_int_eq(change_check_aliases(c, &why), CHANGE_REFUSED);
+	ck_assert_int_eq(change_undo(c, &why), CHANGE_OK);
+	ck_assert_int_eq(change_remove(c, "x@c.example", &why), CHANGE_OK);
+	ck_assert_int_eq(change_remove(c, "ann@a.example", &why), CHANGE_OK);
+	ck_assert_int_eq(change_check_aliases(c, &why), CHANGE_OK);
+	ck_assert_int_eq(change_remove(c, "@a.example", &why), CHANGE_OK);
+	ck_assert_int_eq(change_commit(&c, NULL, &why), CHANGE_REFUSED);
+	ck_assert_ptr_nonnull(strstr(why.text, "@b.example leads to @a.example"));
+}
+END_TEST
+
 START_TEST(a_target_that_is_removed_breaks_aliases_of_before)
 {
 	struct change *c;
@@ -365,6 +437,8 @@ add_tests(Suite *suite)
 		a_key_that_must_come_once_is_refused_twice,
 		aliases_may_come_before_their_targets,
 		an_alias_that_leads_nowhere_is_no_change,
+		an_alias_domain_leads_to_a_domain_and_has_no_mailboxes,
+		what_an_alias_domain_stands_for_stays,
 		a_target_that_is_removed_breaks_aliases_of_before,
 		an_undo_goes_back_to_the_last_sound_check, an_abort_leaves_the_table,
 		the_difference_is_what_changed_in_key_order,

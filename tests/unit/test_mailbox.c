@@ -41,6 +41,18 @@ static const char *const sound_lines[] = {
 	"@lost.test catchall=lost@lost.test",
 	"@away.test catchall=many@example.org",
 	"@host2.test",
+	"@alias.test alias=@example.org",
+	"@alias2.test alias=@alias.test",
+	"@toall.test alias=@all.test",
+	"@tohost.test alias=@host.test",
+	"@host3.test alias=@example.org",
+	"@ring1.test alias=@ring2.test",
+	"@ring2.test alias=@ring1.test",
+	"@tonone.test alias=@elsewhere.test",
+	"@nonsense.test alias=alice@example.org",
+	"abuse@alias.test alias=bob@example.org",
+	"into@example.org alias=bob+lists@alias2.test",
+	"@caught.test catchall=gone@alias2.test",
 	"low@example.org uid=5 gid=1001 mail=/m/low/",
 	"rootgroup@example.org uid=1001 gid=0 mail=/m/low/",
 	"nomail@example.org uid=1001 gid=1001",
@@ -86,7 +98,7 @@ users_has_records(struct users *u, struct reason *why)
 	return lines[0] != NULL;
 }
 
-static char delimiter[] = "+", local_domains[] = "host.test, Host2.Test";
+static char delimiter[] = "+", local_domains[] = "host.test, Host2.Test, host3.test";
 
 static struct conf
 settings(void)
@@ -135,6 +147,27 @@ static const struct find_case {
 	{"a9@example.org", "alice@example.org", 0, NULL},
 	{"anybody@all.test", "alice@example.org", 0, NULL},
 	{"dave@all.test", "dave@all.test", 0, NULL},
+	{"alice@alias.test", "alice@example.org", 0, NULL},
+	{"Alice@ALIAS2.test", "alice@example.org", 0, NULL},
+	{"bob+lists@alias.test", "bob+lists@example.org", 0, NULL},
+	{"bob+other@alias2.test", "bob@example.org", 0, NULL},
+	{"sales+x@alias.test", "alice@example.org", 0, NULL},
+	{"abuse@alias.test", "bob@example.org", 0, NULL},
+	{"abuse@alias2.test", "bob@example.org", 0, NULL},
+	{"into@alias.test", "bob+lists@example.org", 0, NULL},
+	{"anybody@toall.test", "alice@example.org", 0, NULL},
+	{"dave@toall.test", "dave@all.test", 0, NULL},
+	{"anybody@caught.test", "gone@example.org", 0, NULL},
+	{"carol+work@tohost.test", "carol+work", 0, NULL},
+	{"carol@host3.test", "carol", 0, NULL},
+	{"bob@host3.test", "bob@example.org", 0, NULL},
+	{"nobody1@alias.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"nobody1@tohost.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"bob@example.org@alias.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"a\nb@alias.test", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"x@ring1.test", NULL, VERDICT_MISCONFIGURED, "loop"},
+	{"x@tonone.test", NULL, VERDICT_MISCONFIGURED, "elsewhere.test"},
+	{"x@nonsense.test", NULL, VERDICT_MISCONFIGURED, "no domain"},
 	{"nobody1@example.org", NULL, VERDICT_NO_SUCH_USER, NULL},
 	{"nobody1", NULL, VERDICT_NO_SUCH_USER, NULL},
 	{"nobody1@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
@@ -206,6 +239,13 @@ START_TEST(a_very_long_address_is_no_such_user_of_an_owned_domain)
 	address[1] = '@';
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, address, &o), -1);
 	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
+	strcpy(address + 309, "@alias.test"); /* it fits, and in the other domain not */
+	address[1] = 'a';
+	ck_assert_uint_eq(strlen(address), ADDRESS_MAX);
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, address, &o), -1);
+	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
+	memset(address, 'a', 65536);
+	address[1] = '@';
 	address[65536] = '\0'; /* a@aaaa..., and no domain is that long */
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, address, &o), -1);
 	ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
@@ -243,6 +283,9 @@ static const struct {
 	{"@example.org", "nobody1@example.org"},
 	{"@example.org", "a\nb@example.org"},
 	{"alice@example.org", "x@all.test"},
+	{"@alias.test", "alice@alias.test"},
+	{"alice@example.org", "alice@alias.test"},
+	{"@alias.test", "into@example.org"},
 	{"", "nobody1@example.org"},
 	{"carol", "carol@host.test"},
 };
@@ -258,6 +301,23 @@ START_TEST(a_damaged_table_bounces_nobody)
 	ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
 	ck_assert_msg(strstr(o.text, "damaged") != NULL, "%s", o.text);
 	damaged_key = NULL;
+}
+END_TEST
+
+/* Reading its domain's, lda learns all that there is to know of it. */
+START_TEST(an_unknown_name_asks_for_its_domain_once)
+{
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	lookups = 0;
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "nobody1@example.org", &o), -1);
+	ck_assert_int_eq(lookups, 2);
+	lookups = 0;
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "bob@alias.test", &o), 0);
+	ck_assert_int_eq(lookups, 3); /* there, the alias domain, and the record */
+	mailbox_clear(&m);
 }
 END_TEST
 
@@ -402,7 +462,15 @@ static const struct {
 	{"a@b.c alias=@y.z", "before"},
 	{"a@b.c alias=x@", "behind"},
 	{"@b.c uid=1", "no field uid"},
-	{"@b.c alias=x@y.z", "no field alias"},
+	{"@b.c alias=@y.z", NULL},
+	{"@b.c alias=@y.z colour=blue", NULL},
+	{"@b.c alias=x@y.z", "is no domain"},
+	{"@b.c alias=@y.z,@a.z", "is no domain"},
+	{"@b.c alias=y.z", "is no domain"},
+	{"@b.c alias=@", "behind"},
+	{"@b.c alias=@y.z catchall=x@y.z", "an alias domain has no field catchall"},
+	{"@b.c alias=@y.z quota=5", "an alias domain has no field quota"},
+	{"@b.c uid=1 alias=@y.z", "an alias domain has no field uid"},
 	{"@b.c catchall=x@y.z,y@y.z", "more than one"},
 };
 
@@ -510,7 +578,8 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {
 		a_very_long_address_is_no_such_user_of_an_owned_domain,
-		an_empty_table_bounces_nobody, the_common_case_asks_twice,
+		an_unknown_name_asks_for_its_domain_once, an_empty_table_bounces_nobody,
+		the_common_case_asks_twice,
 		defaults_come_from_the_domain_then_the_settings,
 		a_mailbox_has_what_its_record_says,
 		without_a_setting_the_hosts_name_is_local,

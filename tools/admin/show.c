@@ -106,6 +106,7 @@ state_of(const struct record *r)
 
 	switch (mailbox_kind_of(r)) {
 	case MAILBOX_KIND_ALIAS:
+	case MAILBOX_KIND_ALIAS_DOMAIN:
 		return "alias";
 	case MAILBOX_KIND_DOMAIN:
 		return "domain";

@@ -108,8 +108,9 @@ brimadm_remove(struct brimadm *a, int argc, char **argv)
 
 /* --- alias --- */
 
+/* A domain can be an alias of another, no more. */
 static int
-get_alias(struct brimadm *a, const char *text, struct record *r)
+get_alias(struct brimadm *a, const char *text, const char *target, struct record *r)
 {
 	int status = get(a, text, r);
 
@@ -119,10 +120,11 @@ get_alias(struct brimadm *a, const char *text, struct record *r)
 		status = brimadm_refuse(a, TOOL_USAGE,
 			"%.100s is a mailbox: remove it before it can be an alias",
 			r->key);
-	if (!status && mailbox_kind_of(r) == MAILBOX_KIND_DOMAIN)
+	if (!status && r->key[0] == '@' && target[0] != '@')
 		status = brimadm_refuse(a, TOOL_USAGE,
-			"%.80s is a domain: brimadm set %.80s catchall=ADDRESS", r->key,
-			r->key);
+			"%.80s is a domain: brimadm set %.80s catchall=ADDRESS, or "
+			"brimadm alias %.80s @DOMAIN",
+			r->key, r->key, r->key);
 	return status;
 }
 
@@ -130,7 +132,7 @@ int
 brimadm_alias(struct brimadm *a, int argc, char **argv)
 {
 	struct record r;
-	int status = get_alias(a, argv[0], &r);
+	int status = get_alias(a, argv[0], argv[1], &r);
 	char *targets = status ? NULL : brimadm_fold(a, argv[1]);
 
 	(void)argc;

@@ -26,6 +26,8 @@ static const struct mta_status {
 	{77, "5.0.0", "5.3.0", "5.3.0"},
 };
 
+#define STEPS_MAX (4 * MAILBOX_ALIASES_MAX) /* aliases, and alias domains between */
+
 struct simulation {
 	struct brimadm *a;
 	struct mailbox mailbox;
@@ -56,6 +58,30 @@ step(struct simulation *s, const char *from, const char *what, const char *to)
 	free(shown_to);
 }
 
+/* Where an address that has no record leads by its domain's; a new string, or NULL. */
+static char *
+domain_step(struct simulation *s, struct users *u, const struct address *address)
+{
+	char domain[ADDRESS_MAX + 2], *target = NULL;
+	const char *alias, *catchall;
+	struct record r = {0};
+
+	snprintf(domain, sizeof domain, "@%s", address->domain);
+	users_get(u, domain, &r, &s->a->why);
+	alias = record_get(&r, "alias");
+	catchall = record_get(&r, "catchall");
+	if (alias) {
+		step(s, domain, "alias domain -> ", alias);
+		if (asprintf(&target, "%s%s", address->local, alias) < 0)
+			target = NULL;
+	} else {
+		step(s, domain, catchall ? "catch-all -> " : "no catch-all", catchall);
+		target = catchall ? strdup(catchall) : NULL;
+	}
+	record_clear(&r);
+	return target;
+}
+
 /* Where the address leads at once; the target as a new string, or NULL at the end. */
 static char *
 one_step(struct simulation *s, struct users *u, const char *text)
@@ -63,7 +89,7 @@ one_step(struct simulation *s, struct users *u, const char *text)
 	struct brimadm *a = s->a;
 	struct address address;
 	struct record r = {0};
-	char domain[ADDRESS_MAX + 2], *target = NULL;
+	char *target;
 	const char *to;
 
 	if (address_parse(&address, text, a->conf.recipient_delimiter, &a->why)) {
@@ -73,15 +99,11 @@ one_step(struct simulation *s, struct users *u, const char *text)
 	if (mailbox_find_record(u, &a->conf, &address, &r, &a->why) > 0) {
 		to = record_get(&r, "alias");
 		step(s, address.text, to ? "alias -> " : "mailbox ", to ? to : r.key);
+		target = to ? strdup(to) : NULL;
 	} else {
 		step(s, address.text, "not there", NULL);
-		record_clear(&r);
-		snprintf(domain, sizeof domain, "@%s", address.domain);
-		to = users_get(u, domain, &r, &a->why) > 0 ? record_get(&r, "catchall")
-							   : NULL;
-		step(s, domain, to ? "catch-all -> " : "no catch-all", to);
+		target = domain_step(s, u, &address);
 	}
-	target = to ? strdup(to) : NULL;
 	record_clear(&r);
 	return target;
 }
@@ -91,7 +113,7 @@ trace(struct simulation *s, struct users *u, const char *recipient)
 {
 	char *at = strdup(recipient);
 
-	for (int i = 0; at && i <= MAILBOX_ALIASES_MAX; i++) {
+	for (int i = 0; at && i < STEPS_MAX; i++) {
 		char *next = one_step(s, u, at);
 
 		free(at);
