@@ -8,7 +8,7 @@
  * line. Between batches the lock is free. Where the table can't be changed at all, each
  * line of the batch is answered so, and the next batch tries again.
  */
-#include "brimadm.h"
+#include "input.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -183,7 +183,9 @@ add_line(struct stream *s, const char *text, size_t length, const char *bad)
 	l->length = s->rest_length + length;
 	l->text[l->length] = '\0';
 	s->rest_length = 0;
-	if (!bad && strlen(l->text) != l->length)
+	if (!bad && input_trim(l->text, &l->length, l->number == 1, &s->a->why))
+		l->bad = "the input is UTF-16: send UTF-8";
+	else if (!bad && strlen(l->text) != l->length)
 		l->bad = "a NUL byte";
 	s->count++;
 	return TOOL_OK;
