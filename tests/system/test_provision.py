@@ -512,29 +512,36 @@ PASSWD = """root:x:0:0:root:/root:/bin/bash
 daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
 # a comment
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-Carol:x:1001:1001:Carol,,,:/home/carol:/bin/bash
-dave:x:1002:100::/srv/homes/dave/:/usr/sbin/nologin
-erin:x:500:500::/home/erin:/bin/sh
+Carol:x:1001:1001:Carol,,,:{home}/carol:/bin/bash
+dave:x:1002:100::{home}/dave/:/usr/sbin/nologin
+erin:x:500:500::{home}/erin:/bin/sh
 """
 
 
-def passwd(brim, content):
+def passwd(brim, more=""):
+    """A passwd file whose accounts have their homes; MORE is put behind it."""
+    for name, uid in (("carol", 1001), ("dave", 1002), ("erin", 500)):
+        (brim.home / name).mkdir(exist_ok=True)
+        os.chown(brim.home / name, uid, uid)
     path = brim.folder / "passwd"
-    path.write_text(content)
+    path.write_text((PASSWD + more).format(home=brim.home))
     return path
 
 
+def account(brim, name, uid, gid):
+    return f"{name} uid={uid} gid={gid} mail={brim.home}/{name}/Maildir/"
+
+
 def test_accounts_become_mailboxes_in_their_homes(brim):
-    done = brim.admin("import-passwd", passwd(brim, PASSWD))
-    assert dump(brim) == ["carol uid=1001 gid=1001 mail=/home/carol/Maildir/",
-                          "dave uid=1002 gid=100 mail=/srv/homes/dave/Maildir/"]
+    done = brim.admin("import-passwd", passwd(brim))
+    assert dump(brim) == [account(brim, "carol", 1001, 1001), account(brim, "dave", 1002, 100)]
     assert done.stdout == ""
     assert done.stderr == "brimadm: imported: 2, in the table already: 0, left out: 4\n"
 
 
 def test_min_uid_says_which_accounts(brim):
     brim.configure(min_uid=500)
-    done = brim.admin("import-passwd", "--min-uid", "500", passwd(brim, PASSWD))
+    done = brim.admin("import-passwd", "--min-uid", "500", passwd(brim))
     assert "imported: 3" in done.stderr
     unchanged(brim, "import-passwd", "--min-uid", "many", words=("--min-uid",))
 
@@ -542,31 +549,64 @@ def test_min_uid_says_which_accounts(brim):
 def test_an_account_that_has_a_record_keeps_it(brim):
     brim.admin("add", "carol", "uid=1001", "gid=1001", "mail=/mail/carol/", "quota=1G")
     before = dump(brim)
-    done = brim.admin("import-passwd", passwd(brim, PASSWD))
+    done = brim.admin("import-passwd", passwd(brim))
     assert dump(brim)[0] == before[0] and len(dump(brim)) == 2
     assert "imported: 1, in the table already: 1" in done.stderr
 
 
 def test_a_dry_run_of_an_import_shows_the_records(brim):
-    done = unchanged(brim, "import-passwd", "--dry-run", passwd(brim, PASSWD), status=0,
+    done = unchanged(brim, "import-passwd", "--dry-run", passwd(brim), status=0,
                      words=("to import: 2",))
-    assert done.stdout.splitlines() == ["+ carol uid=1001 gid=1001 mail=/home/carol/Maildir/",
-                                        "+ dave uid=1002 gid=100 mail=/srv/homes/dave/Maildir/"]
+    assert done.stdout.splitlines() == ["+ " + account(brim, "carol", 1001, 1001),
+                                        "+ " + account(brim, "dave", 1002, 100)]
 
 
 def test_every_account_that_can_have_no_mailbox_is_told_with_its_line(brim):
-    path = passwd(brim, PASSWD + "frank:x:1003:1003::/:/bin/sh\n"
-                  "grace:x:1004:1004::/home/carol:/bin/sh\nhalf:x:1005\n")
+    path = passwd(brim, "frank:x:1003:1003::/:/bin/sh\n"
+                  "grace:x:1001:1001::{home}/carol:/bin/sh\nhalf:x:1005\n")
     done = unchanged(brim, "import-passwd", path, words=(
         f"{path}:8: frank", f"{path}:9: grace", "in the mailbox of carol",
         f"{path}:10: ", "3 lines can't be imported", "alias"))
     assert len(done.stderr.splitlines()) == 4
 
 
+@pytest.mark.parametrize("home, words", [
+    ("{home}/none", "missing"), ("{home}/roots", "root"), ("{home}/carol", "uid 1001"),
+    ("/dev/null", "no directory"), ("{home}/file", "no directory"), ("", "empty"),
+    ("/", "no mailbox's own"), ("//", "no mailbox's own"), ("/./", "no mailbox's own"),
+    ("home/frank", "absolute"), (".", "no mailbox's own"), ("{home}/x /", "blank"),
+])
+def test_a_home_that_is_missing_or_anothers_makes_no_mailbox(brim, home, words):
+    (brim.home / "roots").mkdir()
+    (brim.home / "file").write_text("")
+    os.chown(brim.home / "file", 1003, 1003)
+    path = passwd(brim, f"frank:x:1003:1003::{home}:/bin/sh\n")
+    unchanged(brim, "import-passwd", path, words=(f"{path}:8: frank", words, "alias first"))
+    brim.admin("add", "carol", "uid=1001", "gid=1001", "mail=/mail/carol/")
+    brim.admin("alias", "frank", "carol")  # what the message asks for is enough
+    brim.admin("import-passwd", path)
+    assert "frank alias=carol" in dump(brim)
+
+
+@pytest.mark.parametrize("line", ["+", "+@staff::::::", "-mallory", "-@guests::::::"])
+def test_lines_for_nis_are_left_out_with_a_note(brim, line):
+    path = passwd(brim, line + "\n")
+    done = brim.admin("import-passwd", path)
+    assert len(dump(brim)) == 2
+    assert f"{path}:8: left out: {line}" in done.stderr and "NIS" in done.stderr
+    assert "imported: 2, in the table already: 0, left out: 5" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["gina@other.example", "DOMAIN\\gina", "@other.example"])
+def test_a_name_of_another_domain_makes_no_mailbox(brim, name):
+    path = passwd(brim, f"{name}:x:1001:1001::{{home}}/carol:/bin/sh\n")
+    unchanged(brim, "import-passwd", path, words=(f"{path}:8: {name}", "@ or \\"))
+
+
 def test_the_alias_that_the_fault_asks_for_mends_it(brim):
-    brim.admin("add", "carol", "uid=1001", "gid=1001", "mail=/home/carol/Maildir/")
+    brim.admin("add", "carol", "uid=1001", "gid=1001", f"mail={brim.home}/carol/Maildir/")
     brim.admin("alias", "grace", "carol")
-    brim.admin("import-passwd", passwd(brim, PASSWD + "grace:x:1004:1004::/home/carol:/bin/sh\n"))
+    brim.admin("import-passwd", passwd(brim, "grace:x:1001:1004::{home}/carol:/bin/sh\n"))
     assert "grace alias=carol" in dump(brim)
 
 
@@ -617,7 +657,9 @@ def test_the_setting_says_what_a_file_holds(brim):
     ("alice@example.org", ("no right-hand side",)),
     ("alice@example.org example.org/alice", ("mbox", "Maildirs")),
     ("@example.org example.org/all/", ("catchall",)),
-    ("@example.org @example.net", ("whole domain",)),
+    ("@example.org @example.net, @example.com", ("more than one target",)),
+    ("alice@example.org /", ("no mailbox's own",)),
+    ("alice@example.org ../../", ("no mailbox's own",)),
     ("@example.org a@example.net, b@example.net", ("more than one target",)),
     ("alice@example.org a/ b/", ("more than one path",)),
     ("alice@example.org |/bin/cat", ("command",)),
@@ -630,6 +672,34 @@ def test_what_can_not_be_carried_over_is_told_with_its_line(brim, line, words):
     done = unchanged(brim, "import-postfix", *WORDS, path,
                      words=(f"{path}:4: ", *words, "1 line can't be imported"))
     assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_domain_as_target_is_an_alias_domain_or_the_same_name_there(brim):
+    files = maps(brim, domains="example.org OK\nexample.net OK\nexample.com OK\n",
+                 mailboxes="Bob@example.org b/\n",
+                 aliases="@Example.net   @Example.org\nbob@example.com @example.net\n"
+                         "bob@example.net @example.net\nwe@example.com @example.net,b@d.example\n"
+                         "@example.com @example.net\n")
+    unchanged(brim, "import-postfix", *WORDS, *files,
+              words=("we@example.com leads to we@example.org", "would not be in the table"))
+    files[2].write_text(files[2].read_text().replace("we@example.com @", "we@example.com bob@"))
+    done = brim.admin("import-postfix", *WORDS, *files)
+    assert dump(brim) == [
+        "@example.com alias=@example.net", "@example.net alias=@example.org", "@example.org",
+        "bob@example.com alias=bob@example.net",
+        "bob@example.org uid=20001 gid=20001 mail=/var/mail/vhosts/b/",
+        "we@example.com alias=bob@example.net,b@d.example"]
+    assert "left out: 1" in done.stderr
+
+
+@pytest.mark.parametrize("target, words", [
+    ("@elsewhere.example", ("@elsewhere.example, which would not be in the table",)),
+    ("@example.org\n@example.org @example.net", ("itself",)),
+    ("@example.org\nx@example.net x/", ("x@example.net is a mailbox",)),
+])
+def test_an_alias_domain_that_can_not_be_is_not_imported(brim, target, words):
+    (path,) = maps(brim, file=f"example.org OK\n@example.net {target}\n")
+    unchanged(brim, "import-postfix", *WORDS, path, words=words)
 
 
 def test_a_map_of_another_type_is_told(brim):
@@ -682,7 +752,16 @@ def test_postfixadmin_tables_become_records_without_passwords(brim):
 @pytest.mark.parametrize("content, words", [
     ("", ("empty",)),
     ("a,b,c\n", (":1: ", "first line")),
-    ("alias_domain,target_domain,active\na,b,1\n", (":1: ", "first line")),
+    ("alias_domain,other,active\na,b,1\n", (":1: ", "first line")),
+    ("alias_domain,target_domain,active\na.example,,1\n", (":2: ", "nothing behind its @")),
+    ("username,maildir,quota,active\nx@example.org,,0,1\n", (":2: ", "path is empty")),
+    ("username,maildir,quota,active\nx@example.org,/,0,1\n", (":2: ", "no mailbox's own")),
+    ("username,maildir,quota,active\nx@example.org,./,0,1\n", (":2: ", "no mailbox's own")),
+    ("username,maildir,quota,active\nx@example.org,x/./,0,1\n", (":2: ", "empty, . or ..")),
+    ("username,maildir,quota,active\nx@example.org,x/ ,0,1\n", (":2: ", "Maildirs")),
+    ("username,maildir,quota,active\nx@example.org,x /,0,1\n", (":2: ", "blank")),
+    ("username,maildir,quota,active\nx@example.org, /,0,1\n", (":2: ", "blank")),
+    ('username,maildir,quota,active\nx@example.org,"x\ny/",0,1\n', (":2: ", "control byte")),
     ("address,goto\nx@example.org\n", (":2: ", "1 columns", "has 2")),
     ('address,goto\n"x@example.org,y\n', (":2: ", "no end")),
     ("address,goto\nx@example.org,\"x@example.org,y@elsewhere.example\"\n",
@@ -696,6 +775,18 @@ def test_a_row_that_can_not_be_carried_over_is_told_with_its_line(brim, content,
     (path,) = maps(brim, file=content)
     unchanged(brim, "import-postfixadmin", "uid=20001", "gid=20001", "base=/m", path,
               words=(str(path), *words))
+
+
+def test_alias_domains_of_postfixadmin_become_alias_domains(brim):
+    files = maps(brim, domain=DOMAIN, mailbox=MAILBOX,
+                 alias_domain='"alias_domain","target_domain","created","active"\r\n'
+                              '"example.net","Example.org","2026-01-01","1"\r\n'
+                              '"example.com","example.org","2026-01-01","0"\r\n')
+    done = brim.admin("import-postfixadmin", "uid=20001", "gid=20001", "base=/m", *files)
+    assert dump(brim)[:2] == ["@example.net alias=@example.org", "@example.org"]
+    assert len(dump(brim)) == 4 and "left out: 3" in done.stderr
+    (path,) = maps(brim, more="alias_domain,target_domain\na.example,b.example\n")
+    unchanged(brim, "import-postfixadmin", path, words=("@b.example, which would not be in",))
 
 
 def test_a_quote_that_is_left_open_does_not_swallow_a_large_file(brim):

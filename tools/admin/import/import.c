@@ -1,6 +1,8 @@
 /* What the imports share. */
 #include "import.h"
 
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,12 +47,27 @@ import_judge(struct import *i, struct input *in, unsigned long line, int status)
 	return TOOL_OK;
 }
 
+void
+import_leave_out(struct import *i, struct input *in, const char *format, ...)
+{
+	char *text;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	progress_end(&in->progress);
+	tool_warn("%s:%lu: left out: %s", in->name, in->number, n < 0 ? "" : text);
+	if (n >= 0)
+		free(text);
+	i->left_out++;
+}
+
 /* --- records --- */
 
-/* 1 if the table as it is has a record of the key, 0, -1. A domain without fields, as the
- * first mailbox makes it, is none: it may get fields. */
-static int
-has_record(struct import *i, const char *key)
+int
+import_has_record(struct import *i, const char *key)
 {
 	struct users *old = change_table_before(i->a->change, &i->a->why);
 	struct record r;
@@ -82,7 +99,7 @@ import_record(struct import *i, const char *address, const struct import_field *
 	if (address_key(key, address, &fault))
 		return brimadm_refuse(
 			i->a, TOOL_USAGE, "\"%.80s\": %.150s", address, fault.text);
-	there = has_record(i, key);
+	there = import_has_record(i, key);
 	if (there) {
 		i->there += there > 0;
 		return there > 0 ? TOOL_OK : TOOL_CANT;
@@ -132,9 +149,28 @@ whole_path(const struct import *i, const char *path)
 }
 
 int
+import_check_path(const char *path, struct reason *why)
+{
+	if (path[0] == '\0')
+		return reason_set(why, "the path is empty");
+	if (path[strspn(path, "/.")] == '\0')
+		return reason_set(why, "the path %.80s is no mailbox's own", path);
+	for (const char *p = path; *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return reason_set(why, "the path has a control byte in it");
+		if (*p == ' ' && (p == path || p[-1] == '/' || p[1] == '/' || !p[1]))
+			return reason_set(why,
+				"the path \"%.80s\" has a blank at an end of a name",
+				path);
+	}
+	return 0;
+}
+
+int
 import_mailbox(struct import *i, const char *address, const char *path, const char *quota,
 	const char *state)
 {
+	struct reason fault;
 	char *whole;
 	int status;
 
@@ -146,6 +182,9 @@ import_mailbox(struct import *i, const char *address, const char *path, const ch
 	if (!i->uid || !i->gid)
 		return brimadm_refuse(i->a, TOOL_USAGE,
 			"%.80s: a mailbox needs the words uid= and gid=", address);
+	if (import_check_path(path, &fault))
+		return brimadm_refuse(
+			i->a, TOOL_USAGE, "%.80s: %.200s", address, fault.text);
 	if (!i->base && path[0] != '/')
 		return brimadm_refuse(i->a, TOOL_USAGE,
 			"%.80s: the path %.80s needs the word base=", address, path);
@@ -159,24 +198,31 @@ import_mailbox(struct import *i, const char *address, const char *path, const ch
 	return status;
 }
 
-/* The targets with single commas between, in place; how many. */
+/* The targets as a new string with single commas between; how many, or -1 without memory.
+ * A domain as the target of one address is the same name in that domain (virtual(5)). */
 static int
-join(char *text)
+join(const char *address, const char *targets, char **joined)
 {
-	char *to = text;
-	int count = 0;
+	static const char between[] = ", \t\r\n";
+	const char *at = strrchr(address, '@');
+	int local = (int)(at ? at - address : (ptrdiff_t)strlen(address)), count = 0;
+	size_t size;
+	FILE *to = open_memstream(joined, &size);
 
-	for (const char *p = text; *(p += strspn(p, ", \t\r\n"));) {
-		size_t n = strcspn(p, ", \t\r\n");
+	if (!to)
+		return -1;
+	for (const char *p = targets; *(p += strspn(p, between));) {
+		size_t n = strcspn(p, between);
 
-		if (count++)
-			*to++ = ',';
-		memmove(to, p, n);
-		to += n;
+		fprintf(to, "%s%.*s%.*s", count++ ? "," : "", *p == '@' ? local : 0,
+			address, (int)n, p);
 		p += n;
 	}
-	*to = '\0';
-	return count;
+	if (fclose(to) == 0)
+		return count;
+	free(*joined);
+	*joined = NULL;
+	return -1;
 }
 
 static int
@@ -188,11 +234,6 @@ check_target(struct import *i, const char *address, const char *targets, int cou
 		return brimadm_refuse(i->a, TOOL_USAGE,
 			"%.80s: a command, file or quoted address (%.80s) can't be "
 			"carried over",
-			address, targets);
-	if (targets[0] == '@')
-		return brimadm_refuse(i->a, TOOL_USAGE,
-			"%.80s: a whole domain as target (%.80s) can't be carried over: "
-			"name an address",
 			address, targets);
 	if (address[0] == '@' && count > 1)
 		return brimadm_refuse(i->a, TOOL_USAGE,
@@ -226,10 +267,11 @@ has_itself(const char *address, const char *targets)
 int
 import_alias(struct import *i, const char *address, const char *targets)
 {
-	char *joined = strdup(targets), *folded = NULL;
-	int count = joined ? join(joined) : 0,
+	char *joined = NULL, *folded = NULL;
+	int count = join(address, targets, &joined),
 	    status = joined ? check_target(i, address, joined, count)
 			    : brimadm_refuse(i->a, TOOL_CANT, "no memory");
+	int catches = address[0] == '@' && joined && joined[0] != '@';
 
 	if (!status && !(folded = brimadm_fold(i->a, joined)))
 		status = TOOL_USAGE;
@@ -243,7 +285,7 @@ import_alias(struct import *i, const char *address, const char *targets)
 	else if (!status)
 		status = import_record(i, address,
 			(const struct import_field[]){
-				{address[0] == '@' ? "catchall" : "alias", folded}, {0}});
+				{catches ? "catchall" : "alias", folded}, {0}});
 	free(joined);
 	free(folded);
 	return status;

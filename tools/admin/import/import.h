@@ -38,12 +38,25 @@ int import_domain(struct import *i, const char *domain);
 int import_mailbox(struct import *i, const char *address, const char *path,
 	const char *quota, const char *state);
 
-/* An alias or, of @domain, a catch-all. TARGETS are separated by commas or blanks. */
+/* An alias or, of @domain, a catch-all or another @domain that it is an alias of. TARGETS
+ * are separated by commas or blanks. */
 int import_alias(struct import *i, const char *address, const char *targets);
+
+/* Whether the path, as it stands in the file, can be meant as a mailbox's or a home: 0,
+ * -1. */
+int import_check_path(const char *path, struct reason *why);
+
+/* 1 if the table as it is has a record of the key, 0, -1. A domain without fields, as the
+ * first mailbox makes it, is none: it may get fields. */
+int import_has_record(struct import *i, const char *key);
 
 /* After a line of the file: a fault of its own is told and counted, and the import goes
  * on: TOOL_OK or TOOL_CANT. */
 int import_judge(struct import *i, struct input *in, unsigned long line, int status);
+
+/* A line that is no fault and makes no record: it is told why, and counted. */
+void import_leave_out(struct import *i, struct input *in, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Takes uid=, gid= and base= out of the words; how many are left. -1 with the reason. */
 int import_words(struct import *i, int argc, char **argv);

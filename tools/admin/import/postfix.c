@@ -30,7 +30,7 @@ import_path(struct import *i, const char *address, const char *path)
 	if (path[strcspn(path, BLANKS)])
 		return brimadm_refuse(i->a, TOOL_USAGE,
 			"%.80s: \"%.80s\" is more than one path", address, path);
-	if (path[strlen(path) - 1] != '/')
+	if (path[0] && path[strlen(path) - 1] != '/')
 		return brimadm_refuse(i->a, TOOL_USAGE,
 			"%.80s: %.80s is an mbox file (no / at its end): only Maildirs "
 			"are delivered to",

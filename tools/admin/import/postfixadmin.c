@@ -1,7 +1,7 @@
 /*
- * import-postfixadmin: the tables mailbox, alias and domain of postfixadmin, as CSV (RFC
- * 4180) with a line of column names, by which the tables are told apart. Passwords are
- * not read. Quotas are bytes there, as in a record.
+ * import-postfixadmin: the tables mailbox, alias, alias_domain and domain of
+ * postfixadmin, as CSV (RFC 4180) with a line of column names, by which the tables are
+ * told apart. Passwords are not read. Quotas are bytes there, as in a record.
  */
 #include "import.h"
 
@@ -170,6 +170,27 @@ import_alias_row(struct import *i, char *const cells[COLUMNS])
 }
 
 static int
+import_alias_domain_row(struct import *i, char *const cells[COLUMNS])
+{
+	char *alias = NULL, *target = NULL;
+	int status;
+
+	if (is_no(cells[ACTIVE])) {
+		i->left_out++;
+		return TOOL_OK;
+	}
+	if (asprintf(&alias, "@%s", cells[NAME]) < 0)
+		alias = NULL;
+	if (asprintf(&target, "@%s", cells[GOTO]) < 0)
+		target = NULL;
+	status = alias && target ? import_alias(i, alias, target)
+				 : brimadm_refuse(i->a, TOOL_CANT, "no memory");
+	free(alias);
+	free(target);
+	return status;
+}
+
+static int
 import_domain_row(struct import *i, char *const cells[COLUMNS])
 {
 	/* ALL is a row of postfixadmin's own; mail for a backup's domain only passes */
@@ -195,6 +216,9 @@ static const struct table tables[] = {
 		import_mailbox_row},
 	{"alias", {[NAME] = "address", [GOTO] = "goto", [ACTIVE] = "active"},
 		import_alias_row},
+	{"alias_domain",
+		{[NAME] = "alias_domain", [GOTO] = "target_domain", [ACTIVE] = "active"},
+		import_alias_domain_row},
 	{"domain", {[NAME] = "domain", [BACKUP] = "backupmx", [ACTIVE] = "active"},
 		import_domain_row},
 };
@@ -225,9 +249,8 @@ find_table(struct import *i, const struct row *header, int places[COLUMNS])
 			return &tables[t];
 	}
 	brimadm_refuse(i->a, TOOL_USAGE,
-		"the first line must name the columns of postfixadmin's mailbox, alias "
-		"or "
-		"domain");
+		"the first line must name the columns of postfixadmin's mailbox, alias, "
+		"alias_domain or domain");
 	return NULL;
 }
 
@@ -262,8 +285,6 @@ read_header(struct import *i, struct input *in, struct row *r, int places[COLUMN
 		brimadm_refuse(i->a, TOOL_USAGE, "%s: it is empty", in->name);
 		return NULL;
 	}
-	if (strncmp(r->text, "\xEF\xBB\xBF", 3) == 0)
-		memmove(r->text, r->text + 3, strlen(r->text) - 2);
 	*delimiter = r->text[strcspn(r->text, ",;\t")];
 	if (*delimiter == '\0')
 		*delimiter = ',';
