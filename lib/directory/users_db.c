@@ -138,7 +138,7 @@ users_db_told_totals(const char *text, size_t size, struct totals *t)
 int
 users_db_fail(struct users *u, int error, const char *doing, struct reason *why)
 {
-	if (error == ENOMEM)
+	if (error == ENOMEM || strstr(u->message, strerrordesc_np(ENOMEM)))
 		reason_no_memory(why, u->path);
 	else
 		reason_set(why, "%s: %s: %s", u->path, doing,
