@@ -56,7 +56,7 @@ _brimadm()
 		'--sender[of simulate: the envelope sender]:SENDER: ' \
 		'--salvage[of dump: print what a damaged table still has]' \
 		'(-c --config)'{-c,--config}'[read settings from FILE, not /etc/brim/brim.conf]:FILE:_files' \
-		'(-h --help)'{-h,--help}'[print this]' \
+		'(-h --help)'{-h,--help}'[print this, or what the command does]' \
 		'1:command:->command' '*::argument:->argument'
 	case $state in
 	command) _describe command known ;;

@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import random
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from brim import BIN, Brim
 
+ALWAYS = {"--config", "--help"}
 ALICE = ("add", "alice@example.org", "uid=20001", "gid=20001", "mail=/home/alice/Maildir/")
 
 
@@ -67,6 +70,36 @@ def test_the_man_page_tells_every_command_field_and_option(brim):
         assert line.split()[0] in page
     for line in options.splitlines()[1:]:
         assert f"Fl Fl {line.split('--')[1].split()[0]}" in page
+
+
+def test_each_command_has_a_help_of_its_own_with_an_example_that_is_taken(brim):
+    usage, fields, options = brim.admin("--help").stdout.split("\n\n")[1:]
+    own = {}
+    lines = [line.split()[0] for line in usage.splitlines()[1:]]
+    assert len(lines) > 20
+    for command in lines:
+        done = brim.admin(command, "--help")
+        told, _, example = done.stdout.partition("\nexample:\n")
+        others = "|".join(set(lines) - {command})
+        assert done.stderr == "" and told.startswith(f"usage: brimadm [-c FILE] {command}"), done
+        assert not re.search(rf"^  ({others})\b(?!=)", told.split("\noptions:")[0]
+                             .split("\nfields:")[0], re.M), command
+        assert (fields.strip() in told) == (command in ("add", "set")), command
+        words = shlex.split(example.replace("\\\n", "").split(" > ")[0])
+        last = [i for i, word in enumerate(words) if word == "brimadm"][-1]
+        assert words[last + 1] == command, example
+        # an option that the command lacks is refused before the settings are read
+        run = subprocess.run([BIN / "brimadm", "-c", "/nonexistent/conf", *words[last + 1:]],
+                             capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert run.returncode == 75 and "/nonexistent/conf" in run.stderr, (example, run)
+        own[command] = set(re.findall(r"--[a-z-]+", told.split("\noptions:")[1])) - ALWAYS
+    assert own["load"] == {"--replace", "--dry-run", "--force"} and own["set"] == set()
+    assert set.union(*own.values()) == set(re.findall(r"--[a-z-]+", options)) - ALWAYS
+
+
+def test_the_help_of_no_command_names_the_nearest(brim):
+    refused(brim, "lsit", "--help", words=("do you mean list?",))
+    assert brim.admin("--help", "set").stdout == brim.admin("set", "-h", "x").stdout
 
 
 def test_no_command_prints_usage_and_exits_64(brim):

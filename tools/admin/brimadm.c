@@ -1,4 +1,4 @@
-/* brimadm: one table of commands, from which the usage is printed, too. */
+/* brimadm: one table of commands, from which help.c prints the usage, too. */
 #include "brimadm.h"
 
 #include <stdio.h>
@@ -62,21 +62,17 @@ command_name(size_t i)
 	return commands[i].name;
 }
 
-const struct command *
-brimadm_command(struct brimadm *a, const char *name, int argc)
+/* The command of that name, or NULL with the reason. */
+static const struct command *
+find_command(struct brimadm *a, const char *name)
 {
 	const struct command *c = commands;
 	const char *near;
 
 	while (c->name && strcmp(c->name, name) != 0)
 		c++;
-	if (c->name && argc >= c->least && (c->most < 0 || argc <= c->most))
+	if (c->name)
 		return c;
-	if (c->name) {
-		brimadm_refuse(a, TOOL_USAGE, "usage: brimadm %s%s%s", c->name,
-			c->arguments[0] ? " " : "", c->arguments);
-		return NULL;
-	}
 	near = tool_nearest(name, command_name);
 	brimadm_refuse(a, TOOL_USAGE,
 		near ? "there is no command \"%.40s\"; do you mean %s?"
@@ -85,23 +81,16 @@ brimadm_command(struct brimadm *a, const char *name, int argc)
 	return NULL;
 }
 
-static int
-usage(const struct tool_option *options, FILE *to, int status)
+const struct command *
+brimadm_command(struct brimadm *a, const char *name, int argc)
 {
-	fprintf(to, "usage: brimadm [-c FILE] COMMAND [ARGUMENT...]\n\ncommands:\n");
-	for (const struct command *c = commands; c->name; c++) {
-		int width = 1 + (int)strlen(c->name) + (int)strlen(c->arguments);
+	const struct command *c = find_command(a, name);
 
-		fprintf(to, "  %s %s%*s%s\n", c->name, c->arguments,
-			width < 28 ? 28 - width : 1, "", c->sentence);
-	}
-	fprintf(to, "\nfields:\n");
-	for (size_t i = 0; mailbox_field_at(i); i++)
-		fprintf(to, "  %-27s %s\n", mailbox_field_at(i)->name,
-			mailbox_field_at(i)->sentence);
-	fprintf(to, "\noptions:\n");
-	tool_print_options(options, to);
-	return status;
+	if (!c || (argc >= c->least && (c->most < 0 || argc <= c->most)))
+		return c;
+	brimadm_refuse(a, TOOL_USAGE, "usage: brimadm %s%s%s", c->name,
+		c->arguments[0] ? " " : "", c->arguments);
+	return NULL;
 }
 
 /* What stands against running the command, that its arguments do not show. OPTIONS begin
@@ -185,7 +174,7 @@ main(int argc, char **argv)
 			&a.option[OPTION_SALVAGE]},
 		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE,
 			&a.conf_file},
-		{'h', "help", NULL, "print this", &help},
+		{'h', "help", NULL, "print this, or what the command does", &help},
 		{0, "way", "TRANSPORT", NULL,
 			&a.option[OPTION_TRANSPORT]}, /* its old name */
 		{0},
@@ -196,13 +185,17 @@ main(int argc, char **argv)
 	tool_start("brimadm");
 	if (tool_options(&argc, &argv, options))
 		return TOOL_USAGE;
-	if (help)
-		return tool_finish(usage(options, stdout, TOOL_OK));
-	if (argc < 1)
-		return usage(options, stderr, TOOL_USAGE);
-	c = brimadm_command(&a, argv[0], argc - 1);
+	if (argc < 1) {
+		brimadm_print_usage(commands, options, help ? stdout : stderr);
+		return tool_finish(help ? TOOL_OK : TOOL_USAGE);
+	}
+	c = help ? find_command(&a, argv[0]) : brimadm_command(&a, argv[0], argc - 1);
 	if (!c)
 		return tool_fail(TOOL_USAGE, "%s", a.why.text);
+	if (help) {
+		brimadm_print_help(c, options, stdout);
+		return tool_finish(TOOL_OK);
+	}
 	status = check_command(&a, c, options);
 	return tool_finish(status ? status : run_alone(&a, c, argc - 1, argv + 1));
 }

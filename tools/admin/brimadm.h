@@ -67,6 +67,16 @@ const struct command *brimadm_command(struct brimadm *a, const char *name, int a
 /* Runs it: a status. */
 int brimadm_run(struct brimadm *a, const struct command *c, int argc, char **argv);
 
+/* --- help.c --- */
+
+/* All of the commands, the fields and the options. */
+void brimadm_print_usage(
+	const struct command *commands, const struct tool_option *options, FILE *to);
+
+/* One command, with its fields, its options and an example. */
+void brimadm_print_help(
+	const struct command *c, const struct tool_option *options, FILE *to);
+
 /* --- change/edit.c: one change of the table --- */
 
 /* Begins it, with enum change_flags. */
