@@ -32,6 +32,16 @@ const char *amount_exact(uint64_t bytes, char buf[AMOUNT_SIZE]);
 /* "3d", "90s": exact, in the largest unit that is. */
 const char *amount_show_time(uint64_t seconds, char buf[AMOUNT_SIZE]);
 
+#define AMOUNT_OF_SIZE 80
+
+/* "1 account has", "3 accounts have": the number, and the words for one or for many (or
+ * none), so that they agree. Returns buf. */
+const char *amount_of(
+	uint64_t n, const char *one, const char *many, char buf[AMOUNT_OF_SIZE]);
+
+/* The same in a buffer of its own, until the end of the block. */
+#define AMOUNT_OF(n, one, many) amount_of((n), (one), (many), (char[AMOUNT_OF_SIZE]){""})
+
 /* Sums that stop at the ends instead of wrapping. */
 uint64_t amount_add(uint64_t a, uint64_t b);
 uint64_t amount_subtract(uint64_t a, uint64_t b);

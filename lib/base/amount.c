@@ -153,6 +153,14 @@ amount_show_time(uint64_t seconds, char buf[AMOUNT_SIZE])
 	return show_exact(time_units, seconds, buf);
 }
 
+const char *
+amount_of(uint64_t n, const char *one, const char *many, char buf[AMOUNT_OF_SIZE])
+{
+	snprintf(buf, AMOUNT_OF_SIZE, "%llu %s", (unsigned long long)n,
+		n == 1 ? one : many);
+	return buf;
+}
+
 uint64_t
 amount_add(uint64_t a, uint64_t b)
 {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "amount.h"
 #include "btree_page.h"
 
 /* Pages read at a time: a load puts the leaves of paths and of records in turn, so that
@@ -323,8 +324,8 @@ compare_totals(struct walk *w)
 	if (u->sum == USERS_SUM_OLD)
 		return 0;
 	if (told.records != w->totals.records)
-		return reason_set(w->why, "%s: damaged: it had %llu records and has %llu",
-			u->path, (unsigned long long)told.records,
+		return reason_set(w->why, "%s: damaged: it had %s and has %llu", u->path,
+			AMOUNT_OF(told.records, "record", "records"),
 			(unsigned long long)w->totals.records);
 	if (told.sum != w->totals.sum)
 		return users_db_damaged(

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "amount.h"
 
 #define BATCH 512 /* records taken from a table at a time */
 
@@ -144,6 +145,6 @@ change_check_removed(const struct change_counts *counts, struct reason *why)
 {
 	if (counts->removed * 10 <= counts->records)
 		return 0;
-	return reason_set(why, "it would remove %llu of %llu records, more than a tenth",
-		counts->removed, counts->records);
+	return reason_set(why, "it would remove %llu of %s, more than a tenth",
+		counts->removed, AMOUNT_OF(counts->records, "record", "records"));
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "amount.h"
 #include "btree_page.h"
 
 const char users_key_first[1] = "\001";
@@ -105,9 +106,8 @@ users_db_check_meta(struct users *u, struct reason *why)
 		!(m.flags & META_CHECKSUM))
 		return reason_set(why, "%s: damaged, or not a table of Brim", u->path);
 	if ((uint64_t)u->stat.st_size != ((uint64_t)m.last_page + 1) * BTREE_PAGE_SIZE)
-		return reason_set(why,
-			"%s: damaged: %lld bytes long, its first page says %llu", u->path,
-			(long long)u->stat.st_size,
+		return reason_set(why, "%s: damaged: %s long, its first page says %llu",
+			u->path, AMOUNT_OF((uint64_t)u->stat.st_size, "byte", "bytes"),
 			((unsigned long long)m.last_page + 1) * BTREE_PAGE_SIZE);
 	if (!has_right_sum(&m))
 		return btree_page_damaged(u, 0, "has a wrong checksum", why);

@@ -42,9 +42,9 @@ take_names(struct systemd *s, const char *names, struct reason *why)
 		count++;
 	}
 	if (count != s->count)
-		return reason_set(why,
-			"LISTEN_FDNAMES=%.80s has %d names for %d socket(s)", names,
-			count, s->count);
+		return reason_set(why, "LISTEN_FDNAMES=%.80s has %s for %s", names,
+			AMOUNT_OF((uint64_t)count, "name", "names"),
+			AMOUNT_OF((uint64_t)s->count, "socket", "sockets"));
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "amount.h"
 #include "clock.h"
 #include "lane.h"
 #include "log.h"
@@ -126,7 +127,8 @@ ask_again(struct job *job)
 		fail(job);
 		return;
 	}
-	reason_set(&job->answer.why, "the scanner's child died %d times", job->tries);
+	reason_set(&job->answer.why, "the scanner's child died %s",
+		AMOUNT_OF((uint64_t)job->tries, "time", "times"));
 	lane_wait(job);
 	pump_soon(job->scanner);
 }

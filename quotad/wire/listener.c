@@ -67,9 +67,8 @@ set_address(struct sockaddr_un *to, const char *path, struct reason *why)
 	to->sun_family = AF_UNIX;
 	if (length >= sizeof to->sun_path)
 		return reason_set(why,
-			"socket %.60s...: the path has %zu bytes, %zu at "
-			"most are possible",
-			path, length, sizeof to->sun_path - 1);
+			"socket %.60s...: the path is longer than %zu bytes", path,
+			sizeof to->sun_path - 1);
 	memcpy(to->sun_path, path, length);
 	return 0;
 }

@@ -212,27 +212,25 @@ tell_lost(void *arg, const char *key)
 static void
 tell_saved(const struct brimadm *a, const struct users_salvaged *s)
 {
-	const char *table = a->conf.users_db;
+	const char *table = a->conf.users_db,
+		   *found = AMOUNT_OF(s->found, "record is", "records are");
 
 	if (s->sound)
 		tool_warn("%s is sound: no record is missing", table);
 	else if (s->complete)
 		tool_warn("%s is damaged; no record is missing", table);
 	else if (!s->knows_missing)
-		tool_warn("%s is damaged; %llu records are saved; how many are missing "
-			  "can't be told: compare with the last dump",
-			table, (unsigned long long)s->found);
+		tool_warn("%s is damaged; %s saved; how many are missing can't be told: "
+			  "compare with the last dump",
+			table, found);
 	else if (s->missing)
-		tool_warn(
-			"%s is damaged; %llu records are saved, %llu are missing: their "
-			"mail would bounce; take them from the last dump",
-			table, (unsigned long long)s->found,
-			(unsigned long long)s->missing);
+		tool_warn("%s is damaged; %s saved, %s missing: their mail would bounce; "
+			  "take them from the last dump",
+			table, found, AMOUNT_OF(s->missing, "is", "are"));
 	else
-		tool_warn(
-			"%s is damaged; %llu records are saved, but some are not as they "
-			"were last: compare with the last dump",
-			table, (unsigned long long)s->found);
+		tool_warn("%s is damaged; %s saved, but some are not as they were last: "
+			  "compare with the last dump",
+			table, found);
 }
 
 static int

@@ -82,10 +82,11 @@ check_damaged(struct brimadm *a, const struct change_counts *counts)
 {
 	if (counts->removed)
 		return brimadm_refuse(a, TOOL_USAGE,
-			"load --replace: the table is damaged; of at least %llu records "
-			"that it had the new one lacks %llu: their mail would bounce. "
-			"If that is meant, say --force",
-			counts->records, counts->removed);
+			"load --replace: the table is damaged; of at least %s that it "
+			"had "
+			"the new one lacks %llu: their mail would bounce. If that is "
+			"meant, say --force",
+			AMOUNT_OF(counts->records, "record", "records"), counts->removed);
 	tool_warn("how much is removed can't be told: %s", a->why.text);
 	return TOOL_OK;
 }

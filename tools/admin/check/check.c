@@ -419,10 +419,10 @@ sum_up(const struct check *c)
 			"without settings nothing else was looked at: repair them first");
 	else if (!c->users)
 		tool_warn("without the table no mailbox was looked at: repair it first");
-	tool_warn("%zu found: %zu error%s, %zu warning%s; %zu mailbox%s looked at", found,
-		c->found[ERROR], c->found[ERROR] == 1 ? "" : "s", c->found[WARNING],
-		c->found[WARNING] == 1 ? "" : "s", c->mailboxes,
-		c->mailboxes == 1 ? "" : "es");
+	tool_warn("%zu found: %s, %s; %s looked at", found,
+		AMOUNT_OF(c->found[ERROR], "error", "errors"),
+		AMOUNT_OF(c->found[WARNING], "warning", "warnings"),
+		AMOUNT_OF(c->mailboxes, "mailbox", "mailboxes"));
 	return found ? TOOL_NO : TOOL_OK;
 }
 

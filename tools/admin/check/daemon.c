@@ -286,6 +286,7 @@ check_accounts(struct check *c)
 	if (count)
 		check_found(c, CHECK_ACCOUNTS, "/etc/passwd",
 			check_text(c, "%s import-passwd", check_brimadm(c)),
-			"%zu account%s no record: %s%s", count,
-			count == 1 ? " has" : "s have", names, count > 5 ? ", ..." : "");
+			"%s no record: %s%s",
+			AMOUNT_OF(count, "account has", "accounts have"), names,
+			count > 5 ? ", ..." : "");
 }

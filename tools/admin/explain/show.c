@@ -12,6 +12,7 @@
 
 #define LABEL     "%-12s "
 #define TIME_SIZE 48
+#define BYTES(n)  AMOUNT_OF((n), "byte", "bytes")
 
 static const struct {
 	const char *name, *sentence;
@@ -67,20 +68,22 @@ print_text(const char *label, const char *text)
 }
 
 static void
-print_sum(const char *label, uint64_t bytes, uint64_t n, const char *unit)
+print_sum(
+	const char *label, uint64_t bytes, uint64_t n, const char *one, const char *many)
 {
 	char buf[AMOUNT_SIZE];
 
-	printf(LABEL "%" PRIu64 " bytes (%s), %" PRIu64 " %s%s\n", label, bytes,
-		amount_show(bytes, buf), n, unit, n == 1 ? "" : "s");
+	printf(LABEL "%s (%s), %s\n", label, BYTES(bytes), amount_show(bytes, buf),
+		AMOUNT_OF(n, one, many));
 }
 
-/* "+12" or "-12": what must be added to FROM to have TO. */
+/* "+12 bytes" or "-12 bytes": what must be added to FROM to have TO. */
 static const char *
-show_step(uint64_t from, uint64_t to, char buf[AMOUNT_SIZE])
+show_step(uint64_t from, uint64_t to, char buf[AMOUNT_OF_SIZE])
 {
-	snprintf(buf, AMOUNT_SIZE, "%c%" PRIu64, to < from ? '-' : '+',
-		to < from ? from - to : to - from);
+	buf[0] = to < from ? '-' : '+';
+	snprintf(buf + 1, AMOUNT_OF_SIZE - 1, "%s",
+		BYTES(to < from ? from - to : to - from));
 	return buf;
 }
 
@@ -142,7 +145,13 @@ show_directories(const struct explain *e)
 	putchar('\n');
 }
 
-#define FILES_COUNT ", which the slow round and a refusal count\n"
+static void
+show_wrong_names(uint64_t files, uint64_t bytes, const char *how)
+{
+	printf(LABEL "%s %s %s than %s, which the slow round and a refusal count\n", "",
+		AMOUNT_OF(files, "of them is", "of them are"), BYTES(bytes), how,
+		files == 1 ? "its name says" : "their names say");
+}
 
 static void
 show_files(const struct explain *e)
@@ -155,15 +164,11 @@ show_files(const struct explain *e)
 		printf(LABEL "there is no such Maildir yet\n", "");
 	else
 		show_directories(e);
-	print_sum("the files", e->bytes, e->messages, "message");
+	print_sum("the files", e->bytes, e->messages, "message", "messages");
 	if (e->larger)
-		printf(LABEL "%" PRIu64 " of them are %" PRIu64
-			     " bytes larger than their names say" FILES_COUNT,
-			"", e->larger, e->excess);
+		show_wrong_names(e->larger, e->excess, "larger");
 	if (e->smaller)
-		printf(LABEL "%" PRIu64 " of them are %" PRIu64
-			     " bytes smaller than their names say" FILES_COUNT,
-			"", e->smaller, e->shortfall);
+		show_wrong_names(e->smaller, e->shortfall, "smaller");
 	if (e->moving)
 		printf(LABEL "the mailbox was being changed while it was read\n", "");
 }
@@ -200,24 +205,26 @@ static void
 find_rest(const struct explain *e, uint64_t counted, json_t *found)
 {
 	const struct explain_ledger *l = &e->ledger;
+	const uint64_t files = e->larger + e->smaller;
 
 	if (counted == e->bytes)
 		return;
 	if ((e->excess || e->shortfall) &&
 		counted ==
 			amount_subtract(amount_add(e->bytes, e->excess), e->shortfall)) {
-		say(found,
-			"%" PRIu64 " files were counted by their sizes: %" PRIu64
-			" bytes more, %" PRIu64 " less than their names say",
-			e->larger + e->smaller, e->excess, e->shortfall);
+		say(found, "%s: %s more, %" PRIu64 " less than %s",
+			AMOUNT_OF(files, "file was counted by its size",
+				"files were counted by their sizes"),
+			BYTES(e->excess), e->shortfall,
+			files == 1 ? "its name says" : "their names say");
 		return;
 	}
 	if (counted > e->bytes)
-		say(found, "%" PRIu64 " bytes are not there any more",
-			counted - e->bytes);
+		say(found, "%s not there any more",
+			AMOUNT_OF(counted - e->bytes, "byte is", "bytes are"));
 	else
-		say(found, "%" PRIu64 " bytes have come from others than lda",
-			e->bytes - counted);
+		say(found, "%s come from others than lda",
+			AMOUNT_OF(e->bytes - counted, "byte has", "bytes have"));
 	if (e->moving)
 		say(found, "the mailbox was being changed while it was read");
 	if (!l->counted_exact)
@@ -242,10 +249,8 @@ explain_reasons(const struct explain *e)
 		return found;
 	}
 	if (e->there)
-		say(found,
-			"%" PRIu64 " bytes are in files of deliveries that are still "
-			"charged as tickets",
-			e->there_bytes);
+		say(found, "%s in files of deliveries that are still charged as tickets",
+			AMOUNT_OF(e->there_bytes, "byte is", "bytes are"));
 	find_rest(e, amount_add(l->used, e->there_bytes), found);
 	return found;
 }
@@ -254,12 +259,12 @@ static void
 show_difference(const struct explain *e)
 {
 	json_t *found = explain_reasons(e);
-	char buf[AMOUNT_SIZE];
+	char buf[AMOUNT_OF_SIZE];
 
 	if (e->bytes == e->ledger.used)
 		printf(LABEL "none\n", "difference");
 	else
-		printf(LABEL "%s bytes, from the ledger to the files\n", "difference",
+		printf(LABEL "%s, from the ledger to the files\n", "difference",
 			show_step(e->ledger.used, e->bytes, buf));
 	for (size_t i = 0; i < json_array_size(found); i++)
 		printf(LABEL "%s\n", "", json_string_value(json_array_get(found, i)));
@@ -274,10 +279,11 @@ show_limits(const struct explain_ledger *l)
 	char buf[AMOUNT_SIZE];
 
 	if (l->limit)
-		printf(LABEL "%" PRIu64 " bytes (%s)\n", "limit", l->limit,
+		printf(LABEL "%s (%s)\n", "limit", BYTES(l->limit),
 			amount_show(l->limit, buf));
 	if (l->message_limit)
-		printf(LABEL "%" PRIu64 " messages\n", "limit", l->message_limit);
+		printf(LABEL "%s\n", "limit",
+			AMOUNT_OF(l->message_limit, "message", "messages"));
 	if (!l->limit && !l->message_limit)
 		printf(LABEL "none\n", "limit");
 }
@@ -285,7 +291,7 @@ show_limits(const struct explain_ledger *l)
 static void
 show_last_count(const struct explain_ledger *l)
 {
-	char buf[TIME_SIZE];
+	char buf[TIME_SIZE], step[AMOUNT_OF_SIZE];
 
 	if (l->counting)
 		printf(LABEL "one is under way\n", "count");
@@ -299,9 +305,9 @@ show_last_count(const struct explain_ledger *l)
 	if (l->counted_was == l->counted_found)
 		printf(LABEL "it corrected nothing\n", "");
 	else
-		printf(LABEL "it corrected %" PRIu64 " to %" PRIu64 ", by %s bytes\n", "",
+		printf(LABEL "it corrected %" PRIu64 " to %" PRIu64 ", by %s\n", "",
 			l->counted_was, l->counted_found,
-			show_step(l->counted_was, l->counted_found, buf));
+			show_step(l->counted_was, l->counted_found, step));
 }
 
 static void
@@ -311,8 +317,8 @@ show_full(const struct explain_ledger *l)
 
 	if (!l->full_for)
 		return;
-	printf(LABEL "for %s; the smallest message refused had %" PRIu64 " bytes\n",
-		"full", show_time(l->full_for, buf), l->full_smallest);
+	printf(LABEL "for %s; the smallest message refused had %s\n", "full",
+		show_time(l->full_for, buf), BYTES(l->full_smallest));
 	if (l->over_quota == CONF_DEFER)
 		printf(LABEL "mail for it is deferred, however long\n", "");
 	else if (l->full_for >= l->over_quota)
@@ -327,11 +333,11 @@ show_ledger(const struct explain *e)
 {
 	const struct explain_ledger *l = &e->ledger;
 
-	print_sum("the ledger", l->used, l->messages, "message");
+	print_sum("the ledger", l->used, l->messages, "message", "messages");
 	if (!e->unread.text[0])
 		show_difference(e);
 	if (l->tickets)
-		print_sum("promised", l->reserved, l->tickets, "ticket");
+		print_sum("promised", l->reserved, l->tickets, "ticket", "tickets");
 	show_limits(l);
 	show_last_count(l);
 	show_full(l);
@@ -380,8 +386,8 @@ show_next(const struct explain_ledger *l)
 	int taken = strcmp(l->next, "delivered") == 0;
 
 	if (l->used_then != l->used)
-		printf(LABEL "quotad has counted: its number is %" PRIu64 " bytes\n",
-			"just now", l->used_then);
+		printf(LABEL "quotad has counted: its number is %s\n", "just now",
+			BYTES(l->used_then));
 	if (taken)
 		printf(LABEL "a message of 1 byte would be delivered\n", "next message");
 	else

@@ -20,8 +20,8 @@ import_end(struct import *i, int status)
 {
 	if (!status && i->faults)
 		status = brimadm_refuse(i->a, TOOL_USAGE,
-			"%llu line%s can't be imported: nothing is changed", i->faults,
-			i->faults == 1 ? "" : "s");
+			"%s can't be imported: nothing is changed",
+			AMOUNT_OF(i->faults, "line", "lines"));
 	status = brimadm_end(i->a, status);
 	if (!status)
 		tool_warn("%s: %llu, in the table already: %llu, left out: %llu",

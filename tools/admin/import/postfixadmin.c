@@ -263,8 +263,8 @@ import_row(struct import *i, const struct table *t, const int places[COLUMNS],
 	char *cells[COLUMNS];
 
 	if (r->count != width)
-		return brimadm_refuse(i->a, TOOL_USAGE,
-			"%d columns, where the first line has %d", r->count, width);
+		return brimadm_refuse(i->a, TOOL_USAGE, "%s, where the first line has %d",
+			AMOUNT_OF((uint64_t)r->count, "column", "columns"), width);
 	for (int c = 0; c < COLUMNS; c++)
 		cells[c] = places[c] < 0 ? NULL : r->cells[places[c]];
 	return t->import(i, cells);
