@@ -118,6 +118,24 @@ static const struct kind {
 	[CHECK_PIPE_RECIPIENTS] = {"pipe-recipients", ERROR,
 		"One exit status can't speak for many recipients: lda defers with "
 		"4.3.5."},
+	[CHECK_PIPE_ARGUMENTS] = {"pipe-arguments", ERROR,
+		"A name that is not the recipient's whole address, as it is, is nobody's "
+		"or another's: mail is deferred, or bounces."},
+	[CHECK_PIPE_NULL_SENDER] = {"pipe-null-sender", WARNING,
+		"Without null_sender= the sender of a bounce is MAILER-DAEMON, which "
+		"vacation programs answer (RFC 5321 section 6.1)."},
+	[CHECK_DELIMITER] = {"postfix-delimiter", ERROR,
+		"An extension that Postfix takes off, and Brim does not, is mail for a "
+		"user that nobody is."},
+	[CHECK_DOMAIN] = {"postfix-domain", ERROR,
+		"Mail for a domain that Brim does not know is deferred with 4.3.5 until "
+		"it bounces; for accounts that it does not know it bounces."},
+	[CHECK_DOMAIN_ELSEWHERE] = {"postfix-domain-elsewhere", WARNING,
+		"Mail for it does not come to lda: Postfix refuses it, or delivers it "
+		"elsewhere."},
+	[CHECK_BEFORE_COMMAND] = {"postfix-before-command", WARNING,
+		"What goes before mailbox_command delivers without Brim, past its "
+		"limits."},
 	[CHECK_FILE_LIMIT] = {"postfix-file-limit", ERROR,
 		"Postfix makes mailbox_size_limit a limit for every file that a delivery "
 		"writes: larger messages are deferred until they bounce."},
@@ -292,8 +310,9 @@ check_setting(struct check *c, const char *name, const char *value)
 	const char *file = check_quote(c, check_conf_file(c));
 	int line = find_line(c, name);
 
-	if (value[strcspn(value, "|&\\'\n")])
-		return check_text(c, "Set %s in %s.", name, file);
+	if (value[0] == ';' || value[strcspn(value, "|&\\'\n")])
+		return check_text(c, "Write %s =%s%s into %s.", name,
+			value[0] == ';' ? "" : " ", value, file);
 	if (line > 0 && check_last_line(c, line) > line)
 		return check_text(c,
 			"sed -i '/^%s[ \\t]*=/,/^[^ \\t#]/{s|^%s[ \\t]*=.*|%s = %s|;"

@@ -56,6 +56,12 @@ enum check_kind {
 	CHECK_PIPE_USER,
 	CHECK_PIPE_TRUST,
 	CHECK_PIPE_RECIPIENTS,
+	CHECK_PIPE_ARGUMENTS,
+	CHECK_PIPE_NULL_SENDER,
+	CHECK_DELIMITER,
+	CHECK_DOMAIN,
+	CHECK_DOMAIN_ELSEWHERE,
+	CHECK_BEFORE_COMMAND,
 	CHECK_FILE_LIMIT,
 	CHECK_TIME_LIMIT,
 	CHECK_SHELL,
@@ -81,7 +87,9 @@ struct check {
 	struct postconf postfix;
 	int has_postfix;    /* Postfix is there, and its settings were read */
 	char *command;      /* mailbox_command as it is written, if it runs lda */
+	int is_mapped;      /* ... of mailbox_command_maps: not that of all accounts */
 	char *some_account; /* a mailbox of this host, for root's mail */
+	int has_accounts;   /* the table has bare names */
 	/* the report */
 	size_t found[2]; /* errors, warnings */
 	size_t printed, mailboxes;
@@ -199,8 +207,47 @@ void check_postfix_read(struct check *c);
 void check_postfix(struct check *c);
 void check_postfix_free(struct check *c);
 
+/* A setting of Postfix's; "" where it has none. */
+const char *check_postfix_value(const struct check *c, const char *name);
+
+/* A command that gives one a value, and tells a Postfix that runs. */
+const char *check_postfix_setting(struct check *c, const char *name, const char *value);
+
+/* " && postfix reload" where it runs. */
+const char *check_postfix_reload(struct check *c);
+
 /* The path of lda in the command; NULL where it runs none. */
 const char *check_find_lda(struct check *c, const char *command);
+
+/* The path of lda in the argv of a pipe service; NULL where it runs none. */
+const char *check_pipe_lda(struct check *c, const struct postconf_service *s);
+
+/* --- twice.c: settings that Postfix and Brim both have ------- */
+
+/* Finds the command that runs lda, in main.cf, in master.cf or in mailbox_command_maps.
+ */
+void check_find_command(struct check *c);
+
+void check_delimiter(struct check *c);
+void check_message_size(struct check *c);
+
+/* What Postfix uses in the place of mailbox_command. */
+void check_before_command(struct check *c);
+
+/* --- domains.c: whose domain is whose ------------------------ */
+
+/* Of the domains that Postfix hands to lda those that Brim does not know, and of Brim's
+ * those that Postfix does not hand to it. */
+void check_domains(struct check *c);
+
+/* Whether the transport, such as "brim" or "local:host", runs lda: by pipe(8), by
+ * local(8) as mailbox_command, or not. */
+enum check_route { ROUTE_OTHER, ROUTE_PIPE, ROUTE_COMMAND };
+enum check_route check_route(struct check *c, const char *transport);
+
+/* --- pipe.c: the arguments of a service ---------------------- */
+
+void check_pipe_arguments(struct check *c, const struct postconf_service *s);
 
 /* --- lda.c: how Postfix runs lda ----------------------------- */
 

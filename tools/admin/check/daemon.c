@@ -270,7 +270,7 @@ check_accounts(struct check *c)
 	const char *names = "";
 	size_t count = 0;
 
-	if (c->has_postfix && !c->command)
+	if (c->has_postfix && (!c->command || c->is_mapped))
 		return; /* their mail is not Brim's */
 	from = fopen("/etc/passwd", "re");
 	while (from && (p = fgetpwent(from))) {

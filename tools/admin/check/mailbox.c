@@ -360,6 +360,7 @@ take_record(void *arg, const struct record *r)
 	struct check *c = arg;
 
 	if (mailbox_kind_of(r) == MAILBOX_KIND_MAILBOX) {
+		c->has_accounts |= !strchr(r->key, '@');
 		check_step(c);
 		check_record(c, r);
 	}

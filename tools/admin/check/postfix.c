@@ -50,23 +50,6 @@ check_find_lda(struct check *c, const char *command)
 	return NULL;
 }
 
-/* As it is written: postconf -x would take the names of a shell's variables for its own.
- */
-static void
-read_command(struct check *c)
-{
-	static const char *const arguments[] = {"-h", "mailbox_command", NULL};
-	struct reason why;
-
-	if (postconf_run(arguments, &c->command, &why))
-		return;
-	c->command[strcspn(c->command, "\n")] = '\0';
-	if (!check_find_lda(c, c->command)) {
-		free(c->command);
-		c->command = NULL;
-	}
-}
-
 void
 check_postfix_read(struct check *c)
 {
@@ -79,7 +62,7 @@ check_postfix_read(struct check *c)
 			"Repair what it says; postfix(1) check says more.", "%s",
 			why.text);
 	else if (there > 0)
-		read_command(c);
+		check_find_command(c);
 }
 
 void
@@ -89,8 +72,8 @@ check_postfix_free(struct check *c)
 	free(c->command);
 }
 
-static const char *
-get(const struct check *c, const char *name)
+const char *
+check_postfix_value(const struct check *c, const char *name)
 {
 	const char *value = postconf_get(&c->postfix, name);
 
@@ -106,11 +89,12 @@ get_time(const struct check *c, const char *name, char unit, uint64_t *seconds)
 }
 
 /* A Postfix that runs must be told. */
-static const char *
-reload(struct check *c)
+const char *
+check_postfix_reload(struct check *c)
 {
-	FILE *from = fopen(
-		check_text(c, "%s/pid/master.pid", get(c, "queue_directory")), "re");
+	FILE *from = fopen(check_text(c, "%s/pid/master.pid",
+				   check_postfix_value(c, "queue_directory")),
+		"re");
 	long pid = 0;
 
 	if (!from)
@@ -121,11 +105,12 @@ reload(struct check *c)
 	return pid > 1 && kill((pid_t)pid, 0) == 0 ? " && postfix reload" : "";
 }
 
-static const char *
-set(struct check *c, const char *name, const char *value)
+const char *
+check_postfix_setting(struct check *c, const char *name, const char *value)
 {
 	return check_text(c, "postconf -e %s%s",
-		check_quote(c, check_text(c, "%s=%s", name, value)), reload(c));
+		check_quote(c, check_text(c, "%s=%s", name, value)),
+		check_postfix_reload(c));
 }
 
 /* --- mailbox_command ------------------------------------------------------- */
@@ -133,11 +118,12 @@ set(struct check *c, const char *name, const char *value)
 static void
 check_file_limit(struct check *c)
 {
-	const char *limit = get(c, "mailbox_size_limit");
+	const char *limit = check_postfix_value(c, "mailbox_size_limit");
 
 	if (strcmp(limit, "0") != 0)
 		check_found(c, CHECK_FILE_LIMIT, "mailbox_size_limit",
-			set(c, "mailbox_size_limit", "0"), "it is %s", limit);
+			check_postfix_setting(c, "mailbox_size_limit", "0"), "it is %s",
+			limit);
 }
 
 /* NAME is the limit's, which may be unset; FALLBACK is whose value it has then. */
@@ -149,7 +135,8 @@ check_time_limit(struct check *c, const char *name, const char *fallback)
 	if (get_time(c, name, 's', &limit) && get_time(c, fallback, 's', &limit))
 		return;
 	if (limit <= deadline)
-		check_found(c, CHECK_TIME_LIMIT, name, set(c, name, "1000s"),
+		check_found(c, CHECK_TIME_LIMIT, name,
+			check_postfix_setting(c, name, "1000s"),
 			"%s is %llu s, and deadline is %llu s", name,
 			(unsigned long long)limit, (unsigned long long)deadline);
 }
@@ -163,8 +150,9 @@ check_shell(struct check *c)
 		return;
 	lda = check_find_lda(c, c->command);
 	check_found(c, CHECK_SHELL, "mailbox_command",
-		lda[strspn(lda, no_shell)] ? "Give lda a path without such a byte."
-					   : set(c, "mailbox_command", lda),
+		lda[strspn(lda, no_shell)]
+			? "Give lda a path without such a byte."
+			: check_postfix_setting(c, "mailbox_command", lda),
 		"its byte '%c' needs a shell: %s",
 		c->command[strspn(c->command, no_shell)], c->command);
 }
@@ -172,9 +160,10 @@ check_shell(struct check *c)
 static void
 check_local_recipients(struct check *c)
 {
-	if (get(c, "local_recipient_maps")[0] == '\0')
+	if (check_postfix_value(c, "local_recipient_maps")[0] == '\0')
 		check_found(c, CHECK_LOCAL_RECIPIENTS, "local_recipient_maps",
-			check_text(c, "postconf -X local_recipient_maps%s", reload(c)),
+			check_text(c, "postconf -X local_recipient_maps%s",
+				check_postfix_reload(c)),
 			"it is empty");
 }
 
@@ -185,7 +174,7 @@ static const char *
 find_aliases(struct check *c)
 {
 	static const char *const types[] = {"hash:", "btree:", "lmdb:", "cdb:", "dbm:"};
-	const char *maps = get(c, "alias_maps");
+	const char *maps = check_postfix_value(c, "alias_maps");
 
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
 		const char *map = strstr(maps, types[i]);
@@ -256,7 +245,10 @@ check_local(struct check *c)
 
 	if (lda)
 		check_lda(c, lda, NULL);
-	check_shell(c);
+	if (!c->is_mapped) {
+		check_shell(c);
+		check_before_command(c);
+	}
 	check_file_limit(c);
 	check_time_limit(c, "command_time_limit", "command_time_limit");
 	check_local_recipients(c);
@@ -309,14 +301,26 @@ check_pipe(struct check *c, const struct postconf_service *s, const char *lda)
 		limit = NULL;
 	if (asprintf(&time, "%s_time_limit", s->name) < 0)
 		time = NULL;
-	value = limit ? get(c, limit) : "1";
+	value = limit ? check_postfix_value(c, limit) : "1";
 	if (strcmp(value, "1") != 0)
-		check_found(c, CHECK_PIPE_RECIPIENTS, limit, set(c, limit, "1"),
-			"it is %s", *value ? value : "not set");
+		check_found(c, CHECK_PIPE_RECIPIENTS, limit,
+			check_postfix_setting(c, limit, "1"), "it is %s",
+			*value ? value : "not set");
 	if (time)
 		check_time_limit(c, time, "command_time_limit");
 	free(limit);
 	free(time);
+}
+
+const char *
+check_pipe_lda(struct check *c, const struct postconf_service *s)
+{
+	char *argv =
+		strcmp(s->command, "pipe") == 0 ? postconf_argument(s, "argv") : NULL;
+	const char *lda = argv ? check_find_lda(c, argv) : NULL;
+
+	free(argv);
+	return lda;
 }
 
 /* The number of pipe services that run lda; each is looked at. */
@@ -327,16 +331,13 @@ check_pipes(struct check *c)
 
 	for (size_t i = 0; i < c->postfix.service_count; i++) {
 		const struct postconf_service *s = &c->postfix.services[i];
-		char *argv = strcmp(s->command, "pipe") == 0
-				     ? postconf_argument(s, "argv")
-				     : NULL;
-		const char *lda = argv ? check_find_lda(c, argv) : NULL;
+		const char *lda = check_pipe_lda(c, s);
 
 		if (lda) {
 			check_pipe(c, s, lda);
+			check_pipe_arguments(c, s);
 			count++;
 		}
-		free(argv);
 	}
 	return count;
 }
@@ -357,8 +358,9 @@ check_queue(struct check *c)
 	check_found(c, CHECK_QUEUE_LIFETIME, "maximal_queue_lifetime",
 		longest > QUEUE_LIFETIME_MAX
 			? "Lower over_quota: Postfix keeps nothing for longer than 100d."
-			: set(c, "maximal_queue_lifetime", days),
-		"it is %s, and over_quota is %s", get(c, "maximal_queue_lifetime"),
+			: check_postfix_setting(c, "maximal_queue_lifetime", days),
+		"it is %s, and over_quota is %s",
+		check_postfix_value(c, "maximal_queue_lifetime"),
 		amount_show_time(longest, buf));
 }
 
@@ -371,24 +373,8 @@ check_delay_warning(struct check *c)
 		get_time(c, "delay_warning_time", 'h', &delay) || delay > 0)
 		return;
 	check_found(c, CHECK_DELAY_WARNING, "delay_warning_time",
-		set(c, "delay_warning_time", "4h"), "it is %s",
-		get(c, "delay_warning_time"));
-}
-
-static void
-check_message_size(struct check *c)
-{
-	uint64_t ours = c->a->conf.message_size_limit, theirs;
-	const char *value = get(c, "message_size_limit");
-
-	if (ours == 0 || amount_count(value, &theirs, NULL) ||
-		(theirs != 0 && theirs <= ours))
-		return;
-	check_found(c, CHECK_MESSAGE_SIZE, "message_size_limit",
-		set(c, "message_size_limit",
-			check_text(c, "%llu", (unsigned long long)ours)),
-		"Postfix's is %s, and that in %s is %llu", value, check_conf_file(c),
-		(unsigned long long)ours);
+		check_postfix_setting(c, "delay_warning_time", "4h"), "it is %s",
+		check_postfix_value(c, "delay_warning_time"));
 }
 
 void
@@ -406,4 +392,6 @@ check_postfix(struct check *c)
 	check_queue(c);
 	check_delay_warning(c);
 	check_message_size(c);
+	check_delimiter(c);
+	check_domains(c);
 }

@@ -1,4 +1,4 @@
-/* main.cf and master.cf: staged, kept, put in place, taken back. */
+/* main.cf, master.cf, brim.conf: staged, kept, put in place, taken back. */
 #include "files.h"
 
 #include <errno.h>
@@ -14,10 +14,10 @@
 #include "io.h"
 
 #define FILE_MAX   (16 << 20)
-#define BEFORE     ".brim-before"
-#define AFTER      ".brim-after"
-#define NAME_BYTES 64
-#define SET_BACK   5 /* seconds */
+#define BEFORE     POSTFIX_FILES_BEFORE
+#define AFTER      POSTFIX_FILES_AFTER
+#define NAME_BYTES 288 /* a file's name has 255 */
+#define SET_BACK   5   /* seconds */
 
 static const char *const names[] = {"main.cf", "master.cf"};
 
@@ -122,21 +122,29 @@ same(const struct content *a, const struct content *b)
 
 /* --- the state ---------------------------------------------------------------------- */
 
+/* What is kept of a file that was not there. */
 static int
-file_state(const struct postfix_files *f, const char *name, enum postfix_state *state,
+was_missing(const struct content *before)
+{
+	return before->bytes && before->length == 0 && (before->st.st_mode & 07777) == 0;
+}
+
+static int
+file_state(const struct postfix_place *p, const char *name, enum postfix_state *state,
 	struct reason *why)
 {
 	struct content now, before = {0}, after = {0};
 	char buf[NAME_BYTES];
 	int result = -1;
 
-	if (read_file(f->fd, name, &now, why) >= 0 &&
-		read_file(f->fd, with_suffix(name, BEFORE, buf), &before, why) >= 0 &&
-		read_file(f->fd, with_suffix(name, AFTER, buf), &after, why) >= 0) {
+	if (read_file(p->fd, name, &now, why) >= 0 &&
+		read_file(p->fd, with_suffix(name, BEFORE, buf), &before, why) >= 0 &&
+		read_file(p->fd, with_suffix(name, AFTER, buf), &after, why) >= 0) {
 		result = 0;
 		if (!before.bytes)
 			*state = POSTFIX_FREE;
-		else if (same(&now, &before) || same(&now, &after))
+		else if (same(&now, &before) || same(&now, &after) ||
+			 (!now.bytes && was_missing(&before)))
 			*state = POSTFIX_APPLIED;
 		else
 			*state = POSTFIX_EDITED;
@@ -147,15 +155,13 @@ file_state(const struct postfix_files *f, const char *name, enum postfix_state *
 	return result;
 }
 
-int
-postfix_files_state(
-	const struct postfix_files *f, enum postfix_state *state, struct reason *why)
+static int
+place_state(const struct postfix_place *p, enum postfix_state *state, struct reason *why)
 {
-	*state = POSTFIX_FREE;
-	for (size_t i = 0; i < NAMES; i++) {
+	for (size_t i = 0; i < p->count; i++) {
 		enum postfix_state one = POSTFIX_FREE;
 
-		if (file_state(f, names[i], &one, why))
+		if (file_state(p, p->names[i], &one, why))
 			return -1;
 		if (one > *state)
 			*state = one;
@@ -163,63 +169,114 @@ postfix_files_state(
 	return 0;
 }
 
+int
+postfix_files_state(
+	const struct postfix_files *f, enum postfix_state *state, struct reason *why)
+{
+	*state = POSTFIX_FREE;
+	return place_state(&f->postfix, state, why) || place_state(&f->brim, state, why)
+		       ? -1
+		       : 0;
+}
+
 /* --- staging ------------------------------------------------------------------------ */
 
 static int
 copy_staged(
-	struct postfix_files *f, const char *name, const char *suffix, struct reason *why)
+	struct postfix_place *p, const char *name, const char *suffix, struct reason *why)
 {
 	char buf[NAME_BYTES];
 	struct content c;
-	int found = read_file(f->fd, with_suffix(name, suffix, buf), &c, why), result;
+	int found = read_file(p->fd, with_suffix(name, suffix, buf), &c, why), result;
 
 	if (found == 0 && suffix[0]) /* only the other file has a copy */
-		found = read_file(f->fd, name, &c, why);
+		found = read_file(p->fd, name, &c, why);
 	if (found == 0)
-		return reason_set(why, "there is no %s/%s", f->folder, name);
+		return reason_set(why, "there is no %s/%s", p->folder, name);
 	if (found < 0)
 		return -1;
 	if (c.length && c.bytes[c.length - 1] != '\n')
 		c.bytes[c.length++] = '\n';
-	result = write_file(f->staged_fd, name, &c, why);
+	result = write_file(p->staged_fd, name, &c, why);
 	free(c.bytes);
 	return result;
 }
 
 /* Removes the staged folder, with all that may be in it: what a crash left, too. */
 static void
-unstage(struct postfix_files *f)
+unstage(struct postfix_place *p)
 {
 	static const char *const suffixes[] = {"", BEFORE, AFTER, ".tmp"};
 	char buf[NAME_BYTES];
 
-	if (f->staged_fd < 0)
-		f->staged_fd =
-			open(f->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (f->staged_fd < 0)
+	if (p->staged_fd < 0)
+		p->staged_fd =
+			open(p->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (p->staged_fd < 0)
 		return;
-	for (size_t i = 0; i < NAMES; i++)
+	for (size_t i = 0; i < p->count; i++)
 		for (size_t s = 0; s < sizeof suffixes / sizeof *suffixes; s++)
-			unlinkat(
-				f->staged_fd, with_suffix(names[i], suffixes[s], buf), 0);
-	close(f->staged_fd);
-	f->staged_fd = -1;
-	rmdir(f->staged);
+			unlinkat(p->staged_fd, with_suffix(p->names[i], suffixes[s], buf),
+				0);
+	close(p->staged_fd);
+	p->staged_fd = -1;
+	rmdir(p->staged);
+}
+
+static int
+make_staged(struct postfix_place *p, struct reason *why)
+{
+	unstage(p);
+	if (mkdir(p->staged, 0700))
+		return reason_errno(why, "%s can't be made", p->staged);
+	p->staged_fd = open(p->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return p->staged_fd < 0 ? reason_errno(why, "%s can't be opened", p->staged) : 0;
 }
 
 int
 postfix_files_stage(struct postfix_files *f, const char *suffix, struct reason *why)
 {
-	unstage(f);
-	if (mkdir(f->staged, 0700))
-		return reason_errno(why, "%s can't be made", f->staged);
-	f->staged_fd = open(f->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (f->staged_fd < 0)
-		return reason_errno(why, "%s can't be opened", f->staged);
+	if (make_staged(&f->postfix, why))
+		return -1;
 	for (size_t i = 0; i < NAMES; i++)
-		if (copy_staged(f, names[i], suffix, why))
+		if (copy_staged(&f->postfix, names[i], suffix, why))
 			return -1;
 	return 0;
+}
+
+char *
+postfix_files_read_conf(
+	const struct postfix_files *f, const char *suffix, struct reason *why)
+{
+	char buf[NAME_BYTES];
+	struct content c;
+	int found =
+		read_file(f->brim.fd, with_suffix(f->conf_name, suffix, buf), &c, why);
+
+	if (found < 0)
+		return NULL;
+	if (found == 0)
+		return strdup("");
+	if (memchr(c.bytes, '\0', c.length)) {
+		reason_set(why, "%s has a NUL byte in it", f->conf);
+		free(c.bytes);
+		return NULL;
+	}
+	c.bytes[c.length] = '\0'; /* there is a byte more than is needed */
+	return c.bytes;
+}
+
+int
+postfix_files_stage_conf(
+	struct postfix_files *f, const char *text, size_t length, struct reason *why)
+{
+	struct content c = {.bytes = (char *)text, .length = length};
+
+	c.st.st_mode = 0644;
+	return make_staged(&f->brim, why) ||
+			       write_file(f->brim.staged_fd, f->conf_name, &c, why)
+		       ? -1
+		       : 0;
 }
 
 void
@@ -229,7 +286,7 @@ postfix_files_set_back(const struct postfix_files *f)
 
 	clock_gettime(CLOCK_REALTIME, &times[1]);
 	times[1].tv_sec -= SET_BACK;
-	utimensat(f->staged_fd, names[0], times, 0); /* else postconf waits */
+	utimensat(f->postfix.staged_fd, names[0], times, 0); /* else postconf waits */
 }
 
 /* --- putting in place ------------------------------------------------------ */
@@ -243,30 +300,30 @@ move(int from, const char *name, int to, const char *new_name, struct reason *wh
 }
 
 static int
-sync_folder(const struct postfix_files *f, struct reason *why)
+sync_folder(const struct postfix_place *p, struct reason *why)
 {
-	return fsync(f->fd) ? reason_errno(why, "%s can't be synced", f->folder) : 0;
+	return fsync(p->fd) ? reason_errno(why, "%s can't be synced", p->folder) : 0;
 }
 
 /* Both copies of one file, in the staged folder: its bytes now and those to come, and
  * these with the owner, mode and bytes on disk that postconf does not see to. */
 static int
-make_copies(const struct postfix_files *f, const char *name, struct reason *why)
+make_copies(const struct postfix_place *p, const char *name, struct reason *why)
 {
-	struct content now, next = {0};
+	struct content now, next = {0}, none = {.bytes = (char *)""};
 	char buf[NAME_BYTES];
-	int result = -1;
+	int result = -1, found = read_file(p->fd, name, &now, why);
 
-	if (read_file(f->fd, name, &now, why) > 0 &&
-		read_file(f->staged_fd, name, &next, why) > 0) {
-		next.st = now.st;
+	if (found >= 0 && read_file(p->staged_fd, name, &next, why) > 0) {
+		if (found)
+			next.st = now.st;
 		clock_gettime(CLOCK_REALTIME, &next.st.st_mtim);
-		result = write_file(f->staged_fd, with_suffix(name, BEFORE, buf), &now,
-				 why) ||
-					 write_file(f->staged_fd,
+		result = write_file(p->staged_fd, with_suffix(name, BEFORE, buf),
+				 found ? &now : &none, why) ||
+					 write_file(p->staged_fd,
 						 with_suffix(name, AFTER, buf), &next,
 						 why) ||
-					 write_file(f->staged_fd, name, &next, why)
+					 write_file(p->staged_fd, name, &next, why)
 				 ? -1
 				 : 0;
 	}
@@ -276,89 +333,212 @@ make_copies(const struct postfix_files *f, const char *name, struct reason *why)
 }
 
 static int
-move_all(const struct postfix_files *f, const char *suffix, struct reason *why)
+move_all(const struct postfix_place *p, const char *suffix, struct reason *why)
 {
 	char buf[NAME_BYTES];
 
-	for (size_t i = 0; i < NAMES; i++) {
-		const char *name = with_suffix(names[i], suffix, buf);
+	if (p->staged_fd < 0)
+		return 0;
+	for (size_t i = 0; i < p->count; i++) {
+		const char *name = with_suffix(p->names[i], suffix, buf);
 
-		if (move(f->staged_fd, name, f->fd, name, why))
+		if (move(p->staged_fd, name, p->fd, name, why))
 			return -1;
 	}
-	return sync_folder(f, why);
+	return sync_folder(p, why);
+}
+
+/* Brim's file first: what Brim knows and Postfix does not hurts nobody. */
+static int
+move_both(const struct postfix_files *f, const char *suffix, struct reason *why)
+{
+	return move_all(&f->brim, suffix, why) || move_all(&f->postfix, suffix, why) ? -1
+										     : 0;
+}
+
+static int
+copy_place(const struct postfix_place *p, struct reason *why)
+{
+	for (size_t i = 0; p->staged_fd >= 0 && i < p->count; i++)
+		if (make_copies(p, p->names[i], why))
+			return -1;
+	return 0;
 }
 
 int
 postfix_files_commit(const struct postfix_files *f, struct reason *why)
 {
-	for (size_t i = 0; i < NAMES; i++)
-		if (make_copies(f, names[i], why))
-			return -1;
+	if (copy_place(&f->brim, why) || copy_place(&f->postfix, why))
+		return -1;
 	/* each step is on disk before the next: what to compare with, what to take back,
 	 * the change */
-	return move_all(f, AFTER, why) || move_all(f, BEFORE, why) || move_all(f, "", why)
+	return move_both(f, AFTER, why) || move_both(f, BEFORE, why) ||
+			       move_both(f, "", why)
 		       ? -1
 		       : 0;
+}
+
+/* The kept file in the place of what was made of it, or nothing where nothing was. */
+static int
+take_back(const struct postfix_place *p, const char *name, struct reason *why)
+{
+	char buf[NAME_BYTES];
+	const char *kept = with_suffix(name, BEFORE, buf);
+	struct content before = {0};
+
+	if (fstatat(p->fd, kept, &before.st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	before.bytes = before.st.st_size ? NULL : (char *)"";
+	if (!was_missing(&before))
+		return move(p->fd, kept, p->fd, name, why);
+	if (unlinkat(p->fd, name, 0) && errno != ENOENT)
+		return reason_errno(why, "%s can't be removed", name);
+	return unlinkat(p->fd, kept, 0) ? reason_errno(why, "%s can't be removed", kept)
+					: 0;
+}
+
+static int
+undo_place(const struct postfix_place *p, struct reason *why)
+{
+	char buf[NAME_BYTES];
+
+	for (size_t i = 0; i < p->count; i++)
+		if (take_back(p, p->names[i], why))
+			return -1;
+	if (p->count == 0)
+		return 0;
+	if (sync_folder(p, why))
+		return -1;
+	for (size_t i = 0; i < p->count; i++)
+		unlinkat(p->fd, with_suffix(p->names[i], AFTER, buf), 0);
+	return sync_folder(p, why);
 }
 
 int
 postfix_files_undo(const struct postfix_files *f, struct reason *why)
 {
-	char buf[NAME_BYTES];
-
-	for (size_t i = 0; i < NAMES; i++) {
-		const char *kept = with_suffix(names[i], BEFORE, buf);
-
-		if (faccessat(f->fd, kept, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-			move(f->fd, kept, f->fd, names[i], why))
-			return -1;
-	}
-	if (sync_folder(f, why))
-		return -1;
-	for (size_t i = 0; i < NAMES; i++)
-		unlinkat(f->fd, with_suffix(names[i], AFTER, buf), 0);
-	return sync_folder(f, why);
+	return undo_place(&f->postfix, why) || undo_place(&f->brim, why) ? -1 : 0;
 }
 
 /* --- its life -------------------------------------------------------------- */
 
 static int
-lock(const struct postfix_files *f, struct reason *why)
+lock(const struct postfix_place *p, struct reason *why)
 {
-	if (flock(f->fd, LOCK_EX | LOCK_NB) == 0)
+	if (flock(p->fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	return errno == EWOULDBLOCK
-		       ? reason_set(why, "another brimadm is at work in %s", f->folder)
-		       : reason_errno(why, "%s can't be locked", f->folder);
+		       ? reason_set(why, "another brimadm is at work in %s", p->folder)
+		       : reason_errno(why, "%s can't be locked", p->folder);
+}
+
+static void
+close_place(struct postfix_place *p)
+{
+	if (p->fd >= 0) {
+		unstage(p);
+		close(p->fd);
+	}
+	free(p->folder);
+	free(p->staged);
+	memset(p, 0, sizeof *p);
+	p->fd = p->staged_fd = -1;
+}
+
+/* Without the lock: whoever calls this has it, or takes it. */
+static int
+open_place(struct postfix_place *p, const char *folder, const char *staged,
+	struct reason *why)
+{
+	p->folder = strdup(folder);
+	if (!p->folder || asprintf(&p->staged, "%s/%s", folder, staged) < 0) {
+		p->staged = NULL;
+		return reason_set(why, "no memory");
+	}
+	p->fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return p->fd < 0 ? reason_errno(why, "%s can't be opened", folder) : 0;
 }
 
 int
 postfix_files_open(struct postfix_files *f, const char *folder, struct reason *why)
 {
 	memset(f, 0, sizeof *f);
-	f->staged_fd = -1;
-	f->fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (f->fd < 0)
-		return reason_errno(why, "%s can't be opened", folder);
-	f->folder = strdup(folder);
-	if (!f->folder || asprintf(&f->staged, "%s/brim-staged", folder) < 0)
-		reason_set(why, "no memory");
-	else if (lock(f, why) == 0)
+	f->postfix.fd = f->postfix.staged_fd = f->brim.fd = f->brim.staged_fd = -1;
+	if (open_place(&f->postfix, folder, "brim-staged", why) == 0 &&
+		lock(&f->postfix, why) == 0) {
+		f->postfix.names = names;
+		f->postfix.count = NAMES;
 		return 0;
-	close(f->fd);
-	free(f->folder);
-	free(f->staged);
+	}
+	close_place(&f->postfix);
 	return -1;
+}
+
+/* The file itself, whatever links lead to it; its folder is made if need be. */
+static char *
+find_file(const char *conf, struct reason *why)
+{
+	char *path = realpath(conf, NULL), *slash;
+
+	if (path)
+		return path;
+	path = errno == ENOENT ? strdup(conf) : NULL;
+	slash = path ? strrchr(path, '/') : NULL;
+	if (!slash || slash == path) {
+		reason_errno(why, "%s can't be found", conf);
+		free(path);
+		return NULL;
+	}
+	*slash = '\0';
+	mkdir(path, 0755); /* if it fails, it is opened in vain */
+	*slash = '/';
+	return path;
+}
+
+int
+postfix_files_open_conf(struct postfix_files *f, const char *conf, struct reason *why)
+{
+	char *slash;
+	struct stat a, b;
+	int result;
+
+	if (f->conf)
+		return 0;
+	f->conf = find_file(conf, why);
+	if (!f->conf)
+		return -1;
+	slash = strrchr(f->conf, '/');
+	*slash = '\0';
+	result = open_place(&f->brim, f->conf, "brim-conf-staged", why);
+	*slash = '/';
+	f->conf_name = slash + 1;
+	if (result || fstat(f->brim.fd, &a) || fstat(f->postfix.fd, &b))
+		return -1;
+	if ((a.st_dev != b.st_dev || a.st_ino != b.st_ino) && lock(&f->brim, why))
+		return -1;
+	f->brim.names = &f->conf_name;
+	f->brim.count = 1;
+	return 0;
+}
+
+int
+postfix_files_find_conf(struct postfix_files *f, const char *conf, struct reason *why)
+{
+	char *path = realpath(conf, NULL), *kept = NULL;
+	int there = asprintf(&kept, "%s" AFTER, path ? path : conf) >= 0 &&
+		    access(kept, F_OK) == 0;
+
+	free(path);
+	free(kept);
+	return there ? postfix_files_open_conf(f, conf, why) : 0;
 }
 
 void
 postfix_files_close(struct postfix_files *f)
 {
-	unstage(f);
-	close(f->fd);
-	free(f->folder);
-	free(f->staged);
+	close_place(&f->postfix);
+	close_place(&f->brim);
+	free(f->conf);
 	memset(f, 0, sizeof *f);
-	f->fd = f->staged_fd = -1;
+	f->postfix.fd = f->brim.fd = -1;
 }

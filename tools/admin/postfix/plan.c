@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "amount.h"
+#include "brim_side.h"
 #include "mailbox.h"
 #include "privileges.h"
 #include "users.h"
@@ -166,6 +167,15 @@ queue_lifetime(const struct plan *p, FILE *to)
 	       lifetime <= full && fprintf(to, "%" PRIu64 "d", full / DAY + 2) > 0;
 }
 
+static int
+message_size(const struct plan *p, FILE *to)
+{
+	uint64_t ours = p->conf->message_size_limit, theirs;
+
+	return ours && amount_count(now(p, "message_size_limit"), &theirs, NULL) == 0 &&
+	       (!theirs || theirs > ours) && fprintf(to, "%" PRIu64, ours) > 0;
+}
+
 static const struct setting {
 	const char *name;
 	unsigned transports;
@@ -199,6 +209,9 @@ static const struct setting {
 	{"maximal_queue_lifetime", ALL, queue_lifetime,
 		"Longer than over_quota in brim.conf, or mail for a full mailbox "
 		"bounces\n# before that."},
+	{"message_size_limit", ALL, message_size,
+		"That of brim.conf: a larger message is refused while the sender is "
+		"still there."},
 };
 
 #define SETTINGS (sizeof settings / sizeof *settings)
@@ -232,6 +245,37 @@ plan_each(const struct plan *p, plan_setting *each, void *arg)
 	for (const struct setting *s = settings; s < settings + SETTINGS && !result;
 		s++) {
 		char *value = value_of(p, s);
+
+		if (value)
+			result = each(arg, s->name, value, s->reason);
+		free(value);
+	}
+	return result;
+}
+
+static const struct brim_setting {
+	const char *name;
+	unsigned transports;
+	char *(*value)(const struct postconf *now, const struct conf *conf);
+	const char *reason;
+} brim_settings[] = {
+	{"local_domains", LOCAL, brim_side_local_domains,
+		"All of Postfix's mydestination: an account has addresses in each."},
+	{"recipient_delimiter", ALL, brim_side_delimiters,
+		"Postfix's: an extension that one of them takes off, the other must."},
+};
+
+int
+plan_each_of_brim(const struct plan *p, plan_setting *each, void *arg)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < sizeof brim_settings / sizeof *brim_settings && !result;
+		i++) {
+		const struct brim_setting *s = &brim_settings[i];
+		char *value = s->transports & p->transport->bit
+				      ? s->value(&p->now, p->conf)
+				      : NULL;
 
 		if (value)
 			result = each(arg, s->name, value, s->reason);

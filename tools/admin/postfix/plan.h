@@ -1,8 +1,8 @@
 /*
- * What main.cf and master.cf must say for a transport that delivers by Brim, each setting
- * with its reason. What Postfix has already decides some of it: a limit that is long
- * enough, or domains that are named, stay. etc/, the README and lda(8) show the same
- * lines, and a test compares them.
+ * What main.cf, master.cf and brim.conf must say for a transport that delivers by Brim,
+ * each setting with its reason. What Postfix has already decides some of it: a limit that
+ * is long enough, or domains that are named, stay. etc/, the README and lda(8) show the
+ * same lines, and a test compares them.
  */
 #ifndef BRIMADM_POSTFIX_PLAN_H
 #define BRIMADM_POSTFIX_PLAN_H
@@ -38,6 +38,9 @@ int plan_check_ready(const struct plan *p, struct reason *why);
 typedef int plan_setting(
 	void *arg, const char *name, const char *value, const char *reason);
 int plan_each(const struct plan *p, plan_setting *each, void *arg);
+
+/* The same for the settings of brim.conf that Postfix's decide (brim_side.h). */
+int plan_each_of_brim(const struct plan *p, plan_setting *each, void *arg);
 
 /* The line of master.cf, with BREAK between flags, user and command; only for a transport
  * with a service. The caller frees it; NULL without memory. */

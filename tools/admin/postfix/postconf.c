@@ -3,49 +3,86 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "amount.h"
+#include "io.h"
 
 #define PATH          "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 #define ARGUMENTS_MAX 32
-#define OUTPUT_MAX    (16 << 20)
+#define OUTPUT_MAX    (64 << 20)
+#define PATIENCE_MS   10000 /* for postmap, whose database may not answer */
 #define BLANKS        " \t"
 
-/* The program, or NULL where Postfix is not installed. */
+/* The program, in PATH's room; NULL where Postfix is not installed. */
 static const char *
-find_program(void)
+find_program(const char *name, char path[32])
 {
-	static const char *const places[] = {"/usr/sbin/postconf", "/usr/bin/postconf",
-		"/sbin/postconf", "/bin/postconf"};
+	static const char *const places[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};
 
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		if (access(places[i], X_OK) == 0)
-			return places[i];
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		snprintf(path, 32, "%s/%s", places[i], name);
+		if (access(path, X_OK) == 0)
+			return path;
+	}
 	return NULL;
 }
 
 /* --- running ---------------------------------------------------------------------- */
 
+struct run {
+	const char *name; /* of the program */
+	int input;        /* -1: none */
+	int output, errors;
+	int patience; /* ms; -1: until it ends */
+};
+
 static int
-redirect(posix_spawn_file_actions_t *actions, int output, int errors)
+redirect(posix_spawn_file_actions_t *actions, const struct run *r)
 {
-	return posix_spawn_file_actions_addopen(
-		       actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) ||
-	       posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO) ||
-	       posix_spawn_file_actions_adddup2(actions, errors, STDERR_FILENO);
+	int input = r->input < 0 ? posix_spawn_file_actions_addopen(actions, STDIN_FILENO,
+					   "/dev/null", O_RDONLY, 0)
+				 : posix_spawn_file_actions_adddup2(
+					   actions, r->input, STDIN_FILENO);
+
+	return input ||
+	       posix_spawn_file_actions_adddup2(actions, r->output, STDOUT_FILENO) ||
+	       posix_spawn_file_actions_adddup2(actions, r->errors, STDERR_FILENO);
+}
+
+/* Its wait status, or -1 with errno; it is killed when the patience ends. */
+static int
+wait_for(pid_t child, int patience)
+{
+	int fd = patience < 0 ? -1 : (int)syscall(SYS_pidfd_open, child, 0), status = -1;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (fd >= 0) {
+		while ((status = poll(&p, 1, patience)) < 0 && errno == EINTR)
+			;
+		if (status == 0)
+			kill(child, SIGKILL);
+		close(fd);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return status;
 }
 
 /* Runs the program to its end; its wait status, or -1 with errno. */
 static int
-spawn_and_wait(const char *program, char *const *argv, int output, int errors)
+spawn_and_wait(const char *program, char *const *argv, const struct run *r)
 {
 	const char *folder = getenv("MAIL_CONFIG");
 	char *config = NULL,
@@ -59,14 +96,14 @@ spawn_and_wait(const char *program, char *const *argv, int output, int errors)
 	environment[2] = config;
 	errno = posix_spawn_file_actions_init(&actions);
 	if (errno == 0) {
-		failed = redirect(&actions, output, errors);
+		failed = redirect(&actions, r);
 		if (!failed)
 			failed = posix_spawn(
 				&child, program, &actions, NULL, argv, environment);
 		posix_spawn_file_actions_destroy(&actions);
 		errno = failed;
-		while (!failed && waitpid(child, &status, 0) < 0 && errno == EINTR)
-			;
+		if (!failed)
+			status = wait_for(child, r->patience);
 	}
 	free(config);
 	return status;
@@ -92,61 +129,97 @@ read_back(int fd)
 	return text;
 }
 
-/* The line that says what is wrong: the one with "fatal", else the first. */
-static void
-explain(int errors, struct reason *why)
+/* The line that says what is wrong: the one with "fatal", else the first; 0 where postmap
+ * has only not found anything. */
+static int
+explain(const struct run *r, struct reason *why)
 {
-	char *text = read_back(errors);
+	char *text = read_back(r->errors);
 	const char *line = text ? strstr(text, "fatal: ") : NULL;
+	int asked = r->input >= 0 && text && !line;
 
 	if (!line)
 		line = text ? text : "";
-	reason_set(why, "postconf: %.*s", (int)strcspn(line, "\n"),
-		*line ? line : "it failed and does not say why");
+	if (!asked)
+		reason_set(why, "%s: %.*s", r->name, (int)strcspn(line, "\n"),
+			*line ? line : "it failed and does not say why");
 	free(text);
+	return asked ? 0 : -1;
 }
 
 static int
-run_into(const char *const *arguments, int output, int errors, struct reason *why)
+run_into(const struct run *r, const char *const *arguments, struct reason *why)
 {
-	const char *program = find_program();
-	char *argv[ARGUMENTS_MAX + 2] = {(char *)"postconf"};
+	char path[32], *argv[ARGUMENTS_MAX + 2] = {(char *)r->name};
+	const char *program = find_program(r->name, path);
 	int n = 0, status;
 
 	if (!program)
-		return reason_set(why, "Postfix is not installed: there is no postconf");
+		return reason_set(
+			why, "Postfix is not installed: there is no %s", r->name);
 	for (; arguments[n]; n++) {
 		if (n == ARGUMENTS_MAX)
-			return reason_set(why, "too many arguments for postconf");
+			return reason_set(why, "too many arguments for %s", r->name);
 		argv[n + 1] = (char *)arguments[n];
 	}
-	status = spawn_and_wait(program, argv, output, errors);
+	status = spawn_and_wait(program, argv, r);
 	if (status < 0)
 		return reason_errno(why, "%s can't be run", program);
 	if (status == 0)
 		return 0;
-	explain(errors, why);
-	return -1;
+	if (WIFSIGNALED(status))
+		return reason_set(why, "%s did not end by itself", r->name);
+	return explain(r, why);
+}
+
+/* Fills OUTPUT (may be NULL). */
+static int
+run(struct run *r, const char *const *arguments, char **output, struct reason *why)
+{
+	int result = -1;
+
+	r->output = memfd_create("output", MFD_CLOEXEC);
+	r->errors = memfd_create("errors", MFD_CLOEXEC);
+	if (output)
+		*output = NULL;
+	if (r->output < 0 || r->errors < 0)
+		reason_errno(why, "no room for the output of %s", r->name);
+	else
+		result = run_into(r, arguments, why);
+	if (result == 0 && output && !(*output = read_back(r->output)))
+		result = reason_set(why, "the output of %s can't be read", r->name);
+	if (r->output >= 0)
+		close(r->output);
+	if (r->errors >= 0)
+		close(r->errors);
+	return result;
 }
 
 int
 postconf_run(const char *const *arguments, char **output, struct reason *why)
 {
-	int to = memfd_create("output", MFD_CLOEXEC),
-	    errors = memfd_create("errors", MFD_CLOEXEC), result = -1;
+	struct run r = {.name = "postconf", .input = -1, .patience = -1};
 
-	if (output)
-		*output = NULL;
-	if (to < 0 || errors < 0)
-		reason_errno(why, "no room for postconf's output");
+	return run(&r, arguments, output, why);
+}
+
+int
+postmap_run(const char *const *arguments, const char *input, char **output,
+	struct reason *why)
+{
+	struct run r = {.name = "postmap", .patience = PATIENCE_MS};
+	int result = -1;
+
+	*output = NULL;
+	r.input = memfd_create("input", MFD_CLOEXEC);
+	if (r.input < 0)
+		return reason_errno(why, "no room for the input of postmap");
+	if (io_write_all(r.input, input, strlen(input)) ||
+		lseek(r.input, 0, SEEK_SET) != 0)
+		reason_errno(why, "the input of postmap can't be written");
 	else
-		result = run_into(arguments, to, errors, why);
-	if (result == 0 && output && !(*output = read_back(to)))
-		result = reason_set(why, "postconf's output can't be read");
-	if (to >= 0)
-		close(to);
-	if (errors >= 0)
-		close(errors);
+		result = run(&r, arguments, output, why);
+	close(r.input);
 	return result;
 }
 
@@ -164,12 +237,12 @@ count_lines(const char *text)
 
 /* "name = value", or "name =" */
 static int
-split_settings(struct postconf *p, char *text)
+split_settings(struct postconf_setting **settings, size_t *count, char *text)
 {
 	char *line, *equals, *end;
 
-	p->settings = calloc(count_lines(text), sizeof *p->settings);
-	if (!p->settings)
+	*settings = calloc(count_lines(text), sizeof **settings);
+	if (!*settings)
 		return -1;
 	while ((line = strsep(&text, "\n"))) {
 		equals = strchr(line, '=');
@@ -179,7 +252,7 @@ split_settings(struct postconf *p, char *text)
 			;
 		*end = '\0';
 		equals += 1 + strspn(equals + 1, BLANKS);
-		p->settings[p->setting_count++] = (struct postconf_setting){line, equals};
+		(*settings)[(*count)++] = (struct postconf_setting){line, equals};
 	}
 	return 0;
 }
@@ -253,9 +326,23 @@ read_both(struct postconf *p, const char *const *settings, const char *const *se
 	if (postconf_run(settings, &p->texts[0], why) ||
 		postconf_run(services, &p->texts[1], why))
 		return -1;
-	if (split_settings(p, p->texts[0]) || split_services(p, p->texts[1]))
+	if (split_settings(&p->settings, &p->setting_count, p->texts[0]) ||
+		split_services(p, p->texts[1]))
 		return reason_set(why, "no memory");
 	return 0;
+}
+
+/* A Postfix before 2.11 can't tell them. */
+static int
+read_overrides(struct postconf *p, struct reason *why)
+{
+	static const char *const arguments[] = {"-xP", NULL};
+
+	if (postconf_run(arguments, &p->texts[2], why))
+		return 0;
+	return split_settings(&p->overrides, &p->override_count, p->texts[2])
+		       ? reason_set(why, "no memory")
+		       : 0;
 }
 
 int
@@ -264,14 +351,16 @@ postconf_read(struct postconf *p, struct reason *why)
 	static const char *const settings[] = {"-x", NULL}, *const services[] = {
 								    "-M", NULL};
 
+	char path[32];
+
 	memset(p, 0, sizeof *p);
-	if (!find_program()) {
+	if (!find_program("postconf", path)) {
 		reason_set(why, "Postfix is not installed: there is no postconf");
 		return 0;
 	}
 	if (!has_settings(why))
 		return 0;
-	if (read_both(p, settings, services, why))
+	if (read_both(p, settings, services, why) || read_overrides(p, why))
 		return -1;
 	p->folder = postconf_get(p, "config_directory");
 	return p->folder ? 1 : reason_set(why, "postconf tells no config_directory");
@@ -308,8 +397,9 @@ postconf_free(struct postconf *p)
 {
 	free(p->settings);
 	free(p->services);
-	free(p->texts[0]);
-	free(p->texts[1]);
+	free(p->overrides);
+	for (size_t i = 0; i < sizeof p->texts / sizeof *p->texts; i++)
+		free(p->texts[i]);
 	memset(p, 0, sizeof *p);
 }
 
@@ -320,6 +410,39 @@ postconf_get(const struct postconf *p, const char *name)
 		if (strcmp(p->settings[i].name, name) == 0)
 			return p->settings[i].value;
 	return NULL;
+}
+
+/* "brim/unix/NAME" */
+static int
+is_override(const char *key, const struct postconf_service *s, const char *name)
+{
+	size_t n = strlen(s->name), m = strlen(s->type);
+
+	return strncmp(key, s->name, n) == 0 && key[n] == '/' &&
+	       strncmp(key + n + 1, s->type, m) == 0 && key[n + 1 + m] == '/' &&
+	       strcmp(key + n + 1 + m + 1, name) == 0;
+}
+
+const char *
+postconf_override(
+	const struct postconf *p, const struct postconf_service *s, const char *name)
+{
+	const char *value = NULL; /* the last one counts */
+
+	for (size_t i = 0; i < p->override_count; i++)
+		if (is_override(p->overrides[i].name, s, name))
+			value = p->overrides[i].value;
+	return value;
+}
+
+const char *
+postconf_for(const struct postconf *p, const struct postconf_service *s, const char *name)
+{
+	const char *value = postconf_override(p, s, name);
+
+	if (!value)
+		value = postconf_get(p, name);
+	return value ? value : "";
 }
 
 const struct postconf_service *

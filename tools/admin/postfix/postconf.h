@@ -3,9 +3,9 @@
  * expanded, and the services of master.cf. MAIL_CONFIG in the environment names another
  * folder than /etc/postfix, as it does for Postfix's own commands.
  *
- * postconf is looked for in /usr/sbin, /usr/bin, /sbin and /bin alone, and run without a
- * shell; what it says on standard error becomes the reason where it fails. Nothing here
- * tells a running Postfix about a change.
+ * postconf and postmap are looked for in /usr/sbin, /usr/bin, /sbin and /bin alone, and
+ * run without a shell; what they say on standard error becomes the reason where they
+ * fail. Nothing here tells a running Postfix about a change.
  */
 #ifndef BRIM_POSTCONF_H
 #define BRIM_POSTCONF_H
@@ -33,7 +33,9 @@ struct postconf {
 	size_t setting_count;
 	struct postconf_service *services;
 	size_t service_count;
-	char *texts[2]; /* what the rest points into */
+	struct postconf_setting *overrides; /* "brim/unix/NAME": -o NAME= in master.cf */
+	size_t override_count;
+	char *texts[3]; /* what the rest points into */
 };
 
 /* Reads it all: 1; 0 with the reason where Postfix is not installed or has no main.cf;
@@ -50,6 +52,14 @@ void postconf_free(struct postconf *p);
  * setting of that name and main.cf sets none. */
 const char *postconf_get(const struct postconf *p, const char *name);
 
+/* What the service sets itself with -o, $names expanded; NULL where it does not. */
+const char *postconf_override(
+	const struct postconf *p, const struct postconf_service *s, const char *name);
+
+/* The setting as it holds for the service: its own, else main.cf's. Never NULL. */
+const char *postconf_for(
+	const struct postconf *p, const struct postconf_service *s, const char *name);
+
 /* The service of that name, of any type where TYPE is NULL; NULL without one. */
 const struct postconf_service *postconf_service(
 	const struct postconf *p, const char *name, const char *type);
@@ -65,5 +75,11 @@ int postconf_time(const char *text, char unit, uint64_t *seconds);
 /* Runs postconf with the arguments, of which the last is NULL. OUTPUT (may be NULL) gets
  * its standard output, which the caller frees. 0, or -1 with the reason. */
 int postconf_run(const char *const *arguments, char **output, struct reason *why);
+
+/* Runs postmap, with INPUT as its standard input: where it says nothing and fails,
+ * nothing was found, and OUTPUT is empty. It is ended after 10 seconds. 0, or -1 with the
+ * reason. */
+int postmap_run(const char *const *arguments, const char *input, char **output,
+	struct reason *why);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * The command postfix: shows what a transport needs (plan.h), sets it (--apply), or takes
- * it back (--undo); files.h changes the files. It never reloads Postfix.
+ * it back (--undo); files.h changes the files. It never reloads Postfix or quotad.
  */
 #include "brimadm.h"
 
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "brim_conf.h"
 #include "differences.h"
 #include "files.h"
 #include "plan.h"
@@ -28,10 +29,14 @@ find_transport(struct brimadm *a, struct plan *p)
 
 /* --- showing it ------------------------------------------------------------------ */
 
+/* ARG is what goes in front of the first. */
 static int
 print_setting(void *arg, const char *name, const char *value, const char *reason)
 {
-	(void)arg;
+	char **head = arg;
+
+	fputs(*head, stdout);
+	*head = (char *)"";
 	printf("\n# %s\n%s =%s%s\n", reason, name, value[0] ? " " : "", value);
 	return 0;
 }
@@ -50,16 +55,22 @@ print_service(const struct plan *p, const char *folder)
 }
 
 static int
-print_plan(const struct plan *p)
+print_plan(const struct plan *p, const char *conf)
 {
 	const char *folder = p->now.folder ? p->now.folder : "/etc/postfix";
+	char *head = NULL, *none = (char *)"";
 	struct reason why;
 
 	if (plan_check_ready(p, &why))
 		printf("# First: %s.\n\n", why.text);
 	printf("# --- lines for %s/main.cf\n", folder);
-	plan_each(p, print_setting, NULL);
+	plan_each(p, print_setting, &none);
 	print_service(p, folder);
+	if (asprintf(&head, "\n# --- lines for %s\n", conf) < 0)
+		return tool_fail(TOOL_CANT, "no memory");
+	none = head;
+	plan_each_of_brim(p, print_setting, &none);
+	free(head);
 	return TOOL_OK;
 }
 
@@ -72,8 +83,8 @@ show_differences(const struct postfix_files *f, size_t *count, struct reason *wh
 	struct postconf old, new = {0};
 	int result = -1;
 
-	if (postconf_read_folder(&old, f->folder, why) == 0 &&
-		postconf_read_folder(&new, f->staged, why) == 0) {
+	if (postconf_read_folder(&old, f->postfix.folder, why) == 0 &&
+		postconf_read_folder(&new, f->postfix.staged, why) == 0) {
 		*count = differences_find(&old, &new, differences_print);
 		result = 0;
 	}
@@ -87,7 +98,7 @@ static int
 edit(const struct postfix_files *f, const char *option, const char *key,
 	const char *value, struct reason *why)
 {
-	const char *arguments[] = {"-c", f->staged, option, NULL, NULL};
+	const char *arguments[] = {"-c", f->postfix.staged, option, NULL, NULL};
 	char *word;
 	int result;
 
@@ -159,39 +170,57 @@ check_state(const struct postfix_files *f, struct reason *why)
 		"with brimadm postfix --undo");
 }
 
-static int
-apply_staged(const struct plan *p, struct postfix_files *f, struct reason *why)
+/* How what was changed takes effect. */
+static void
+print_done(size_t of_brim)
 {
-	size_t count = 0;
+	printf("Done; it takes effect with: postfix reload%s\n",
+		of_brim == 0                               ? ""
+		: access("/run/systemd/system", F_OK) == 0 ? " && systemctl reload quotad"
+							   : ", and SIGHUP to quotad");
+}
+
+static int
+apply_staged(const struct plan *p, struct postfix_files *f, const char *conf,
+	struct reason *why)
+{
+	size_t count = 0, of_brim = 0;
 
 	if (postfix_files_stage(f, "", why) || edit_staged(p, f, why))
 		return -1;
 	postfix_files_set_back(f);
-	if (show_differences(f, &count, why))
+	if (brim_conf_stage(p, f, conf, why) || show_differences(f, &count, why) ||
+		brim_conf_show(f, "", NULL, &of_brim, why))
 		return -1;
-	if (count == 0) {
+	if (count + of_brim == 0) {
 		puts("Nothing to change.");
 		return 0;
 	}
 	fflush(stdout);
 	if (check_state(f, why) || postfix_files_commit(f, why))
 		return -1;
-	puts("Done; it takes effect with: postfix reload");
+	print_done(of_brim);
 	return 0;
 }
 
 static int
-apply(const struct plan *p, struct reason *why)
+apply(const struct plan *p, const char *conf, struct reason *why)
 {
 	struct postfix_files f;
 	int result;
 
 	if (plan_check_ready(p, why) || postfix_files_open(&f, p->now.folder, why))
 		return tool_fail(TOOL_CANT, "%s", why->text);
-	result = apply_staged(p, &f, why);
+	result = apply_staged(p, &f, conf, why);
 	postfix_files_close(&f);
 	return result ? tool_fail(TOOL_CANT, "%s; nothing is changed", why->text)
 		      : TOOL_OK;
+}
+
+static const char *
+conf_path(const struct brimadm *a)
+{
+	return a->conf_file ? a->conf_file : CONF_FILE;
 }
 
 static int
@@ -204,7 +233,8 @@ show_or_apply(struct brimadm *a, struct plan *p)
 	found = postconf_read(&p->now, &a->why);
 	if (found < 0 || (!found && a->option[OPTION_APPLY]))
 		return tool_fail(TOOL_CANT, "%s", a->why.text);
-	return a->option[OPTION_APPLY] ? apply(p, &a->why) : print_plan(p);
+	return a->option[OPTION_APPLY] ? apply(p, conf_path(a), &a->why)
+				       : print_plan(p, conf_path(a));
 }
 
 /* --- undoing --------------------------------------------------------------------- */
@@ -216,13 +246,14 @@ print_by_hand(struct postfix_files *f, struct reason *why)
 	struct postconf after = {0}, before = {0};
 	int result = -1;
 
-	if (postfix_files_stage(f, ".brim-after", why) == 0 &&
-		postconf_read_folder(&after, f->staged, why) == 0 &&
-		postfix_files_stage(f, ".brim-before", why) == 0 &&
-		postconf_read_folder(&before, f->staged, why) == 0) {
+	if (postfix_files_stage(f, POSTFIX_FILES_AFTER, why) == 0 &&
+		postconf_read_folder(&after, f->postfix.staged, why) == 0 &&
+		postfix_files_stage(f, POSTFIX_FILES_BEFORE, why) == 0 &&
+		postconf_read_folder(&before, f->postfix.staged, why) == 0) {
 		differences_find(&before, &after, differences_print_command);
-		printf("cd %s && rm -f main.cf.brim-* master.cf.brim-*\n", f->folder);
-		result = 0;
+		printf("cd %s && rm -f main.cf.brim-* master.cf.brim-*\n",
+			f->postfix.folder);
+		result = brim_conf_print_commands(f, why);
 	}
 	postconf_free(&after);
 	postconf_free(&before);
@@ -232,12 +263,14 @@ print_by_hand(struct postfix_files *f, struct reason *why)
 static int
 undo_applied(struct postfix_files *f, struct reason *why)
 {
-	size_t count;
+	size_t count, of_brim = 0;
 
-	if (postfix_files_stage(f, ".brim-before", why) ||
-		show_differences(f, &count, why) || postfix_files_undo(f, why))
+	if (postfix_files_stage(f, POSTFIX_FILES_BEFORE, why) ||
+		show_differences(f, &count, why) ||
+		brim_conf_show(f, "", POSTFIX_FILES_BEFORE, &of_brim, why) ||
+		postfix_files_undo(f, why))
 		return tool_fail(TOOL_CANT, "%s", why->text);
-	puts("Done; it takes effect with: postfix reload");
+	print_done(of_brim);
 	return TOOL_OK;
 }
 
@@ -249,15 +282,17 @@ undo_files(struct postfix_files *f, struct reason *why)
 	if (postfix_files_state(f, &state, why))
 		return tool_fail(TOOL_CANT, "%s", why->text);
 	if (state == POSTFIX_FREE)
-		return tool_fail(
-			TOOL_NO, "there is nothing to take back in %s", f->folder);
+		return tool_fail(TOOL_NO, "there is nothing to take back in %s",
+			f->postfix.folder);
 	if (state == POSTFIX_APPLIED)
 		return undo_applied(f, why);
 	if (print_by_hand(f, why))
 		return tool_fail(TOOL_CANT, "%s", why->text);
 	return tool_fail(TOOL_CANT,
-		"main.cf or master.cf was edited since --apply, and those edits would be "
-		"lost: nothing is changed; the commands above take back Brim's part");
+		"main.cf, master.cf or brim.conf was edited since --apply, and those "
+		"edits "
+		"would be lost: nothing is changed; the commands above take back Brim's "
+		"part");
 }
 
 static int
@@ -271,7 +306,9 @@ undo(struct brimadm *a)
 		postfix_files_open(&f, p.folder, &a->why)) {
 		status = tool_fail(TOOL_CANT, "%s", a->why.text);
 	} else {
-		status = undo_files(&f, &a->why);
+		status = postfix_files_find_conf(&f, conf_path(a), &a->why)
+				 ? tool_fail(TOOL_CANT, "%s", a->why.text)
+				 : undo_files(&f, &a->why);
 		postfix_files_close(&f);
 	}
 	postconf_free(&p);
