@@ -46,7 +46,7 @@ LDFLAGS_ALL = -Wl,-z,relro,-z,now $(VARIANT) $(LDFLAGS)
 # What a folder and those below it hold, as objects.
 objects = $(patsubst %.c,$B/%.o,$(sort $(shell find $(1) -name '*.c')))
 
-LIB      := $(call objects,lib)
+LIB      := $(call objects,lib) $B/fold_table.o
 # lda-virtual becomes the recipient, lda stays who it is: one file differs.
 LDA_ALL  := $(call objects,lda)
 LDA      := $(filter-out %/identity_become.o,$(LDA_ALL))
@@ -93,12 +93,22 @@ $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 $B/bin/brimadm: $(BRIMADM) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -lcap -ljansson
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -lcap -ljansson -lidn2
 
 $B/bin/brimq: $(BRIMQ) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -lcap -ljansson
+
+# Which letters are one, of Debian's package unicode-data.
+CASE_FOLDING = /usr/share/unicode/CaseFolding.txt
+
+$B/fold_table.c: lib/base/fold_table.awk $(CASE_FOLDING)
+	@mkdir -p $(@D)
+	$(Q)awk -f $^ >$@
+
+$B/fold_table.o: $B/fold_table.c
+	$(Q)$(CC) $(CFLAGS_ALL) -Ilib/base -c -o $@ $<
 
 # brimadm tells Postfix where lda is installed.
 $B/libexec: FORCE

@@ -1,10 +1,14 @@
 /*
- * Recipient addresses as the MTA hands them over: unquoted, cut at the last '@'. Keys of
- * the user table are made here and nowhere else. ASCII letters are folded to lower case;
- * other bytes are left alone.
+ * Recipient addresses, and the keys of the user table, which are made here and nowhere
+ * else. An address has one canonical form: cut at its last '@', without the quotes of a
+ * quoted local part (RFC 5321 section 4.1.2: "a b"@x and what an MTA hands over, a b@x,
+ * are the same), all letters folded (fold.h), the labels of the domain as A-labels (RFC
+ * 5891). Bytes that are no UTF-8 stay as they are.
  *
- * Refused: empty, longer than ADDRESS_MAX, control bytes, an empty local part or domain.
- * What is refused here can't be in the table.
+ * An MTA's address is taken as it is, as far as it can be in the table at all: refused
+ * are what is empty or longer than ADDRESS_MAX, control bytes, an empty local part or
+ * domain. What people write is checked (address_check), and its domain is mapped as a
+ * browser would (address_name.h).
  */
 #ifndef BRIM_ADDRESS_H
 #define BRIM_ADDRESS_H
@@ -16,11 +20,12 @@
 #define ADDRESS_MAX 320 /* 64 + 1 + 255, RFC 5321 section 4.5.3.1 */
 
 struct address {
-	char text[ADDRESS_MAX + 1];   /* folded: local@domain, or a bare local */
+	char text[ADDRESS_MAX + 1];   /* canonical: local@domain, or a bare local */
 	char base[ADDRESS_MAX + 1];   /* without the extension */
 	char local[ADDRESS_MAX + 1];  /* with the extension */
 	char user[ADDRESS_MAX + 1];   /* local part without the extension */
 	char domain[ADDRESS_MAX + 1]; /* empty for a bare local */
+	char older[ADDRESS_MAX + 1];  /* address_key_older's, where it is another */
 	const char *extension; /* in local, behind the delimiter; NULL without one */
 };
 
@@ -28,12 +33,24 @@ struct address {
 int address_parse(
 	struct address *a, const char *text, const char *delimiters, struct reason *why);
 
+/* The same for an address in its older form. */
+int address_parse_older(
+	struct address *a, const char *text, const char *delimiters, struct reason *why);
+
 /* Where the key of the address's domain begins: at its last '@'. NULL for a bare local
  * part. Nothing else decides where an address is cut. */
 char *address_domain_key(const char *address);
 
-/* Folds a key of the table (local@domain, local, @domain) into KEY, ADDRESS_MAX + 1
+/* The canonical key of the table (local@domain, local, @domain): KEY has ADDRESS_MAX + 1
  * bytes. */
 int address_key(char *key, const char *text, struct reason *why);
+
+/* The key that brimadm made before 0.3: ASCII letters folded, and nothing else. Tables
+ * have such keys. */
+int address_key_older(char *key, const char *text, struct reason *why);
+
+/* Says why no MTA can hand the address (a key, as people write or the table has it) over
+ * for delivery, so that it would be a key for nothing: 0 where one can. */
+int address_check(const char *text, struct reason *why);
 
 #endif

@@ -45,14 +45,24 @@ struct change *change_begin(const struct conf *conf, unsigned flags,
 /* The table as it is without the change, until that ends; NULL with the reason. */
 struct users *change_table_before(struct change *c, struct reason *why);
 
+/* The key (ADDRESS_MAX + 1 bytes) of what somebody has written: that of its record in the
+ * table, if it has one in the form that it was written in before, else the canonical one;
+ * refused where that can be none. */
+enum change_result users_name(
+	struct users *u, char *key, const char *text, struct reason *why);
+
+/* The same, with the change. */
+enum change_result change_name(
+	struct change *c, char *key, const char *text, struct reason *why);
+
 /* As users_get, with the change. */
 int change_get(struct change *c, const char *key, struct record *r, struct reason *why);
 
-/* Puts the record in the place of any of the same key, which is folded. A mailbox brings
- * its domain's record with it where there is none. */
+/* Puts the record in the place of any of the same key, which is made canonical, as
+ * users_name does. A mailbox brings its domain's record with it where there is none. */
 enum change_result change_put(struct change *c, struct record *r, struct reason *why);
 
-/* Removes the record of the key (folded). A domain that has addresses is refused: mail
+/* Removes the record of the key. A domain that has addresses is refused: mail
  * for others in it would wait instead of bouncing. */
 enum change_result change_remove(struct change *c, const char *key, struct reason *why);
 

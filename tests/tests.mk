@@ -3,7 +3,7 @@
 # --- what building, testing and measuring need ------------------------------------------
 
 BUILD_PACKAGES = gcc libc6-dev pkg-config libdb5.3-dev libcap-dev libevent-dev \
-	libjansson-dev
+	libjansson-dev libidn2-dev unicode-data
 TEST_PACKAGES = check libsubunit-dev g++ spin python3 python3-pytest postfix faketime strace \
 	socat mandoc libcap2-bin db5.3-util e2fsprogs xfsprogs procps systemd zsh
 BENCH_PACKAGES = maildrop dovecot-core
@@ -38,7 +38,7 @@ $B/unit/%: $B/tests/unit/%.o $B/tests/unit/suite.o $B/rooms.a $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $< $B/tests/unit/suite.o $B/rooms.a $B/libbrim.a -ldb-5.3 -lcap \
-		-levent_core -lcheck_pic -lsubunit -lm -lrt -lpthread
+		-levent_core -lidn2 -lcheck_pic -lsubunit -lm -lrt -lpthread
 
 unit: $(UNIT)
 

@@ -1,17 +1,13 @@
-/* Addresses: cut at the last '@', folded, bounded, nothing trusted. */
+/* Addresses: cut at the last '@', made canonical, bounded, nothing trusted. */
 #include "address.h"
 
 #include <string.h>
 
-/* Copies LENGTH bytes with ASCII letters in lower case. */
-static void
-fold(char *to, const char *from, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		to[i] = (char)(from[i] >= 'A' && from[i] <= 'Z' ? from[i] - 'A' + 'a'
-								: from[i]);
-	to[length] = '\0';
-}
+#include "fold.h"
+#include "punycode.h"
+#include "quoted.h"
+
+#define FINAL_SIGMA 0x3c2 /* a letter of its own in domains (RFC 5892) */
 
 static int
 check_bytes(const char *text, struct reason *why)
@@ -29,6 +25,86 @@ check_bytes(const char *text, struct reason *why)
 	return 0;
 }
 
+char *
+address_domain_key(const char *address)
+{
+	return strrchr(address, '@');
+}
+
+/* --- the canonical form --------------------------------------------------------- */
+
+/* The A-label of the label: its length, or -1 where it has none or needs none. */
+static int
+ascii_label(char to[LABEL_MAX + 1], const char *label, size_t length)
+{
+	uint32_t codes[LABEL_MAX];
+	size_t count = 0;
+	int wide = 0;
+
+	for (size_t i = 0, n; i < length; i += n, count++) {
+		n = count < LABEL_MAX ? fold_read(label + i, &codes[count]) : 0;
+		if (n == 0)
+			return -1;
+		wide |= n > 1;
+		if (codes[count] != FINAL_SIGMA)
+			codes[count] = fold_code(codes[count]);
+	}
+	return wide ? punycode_label(to, codes, count) : -1;
+}
+
+/* "@domain" into TO, a string of less than SIZE bytes: 0, -1 where it does not fit. */
+static int
+domain_key(char *to, size_t size, const char *domain)
+{
+	char label[LABEL_MAX + 1];
+
+	while (*domain) {
+		size_t length = strcspn(domain + 1, ".");
+		int n = ascii_label(label, domain + 1, length);
+
+		if (size < 2)
+			return -1;
+		*to = *domain;
+		n = n < 0 ? fold_text(to + 1, size - 1, domain + 1, length)
+			  : fold_text(to + 1, size - 1, label, (size_t)n);
+		if (n < 0)
+			return -1;
+		to += n + 1;
+		size -= (size_t)n + 1;
+		domain += length + 1;
+	}
+	return 0;
+}
+
+static int
+make_canonical(char *key, const char *text, struct reason *why)
+{
+	char local[ADDRESS_MAX + 1];
+	const char *at = address_domain_key(text);
+	size_t length = at ? (size_t)(at - text) : strlen(text);
+	int n;
+
+	if (quoted_take(local, text, length)) {
+		memcpy(local, text, length);
+		local[length] = '\0';
+	}
+	n = fold_text(key, ADDRESS_MAX + 1, local, strlen(local));
+	if (n < 0 || (at && domain_key(key + n, ADDRESS_MAX + 1 - (size_t)n, at)))
+		return reason_set(
+			why, "the address is longer than %d bytes", ADDRESS_MAX);
+	return 0;
+}
+
+static void
+make_older(char *key, const char *text)
+{
+	for (; *text; text++)
+		*key++ = (char)(*text >= 'A' && *text <= 'Z' ? *text - 'A' + 'a' : *text);
+	*key = '\0';
+}
+
+/* --- an address taken apart ----------------------------------------------------- */
+
 /* Where the extension begins: behind the first delimiter that isn't the first byte. */
 static const char *
 find_extension(const char *local, const char *delimiters)
@@ -38,25 +114,13 @@ find_extension(const char *local, const char *delimiters)
 	return delimiters[0] && local[user] ? local + user + 1 : NULL;
 }
 
-char *
-address_domain_key(const char *address)
+/* Cuts a->text. */
+static int
+cut(struct address *a, const char *delimiters, struct reason *why)
 {
-	return strrchr(address, '@');
-}
+	const char *at = address_domain_key(a->text);
+	size_t local = at ? (size_t)(at - a->text) : strlen(a->text), user;
 
-int
-address_parse(
-	struct address *a, const char *text, const char *delimiters, struct reason *why)
-{
-	const char *at;
-	size_t local, user;
-
-	memset(a, 0, sizeof *a);
-	if (check_bytes(text, why))
-		return -1;
-	fold(a->text, text, strlen(text));
-	at = address_domain_key(a->text);
-	local = at ? (size_t)(at - a->text) : strlen(a->text);
 	if (local == 0)
 		return reason_set(why, "the address has nothing before its @");
 	if (at && at[1] == '\0')
@@ -74,15 +138,54 @@ address_parse(
 }
 
 int
-address_key(char *key, const char *text, struct reason *why)
+address_parse(
+	struct address *a, const char *text, const char *delimiters, struct reason *why)
 {
-	const char *at;
+	memset(a, 0, sizeof *a);
+	if (check_bytes(text, why) || make_canonical(a->text, text, why))
+		return -1;
+	make_older(a->older, text);
+	if (strcmp(a->older, a->text) == 0)
+		a->older[0] = '\0';
+	return cut(a, delimiters, why);
+}
 
+int
+address_parse_older(
+	struct address *a, const char *text, const char *delimiters, struct reason *why)
+{
+	memset(a, 0, sizeof *a);
 	if (check_bytes(text, why))
 		return -1;
-	fold(key, text, strlen(text));
-	at = address_domain_key(key);
+	make_older(a->text, text);
+	return cut(a, delimiters, why);
+}
+
+/* --- keys ----------------------------------------------------------------------- */
+
+static int
+check_key(const char *key, struct reason *why)
+{
+	const char *at = address_domain_key(key);
+
 	if (at && at[1] == '\0')
 		return reason_set(why, "the address has nothing behind its @");
-	return 0;
+	return key[0] ? 0 : reason_set(why, "the address is empty");
+}
+
+int
+address_key(char *key, const char *text, struct reason *why)
+{
+	if (check_bytes(text, why) || make_canonical(key, text, why))
+		return -1;
+	return check_key(key, why);
+}
+
+int
+address_key_older(char *key, const char *text, struct reason *why)
+{
+	if (check_bytes(text, why))
+		return -1;
+	make_older(key, text);
+	return check_key(key, why);
 }

@@ -9,6 +9,7 @@
 #include "aliases.h"
 #include "difference.h"
 #include "mailbox.h"
+#include "names.h"
 
 /* What the change found under a key. */
 struct before {
@@ -128,6 +129,26 @@ change_get(struct change *c, const char *key, struct record *r, struct reason *w
 	return users_edit_get(c->edit, key, r, why);
 }
 
+static int
+get_edited(void *table, const char *key, struct record *r, struct reason *why)
+{
+	return users_edit_get(table, key, r, why);
+}
+
+static struct names_table
+names_of(struct users_edit *edit)
+{
+	return (struct names_table){.get = get_edited, .table = edit};
+}
+
+enum change_result
+change_name(struct change *c, char *key, const char *text, struct reason *why)
+{
+	struct names_table table = names_of(c->edit);
+
+	return names_find(&table, key, text, why);
+}
+
 struct users *
 change_table_before(struct change *c, struct reason *why)
 {
@@ -187,16 +208,18 @@ remember_alias(struct change *c, const struct record *r, struct reason *why)
 }
 
 static enum change_result
-fold_key(struct record *r, struct reason *why)
+name_key(struct change *c, struct record *r, struct reason *why)
 {
 	const char *given = r->key ? r->key : "";
 	char key[ADDRESS_MAX + 1];
+	struct reason fault;
+	enum change_result result = change_name(c, key, given, &fault);
 
-	if (address_key(key, given, why))
-		return CHANGE_REFUSED;
-	if (strcmp(key, given) != 0 && record_set_key(r, key))
+	if (result)
+		reason_set(why, "\"%.80s\": %.180s", given, fault.text);
+	else if (strcmp(key, given) != 0 && record_set_key(r, key))
 		return no_memory(why);
-	return CHANGE_OK;
+	return result;
 }
 
 /* What the table could not hold is the record's fault, not the table's. */
@@ -302,7 +325,9 @@ static enum change_result
 put_domain(struct change *c, const struct record *r, struct reason *why)
 {
 	struct record domain, none = {0};
+	struct names_table table = names_of(c->edit);
 	char *at = address_domain_key(r->key);
+	enum change_result result;
 	int found;
 
 	if (!at || mailbox_kind_of(r) != MAILBOX_KIND_MAILBOX)
@@ -314,6 +339,9 @@ put_domain(struct change *c, const struct record *r, struct reason *why)
 	record_clear(&domain);
 	if (found)
 		return found < 0 ? CHANGE_FAILED : CHANGE_OK;
+	result = names_check_domain(&table, at, why);
+	if (result)
+		return result;
 	if (users_edit_put(c->edit, &(struct record){.key = at}, why))
 		return CHANGE_FAILED;
 	return keep_before(c, at, &none, why);
@@ -323,7 +351,7 @@ enum change_result
 change_put(struct change *c, struct record *r, struct reason *why)
 {
 	struct record old = {0};
-	enum change_result result = fold_key(r, why);
+	enum change_result result = name_key(c, r, why);
 
 	if (!result)
 		result = check_record(c, r, why);
@@ -446,7 +474,7 @@ change_undo(struct change *c, struct reason *why)
 
 /* What is seen of the damaged table, and not in the new one. */
 struct unseen {
-	struct users_edit *edit;
+	struct names_table new;
 	uint64_t seen, missing;
 };
 
@@ -454,11 +482,9 @@ static void
 look_for(void *arg, const char *key)
 {
 	struct unseen *u = arg;
-	struct record r = {0};
 
 	u->seen++;
-	u->missing += users_edit_get(u->edit, key, &r, NULL) != 1;
-	record_clear(&r);
+	u->missing += names_has(&u->new, key, NULL) != 1;
 }
 
 static int
@@ -475,7 +501,7 @@ compare_damaged(struct change *c, struct change_counts *counts)
 {
 	uint64_t now = users_edit_records(c->edit),
 		 had = users_edit_records_lost(c->edit);
-	struct unseen u = {.edit = c->edit};
+	struct unseen u = {.new = names_of(c->edit)};
 	const struct users_salvage to = {
 		.each = look_for_record, .lost = look_for, .arg = &u};
 	struct users_salvaged salvaged;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
+#include "address_name.h"
 #include "amount.h"
 
 #define BATCH 512 /* records taken from a table at a time */
@@ -84,6 +84,21 @@ same_fields(const struct record *old, const struct record *new)
 	return 1;
 }
 
+/* An old key that is a new one in today's form: nobody's mail bounces for it. */
+static int
+is_renamed(struct difference *d, const struct record *old)
+{
+	char name[ADDRESS_MAX + 1];
+	struct record r = {0};
+	int found;
+
+	if (address_name(name, old->key, NULL) || strcmp(name, old->key) == 0)
+		return 0;
+	found = users_get(d->new.table, name, &r, NULL);
+	record_clear(&r);
+	return found > 0;
+}
+
 /* One step along both: whichever key comes first. */
 static void
 compare(struct difference *d, const struct record *old, const struct record *new)
@@ -92,7 +107,7 @@ compare(struct difference *d, const struct record *old, const struct record *new
 	int differ = order || (d->each && !same_fields(old, new));
 
 	d->counts->records += order <= 0;
-	d->counts->removed += order < 0;
+	d->counts->removed += order < 0 && !is_renamed(d, old);
 	d->counts->added += order > 0;
 	d->counts->changed += !order && differ;
 	if (d->each && differ)

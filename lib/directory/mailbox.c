@@ -136,12 +136,30 @@ mailbox_place(const char *path, uint64_t uid)
 
 /* --- the look-up ---------------------------------------------------------------- */
 
+/* Whether the list has the domain, whose labels it may have in the other form. */
+static int
+lists_domain(const char *list, const char *domain)
+{
+	char text[ADDRESS_MAX + 2], key[ADDRESS_MAX + 1];
+	char *name;
+	int has = conf_list_has(list, domain);
+
+	if (!strstr(domain, "xn--"))
+		return has;
+	while (!has && (name = conf_list_next(&list))) {
+		snprintf(text, sizeof text, "@%s", name);
+		has = address_key(key, text, NULL) == 0 && strcmp(key + 1, domain) == 0;
+		free(name);
+	}
+	return has;
+}
+
 /* Whether the settings name the domain: where they name none, they mean the host's name.
  */
 static int
 is_named(const struct conf *c, const char *domain)
 {
-	return c->local_domains[0] ? conf_list_has(c->local_domains, domain)
+	return c->local_domains[0] ? lists_domain(c->local_domains, domain)
 				   : this_host_is(domain);
 }
 
@@ -162,14 +180,30 @@ misconfigured(struct outcome *o, const struct reason *why)
 static int
 find_domain(struct users *u, const char *domain, struct record *r, struct reason *why)
 {
-	char text[ADDRESS_MAX + 1] = "@", key[ADDRESS_MAX + 1];
+	char text[ADDRESS_MAX + 1] = "@", key[ADDRESS_MAX + 1], older[ADDRESS_MAX + 1];
 	size_t length = strlen(domain);
+	int found = 0;
 
 	memset(r, 0, sizeof *r);
 	if (length == 0 || length >= ADDRESS_MAX)
 		return 0;
 	memcpy(text + 1, domain, length + 1);
-	return address_key(key, text, NULL) ? 0 : users_get(u, key, r, why);
+	if (address_key_older(older, text, NULL))
+		return 0;
+	if (address_key(key, text, NULL) || strcmp(key, older) != 0)
+		found = users_get(u, older, r, why);
+	if (found || address_key(key, text, NULL))
+		return found;
+	return users_get(u, key, r, why);
+}
+
+/* The address's domain, so that find_domain sees both of its forms. */
+static const char *
+given_domain(const struct address *a)
+{
+	const char *at = address_domain_key(a->older);
+
+	return at ? at + 1 : a->domain;
 }
 
 /* Whether accounts have addresses in the domain: 1, 0, -1. What is this host's without
@@ -212,8 +246,8 @@ list_keys(const struct address *a, const char *keys[4], size_t *full)
 	return n;
 }
 
-int
-mailbox_find_record(struct users *u, const struct conf *c, const struct address *a,
+static int
+find_keys(struct users *u, const struct conf *c, const struct address *a,
 	struct record *r, struct reason *why)
 {
 	const char *keys[4];
@@ -228,6 +262,20 @@ mailbox_find_record(struct users *u, const struct conf *c, const struct address 
 		found = users_get(u, keys[i], r, why);
 	}
 	return found;
+}
+
+/* A key in its older form comes first: that table leads where it always did. */
+int
+mailbox_find_record(struct users *u, const struct conf *c, const struct address *a,
+	struct record *r, struct reason *why)
+{
+	struct address older;
+	int found = 0;
+
+	if (a->older[0] &&
+		address_parse_older(&older, a->older, c->recipient_delimiter, NULL) == 0)
+		found = find_keys(u, c, &older, r, why);
+	return found ? found : find_keys(u, c, a, r, why);
 }
 
 /* The address of the same local part, extension included, in the domain that TO names: 0,
@@ -256,7 +304,7 @@ mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a
 
 		if (found)
 			return found;
-		if (find_domain(u, a->domain, r, why) < 0)
+		if (find_domain(u, given_domain(a), r, why) < 0)
 			return -1;
 		to = record_get(r, "alias");
 		if (to && to[0] != '@')

@@ -143,25 +143,24 @@ check_state(const char *value, struct reason *why)
 static int
 check_address(const char *value, struct reason *why)
 {
-	struct address a;
-
 	if (strchr(value, ','))
 		return reason_set(why, "\"%.100s\" is more than one address", value);
-	return address_parse(&a, value, "", why);
+	if (value[0] == '@')
+		return reason_set(why, "the address has nothing before its @");
+	return address_check(value, why);
 }
 
 static int
 check_addresses(const char *value, struct reason *why)
 {
 	char one[ADDRESS_MAX + 2];
-	struct address a;
 
 	for (const char *p = value;; p++) {
 		size_t length = strcspn(p, ",");
 
 		memcpy(one, p, length < sizeof one ? length : sizeof one - 1);
 		one[length < sizeof one ? length : sizeof one - 1] = '\0';
-		if (address_parse(&a, one, "", why))
+		if (check_address(one, why))
 			return -1;
 		p += length;
 		if (*p == '\0')
@@ -172,13 +171,11 @@ check_addresses(const char *value, struct reason *why)
 static int
 check_domain(const char *value, struct reason *why)
 {
-	char key[ADDRESS_MAX + 1];
-
 	if (value[0] != '@' || strchr(value, ','))
 		return reason_set(why,
 			"\"%.100s\" is no domain, which is written as @example.org",
 			value);
-	return address_key(key, value, why);
+	return address_check(value, why);
 }
 
 static int (*const checks[])(const char *value, struct reason *why) = {

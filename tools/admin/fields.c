@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address_name.h"
+
 static const char *
 field_name(size_t i)
 {
@@ -41,7 +43,7 @@ fold_one(struct brimadm *a, FILE *to, const char *text, size_t length)
 		length = sizeof one - 1;
 	memcpy(one, text, length);
 	one[length] = '\0';
-	if (address_key(key, one, &a->why))
+	if (address_name(key, one, &a->why))
 		return -1;
 	fputs(key, to);
 	return 0;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "address_name.h"
+
 static int
 has_table(const struct brimadm *a)
 {
@@ -46,8 +48,12 @@ show_record(const struct record *r)
 {
 	static const struct tool_column columns[] = {{"FIELD", 0}, {"VALUE", 0}};
 	struct tool_table *t = tool_table_new(columns, 2);
-	const char *first[] = {"address", r->key};
-	int failed = !t || tool_table_row(t, first);
+	char *written = address_written(r->key);
+	int failed = !t || tool_table_row(t, (const char *[]){"address", r->key});
+
+	if (written && !failed) /* with the domain as people write it */
+		failed = tool_table_row(t, (const char *[]){"", written});
+	free(written);
 
 	for (size_t i = 0; i < r->count && !failed; i++) {
 		char buf[AMOUNT_SIZE];
@@ -69,14 +75,17 @@ brimadm_show(struct brimadm *a, int argc, char **argv)
 	char key[ADDRESS_MAX + 1];
 	struct users *u;
 	struct record r;
-	int found, status;
+	int found, status = open_table(a, &u);
 
 	(void)argc;
-	if (address_key(key, argv[0], &a->why))
-		return tool_fail(TOOL_USAGE, "\"%s\": %s", argv[0], a->why.text);
-	status = open_table(a, &u);
 	if (status)
 		return status;
+	status = brimadm_status(users_name(u, key, argv[0], &a->why));
+	if (status) {
+		users_close(&u);
+		return tool_fail(
+			(enum tool_status)status, "\"%s\": %s", argv[0], a->why.text);
+	}
 	found = users_get(u, key, &r, &a->why);
 	if (found < 0)
 		status = tool_fail(TOOL_CANT, "%s", a->why.text);
@@ -94,7 +103,8 @@ brimadm_show(struct brimadm *a, int argc, char **argv)
 /* --- list --- */
 
 struct listing {
-	const char *pattern;      /* folded; NULL for all */
+	const char *pattern;      /* as a key; NULL for all */
+	const char *written;      /* with U-labels, as people write it */
 	struct tool_table *table; /* NULL: JSON */
 	size_t count;
 };
@@ -127,6 +137,18 @@ target_of(const struct record *r)
 	return target;
 }
 
+/* By the key, or by what people write for it. */
+static int
+matches(const struct listing *l, const char *key)
+{
+	char *written = address_written(key);
+	int matched = !l->pattern || fnmatch(l->pattern, key, 0) == 0 ||
+		      fnmatch(l->written, written ? written : key, 0) == 0;
+
+	free(written);
+	return matched;
+}
+
 static int
 list_record(void *arg, const struct record *r)
 {
@@ -134,7 +156,7 @@ list_record(void *arg, const struct record *r)
 	const char *quota = record_get(r, "quota");
 	char buf[AMOUNT_SIZE];
 
-	if (l->pattern && fnmatch(l->pattern, r->key, 0) != 0)
+	if (!matches(l, r->key))
 		return 0;
 	if (!l->table) {
 		tool_json_item(brimadm_json(r), &l->count);
@@ -166,11 +188,12 @@ brimadm_list(struct brimadm *a, int argc, char **argv)
 {
 	static const struct tool_column columns[] = {{"ADDRESS", 0}, {"STATE", 0},
 		{"UID", 1}, {"GID", 1}, {"QUOTA", 1}, {"TARGET", 0}};
-	char pattern[ADDRESS_MAX + 1];
-	struct listing l = {0};
+	char pattern[ADDRESS_MAX + 1], written[ADDRESS_MAX + 1];
+	struct listing l = {.written = written};
 	int status;
 
-	if (argc && address_key(pattern, argv[0], &a->why))
+	if (argc && (address_key(pattern, argv[0], &a->why) ||
+			    address_key_older(written, argv[0], &a->why)))
 		return tool_fail(TOOL_USAGE, "\"%s\": %s", argv[0], a->why.text);
 	l.pattern = argc ? pattern : NULL;
 	if (!a->option[OPTION_JSON] && !(l.table = tool_table_new(columns, 6)))

@@ -4,14 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address_name.h"
+
 static int
 read_key(struct brimadm *a, char key[ADDRESS_MAX + 1], const char *text)
 {
 	struct reason fault;
+	enum change_result result = change_name(a->change, key, text, &fault);
 
-	if (address_key(key, text, &fault) == 0)
-		return TOOL_OK;
-	return brimadm_refuse(a, TOOL_USAGE, "\"%.80s\": %.200s", text, fault.text);
+	return result ? brimadm_refuse(a, (enum tool_status)brimadm_status(result),
+				"\"%.80s\": %.200s", text, fault.text)
+		      : TOOL_OK;
 }
 
 /* Gets the record that must be there; TOOL_NO if it is not. */
@@ -190,12 +193,14 @@ brimadm_move(struct brimadm *a, int argc, char **argv)
 {
 	char old[ADDRESS_MAX + 1], new[ADDRESS_MAX + 1];
 	int status = read_key(a, old, argv[0]);
+	struct reason fault;
 
 	(void)argc;
-	if (!status)
-		status = read_key(a, new, argv[1]);
 	if (status)
 		return status;
+	if (address_name(new, argv[1], &fault))
+		return brimadm_refuse(
+			a, TOOL_USAGE, "\"%.80s\": %.200s", argv[1], fault.text);
 	if (!strchr(new, '@') || new[0] == '@')
 		return brimadm_refuse(a, TOOL_USAGE,
 			"the new address \"%.100s\" must be whole, as name@example.org",

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address_name.h"
+
 int
 import_begin(struct brimadm *a, struct import *i)
 {
@@ -94,11 +96,12 @@ import_record(struct import *i, const char *address, const struct import_field *
 	char key[ADDRESS_MAX + 1];
 	struct record r = {0};
 	struct reason fault;
+	enum change_result named = change_name(i->a->change, key, address, &fault);
 	int there, status;
 
-	if (address_key(key, address, &fault))
-		return brimadm_refuse(
-			i->a, TOOL_USAGE, "\"%.80s\": %.150s", address, fault.text);
+	if (named)
+		return brimadm_refuse(i->a, (enum tool_status)brimadm_status(named),
+			"\"%.80s\": %.150s", address, fault.text);
 	there = import_has_record(i, key);
 	if (there) {
 		i->there += there > 0;
@@ -118,11 +121,15 @@ import_domain(struct import *i, const char *domain)
 {
 	char text[ADDRESS_MAX + 2], key[ADDRESS_MAX + 1];
 	struct record r;
+	struct reason fault;
+	enum change_result named;
 	int found;
 
 	snprintf(text, sizeof text, "@%s", domain);
-	if (address_key(key, text, &i->a->why))
-		return TOOL_USAGE;
+	named = change_name(i->a->change, key, text, &fault);
+	if (named)
+		return brimadm_refuse(i->a, (enum tool_status)brimadm_status(named),
+			"\"%.80s\": %.150s", domain, fault.text);
 	found = change_get(i->a->change, key, &r, &i->a->why);
 	if (found == 0)
 		return import_record(i, key, (const struct import_field[]){{0}});
@@ -250,7 +257,7 @@ has_itself(const char *address, const char *targets)
 	char key[ADDRESS_MAX + 1];
 	size_t length;
 
-	if (address_key(key, address, NULL))
+	if (address_name(key, address, NULL))
 		return 0;
 	length = strlen(key);
 	for (const char *p = targets;; p++) {

@@ -82,7 +82,7 @@ import_account(struct import *i, const struct account *account, struct probe *pr
 			"%.80s: a name with @ or \\ in it is no account of this host's "
 			"own: leave the line out",
 			account->name);
-	if (address_key(key, account->name, NULL) == 0)
+	if (change_name(i->a->change, key, account->name, &fault) == CHANGE_OK)
 		there = import_has_record(i, key);
 	if (there < 0)
 		return TOOL_CANT;
