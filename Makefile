@@ -165,7 +165,7 @@ clean:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/mta -prune -o -name '*.d' -print 2>/dev/null)
 
 
 include lib/client/libbrim.mk

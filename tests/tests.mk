@@ -15,8 +15,12 @@ define need
 	@tests/need $(1)
 endef
 
+# Mail servers that conflict with Postfix as packages are unpacked, not installed.
 deps:
 	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	@tests/unpack build/mta/exim exim4-daemon-light
+	@tests/unpack build/mta/opensmtpd opensmtpd
+	@tests/unpack build/mta/sendmail sendmail-bin sendmail-cf
 
 bench-deps: deps
 	$(call need,$(BENCH_PACKAGES))

@@ -150,6 +150,25 @@ class Host(Mounts):
             os.chmod("/dev/log", 0o666)
             subprocess.Popen([sys.executable, __file__], stdin=s, stdout=log)
 
+    def install(self, root=None):
+        """Makes /usr writable, and /run, /var/spool, /var/log and /var/lib, and puts what is
+        unpacked in root there and into /etc, as if it were installed. /home is empty."""
+        mount("tmpfs", "/home", "tmpfs", data="mode=755")
+        layers = self.folder / "layers"
+        layers.mkdir()
+        mount("tmpfs", layers, "tmpfs", data="mode=755")
+        for place in ("usr", "run", "var/spool", "var/log", "var/lib"):
+            below = [pathlib.Path("/", place)]
+            if root and (root / place).is_dir():
+                below.insert(0, root / place)
+            upper, work = (layers / place / name for name in ("upper", "work"))
+            upper.mkdir(parents=True)
+            work.mkdir()
+            mount("overlay", below[-1], "overlay",
+                  data=f"lowerdir={':'.join(map(str, below))},upperdir={upper},workdir={work}")
+        if root:
+            subprocess.run(["cp", "-an", f"{root}/etc/.", "/etc"], check=True)
+
     def add_user(self, name, uid=None, home="/nonexistent"):
         """Adds an account with a group of its own; returns its uid, which is its gid."""
         if uid is None:

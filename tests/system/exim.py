@@ -1,0 +1,87 @@
+"""A private Exim, with the routers and transports of etc/exim.conf."""
+
+import re
+
+from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta, example
+
+SETTINGS = """\
+primary_hostname = mx.{host}
+qualify_domain = {host}
+domainlist local_domains = {host} : mx.{host} : {virtual}
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
+acl_smtp_rcpt = rcpt
+host_lookup =
+rfc1413_query_timeout = 0s
+tls_advertise_hosts =
+log_file_path = syslog
+never_users = root
+begin acl
+rcpt:
+  require verify = recipient
+  accept domains = +local_domains
+begin routers
+virtual_aliases:
+  driver = redirect
+  domains = {virtual}
+  data = ${{lookup{{$local_part@$domain}}lsearch{{/etc/mail/virtuals}}}}
+system_aliases:
+  driver = redirect
+  domains = {host}
+  allow_fail
+  allow_defer
+  data = ${{lookup{{$local_part}}lsearch{{/etc/aliases}}}}
+userforward:
+  driver = redirect
+  domains = {host}
+  check_local_user
+  local_part_suffix = +* : -*
+  local_part_suffix_optional
+  file = $home/.forward
+  no_verify
+  no_expn
+  check_ancestor
+  pipe_transport = address_pipe
+other_delimiter:
+  driver = accept
+  domains = {host}
+  check_local_user
+  local_part_suffix = -*
+  transport = brim_account
+{routers}
+virtual_catch_all:
+  driver = redirect
+  domains = {virtual}
+  data = ${{lookup{{@$domain}}lsearch{{/etc/mail/virtuals}}}}
+luser:
+  driver = redirect
+  domains = {host}
+  data = {luser}
+begin transports
+{transports}
+address_pipe:
+  driver = pipe
+  return_fail_output
+begin retry
+* * F,1h,15m
+"""
+
+
+class Exim(Mta):
+    package = "exim"
+    virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
+               f"@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
+
+    def write_settings(self):
+        uid = self.host.add_user("Debian-exim")
+        for place in ("/var/spool/exim4", "/var/log/exim4"):
+            self.own(place, uid)
+        lines = example("exim.conf").replace("# local_parts", "  local_parts")
+        _, routers, transports = re.split(r"^# --- .*\n", lines, flags=re.M)
+        self.write("/etc/exim4/virtual_mailboxes", "carol\n")
+        self.write("/etc/exim4/exim4.conf", SETTINGS.format(
+            host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
+            routers=routers, transports=transports))
+
+    def command(self):
+        return ["/usr/sbin/exim4", "-bdf", "-q1h"]

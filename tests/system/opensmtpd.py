@@ -1,0 +1,27 @@
+"""A private OpenSMTPD, with the actions of etc/opensmtpd.conf."""
+
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, example
+
+
+class OpenSMTPD(Mta):
+    package = "opensmtpd"
+    virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
+               f"carol@{VIRTUAL_DOMAIN} {MAIL_USER}\n" \
+               f"@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
+
+    def write_settings(self):
+        for name in ("opensmtpd", "opensmtpq"):
+            self.host.add_user(name, home="/var/lib/opensmtpd/empty")
+        self.write("/etc/mailname", f"{HOST_DOMAIN}\n")
+        self.write("/etc/smtpd.conf", f"""\
+listen on 127.0.0.1 port {self.port} hostname {HOST_DOMAIN}
+smtp sub-addr-delim "+"
+table unknown {{ "@{HOST_DOMAIN}" = "{LUSER}" }}
+action "luser" mda "exec /usr/local/lib/brim/lda" virtual <unknown>
+match from any for rcpt-to "nosuch@{HOST_DOMAIN}" action "luser"
+{example("opensmtpd.conf")}
+match from any for domain "mx.{HOST_DOMAIN}" action "brim"
+""")
+
+    def command(self):
+        return ["/usr/sbin/smtpd", "-F"]
