@@ -347,6 +347,15 @@ put_domain(struct change *c, const struct record *r, struct reason *why)
 	return keep_before(c, at, &none, why);
 }
 
+/* Whether aliases of others may have led on by what the domain had, and has no more. */
+static int
+others_rest_on(const struct record *old, const struct record *r)
+{
+	return record_get(old, "alias")
+		       ? old->key[0] == '@'
+		       : record_get(old, "catchall") && !record_get(r, "catchall");
+}
+
 enum change_result
 change_put(struct change *c, struct record *r, struct reason *why)
 {
@@ -363,7 +372,7 @@ change_put(struct change *c, struct record *r, struct reason *why)
 		result = check_new_path(c, &old, r, why);
 	if (!result && users_edit_put(c->edit, r, why))
 		result = CHANGE_FAILED;
-	if (old.key && mailbox_kind_of(&old) == MAILBOX_KIND_ALIAS_DOMAIN)
+	if (others_rest_on(&old, r))
 		c->check_all = 1;
 	if (!result)
 		result = keep_before(c, r->key, &old, why);

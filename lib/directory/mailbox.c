@@ -357,7 +357,8 @@ refuse_malformed(struct users *u, const struct conf *c, const char *text,
 	return nobody(u, ours || !at || mailbox_domain_is_local(c, domain), domain, o);
 }
 
-/* One step along an alias or a catch-all: R becomes what TARGET leads to. */
+/* One step along an alias or a catch-all: R becomes what TARGET leads to. What a
+ * catch-all leads to may be caught by another domain's: R is that domain's then. */
 static int
 follow(struct users *u, const struct conf *c, struct record *r, const char *target,
 	struct reason *why)
@@ -376,6 +377,8 @@ follow(struct users *u, const struct conf *c, struct record *r, const char *targ
 		return reason_set(
 			why, "the target of %.100s: %.150s", r->key, fault.text);
 	found = mailbox_find_in_domains(u, c, &a, &next, why);
+	if (!found && record_get(r, "catchall"))
+		found = record_get(&next, "catchall") && strcmp(next.key, r->key) != 0;
 	if (found <= 0)
 		record_clear(&next);
 	if (found < 0)
@@ -414,8 +417,18 @@ catch_all(struct users *u, const struct conf *c, const struct address *a,
 	struct reason why;
 	const char *target = record_get(r, "catchall");
 
-	if (target)
-		return follow(u, c, r, target, &why) ? misconfigured(o, &why) : 0;
+	for (int i = 0; target && i < MAILBOX_ALIASES_MAX; i++) {
+		if (follow(u, c, r, target, &why))
+			return misconfigured(o, &why);
+		target = record_get(r, "catchall");
+		if (!target)
+			return 0;
+	}
+	if (target) {
+		reason_set(&why, "more than %d catch-alls, or a loop, at %.100s",
+			MAILBOX_ALIASES_MAX, r->key);
+		return misconfigured(o, &why);
+	}
 	return nobody(u, r->key || !a->domain[0] || mailbox_domain_is_local(c, a->domain),
 		a->domain, o);
 }

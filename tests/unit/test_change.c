@@ -260,6 +260,10 @@ START_TEST(an_alias_domain_leads_to_a_domain_and_has_no_mailboxes)
 		{"x@c.example alias=bob@b.example", "@b.example alias=@a.example",
 			"bob@a.example, which would not be in the table"},
 		{"@b.example alias=@a.example", "x@a.example alias=x@b.example", "loop"},
+		{"@b.example catchall=ann@a.example", "@c.example catchall=x@b.example",
+			NULL},
+		{"@b.example catchall=x@c.example", "@c.example catchall=x@b.example",
+			"must lead to a mailbox"},
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -301,6 +305,22 @@ START_TEST(what_an_alias_domain_stands_for_stays)
 	ck_assert_int_eq(change_remove(c, "@a.example", &why), CHANGE_OK);
 	ck_assert_int_eq(change_commit(&c, NULL, &why), CHANGE_REFUSED);
 	ck_assert_ptr_nonnull(strstr(why.text, "@b.example leads to @a.example"));
+}
+END_TEST
+
+START_TEST(a_catch_all_that_another_one_rests_on_stays)
+{
+	struct change *c;
+
+	make_table();
+	c = begin(0);
+	ck_assert_int_eq(put(c, "@b.example catchall=ann@a.example"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "@c.example catchall=x@b.example"), CHANGE_OK);
+	commit(&c);
+	c = begin(0);
+	ck_assert_int_eq(put(c, "@b.example quota=5"), CHANGE_OK);
+	ck_assert_int_eq(change_commit(&c, NULL, &why), CHANGE_REFUSED);
+	ck_assert_ptr_nonnull(strstr(why.text, "the catchall of @c.example"));
 }
 END_TEST
 
@@ -439,6 +459,7 @@ add_tests(Suite *suite)
 		an_alias_that_leads_nowhere_is_no_change,
 		an_alias_domain_leads_to_a_domain_and_has_no_mailboxes,
 		what_an_alias_domain_stands_for_stays,
+		a_catch_all_that_another_one_rests_on_stays,
 		a_target_that_is_removed_breaks_aliases_of_before,
 		an_undo_goes_back_to_the_last_sound_check, an_abort_leaves_the_table,
 		the_difference_is_what_changed_in_key_order,
