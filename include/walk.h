@@ -22,6 +22,9 @@ int walk_open_parent(const char *path, char *name, struct reason *why);
 /* Opens the directory NAME in DIR, following no link. */
 int walk_open_in(int dir, const char *name, struct reason *why);
 
+/* The same for a path with parts below DIR, as folders_look names it. */
+int walk_open_below(int dir, const char *path, struct reason *why);
+
 /* Tells one open directory from another, whatever paths lead there: a hash of its device
  * and inode, which means nothing in another boot. Never 0. */
 uint64_t walk_identity(const struct stat *st);

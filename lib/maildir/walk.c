@@ -43,13 +43,25 @@ open_part(int dir, const char *part)
 	return fd;
 }
 
+/* Why a link was not followed. */
+enum refusal { NOT_ROOTS, PLACE_NOT_ROOTS, PLACE_WRITABLE, LOOP };
+
+static const char *const refusals[] = {
+	[NOT_ROOTS] = "is not root's",
+	[PLACE_NOT_ROOTS] = "stands in a directory that is not root's",
+	[PLACE_WRITABLE] = "stands in a directory that others than root may write to",
+	[LOOP] = "leads into a loop",
+};
+
 /* The way that is left: a string of its own, and how far it has been walked. */
 struct way {
+	const char *whole; /* for reasons */
 	char *text;
 	char *part; /* the one to be taken now */
 	char *next; /* what is left behind it */
 	int dir;    /* where the walk stands; -1 before it begins */
 	int links;  /* followed so far */
+	struct reason *why;
 };
 
 static void
@@ -73,18 +85,28 @@ next_part(struct way *w)
 	return *w->part != '\0';
 }
 
+static int
+refuse(const struct way *w, enum refusal refusal)
+{
+	reason_set(w->why, "the link %.80s on the way to %.200s %s", w->part, w->whole,
+		refusals[refusal]);
+	errno = ELOOP;
+	return -1;
+}
+
 /* Root's link in a directory that nobody but root can change. */
 static int
-may_follow(int dir, const struct stat *link)
+may_follow(const struct way *w, const struct stat *link)
 {
 	struct stat st;
 
-	if (fstat(dir, &st))
+	if (fstat(w->dir, &st))
 		return -1;
-	if (link->st_uid == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH)))
-		return 0;
-	errno = ELOOP;
-	return -1;
+	if (link->st_uid != 0)
+		return refuse(w, NOT_ROOTS);
+	if (st.st_uid != 0)
+		return refuse(w, PLACE_NOT_ROOTS);
+	return st.st_mode & (S_IWGRP | S_IWOTH) ? refuse(w, PLACE_WRITABLE) : 0;
 }
 
 static char *
@@ -137,11 +159,9 @@ take_link(struct way *w)
 		errno = ENOTDIR;
 		return -1;
 	}
-	if (++w->links > LINKS_MAX) {
-		errno = ELOOP;
-		return -1;
-	}
-	return may_follow(w->dir, &st) ? -1 : follow(w);
+	if (++w->links > LINKS_MAX)
+		return refuse(w, LOOP);
+	return may_follow(w, &st) ? -1 : follow(w);
 }
 
 static int
@@ -167,9 +187,9 @@ walk_on(struct way *w)
 }
 
 static int
-walk_by_parts(const char *path)
+walk_by_parts(const char *path, struct reason *why)
 {
-	struct way w = {.text = strdup(path), .dir = -1};
+	struct way w = {.whole = path, .text = strdup(path), .dir = -1, .why = why};
 	int result = -1;
 
 	w.next = w.text;
@@ -193,12 +213,10 @@ walk_open(const char *path, struct reason *why)
 	}
 	dir = open_without_links(AT_FDCWD, path);
 	if (dir < 0 && (errno == ELOOP || errno == ENOSYS))
-		dir = walk_by_parts(path);
-	if (dir >= 0)
-		return dir;
-	if (errno == ELOOP)
-		return reason_set(why, "a link on the way to %.200s is not root's", path);
-	return reason_errno(why, "the directory %.200s can't be opened", path);
+		dir = walk_by_parts(path, why);
+	if (dir < 0 && errno != ELOOP)
+		reason_errno(why, "the directory %.200s can't be opened", path);
+	return dir;
 }
 
 /* Where the last part of the path begins and how long it is, slashes behind it aside. */
@@ -246,6 +264,38 @@ walk_open_in(int dir, const char *name, struct reason *why)
 		fd = open_part(dir, name);
 	if (fd < 0)
 		return reason_errno(why, "the directory %.200s can't be opened", name);
+	return fd;
+}
+
+/* The same, part by part, from a directory that this takes. */
+static int
+open_by_parts(int dir, char *path)
+{
+	char *part;
+
+	while (dir >= 0 && (part = strsep(&path, "/"))) {
+		int next = open_part(dir, part), error = errno;
+
+		close(dir);
+		errno = error;
+		dir = next;
+	}
+	return dir;
+}
+
+int
+walk_open_below(int dir, const char *path, struct reason *why)
+{
+	int fd = open_without_links(dir, path);
+	char *copy;
+
+	if (fd < 0 && errno == ENOSYS) {
+		copy = strdup(path);
+		fd = copy ? open_by_parts(open_part(dir, "."), copy) : -1;
+		free(copy);
+	}
+	if (fd < 0)
+		return reason_errno(why, "the directory %.200s can't be opened", path);
 	return fd;
 }
 

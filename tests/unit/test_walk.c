@@ -112,6 +112,7 @@ START_TEST(a_chain_of_roots_links_is_followed_and_a_loop_is_not)
 	link_to("a", "b", 0);
 	ck_assert_int_eq(walk("a/alice"), -1);
 	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_ptr_nonnull(strstr(why.text, "leads into a loop"));
 }
 END_TEST
 
@@ -119,7 +120,8 @@ START_TEST(a_users_link_is_refused)
 {
 	ck_assert_int_eq(walk("home/mallory/Maildir/"), -1);
 	ck_assert_int_eq(errno, ELOOP);
-	ck_assert_ptr_nonnull(strstr(why.text, "not root's"));
+	ck_assert_ptr_nonnull(strstr(why.text, "the link mallory on the way to "));
+	ck_assert_ptr_nonnull(strstr(why.text, "Maildir/ is not root's"));
 }
 END_TEST
 
@@ -127,8 +129,11 @@ START_TEST(a_link_of_roots_in_a_folder_others_may_change_is_refused)
 {
 	ck_assert_int_eq(walk("open/alice/Maildir/"), -1);
 	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_ptr_nonnull(strstr(why.text, "the link alice on the way to "));
+	ck_assert_ptr_nonnull(strstr(why.text, "that others than root may write to"));
 	ck_assert_int_eq(walk("disk/alice/link"), -1);
 	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_ptr_nonnull(strstr(why.text, "in a directory that is not root's"));
 }
 END_TEST
 
@@ -237,6 +242,21 @@ START_TEST(inside_a_mailbox_no_link_is_followed)
 }
 END_TEST
 
+START_TEST(below_a_mailbox_no_link_is_followed)
+{
+	int dir = walk("disk"), below;
+
+	ck_assert_int_ge(dir, 0);
+	below = walk_open_below(dir, "alice/Maildir", &why);
+	ck_assert(is_alices_maildir(below));
+	ck_assert_int_eq(walk_open_below(dir, "alice/link", &why), -1);
+	ck_assert_int_eq(walk_open_below(dir, "alice/link/new", &why), -1);
+	ck_assert_int_eq(walk_open_below(dir, "alice/none", &why), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	close(dir);
+}
+END_TEST
+
 START_TEST(no_descriptor_is_left_open)
 {
 	int before = dup(0), after;
@@ -268,6 +288,7 @@ add_tests(Suite *suite)
 		the_parent_and_the_last_part_are_told_apart,
 		a_path_without_a_last_part_has_no_parent,
 		inside_a_mailbox_no_link_is_followed,
+		below_a_mailbox_no_link_is_followed,
 		no_descriptor_is_left_open,
 	};
 
