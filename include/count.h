@@ -1,8 +1,8 @@
 /*
  * One look at one mailbox: by the scanner's children, and by brimadm for a person, so
  * that both count the same. A count adds up the sizes of the messages in new/ and cur/ of
- * the Maildir and of every Maildir++ folder but those ignored; a probe only takes the
- * stamp: a digest of device, inode and ctime of each directory and of the set of folders.
+ * the Maildir and of every folder in it (folders.h) but those ignored; a probe only takes
+ * the stamp: a digest of device, inode and ctime of each directory and of their paths.
  *
  * A count is exact if no directory's ctime moved from before its first read to after its
  * last, and each was older than the clock's grain when it was first looked at. Where they
@@ -56,7 +56,7 @@ struct count_part {
 		shortfall; /* and by how many bytes in all: what a count by files finds */
 };
 
-/* Counts new and cur of one folder (a name from folders_look) in the open MAILBOX: 0, or
+/* Counts new and cur of one folder (a path from folders_look) in the open MAILBOX: 0, or
  * -1 with the reason. */
 int count_parts(int mailbox, const char *folder, struct count_part *new,
 	struct count_part *cur, struct reason *why);

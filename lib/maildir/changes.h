@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a directory is; new and cur of the folder number N are WATCHED_PARTS + 2 N and one
- * more. */
+/* What a directory is: a folder may hold folders, as the Maildir does; new and cur of the
+ * folder number N are WATCHED_PARTS + 2 N and one more. */
 enum { WATCHED_MAILDIR, WATCHED_FOLDER, WATCHED_PARTS };
 
 struct changes {

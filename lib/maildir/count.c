@@ -139,7 +139,7 @@ count_part(struct tally *t, int folder, int part, struct reason *why)
 static int
 count_folder(struct tally *t, const struct folders *f, size_t number, struct reason *why)
 {
-	int folder = walk_open_in(f->dir, f->names[number], why), result;
+	int folder = walk_open_below(f->dir, f->list[number].path, why), result;
 
 	if (folder < 0)
 		return is_missing(errno) ? 0 : -1;
@@ -215,7 +215,7 @@ static int
 read_folders(struct tally *t, const struct folders *f, struct reason *why)
 {
 	for (size_t i = 0; i < f->count; i++)
-		if (count_folder(t, f, i, why))
+		if (!f->list[i].ignored && count_folder(t, f, i, why))
 			return -1;
 	return 0;
 }
@@ -242,6 +242,18 @@ pass(struct tally *t, const char *path, const char *ignore, struct count_result 
 	return failed ? -1 : 0;
 }
 
+/* Whether the directories are others now than those that are watched: one may have come
+ * into a folder after that was listed and before it was watched. */
+static int
+is_another_set(const struct folders *watched, const char *path, const char *ignore)
+{
+	struct folders now;
+	int another = folders_look(&now, path, ignore, NULL) || now.set != watched->set;
+
+	folders_clear(&now);
+	return another;
+}
+
 /* A pass with watches on all directories before their first look: exact if there was a
  * moment in which no event was pending. What moved meanwhile is known to have moved, so
  * no later look may find the stamp unmoved. */
@@ -255,7 +267,7 @@ watched_pass(struct tally *t, const char *path, const char *ignore,
 
 	if (folders_look(&f, path, ignore, why))
 		return -1;
-	if (snapshot_watch(t->snapshot, &f))
+	if (snapshot_watch(t->snapshot, &f) || is_another_set(&f, path, ignore))
 		snapshot_end(&t->snapshot);
 	failed = read_folders(t, &f, why);
 	exact = !failed && t->snapshot &&
@@ -347,7 +359,7 @@ static int
 tally_folder(struct tally *t, int mailbox, const char *name, struct count_part *new,
 	struct count_part *cur, struct reason *why)
 {
-	int folder = walk_open_in(mailbox, name, why), result;
+	int folder = walk_open_below(mailbox, name, why), result;
 
 	*new = *cur = (struct count_part){.missing = 1};
 	if (folder < 0)

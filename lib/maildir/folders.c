@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,13 +55,13 @@ note_age(struct folders *f, const struct timespec *ctime)
 		f->young_ns = grain - age;
 }
 
-/* The stamp is a chain: each hash is half of the key of the next. */
+/* A chain: each hash is half of the key of the next. */
 static void
-stamp(struct folders *f, const void *data, size_t length)
+stamp(uint64_t *chain, const void *data, size_t length)
 {
-	struct siphash_key key = {f->stamp, 0x6272696d};
+	struct siphash_key key = {*chain, 0x6272696d};
 
-	f->stamp = siphash(&key, data, length);
+	*chain = siphash(&key, data, length);
 }
 
 /* A directory's part of the stamp; ST is NULL where it is missing. */
@@ -75,78 +77,53 @@ stamp_directory(struct folders *f, const struct stat *st)
 		facts[3] = (uint64_t)st->st_ctim.tv_nsec;
 		note_age(f, &st->st_ctim);
 	}
-	stamp(f, facts, sizeof facts);
+	stamp(&f->stamp, facts, sizeof facts);
+}
+
+/* The path of what is in the folder; NULL without memory. */
+static char *
+path_below(const char *folder, const char *name)
+{
+	char *path;
+
+	if (strcmp(folder, ".") == 0)
+		return strdup(name);
+	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
 static int
-look_at_part(struct folders *f, int folder, const char *part, struct reason *why)
+note_link(struct folders *f, const char *folder, const char *name, struct reason *why)
+{
+	char **grown;
+
+	if (f->link_count == FOLDERS_LINKS)
+		return 0;
+	grown = reallocarray(f->links, f->link_count + 1, sizeof *grown);
+	if (!grown)
+		return reason_errno(why, "no memory for the list of folders");
+	f->links = grown;
+	grown[f->link_count] = path_below(folder, name);
+	if (!grown[f->link_count])
+		return reason_errno(why, "no memory for the list of folders");
+	f->link_count++;
+	return 0;
+}
+
+static int
+look_at_part(struct folders *f, int folder, const char *name, const char *part,
+	struct reason *why)
 {
 	struct stat st;
 
 	if (fstatat(folder, part, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		stamp_directory(f, S_ISDIR(st.st_mode) ? &st : NULL);
-		return 0;
+		return S_ISLNK(st.st_mode) ? note_link(f, name, part, why) : 0;
 	}
 	stamp_directory(f, NULL);
 	return errno == ENOENT ? 0 : reason_errno(why, "can't look at %s", part);
 }
 
-/* A folder itself, then its parts. */
-static int
-look_at_folder(struct folders *f, int folder, const char *name, struct reason *why)
-{
-	struct stat st;
-
-	if (fstat(folder, &st))
-		return reason_errno(why, "can't look at folder %s", name);
-	stamp(f, name, strlen(name));
-	stamp_directory(f, &st);
-	if (look_at_part(f, folder, "new", why) || look_at_part(f, folder, "cur", why))
-		return -1;
-	return 0;
-}
-
-static int
-look_into(struct folders *f, const char *name, struct reason *why)
-{
-	int folder = walk_open_in(f->dir, name, why), result;
-
-	if (folder < 0) {
-		stamp(f, name, strlen(name));
-		stamp_directory(f, NULL);
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
-	}
-	result = look_at_folder(f, folder, name, why);
-	close(folder);
-	return result;
-}
-
-static int
-add_name(struct folders *f, const char *name, struct reason *why)
-{
-	/* room for a power of two at a time */
-	if ((f->count & (f->count - 1)) == 0) {
-		size_t room = f->count ? 2 * f->count : 1;
-		char **grown = reallocarray(f->names, room, sizeof *grown);
-
-		if (!grown)
-			return reason_errno(why, "no memory for the list of folders");
-		f->names = grown;
-	}
-	f->names[f->count] = strdup(name);
-	if (!f->names[f->count])
-		return reason_errno(why, "no memory for the list of folders");
-	f->count++;
-	return 0;
-}
-
-int
-folders_is_ignored(const char *ignore, const char *name)
-{
-	return ignore && (conf_list_has(ignore, name) || conf_list_has(ignore, name + 1));
-}
-
-#define COUNTING_VERSION 2 /* to be raised where the same mailbox counts otherwise */
+#define COUNTING_VERSION 3 /* to be raised where the same mailbox counts otherwise */
 
 /* The order of the names, and their case, mean nothing. Without memory the rules are some
  * others: then mailboxes are counted once more. */
@@ -166,57 +143,170 @@ folders_rules(const char *ignore)
 	return rules ? rules : 1;
 }
 
+/* --- the tree ---------------------------------------------------------------------- */
+
+int
+folders_is_ignored(const char *ignore, const char *path)
+{
+	return ignore && (conf_list_has(ignore, path) ||
+				 (path[0] == '.' && conf_list_has(ignore, path + 1)));
+}
+
 static int
-is_folder(int dir, const struct dirent *e)
+is_too_deep(const char *path)
+{
+	int depth = 1;
+
+	for (; (path = strchr(path, '/')); path++)
+		depth++;
+	return depth > FOLDERS_DEPTH;
+}
+
+/* Takes the path. */
+static int
+add(struct folders *f, char *path, const char *ignore, struct reason *why)
+{
+	/* room for a power of two at a time */
+	if (path && (f->count & (f->count - 1)) == 0) {
+		size_t room = f->count ? 2 * f->count : 1;
+		struct folder *grown = reallocarray(f->list, room, sizeof *grown);
+
+		if (!grown) {
+			free(path);
+			path = NULL;
+		} else {
+			f->list = grown;
+		}
+	}
+	if (!path)
+		return reason_errno(why, "no memory for the list of folders");
+	f->list[f->count++] = (struct folder){path, folders_is_ignored(ignore, path)};
+	return 0;
+}
+
+/* A directory in a folder: it may be one, or hold some. */
+static int
+add_below(struct folders *f, const char *parent, const char *name, const char *ignore,
+	struct reason *why)
+{
+	char *path = path_below(parent, name);
+
+	if (f->count > FOLDERS_MAX)
+		reason_set(why, "more than %d folders", FOLDERS_MAX);
+	else if (path && (is_too_deep(path) || strlen(path) >= PATH_MAX))
+		reason_set(why,
+			"folders more than %d deep, or with too long a path: %.200s",
+			FOLDERS_DEPTH, path);
+	else
+		return add(f, path, ignore, why);
+	free(path);
+	return -1;
+}
+
+/* Its own directories, which are no folders of theirs: tmp, where nothing counts, too. */
+static int
+is_part(const char *name)
+{
+	return strcmp(name, "new") == 0 || strcmp(name, "cur") == 0 ||
+	       strcmp(name, "tmp") == 0;
+}
+
+static mode_t
+type_of(int dir, const struct dirent *e)
 {
 	struct stat st;
 
-	if (e->d_name[0] != '.' || strcmp(e->d_name, ".") == 0 ||
-		strcmp(e->d_name, "..") == 0)
-		return 0;
 	if (e->d_type != DT_UNKNOWN)
-		return e->d_type == DT_DIR;
-	return fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISDIR(st.st_mode);
+		return DTTOIF(e->d_type);
+	return fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) ? 0
+								 : st.st_mode & S_IFMT;
 }
 
 static int
-list_entries(struct folders *f, DIR *dir, const char *ignore, struct reason *why)
+take_entry(struct folders *f, const struct folder *folder, int dir,
+	const struct dirent *e, const char *ignore, struct reason *why)
 {
+	const char *name = e->d_name;
+	mode_t type;
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || is_part(name))
+		return 0;
+	type = type_of(dir, e);
+	if (S_ISDIR(type))
+		return add_below(f, folder->path, name, ignore, why);
+	return S_ISLNK(type) ? note_link(f, folder->path, name, why) : 0;
+}
+
+static int
+compare_paths(const void *a, const void *b)
+{
+	return strcmp(((const struct folder *)a)->path, ((const struct folder *)b)->path);
+}
+
+/* Adds what is in the folder to the list. */
+static int
+list_folder(struct folders *f, const struct folder *folder, DIR *dir, const char *ignore,
+	struct reason *why)
+{
+	size_t first = f->count;
 	struct dirent *e;
 
-	while (errno = 0, (e = readdir(dir))) {
-		if (!is_folder(f->dir, e) || folders_is_ignored(ignore, e->d_name))
-			continue;
-		if (f->count > FOLDERS_MAX)
-			return reason_set(why, "more than %d folders", FOLDERS_MAX);
-		if (add_name(f, e->d_name, why))
+	while (errno = 0, (e = readdir(dir)))
+		if (take_entry(f, folder, dirfd(dir), e, ignore, why))
 			return -1;
+	/* ENOENT: removed while it was read; the next look will tell */
+	if (errno && errno != ENOENT)
+		return reason_errno(why, "can't list the folders");
+	if (f->count > first)
+		qsort(f->list + first, f->count - first, sizeof *f->list, compare_paths);
+	return 0;
+}
+
+/* --- one folder -------------------------------------------------------------------- */
+
+/* The folder itself, what is in it, then its parts. Of one that is ignored nothing
+ * matters but what is in it, and that has ctimes of its own. */
+static int
+look_at_folder(struct folders *f, const struct folder *folder, DIR *dir,
+	const char *ignore, struct reason *why)
+{
+	uint64_t identity;
+	struct stat st;
+
+	if (fstat(dirfd(dir), &st))
+		return reason_errno(why, "can't look at folder %.200s", folder->path);
+	identity = walk_identity(&st);
+	stamp(&f->set, &identity, sizeof identity);
+	if (folder->ignored)
+		return list_folder(f, folder, dir, ignore, why);
+	stamp_directory(f, &st); /* before it is read */
+	return list_folder(f, folder, dir, ignore, why) ||
+			       look_at_part(f, dirfd(dir), folder->path, "new", why) ||
+			       look_at_part(f, dirfd(dir), folder->path, "cur", why)
+		       ? -1
+		       : 0;
+}
+
+/* The list grows meanwhile, and its elements move. */
+static int
+look_into(struct folders *f, struct folder folder, const char *ignore, struct reason *why)
+{
+	int fd = walk_open_below(f->dir, folder.path, why), result;
+	DIR *dir;
+
+	stamp(&f->stamp, folder.path, strlen(folder.path));
+	stamp(&f->set, folder.path, strlen(folder.path));
+	if (fd < 0) {
+		stamp_directory(f, NULL);
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
 	}
-	return errno ? reason_errno(why, "can't list the folders") : 0;
-}
-
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int
-list_folders(struct folders *f, const char *ignore, struct reason *why)
-{
-	int copy = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-
+	dir = fdopendir(fd);
 	if (!dir) {
-		reason_errno(why, "can't list the folders");
-		if (copy >= 0)
-			close(copy);
-		return -1;
+		close(fd);
+		return reason_errno(why, "can't list the folders");
 	}
-	result = list_entries(f, dir, ignore, why);
+	result = look_at_folder(f, &folder, dir, ignore, why);
 	closedir(dir);
-	qsort(f->names, f->count, sizeof *f->names, compare_names);
 	return result;
 }
 
@@ -228,11 +318,10 @@ look(struct folders *f, const char *ignore, struct reason *why)
 	if (fstat(f->dir, &st))
 		return reason_errno(why, "can't look at the mailbox");
 	f->directory = walk_identity(&st);
-	if (look_at_folder(f, f->dir, ".", why) || add_name(f, ".", why) ||
-		list_folders(f, ignore, why))
+	if (add(f, strdup("."), NULL, why))
 		return -1;
 	for (size_t i = 0; i < f->count; i++)
-		if (strcmp(f->names[i], ".") != 0 && look_into(f, f->names[i], why))
+		if (look_into(f, f->list[i], ignore, why))
 			return -1;
 	return 0;
 }
@@ -256,8 +345,11 @@ void
 folders_clear(struct folders *f)
 {
 	for (size_t i = 0; i < f->count; i++)
-		free(f->names[i]);
-	free(f->names);
+		free(f->list[i].path);
+	for (size_t i = 0; i < f->link_count; i++)
+		free(f->links[i]);
+	free(f->list);
+	free(f->links);
 	if (f->dir >= 0)
 		close(f->dir);
 	memset(f, 0, sizeof *f);

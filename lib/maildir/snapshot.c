@@ -156,9 +156,13 @@ watch_folder(struct snapshot *s, int folder, size_t number)
 {
 	unsigned place = WATCHED_PARTS + 2 * (unsigned)number;
 
-	if (strcmp(s->folders->names[number], ".") != 0 &&
+	const struct folder *f = &s->folders->list[number];
+
+	if (strcmp(f->path, ".") != 0 &&
 		changes_watch(&s->changes, folder, WATCHED_FOLDER))
 		return -1;
+	if (f->ignored)
+		return 0;
 	for (unsigned part = 0; part < 2; part++) {
 		int dir = walk_open_in(folder, part_name(part), NULL), failed;
 
@@ -182,7 +186,8 @@ snapshot_watch(struct snapshot *s, const struct folders *folders)
 		return -1;
 	memset(s->parts, -1, s->part_count * sizeof *s->parts);
 	for (size_t i = 0; i < folders->count; i++) {
-		int folder = walk_open_in(folders->dir, folders->names[i], NULL), failed;
+		int folder = walk_open_below(folders->dir, folders->list[i].path, NULL),
+		    failed;
 
 		if (folder < 0)
 			return -1;
@@ -278,7 +283,7 @@ open_part(struct snapshot *s, unsigned place)
 
 	if (s->parts[i] >= 0)
 		return s->parts[i];
-	folder = walk_open_in(s->folders->dir, s->folders->names[i / 2], NULL);
+	folder = walk_open_below(s->folders->dir, s->folders->list[i / 2].path, NULL);
 	if (folder < 0)
 		return -1;
 	if (s->open == OPEN_MAX)

@@ -24,7 +24,7 @@
 #define SIZE     7
 #define USER     54321 /* whose watches are used up */
 
-static const char *const folders[] = {"", ".Sent/", ".Archive/"};
+static const char *const folders[] = {"", ".Sent/", "Archive/2024/"};
 static char root[64], box[96];
 static struct count_result result;
 static struct reason why;
@@ -68,7 +68,10 @@ setup(void)
 	strcpy(root, "/dev/shm/brim-moving.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(root));
 	snprintf(box, sizeof box, "%s/Maildir/", root);
-	for (size_t i = 0; i < 3; i++)
+	make_folder("");
+	snprintf(path, sizeof path, "%sArchive", box);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	for (size_t i = 1; i < 3; i++)
 		make_folder(folders[i]);
 	for (int i = 0; i < MESSAGES; i++) {
 		write_path(path, 0, i, 0);
@@ -176,6 +179,53 @@ START_TEST(exact_count_is_right_while_messages_move)
 }
 END_TEST
 
+/* One message goes into a folder that was not there before, and back. */
+static void
+make_and_remove_for_ever(void)
+{
+	char from[256], folder[256], cur[256], to[256];
+
+	for (unsigned n = 0;; n++) {
+		write_path(from, 0, (int)(n % MESSAGES), 0);
+		snprintf(folder, sizeof folder, "%sArchive/%u", box, n);
+		snprintf(cur, sizeof cur, "%sArchive/%u/cur", box, n);
+		snprintf(to, sizeof to, "%sArchive/%u/cur/1.x,S=%d", box, n, SIZE);
+		mkdir(folder, 0700);
+		mkdir(cur, 0700);
+		rename(from, to);
+		usleep(n % 3000);
+		rename(to, from);
+		rmdir(cur);
+		rmdir(folder);
+		usleep(n % 7000);
+	}
+}
+
+START_TEST(exact_count_is_right_while_folders_come_and_go_in_folders)
+{
+	char path[256];
+	int exact = 0;
+
+	/* so that it takes a while from the list to the watches */
+	for (int i = 0; i < 300; i++) {
+		snprintf(path, sizeof path, "%sEmpty.%d", box, i);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+	}
+	client = fork();
+	ck_assert_int_ge(client, 0);
+	if (client == 0) {
+		alarm(300);
+		make_and_remove_for_ever();
+	}
+	for (int i = 0; i < 100; i++) {
+		exact += count(0);
+		if (result.exact)
+			ck_assert_uint_eq(result.messages, MESSAGES);
+	}
+	printf("folders come and go: %d of 100 counts exact\n", exact);
+}
+END_TEST
+
 START_TEST(without_watches_only_what_two_passes_saw_is_sure)
 {
 	int inexact = 0;
@@ -202,6 +252,7 @@ add_tests(Suite *suite)
 	tcase_set_timeout(c, 3000);
 	tcase_add_loop_test(c, exact_count_is_right_while_messages_move, 0,
 		(int)(sizeof clients / sizeof clients[0]));
+	tcase_add_test(c, exact_count_is_right_while_folders_come_and_go_in_folders);
 	suite_add_tcase(suite, c);
 	ADD_CASE(suite, without, .setup = setup_without_watches, .teardown = teardown,
 		.timeout = 120);

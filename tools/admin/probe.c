@@ -5,10 +5,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,9 @@
 
 #define PATIENT      5   /* so many have the whole time */
 #define IMPATIENT_MS 200 /* and those after them, this */
+
+/* What the child is asked, by the first byte of a message. */
+enum { MAILBOX = 'm', LINK = 'l' };
 
 /* What the commands themselves ask of it first. */
 static void
@@ -38,13 +43,18 @@ look(const char *path)
 static void
 serve(int fd)
 {
-	char path[PATH_MAX + 1];
+	char question[PATH_MAX + 2], answer;
+	struct stat st;
 	ssize_t n;
 
-	while ((n = recv(fd, path, sizeof path - 1, 0)) > 0) {
-		path[n] = '\0';
-		look(path);
-		if (send(fd, "", 1, MSG_NOSIGNAL) != 1)
+	while ((n = recv(fd, question, sizeof question - 1, 0)) > 0) {
+		question[n] = '\0';
+		answer = 1;
+		if (question[0] == MAILBOX)
+			look(question + 1);
+		else
+			answer = stat(question + 1, &st) == 0 && S_ISDIR(st.st_mode);
+		if (send(fd, &answer, 1, MSG_NOSIGNAL) != 1)
 			break;
 	}
 	_exit(0);
@@ -85,31 +95,51 @@ probe_end(struct probe *p)
 	p->child = 0;
 }
 
-int
-probe_answers(struct probe *p, const char *path)
+static int
+send_question(struct probe *p, char kind, const char *path)
 {
-	size_t n = strlen(path);
+	struct iovec parts[] = {{&kind, 1}, {(void *)(uintptr_t)path, strlen(path)}};
+	const struct msghdr question = {.msg_iov = parts, .msg_iovlen = 2};
+
+	if (sendmsg(p->fd, &question, MSG_NOSIGNAL) >= 0)
+		return 0;
+	probe_end(p);
+	return -1;
+}
+
+/* The child's answer; -1 where there is no child, or PATH is too long; -2 where none
+ * came in time. */
+static int
+ask(struct probe *p, char kind, const char *path)
+{
 	struct pollfd answer;
+	char byte = 1;
 	int ready;
 
-	if (n > PATH_MAX || begin(p))
-		return 1;
-	if (send(p->fd, path, n, MSG_NOSIGNAL) != (ssize_t)n) {
-		probe_end(p);
-		return 1;
-	}
+	if (strlen(path) > PATH_MAX || begin(p) || send_question(p, kind, path))
+		return -1;
 	answer = (struct pollfd){.fd = p->fd, .events = POLLIN};
 	do
 		ready = poll(&answer, 1, p->failed < PATIENT ? PROBE_MS : IMPATIENT_MS);
 	while (ready < 0 && errno == EINTR);
 	if (ready > 0) {
-		char byte;
-
 		if (recv(p->fd, &byte, 1, 0) != 1)
 			probe_end(p);
-		return 1;
+		return byte;
 	}
 	p->failed++;
 	probe_end(p);
-	return 0;
+	return -2;
+}
+
+int
+probe_answers(struct probe *p, const char *path)
+{
+	return ask(p, MAILBOX, path) != -2;
+}
+
+int
+probe_leads_to_directory(struct probe *p, const char *path)
+{
+	return ask(p, LINK, path) == 1;
 }

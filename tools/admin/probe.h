@@ -20,6 +20,9 @@ struct probe {
  * did not, the others have less. Where no child can be made, it is taken to answer. */
 int probe_answers(struct probe *p, const char *path);
 
+/* Whether the link, wherever it leads, is known to lead to a directory. */
+int probe_leads_to_directory(struct probe *p, const char *path);
+
 /* Ends the child. */
 void probe_end(struct probe *p);
 

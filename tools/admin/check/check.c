@@ -61,13 +61,18 @@ static const struct kind {
 		"lda, which runs as the recipient, can't get to the mailbox, and "
 		"defers."},
 	[CHECK_MAILBOX_LINK] = {"mailbox-link", ERROR,
-		"No user's link is followed on the way to a mailbox, and none in it: lda "
-		"defers."},
+		"A link that anybody but root can change is not followed on the way to a "
+		"mailbox, and none in it: lda defers."},
 	[CHECK_MAILBOX_OPEN] = {"mailbox-open", ERROR,
 		"What can't be opened can't be delivered to: lda defers."},
 	[CHECK_MAILBOX_SHARED] = {"mailbox-shared", ERROR,
 		"Two mailboxes in one directory are each charged with the mail of both, "
 		"and it passes their limits."},
+	[CHECK_MAILBOX_COUNT] = {"mailbox-count", ERROR,
+		"Where a limit can't be held, since nothing can be counted, lda defers."},
+	[CHECK_MAILBOX_NOT_COUNTED] = {"mailbox-not-counted", WARNING,
+		"No link is followed in a mailbox: what is behind it is not part of its "
+		"size."},
 	[CHECK_DISK_READ_ONLY] = {"disk-read-only", ERROR,
 		"Nothing can be delivered to a file system that is read-only."},
 	[CHECK_DISK_ROOM] = {"disk-room", WARNING,

@@ -36,6 +36,8 @@ enum check_kind {
 	CHECK_MAILBOX_LINK,
 	CHECK_MAILBOX_OPEN,
 	CHECK_MAILBOX_SHARED,
+	CHECK_MAILBOX_COUNT,
+	CHECK_MAILBOX_NOT_COUNTED,
 	CHECK_DISK_READ_ONLY,
 	CHECK_DISK_ROOM,
 	CHECK_DISK_INODES,
@@ -146,6 +148,11 @@ void check_table(struct check *c);
 /* Reports the first directory on the way to PATH that the user can't search: 1, or 0. */
 int check_reach(struct check *c, enum check_kind kind, const char *subject,
 	const char *path, uid_t uid, gid_t gid);
+
+/* --- folders.c ------------------------------------------------ */
+
+/* What of the mailbox's folders does not count, or keeps it from being counted. */
+void check_folders(struct check *c, const struct mailbox *m);
 
 /* --- repair.c: repairs of what users own --------------------- */
 

@@ -306,6 +306,7 @@ check_mailbox(struct check *c, const struct mailbox *m)
 		return;
 	}
 	check_directory(c, m, dir);
+	check_folders(c, m);
 	close(dir);
 }
 

@@ -58,17 +58,14 @@ add_directory(struct explain *e, const char *folder, const char *part, int ignor
 }
 
 static int
-read_folder(struct explain *e, const struct conf *c, int mailbox, const char *folder,
-	struct reason *why)
+read_folder(struct explain *e, int mailbox, const struct folder *f, struct reason *why)
 {
-	int ignored =
-		strcmp(folder, ".") != 0 && folders_is_ignored(c->quota_ignore, folder);
 	struct count_part new, cur;
 
-	if (count_parts(mailbox, folder, &new, &cur, why))
+	if (count_parts(mailbox, f->path, &new, &cur, why))
 		return -1;
-	if (add_directory(e, folder, "new", ignored, &new) ||
-		add_directory(e, folder, "cur", ignored, &cur))
+	if (add_directory(e, f->path, "new", f->ignored, &new) ||
+		add_directory(e, f->path, "cur", f->ignored, &cur))
 		return reason_set(why, "no memory");
 	return 0;
 }
@@ -100,18 +97,43 @@ read_folders(struct explain *e, const struct conf *c, const struct folders *f,
 	struct folders after;
 
 	for (size_t i = 0; i < f->count; i++)
-		if (read_folder(e, c, f->dir, f->names[i], why))
+		if (read_folder(e, f->dir, &f->list[i], why))
 			return -1;
 	find_tickets(e, f->dir);
-	if (folders_look(&after, e->mailbox.path, NULL, why))
+	if (folders_look(&after, e->mailbox.path, c->quota_ignore, why))
 		return -1;
 	e->moving = after.stamp != f->stamp;
 	folders_clear(&after);
 	return 0;
 }
 
+/* Those that lead to directories hold mail that a server may show, and that does not
+ * count. The path of each is kept. */
 static int
-read_mailbox(struct explain *e, const struct conf *c, struct reason *why)
+find_links(struct explain *e, struct folders *f, struct probe *probe)
+{
+	for (size_t i = 0; i < f->link_count; i++) {
+		char *path;
+		int leads;
+
+		if (asprintf(&path, "%s%s", e->mailbox.path, f->links[i]) < 0)
+			return -1;
+		leads = probe_leads_to_directory(probe, path);
+		free(path);
+		if (!leads)
+			continue;
+		if (!e->links)
+			e->links = calloc(f->link_count, sizeof *e->links);
+		if (!e->links || !(path = strdup(f->links[i])))
+			return -1;
+		e->links[e->link_count++] = path;
+	}
+	return 0;
+}
+
+static int
+read_mailbox(
+	struct explain *e, const struct conf *c, struct probe *probe, struct reason *why)
 {
 	const char *path = e->mailbox.path;
 	enum store_kind kind;
@@ -120,11 +142,13 @@ read_mailbox(struct explain *e, const struct conf *c, struct reason *why)
 
 	if (store_kind_of(path, &kind, why))
 		return -1;
-	if (folders_look(&f, path, NULL, why))
+	if (folders_look(&f, path, c->quota_ignore, why))
 		return -1;
 	e->missing = f.dir < 0;
 	if (!e->missing)
 		result = read_folders(e, c, &f, why);
+	if (result == 0 && find_links(e, &f, probe))
+		result = reason_set(why, "no memory");
 	folders_clear(&f);
 	return result;
 }
@@ -139,7 +163,7 @@ read_files(struct explain *e, const struct conf *c)
 	if (!probe_answers(&probe, e->mailbox.path))
 		reason_set(&e->unread, "%s: its file system does not answer",
 			e->mailbox.path);
-	else if (read_mailbox(e, c, &why))
+	else if (read_mailbox(e, c, &probe, &why))
 		e->unread = why;
 	probe_end(&probe);
 }
@@ -321,6 +345,9 @@ clear(struct explain *e)
 	for (size_t i = 0; i < e->directory_count; i++)
 		free(e->directories[i].folder);
 	free(e->directories);
+	for (size_t i = 0; i < e->link_count; i++)
+		free(e->links[i]);
+	free(e->links);
 	for (size_t i = 0; i < e->ticket_count; i++) {
 		free(e->tickets[i].name);
 		free(e->tickets[i].state);

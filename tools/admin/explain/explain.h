@@ -42,6 +42,8 @@ struct explain {
 	struct mailbox mailbox;
 	struct explain_directory *directories;
 	size_t directory_count;
+	char **links; /* to directories, in the place of folders or their parts */
+	size_t link_count;
 	int missing;          /* there is no such Maildir */
 	int moving;           /* it was changed while it was read */
 	struct reason unread; /* why it could not be read; "" if it was */

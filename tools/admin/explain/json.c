@@ -48,12 +48,14 @@ directory_json(const struct explain_directory *d)
 static json_t *
 files_json(const struct explain *e)
 {
-	json_t *o = json_object(), *list = json_array();
+	json_t *o = json_object(), *list = json_array(), *links = json_array();
 
 	if (e->unread.text[0])
 		set_text(o, "error", e->unread.text);
 	for (size_t i = 0; i < e->directory_count; i++)
 		json_array_append_new(list, directory_json(&e->directories[i]));
+	for (size_t i = 0; i < e->link_count; i++)
+		json_array_append_new(links, tool_json_name(e->links[i]));
 	set_number(o, "bytes", e->bytes);
 	set_number(o, "messages", e->messages);
 	set_number(o, "larger", e->larger);
@@ -63,6 +65,7 @@ files_json(const struct explain *e)
 	json_object_set_new(o, "missing", json_boolean(e->missing));
 	json_object_set_new(o, "changed_meanwhile", json_boolean(e->moving));
 	json_object_set_new(o, "directories", list);
+	json_object_set_new(o, "links_not_counted", links);
 	return o;
 }
 

@@ -154,6 +154,16 @@ show_wrong_names(uint64_t files, uint64_t bytes, const char *how)
 }
 
 static void
+show_link(const char *path)
+{
+	char *escaped = record_escape(path);
+
+	printf(LABEL "%s: it is a link, and none is followed in a mailbox\n",
+		"not counted", escaped ? escaped : "");
+	free(escaped);
+}
+
+static void
 show_files(const struct explain *e)
 {
 	if (e->unread.text[0]) {
@@ -164,6 +174,8 @@ show_files(const struct explain *e)
 		printf(LABEL "there is no such Maildir yet\n", "");
 	else
 		show_directories(e);
+	for (size_t i = 0; i < e->link_count; i++)
+		show_link(e->links[i]);
 	print_sum("the files", e->bytes, e->messages, "message", "messages");
 	if (e->larger)
 		show_wrong_names(e->larger, e->excess, "larger");
