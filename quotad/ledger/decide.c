@@ -333,18 +333,33 @@ decide_place(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return 1;
 }
 
+/* Whoever has just deleted mail is told the number without it: the mailbox is looked at,
+ * and counted where it has moved. A look that takes long or fails (then the question has
+ * a failure) is no reason to tell nothing. */
+static enum wait
+decide_get(struct question *q, struct ledger_answer *answer)
+{
+	int is_known = q->request.account->known;
+
+	if (q->counts || (is_known && (q->failure || q->probed == UNMOVED)))
+		return answer_with(answer, VERDICT_DELIVERED, NULL);
+	if (!is_known)
+		return WAIT_COUNT;
+	return q->probed == MOVED ? wait_for_new_count(q) : WAIT_PROBE;
+}
+
 static enum wait
 decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
-	struct account *a = q->request.account;
+	int is_get = q->request.kind == LEDGER_GET;
 
+	if (q->failure && !(is_get && q->request.account->known))
+		return answer_with(answer, VERDICT_TROUBLE, q->failure);
 	if (decide_place(l, q, answer))
 		return WAIT_NOTHING;
 	switch (q->request.kind) {
 	case LEDGER_GET:
-		return a->known || q->counts
-			       ? answer_with(answer, VERDICT_DELIVERED, NULL)
-			       : WAIT_COUNT;
+		return decide_get(q, answer);
 	case LEDGER_RECOUNT:
 		answer->was = q->was;
 		return q->counts ? answer_with(answer, VERDICT_DELIVERED, NULL)
@@ -368,6 +383,8 @@ why_count(const struct ledger *l, const struct question *q)
 		return a->last_why == LEDGER_NEVER ? LEDGER_FIRST : LEDGER_BOOT;
 	if (has_too_many_orphans(q))
 		return LEDGER_ORPHANS;
+	if (q->request.kind == LEDGER_GET)
+		return LEDGER_CHANGED;
 	return fits(q, a->charged.reserved, a->charged.tickets) ? LEDGER_CHANGED
 								: LEDGER_REFUSAL;
 }
@@ -410,8 +427,7 @@ consider(struct ledger *l, struct question *q)
 	char *failure = q->failure;
 	enum wait wait;
 
-	answer.text = failure;
-	wait = failure ? WAIT_NOTHING : decide(l, q, &answer);
+	wait = decide(l, q, &answer);
 	if (wait != WAIT_NOTHING) {
 		wait_for(l, q, wait);
 		return;

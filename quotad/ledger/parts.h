@@ -22,6 +22,7 @@ enum {
 	TURNS = 6,          /* queues of accounts that have orphans */
 	SAVE_FULL_MS = 60 * 1000,
 	TRIES = 3,            /* counts for one question */
+	GET_LOOK_MS = 1000,   /* a GET waits so long for a look, where it has a number */
 	RIVAL_MS = 10 * 1000, /* it is believed so long which directory was found */
 	NAMES_KEPT = 4000,    /* of messages stored while a count of their mailbox runs */
 };

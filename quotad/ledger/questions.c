@@ -97,6 +97,20 @@ question_fail(struct ledger *l, struct question *q, const char *text)
 #define TOO_LONG        "counting the mailbox takes longer than quotad_timeout"
 #define PERSON_TOO_LONG "counting the mailbox takes longer than six times quotad_timeout"
 
+/* Whoever asks for numbers has those that are known, if looking takes so long. */
+static void
+end_long_looks(struct ledger *l)
+{
+	struct question *q;
+
+	TAILQ_FOREACH(q, &l->all[PERSON], all) {
+		if (l->now - q->asked_at < GET_LOOK_MS)
+			break;
+		if (q->request.kind == LEDGER_GET && q->request.account->known)
+			question_fail(l, q, "looking at the mailbox takes too long");
+	}
+}
+
 /* An lda waits no longer than quotad_timeout; a person may. */
 void
 questions_time_out(struct ledger *l)
@@ -107,6 +121,7 @@ questions_time_out(struct ledger *l)
 	} most[] = {[DELIVERY] = {1, TOO_LONG}, [PERSON] = {6, PERSON_TOO_LONG}};
 	struct question *q;
 
+	end_long_looks(l);
 	for (int asker = DELIVERY; asker <= PERSON; asker++)
 		TAILQ_FOREACH(q, &l->all[asker], all) {
 			uint64_t waited = l->now - q->asked_at;

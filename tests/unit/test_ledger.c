@@ -1331,6 +1331,7 @@ START_TEST(a_query_does_not_make_a_mailbox_full)
 {
 	know(1000);
 	ask(LEDGER_GET, 0, 0, NULL);
+	probe_ends(1);
 	ck_assert_uint_eq(numbers().full_for, 0);
 	fake.answers = 0;
 	ask(LEDGER_CHECK, 0, 0, NULL);
@@ -1338,6 +1339,95 @@ START_TEST(a_query_does_not_make_a_mailbox_full)
 	settle();
 	expect(VERDICT_FULL_FOR_NOW);
 	ck_assert_uint_eq(numbers().full_for, 1);
+}
+END_TEST
+
+START_TEST(a_get_is_answered_after_a_look)
+{
+	know(500);
+	ask(LEDGER_GET, 0, 0, NULL);
+	ck_assert_int_eq(fake.answers, 0);
+	probe_ends(1);
+	expect(VERDICT_DELIVERED);
+	ck_assert_int_eq(fake.counts, 0);
+}
+END_TEST
+
+START_TEST(a_get_tells_what_is_left_after_mail_was_deleted)
+{
+	know(500);
+	ask(LEDGER_GET, 0, 0, NULL);
+	probe_ends(2);
+	ck_assert_int_eq(fake.answers, 0);
+	count_ends(1, 100, 1, 2);
+	if (fake.counting) /* where the look had one begun by itself, it was too early */
+		count_ends(1, 100, 1, 2);
+	expect(VERDICT_DELIVERED);
+	ck_assert_uint_eq(numbers().used, 100);
+}
+END_TEST
+
+START_TEST(a_look_that_began_before_the_get_does_not_serve_it)
+{
+	know(500);
+	ask(LEDGER_GET, 0, 0, NULL);
+	ask(LEDGER_GET, 1, 0, NULL);
+	probe_ends(1);
+	ck_assert_int_eq(fake.answers, 1);
+	ck_assert_int_eq(fake.probes, 2);
+	probe_ends(1);
+	ck_assert_int_eq(fake.answers, 2);
+}
+END_TEST
+
+START_TEST(a_get_waits_a_second_for_a_look_and_no_longer)
+{
+	know(500);
+	ask(LEDGER_GET, 0, 0, NULL);
+	pass_time(900);
+	ck_assert_int_eq(fake.answers, 0);
+	pass_time(100);
+	expect(VERDICT_DELIVERED);
+	probe_ends(2); /* it goes on, and its result is kept */
+	ask(LEDGER_GET, 0, 0, NULL);
+	if (fake.probing)
+		probe_ends(2);
+	pass_time(1000);
+	expect(VERDICT_DELIVERED);
+	ck_assert_uint_eq(numbers().used, 500);
+	count_ends(1, 100, 1, 2);
+	ck_assert_uint_eq(numbers().used, 100);
+	ck_assert_int_eq(fake.answers, 0);
+}
+END_TEST
+
+START_TEST(a_get_of_an_unknown_number_waits_for_the_count)
+{
+	ask(LEDGER_GET, 0, 0, NULL);
+	pass_time(5 * ANSWER_MS);
+	ck_assert_int_eq(fake.answers, 0);
+	count_ends(1, 100, 1, 2);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_get_tells_its_number_though_the_mailbox_cannot_be_looked_at)
+{
+	struct ledger_count failed = {.failed = 1, .text = "permission denied"};
+
+	know(500);
+	ask(LEDGER_GET, 0, 0, NULL);
+	fake.probing = 0;
+	ledger_probed(fake.ledger, fake.account, 0, 1);
+	expect(VERDICT_DELIVERED);
+	ask(LEDGER_GET, 0, 0, NULL);
+	probe_ends(2);
+	for (int i = 0; i < 2 && fake.counting; i++) {
+		fake.counting = 0;
+		ledger_counted(fake.ledger, fake.account, &failed);
+	}
+	expect(VERDICT_DELIVERED);
+	ck_assert_uint_eq(numbers().used, 500);
 }
 END_TEST
 
@@ -1573,8 +1663,14 @@ add_tests(Suite *suite)
 		a_ticket_is_shown_with_its_age_and_state, full_since_ends_when_used_falls,
 		full_since_ends_when_the_limit_rises,
 		full_since_ends_with_a_message_as_large_as_the_smallest_refused,
-		a_query_does_not_make_a_mailbox_full, full_since_survives_a_restart,
-		a_recount_says_what_it_was, a_recount_begins_after_it_was_asked_for,
+		a_query_does_not_make_a_mailbox_full, a_get_is_answered_after_a_look,
+		a_get_tells_what_is_left_after_mail_was_deleted,
+		a_look_that_began_before_the_get_does_not_serve_it,
+		a_get_waits_a_second_for_a_look_and_no_longer,
+		a_get_of_an_unknown_number_waits_for_the_count,
+		a_get_tells_its_number_though_the_mailbox_cannot_be_looked_at,
+		full_since_survives_a_restart, a_recount_says_what_it_was,
+		a_recount_begins_after_it_was_asked_for,
 		a_store_that_cannot_promise_grants_nothing,
 		nobody_is_answered_whose_connection_is_gone,
 		a_connection_that_goes_costs_what_it_asked_alone,
