@@ -59,7 +59,7 @@ names_check_domain(const struct names_table *t, const char *domain, struct reaso
 			"the table has the domain %.100s in the form of an older "
 			"brimadm: brimadm dump >FILE && brimadm load --replace FILE "
 			"makes it new",
-			written + 1);
+			domain + 1);
 	free(written);
 	return found < 0 ? CHANGE_FAILED : found ? CHANGE_REFUSED : CHANGE_OK;
 }

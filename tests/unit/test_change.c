@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mailbox.h"
 #include "suite.h"
 
 static char folder[64], table[128];
@@ -449,6 +450,140 @@ START_TEST(a_damaged_table_is_not_compared_but_can_be_replaced)
 }
 END_TEST
 
+/* A table as brimadm made it before keys were folded by Unicode and domains were
+ * A-labels.
+ */
+static void
+make_older_table(void)
+{
+	static const char *const older[] = {"@a.example", "@müller.example",
+		"bob@müller.example uid=1001 gid=1001 mail=/srv/bob/",
+		"Иван@a.example uid=1001 gid=1001 mail=/srv/ivan/",
+		"b@a.example. uid=1001 gid=1001 mail=/srv/b/",
+		"plain@a.example uid=1001 gid=1001 mail=/srv/plain/",
+		"Été@a.example alias=Иван@a.example"};
+	struct users_edit *e = users_edit_begin(table, 1, NULL, &why);
+
+	ck_assert_msg(e != NULL, "%s", why.text);
+	for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
+		char *end = strchrnul(older[i], ' '), *key;
+		struct record r;
+
+		key = strndup(older[i], (size_t)(end - older[i]));
+		ck_assert_int_eq(record_parse(&r, end, strlen(end), 0, &why), 0);
+		ck_assert_int_eq(record_set_key(&r, key), 0);
+		ck_assert_msg(users_edit_put(e, &r, &why) == 0, "%s", why.text);
+		record_clear(&r);
+		free(key);
+	}
+	ck_assert_msg(users_edit_commit(&e, 0644, 0, NULL, &why) == 0, "%s", why.text);
+}
+
+/* The key of the mailbox that the address leads to; "" for none. */
+static const char *
+leads_to(const char *address)
+{
+	static char key[ADDRESS_MAX + 1];
+	struct users *u = users_open(table, &why);
+	struct outcome o;
+	struct mailbox m;
+
+	ck_assert_msg(u != NULL, "%s", why.text);
+	key[0] = '\0';
+	if (mailbox_find(&m, u, &conf, address, &o) == 0) {
+		strcpy(key, m.key);
+		mailbox_clear(&m);
+	}
+	users_close(&u);
+	return key;
+}
+
+START_TEST(an_older_table_leads_where_it_did)
+{
+	make_older_table();
+	ck_assert_str_eq(leads_to("Иван@a.example"), "Иван@a.example");
+	ck_assert_str_eq(leads_to("Иван+x@A.example"), "Иван@a.example");
+	ck_assert_str_eq(leads_to("Été@a.example"), "Иван@a.example");
+	ck_assert_str_eq(leads_to("bob@müller.example"), "bob@müller.example");
+	ck_assert_str_eq(leads_to("b@a.example."), "b@a.example.");
+	ck_assert_str_eq(leads_to("plain@a.example"), "plain@a.example");
+	ck_assert_str_eq(leads_to("nobody@müller.example"), "");
+}
+END_TEST
+
+START_TEST(an_older_key_is_found_as_it_was_written)
+{
+	static const char *const names[][2] = {{"Иван@a.example", "Иван@a.example"},
+		{"иван@a.example", "иван@a.example"}, {"ЯН@a.example", "ян@a.example"},
+		{"Bob@müller.example", "bob@müller.example"},
+		{"ann@müller.example", "ann@xn--mller-kva.example"},
+		{"b@a.example.", "b@a.example."}};
+	struct change *c;
+	char key[ADDRESS_MAX + 1];
+
+	make_older_table();
+	c = begin(0);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		ck_assert_int_eq(change_name(c, key, names[i][0], &why), CHANGE_OK);
+		ck_assert_str_eq(key, names[i][1]);
+	}
+	ck_assert_int_eq(change_name(c, key, "c@a.example.", &why), CHANGE_REFUSED);
+	ck_assert(strstr(why.text, "dot") != NULL);
+	ck_assert_int_eq(
+		put(c, "b@a.example. uid=1002 gid=1002 mail=/srv/b/"), CHANGE_OK);
+	ck_assert_int_eq(change_remove(c, "b@a.example.", &why), CHANGE_OK);
+	ck_assert_int_eq(
+		put(c, "b@a.example. uid=1002 gid=1002 mail=/srv/b/"), CHANGE_REFUSED);
+	commit(&c);
+}
+END_TEST
+
+/* lda would look for the new address in the old domain. */
+START_TEST(a_domain_is_not_in_the_table_in_both_forms)
+{
+	struct change *c;
+
+	make_older_table();
+	c = begin(0);
+	ck_assert_int_eq(put(c, "ann@müller.example uid=1001 gid=1001 mail=/srv/ann/"),
+		CHANGE_REFUSED);
+	ck_assert_msg(strstr(why.text, "load --replace") != NULL, "%s", why.text);
+	change_abort(&c);
+}
+END_TEST
+
+START_TEST(an_older_table_is_made_new_by_a_load_and_nothing_is_removed)
+{
+	struct change_counts counts;
+	struct change *c;
+
+	make_older_table();
+	c = begin(CHANGE_CHECK_ALL | CHANGE_EACH_ONCE);
+	ck_assert_int_eq(change_empty(c, &why), CHANGE_OK);
+	ck_assert_int_eq(put(c, "@a.example"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "@m%C3%BCller.example"), CHANGE_OK);
+	ck_assert_int_eq(
+		put(c, "bob@m%C3%BCller.example uid=1001 gid=1001 mail=/srv/bob/"),
+		CHANGE_OK);
+	ck_assert_int_eq(
+		put(c, "plain@a.example uid=1001 gid=1001 mail=/srv/plain/"), CHANGE_OK);
+	ck_assert_int_eq(put(c, "%D0%98%D0%B2%D0%B0%D0%BD@a.example uid=1001 gid=1001 "
+				"mail=/srv/ivan/"),
+		CHANGE_OK);
+	ck_assert_int_eq(put(c, "%C3%89t%C3%A9@a.example "
+				"alias=%D0%98%D0%B2%D0%B0%D0%BD@a.example"),
+		CHANGE_OK);
+	ck_assert_int_eq(change_difference(c, NULL, NULL, &counts, &why), CHANGE_OK);
+	ck_assert_uint_eq(counts.removed, 1); /* b@a.example. */
+	commit(&c);
+	ck_assert_str_eq(leads_to("ÉTÉ@a.example"), "иван@a.example");
+	ck_assert_str_eq(leads_to("ИВАН@a.example"), "иван@a.example");
+	ck_assert_str_eq(leads_to("bob@MÜLLER.example"), "bob@xn--mller-kva.example");
+	ck_assert_str_eq(
+		leads_to("bob@xn--mller-kva.example"), "bob@xn--mller-kva.example");
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -464,7 +599,11 @@ add_tests(Suite *suite)
 		an_undo_goes_back_to_the_last_sound_check, an_abort_leaves_the_table,
 		the_difference_is_what_changed_in_key_order,
 		more_than_a_tenth_is_too_much_to_remove,
-		a_damaged_table_is_not_compared_but_can_be_replaced};
+		a_damaged_table_is_not_compared_but_can_be_replaced,
+		an_older_table_leads_where_it_did,
+		an_older_key_is_found_as_it_was_written,
+		a_domain_is_not_in_the_table_in_both_forms,
+		an_older_table_is_made_new_by_a_load_and_nothing_is_removed};
 
 	ADD_CASE(suite, tests, .setup = in_new_folder, .teardown = remove_folder);
 }
