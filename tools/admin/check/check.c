@@ -49,6 +49,13 @@ static const struct kind {
 		"Mail for this address does not reach a mailbox."},
 	[CHECK_RECORD] = {"record", ERROR,
 		"lda refuses a record that makes no sense, and defers with 4.3.5."},
+	[CHECK_ADDRESS] = {"address", WARNING,
+		"No MTA delivers to such an address: mail for the one that was meant may "
+		"bounce."},
+	[CHECK_ADDRESS_OLDER] = {"address-older", WARNING,
+		"Postfix takes other capital letters, and the other form of a domain, "
+		"for "
+		"the same address; lda finds these only as they are written."},
 	[CHECK_MAILBOX_MISSING] = {"mailbox-missing", ERROR,
 		"lda makes a mailbox only where its parent is the recipient's own, and "
 		"defers otherwise."},
@@ -183,6 +190,7 @@ static const struct step {
 	{"Postfix", CONF, check_postfix_read},
 	{"user table", CONF, check_table},
 	{"mailboxes", CONF | TABLE, check_mailboxes},
+	{"addresses", CONF | TABLE | EVERYBODY, check_addresses},
 	{"quotad", CONF, check_quotad},
 	{"file systems", CONF, check_stores},
 	{"accounts", CONF | TABLE | EVERYBODY, check_accounts},

@@ -29,6 +29,8 @@ enum check_kind {
 	CHECK_TABLE_EMPTY,
 	CHECK_RECIPIENT,
 	CHECK_RECORD,
+	CHECK_ADDRESS,
+	CHECK_ADDRESS_OLDER,
 	CHECK_MAILBOX_MISSING,
 	CHECK_MAILBOX_OWNER,
 	CHECK_MAILBOX_MODE,
@@ -263,5 +265,9 @@ void check_lda(struct check *c, const char *path, const char *user);
 
 /* Whether PATH is lda-virtual. */
 int check_is_virtual(const char *path);
+
+/* --- addresses.c ---------------------------------------------------------------- */
+
+void check_addresses(struct check *c);
 
 #endif

@@ -75,15 +75,19 @@ import_account(struct import *i, const struct account *account, struct probe *pr
 {
 	char key[ADDRESS_MAX + 1];
 	struct reason fault;
-	int there = 0;
+	enum change_result named;
+	int there;
 
 	if (account->name[strcspn(account->name, "@\\")])
 		return brimadm_refuse(i->a, TOOL_USAGE,
 			"%.80s: a name with @ or \\ in it is no account of this host's "
 			"own: leave the line out",
 			account->name);
-	if (change_name(i->a->change, key, account->name, &fault) == CHANGE_OK)
-		there = import_has_record(i, key);
+	named = change_name(i->a->change, key, account->name, &fault);
+	if (named)
+		return brimadm_refuse(i->a, (enum tool_status)brimadm_status(named),
+			"\"%.80s\": %.150s", account->name, fault.text);
+	there = import_has_record(i, key);
 	if (there < 0)
 		return TOOL_CANT;
 	if (!there && check_home(account, probe, &fault))

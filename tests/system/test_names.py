@@ -1,0 +1,210 @@
+"""One address, however the MTA writes it; what no MTA delivers to is no key."""
+
+import json
+import subprocess
+import urllib.parse
+
+import pytest
+
+from brim import Brim
+
+UID = 20001
+MOVE = ("uid=20001", "gid=20001", "mail=/srv/m/")
+
+# what people write, the key, and what an MTA may hand over for it
+NAMES = {
+    "иван@example.org": ("иван@example.org", ("Иван@example.org", "ИВАН+Тест@Example.ORG")),
+    "MÜLLER@example.org": ("müller@example.org", ("müller@example.org", "MüLLER@example.org")),
+    "bob@MÜLLER.example": ("bob@xn--mller-kva.example", (
+        "bob@müller.example", "BOB+x@MÜLLER.EXAMPLE", "bob@XN--MLLER-KVA.example")),
+    "bob@xn--e1afmkfd.xn--p1ai": ("bob@xn--e1afmkfd.xn--p1ai", (
+        "bob@пример.рф", "bob@ПРИМЕР.РФ", "bob@пример.xn--p1ai")),
+    "ann@mu\u0308nchen.example": ("ann@xn--mnchen-3ya.example", ("ann@MÜNCHEN.example",)),
+    "ὈΔΥΣΣΕΎΣ@example.org": ("ὀδυσσεύσ@example.org", ("ὀδυσσεύς@example.org",)),
+    '"John Doe"@example.org': ("john doe@example.org", (
+        "John Doe@example.org", '"john doe"@example.org')),
+    '"j\\.d"@example.org': ("j.d@example.org", ("J.D@example.org",)),
+    "a..b@example.org": ("a..b@example.org", ("a..b@example.org", "A..B@example.org")),
+    "bob@under_score.example": ("bob@under_score.example", ("bob@under_score.example",)),
+    "bob@[IPv6:2001:DB8::1]": ("bob@[ipv6:2001:db8::1]", ("bob@[IPv6:2001:DB8::1]",)),
+}
+
+NO_KEYS = {
+    "bob@example.org.": "dot at its end",
+    "bob@example..org": "empty part",
+    "bob@.example.org": "empty part",
+    "<bob@example.com>": '"<"',
+    "Bob <bob@example.com>": '"<"',
+    "bob@example.com (Bob)": '" "',
+    "bob@exa mple.org": '" "',
+    " bob@example.org": "blank",
+    "bob @example.org": "blank",
+    "bob@@example.net": "@ too many",
+    "bob@a.example;ann@a.example": "more than one address",
+    '"bob@example.org': "quotation mark",
+    "mailto:bob@example.org": "mailto",
+    "bob\u200b@example.org": "U+200B",
+    "bob@exa\u00admple.org": "U+00AD",
+    "\ufeffbob@example.org": "U+FEFF",
+    "bob\u00a0@example.org": "U+00A0",
+    "\u202ebob@example.org": "U+202E",
+    "bob@[192.0.2.300]": "brackets",
+    "bob@[2001:db8::1]": "brackets",
+    "bob@" + "a" * 64 + ".example": "63",
+    "bob@" + "abcdefgh." * 28 + "example": "253",
+    "bob@exam/ple.org": '"/"',
+}
+
+
+@pytest.fixture(scope="module")
+def brim():
+    with Brim() as b:
+        b.admin("init")
+        yield b
+
+
+@pytest.fixture(scope="module")
+def named(brim):
+    """Each name's mailbox, by its key."""
+    brim.mail = {}
+    for i, (written, (key, _)) in enumerate(NAMES.items()):
+        mail = brim.home / str(i) / "Maildir"
+        brim.make_maildir(mail, UID, UID)
+        brim.admin("add", written, f"uid={UID}", f"gid={UID}", f"mail={mail}/")
+        brim.mail[key] = mail
+    brim.start_quotad()
+    return brim
+
+
+def escape(key):
+    return urllib.parse.quote(key, safe="!\"#$&'()*+,/:;<=>?@[\\]^`{|}")
+
+
+def keys(brim):
+    return [line.split()[0] for line in brim.admin("dump").stdout.splitlines()]
+
+
+def test_an_address_has_one_key_however_it_is_written(named):
+    assert set(keys(named)) >= {escape(key) for key in named.mail}
+    for written, (key, others) in NAMES.items():
+        for name in (written, key, *others):
+            if "+" not in name:
+                shown = named.admin("show", name, "--json").stdout
+                assert json.loads(shown)["address"] == key, name
+        for name in (key, *others):
+            assert named.usage(escape(name))["mailbox"] == escape(key), name
+
+
+@pytest.mark.parametrize("written", NAMES)
+def test_mail_arrives_however_the_mta_writes_the_address(named, written):
+    key, others = NAMES[written]
+    for i, name in enumerate(others, 1):
+        assert named.deliver(name).status == 0, name
+        assert len(named.files(named.mail[key])) == i
+
+
+def test_a_dump_is_loaded_and_a_list_tells_the_names_that_people_know(named):
+    before = named.admin("dump").stdout
+    named.admin("load", "--replace", input=before)
+    assert named.admin("dump").stdout == before
+    for pattern in ("*@müller.example", "*@MÜLLER.example", "*mülle*", "*xn--mller*"):
+        found = json.loads(named.admin("list", "--json", pattern).stdout)
+        assert "bob@xn--mller-kva.example" in [r["address"] for r in found], pattern
+    assert "bob@m%C3%BCller.example" in named.admin("show", "bob@müller.example").stdout
+    assert named.admin("list", "*@nobody.example", check=False).returncode == 1
+
+
+def test_targets_of_aliases_and_domains_are_names_too(named):
+    named.admin("alias", "ЯН@example.org", "Bob@MÜLLER.example")
+    named.admin("set", "@MÜLLER.example", "catchall=Иван@example.org")
+    dumped = named.admin("dump").stdout
+    assert f"{escape('ян@example.org')} alias=bob@xn--mller-kva.example\n" in dumped
+    assert f"@xn--mller-kva.example catchall={escape('иван@example.org')}\n" in dumped
+    mail = named.mail["иван@example.org"]
+    before = len(named.files(mail))
+    assert named.deliver("anybody@Müller.example").status == 0
+    assert len(named.files(mail)) == before + 1
+    named.admin("set", "@müller.example", "catchall=")
+    assert named.deliver("nobody@Müller.example").code == "5.1.1"
+    named.admin("remove", "ян@example.org")
+
+
+def test_a_domain_of_the_host_may_be_written_in_either_form(named):
+    named.make_maildir(named.home / "carol/Maildir", UID, UID)
+    named.admin("add", "carol", f"uid={UID}", f"gid={UID}", f"mail={named.home}/carol/Maildir/")
+    for written in ("хост.example", "xn--n1agdj.example"):
+        named.configure(local_domains=written)
+        for domain in ("хост.example", "ХОСТ.example", "xn--n1agdj.example"):
+            assert named.deliver(f"carol@{domain}").status == 0, (written, domain)
+    named.configure(local_domains="host.test")
+    named.admin("remove", "carol")
+
+
+def refused(brim, *arguments, word, input=None):
+    before = brim.users_db.read_bytes()
+    done = brim.admin(*arguments, input=input, check=False)
+    assert done.returncode == 64 and word in done.stderr, (arguments, input, done)
+    assert brim.users_db.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", NO_KEYS, ids=lambda n: ascii(n)[:20])
+def test_what_no_mta_delivers_to_is_no_key(brim, name):
+    word, text = NO_KEYS[name], escape(name)
+    refused(brim, "load", word=word, input=f"{text} {' '.join(MOVE)}\n")
+    if name[0] != " ":  # blanks around a target are no part of it
+        refused(brim, "apply", word=word, input=f"alias x@example.org {text}\n")
+
+
+def test_no_command_takes_a_name_that_is_none(brim):
+    bad, word = "bob@example.org.", "dot at its end"
+    brim.load("@taken.example", "old@taken.example uid=20001 gid=20001 mail=/srv/old/")
+    refused(brim, "add", bad, *MOVE, word=word)
+    refused(brim, "apply", word=word, input=f"add {bad} {' '.join(MOVE)}\n")
+    refused(brim, "alias", bad, "old@taken.example", word=word)
+    refused(brim, "set", "@taken.example", f"catchall={bad}", word=word)
+    refused(brim, "set", "old@taken.example", f"moved_to={bad}", word=word)
+    refused(brim, "move", "old@taken.example", bad, word=word)
+    refused(brim, "load", word=word, input=f"x@taken.example alias={bad}\n")
+    refused(brim, "load", word=word, input=f"@taken.example catchall={bad}\n")
+    refused(brim, "load", word=word, input="@other.example. quota=1024\n")
+    for line in (f"{bad} alias=old@taken.example", f"x@taken.example {bad}"):
+        file = brim.folder / "map"
+        file.write_text(line.replace("alias=", "") + "\n")
+        refused(brim, "import-postfix", file, word=word)
+    file.write_text("bad\u200bname:x:20001:20001::/home/x:/bin/sh\n")
+    refused(brim, "import-passwd", file, word="U+200B")
+
+
+def make_older(brim):
+    """The table as a brimadm made it that folded ASCII letters alone and took any domain."""
+    path, new = brim.users_db, brim.users_db.with_name("new.db")
+    for key in ("ivan@example.org", "bob@example.org"):
+        brim.mailbox(key, uid=UID)
+    dump = subprocess.run(["db5.3_dump", "-p", path], check=True, capture_output=True,
+                          text=True).stdout
+    for key, older in (("ivan@example.org", r"\d0\98\d0\b2@example.org"),
+                       ("bob@example.org", "bob@example.org.")):
+        assert key in dump
+        dump = dump.replace(key, older)
+    subprocess.run(["db5.3_load", new], check=True, text=True, input=dump)
+    new.chmod(0o644)
+    new.rename(path)
+
+
+def test_an_older_table_works_and_is_told():
+    with Brim() as brim:
+        make_older(brim)
+        brim.start_quotad()
+        for name in ("Ив@example.org", "bob@example.org."):
+            assert brim.deliver(name).status == 0, name
+            brim.admin("set", name, "quota=1G")
+            assert brim.deliver(name).status == 0, name
+        found = {f["check"]: f for f in json.loads(
+            brim.admin("check", "--json", check=False).stdout)}
+        assert escape("Ив@example.org") in found["address-older"]["what"]
+        assert found["address"]["subject"] == "bob@example.org."
+        brim.admin("remove", "bob@example.org.")
+        brim.admin("remove", "@example.org.")
+        brim.admin("load", "--replace", input=brim.admin("dump").stdout)
+        for name in ("Ив@example.org", "ИВ@example.org"):
+            assert brim.deliver(name).status == 0, name
