@@ -52,6 +52,12 @@ int users_get(struct users *u, const char *key, struct record *r, struct reason 
 /* 1 if the table has at least one mailbox, alias or domain, 0 if not, -1. */
 int users_has_records(struct users *u, struct reason *why);
 
+/* 1 if a record has a bare name (a local part without a domain), 0 if none has, -1. */
+int users_has_bare_names(struct users *u, struct reason *why);
+
+/* 1 if an address of this local part (folded) stands in any domain, 0 if not, -1. */
+int users_has_local_part(struct users *u, const char *local, struct reason *why);
+
 /* Calls EACH for every record in key order, from the first key above AFTER ("" for all),
  * until it returns non-zero, which is returned; 0 at the end, -1 with the reason. */
 int users_each(struct users *u, const char *after,

@@ -81,6 +81,7 @@ totals_add(struct totals *t, const void *key, size_t key_size, const void *value
 	if (kind == OF_TABLE)
 		return;
 	t->records += kind == RECORD;
+	t->bare += kind == RECORD && !memchr(key, '@', key_size);
 	t->sum += hash_entry(key, key_size, value, value_size);
 }
 
@@ -92,5 +93,6 @@ totals_remove(struct totals *t, const void *key, size_t key_size, const void *va
 
 	totals_add(&one, key, key_size, value, value_size);
 	t->records -= one.records;
+	t->bare -= one.bare;
 	t->sum -= one.sum;
 }

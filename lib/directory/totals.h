@@ -1,7 +1,8 @@
 /*
- * What a table holds, told in two numbers: how many records, and a sum over all records
- * and paths. The sum adds up one hash for each, mod 2^64, so that a change costs what it
- * changes. The table keeps both beside its generation; whoever reads all of it compares.
+ * What a table holds, told in numbers: how many records, how many of them have a bare
+ * name, and a sum over all records and paths. The sum adds up one hash for each, mod
+ * 2^64, so that a change costs what it changes. The table keeps them beside its
+ * generation; whoever reads all of it compares.
  *
  * The hash sees damage, and is no defence against root, who writes the table.
  */
@@ -13,6 +14,7 @@
 
 struct totals {
 	uint64_t records, sum;
+	uint64_t bare; /* of the records: local parts of this host, without a domain */
 };
 
 /* Counts the key with its value; keys of the table itself do not count. */

@@ -297,3 +297,54 @@ users_each(struct users *u, const char *after,
 		return users_db_damaged(u, "its last key is missing", why);
 	return error ? users_db_fail(u, error, "read", why) : result;
 }
+
+/* --- the forms that names have ----------------------------------------------------- */
+
+static int
+is_bare(void *arg, const struct record *r)
+{
+	(void)arg;
+	return !address_domain_key(r->key);
+}
+
+int
+users_has_bare_names(struct users *u, struct reason *why)
+{
+	struct record table = {0};
+	uint64_t bare;
+	int hit;
+
+	if (u->bare_names != NOT_LOOKED_FOR)
+		return u->bare_names == SOME;
+	hit = find_record(u, users_key_table, &table, why);
+	if (hit > 0 && record_get(&table, "bare") &&
+		record_number(&table, "bare", 0, &bare) == 0)
+		hit = bare > 0;
+	else if (hit >= 0) /* an older brimadm wrote it */
+		hit = users_each(u, "", is_bare, NULL, why);
+	record_clear(&table);
+	if (hit >= 0)
+		u->bare_names = hit ? SOME : NONE;
+	return hit;
+}
+
+static int
+begins_with(void *arg, const struct record *r)
+{
+	const char *local = arg;
+
+	return strncmp(r->key, local, strlen(local)) == 0 ? 1 : 2;
+}
+
+int
+users_has_local_part(struct users *u, const char *local, struct reason *why)
+{
+	char key[ADDRESS_MAX + 2];
+	int result;
+
+	if (strlen(local) >= ADDRESS_MAX)
+		return 0;
+	stpcpy(stpcpy(key, local), "@");
+	result = users_each(u, key, begins_with, key, why);
+	return result == 2 ? 0 : result;
+}

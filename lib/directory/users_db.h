@@ -22,9 +22,14 @@ struct users {
 	char *path;
 	DB *db; /* NULL: not open in libdb */
 	DBC *cursor;
-	uint32_t root;        /* the tree's first page */
-	uint32_t free;        /* the first of those that are free */
-	int usual;            /* the first page says nothing that libdb alone can read */
+	uint32_t root; /* the tree's first page */
+	uint32_t free; /* the first of those that are free */
+	int usual;     /* the first page says nothing that libdb alone can read */
+	enum {
+		NOT_LOOKED_FOR,
+		NONE,
+		SOME
+	} bare_names;         /* what users_has_bare_names found */
 	int stays;            /* the table can't change under it, and is asked often: */
 	struct record domain; /* the domain's that was found last; no key: none */
 	struct totals totals; /* once it was read through; a writer keeps them right */
