@@ -18,7 +18,16 @@
 
 #define MAILBOX_ALIASES_MAX 10 /* in a row; and as many alias domains */
 
+/* What a look-up went by. */
+enum mailbox_match {
+	MAILBOX_NO_MATCH,  /* the table has no such name */
+	MAILBOX_CAUGHT,    /* its domain's catch-all, since it has no such name */
+	MAILBOX_MATCH,     /* a record of that name; what it leads to may be wrong */
+	MAILBOX_UNREADABLE /* it can't be told: the table is damaged */
+};
+
 struct mailbox {
+	enum mailbox_match match; /* as mailbox_find left it, whatever it returned */
 	char key[ADDRESS_MAX +
 		 1]; /* the mailbox's name in the table, on the socket, in logs */
 	uid_t uid;
@@ -32,7 +41,8 @@ struct mailbox {
 };
 
 /* Finds the recipient's mailbox. 0 with *m filled (mailbox_clear frees it), or -1 with
- * the outcome: no such user, or an error of ours. ADDRESS_TEXT is as the MTA gave it. */
+ * the outcome: no such user, or an error of ours. ADDRESS_TEXT is as the MTA gave it; an
+ * extension may make it longer than any key. */
 int mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	const char *address_text, struct outcome *o);
 

@@ -20,8 +20,10 @@ static const struct row {
 	const char *text;
 } rows[VERDICTS] = {
 	[VERDICT_DELIVERED] = {"delivered", EX_OK, OF_LDA, "2.0.0", "DUNNO", "delivered"},
+	/* its first words are what log watchers look for (fail2ban's filter for Postfix)
+	 */
 	[VERDICT_NO_SUCH_USER] = {"no-such-user", EX_NOUSER, OF_LDA, "5.1.1", "550 5.1.1",
-		"no such user here"},
+		"User unknown, no such mailbox here"},
 	[VERDICT_MOVED] = {"moved", EX_UNAVAILABLE, OF_LDA, "5.1.6", "551 5.1.6",
 		"the mailbox has moved"},
 	[VERDICT_DISABLED] = {"disabled", EX_UNAVAILABLE, OF_LDA, "5.2.1", "550 5.2.1",

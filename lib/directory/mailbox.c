@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address_ascii.h"
 #include "amount.h"
 #include "privileges.h"
 #include "siphash.h"
@@ -318,10 +319,41 @@ mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a
 		MAILBOX_ALIASES_MAX, a->domain);
 }
 
-/* Nobody has this address. That there is no such user is said only where the table is in
- * use and the domain ours; all else may be a mistake of the administrator's. */
+/* A name of this host, without a domain, that the table does not have; a domain of this
+ * host's is only the name again. Whether it has names of that form at all? */
 static int
-nobody(struct users *u, int ours, const char *domain, struct outcome *o)
+no_account(struct users *u, const char *user, const char *domain, struct outcome *o)
+{
+	struct reason why;
+	int some = users_has_bare_names(u, &why), whole = 0;
+
+	if (some > 0 && !domain[0] && user)
+		whole = users_has_local_part(u, user, &why);
+	if (some < 0 || whole < 0)
+		return misconfigured(o, &why);
+	if (whole)
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table has %.100s@ with a domain alone: the MTA must "
+			"give the whole address",
+			user);
+	else if (!some && !domain[0])
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table has no name without a domain: the MTA must give "
+			"the whole address");
+	else if (!some)
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table has no account of this host, %.100s", domain);
+	else
+		outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
+	return -1;
+}
+
+/* Nobody has this address. That there is no such user is said only where the domain is
+ * ours and the table has names of that form; all else may be a mistake of the
+ * administrator's. USER is NULL where it can't be a key. */
+static int
+nobody(struct users *u, const struct conf *c, int owned, const char *user,
+	const char *domain, struct outcome *o)
 {
 	struct reason why;
 	int some = users_has_records(u, &why);
@@ -330,11 +362,13 @@ nobody(struct users *u, int ours, const char *domain, struct outcome *o)
 		return misconfigured(o, &why);
 	if (!some)
 		outcome_set(o, VERDICT_MISCONFIGURED, "the user table is empty");
-	else if (!ours)
+	else if (owned)
+		outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
+	else if (!domain[0] || mailbox_domain_is_local(c, domain))
+		return no_account(u, user, domain, o);
+	else
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"the user table knows no domain %.100s", domain);
-	else
-		outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
 	return -1;
 }
 
@@ -346,15 +380,38 @@ refuse_malformed(struct users *u, const struct conf *c, const char *text,
 	const char *at = address_domain_key(text), *domain = at ? at + 1 : "";
 	struct record r;
 	struct reason fault;
-	int ours;
+	int owned;
 
 	if (text[0] == '\0' || (at && !domain[0]))
 		return misconfigured(o, why);
-	ours = find_domain(u, domain, &r, &fault);
+	owned = find_domain(u, domain, &r, &fault);
 	record_clear(&r);
-	if (ours < 0)
+	if (owned < 0)
 		return misconfigured(o, &fault);
-	return nobody(u, ours || !at || mailbox_domain_is_local(c, domain), domain, o);
+	return nobody(u, c, owned, NULL, domain, o);
+}
+
+/* The address that is looked up: less the extension where it would be too long for a key
+ * with it, since MTAs take extensions of any length. Other bytes are not lost on the way:
+ * what address_parse would refuse stays. */
+static const char *
+cut_extension(char shorter[ADDRESS_MAX + 1], const char *text, const char *delimiters)
+{
+	const char *at = address_domain_key(text);
+	const size_t length = strlen(text), domain = at ? strlen(at) : 0;
+	size_t user;
+
+	if (length <= ADDRESS_MAX || !delimiters[0])
+		return text;
+	user = 1 + strcspn(text + 1, delimiters);
+	if (user >= length - domain || user + domain > ADDRESS_MAX)
+		return text;
+	for (size_t i = user; i < length; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return text;
+	memcpy(shorter, text, user);
+	memcpy(shorter + user, at ? at : "", domain + 1);
+	return shorter;
 }
 
 /* One step along an alias or a catch-all: R becomes what TARGET leads to. What a
@@ -429,8 +486,7 @@ catch_all(struct users *u, const struct conf *c, const struct address *a,
 			MAILBOX_ALIASES_MAX, r->key);
 		return misconfigured(o, &why);
 	}
-	return nobody(u, r->key || !a->domain[0] || mailbox_domain_is_local(c, a->domain),
-		a->domain, o);
+	return nobody(u, c, r->key != NULL, a->user, a->domain, o);
 }
 
 /* Fills the mailbox, and looks for its domain's defaults only where they matter. */
@@ -455,24 +511,28 @@ int
 mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	const char *address_text, struct outcome *o)
 {
+	char shorter[ADDRESS_MAX + 1];
+	const char *text = cut_extension(shorter, address_text, c->recipient_delimiter);
 	struct address a;
 	struct record r;
 	struct reason why;
+	enum mailbox_match match = MAILBOX_MATCH;
 	int found, result = -1;
 
 	memset(m, 0, sizeof *m);
-	if (address_parse(&a, address_text, c->recipient_delimiter, &why))
-		return refuse_malformed(u, c, address_text, &why, o);
+	if (address_parse(&a, text, c->recipient_delimiter, &why))
+		return refuse_malformed(u, c, text, &why, o);
 	found = mailbox_find_in_domains(u, c, &a, &r, &why);
-	if (found < 0)
+	if (found == 0)
+		match = catch_all(u, c, &a, &r, o) ? MAILBOX_NO_MATCH : MAILBOX_CAUGHT;
+	else if (found < 0)
+		match = MAILBOX_UNREADABLE;
+	if (found < 0 || (match != MAILBOX_NO_MATCH &&
+				 (follow_all(u, c, &r, &why) || fill(m, u, c, &r, &why))))
 		misconfigured(o, &why);
-	if (found < 0 || (found == 0 && catch_all(u, c, &a, &r, o)))
-		goto out;
-	if (follow_all(u, c, &r, &why) || fill(m, u, c, &r, &why))
-		misconfigured(o, &why);
-	else
+	else if (match != MAILBOX_NO_MATCH)
 		result = 0;
-out:
+	m->match = match;
 	record_clear(&r);
 	return result;
 }
@@ -492,11 +552,15 @@ refuse_size(struct outcome *o, uint64_t limit, const char *what)
 static int
 refuse_moved(const struct mailbox *m, struct outcome *o)
 {
-	if (m->moved_to)
-		outcome_set(o, VERDICT_MOVED, "the mailbox has moved, new address: %s",
-			m->moved_to);
-	else
+	char text[VERDICT_LINE_MAX];
+
+	if (!m->moved_to)
 		outcome_set(o, VERDICT_DISABLED, "the mailbox has moved");
+	else if (address_ascii(text, sizeof text - 64, m->moved_to))
+		outcome_set(o, VERDICT_MOVED, NULL); /* half an address is another one */
+	else
+		outcome_set(
+			o, VERDICT_MOVED, "the mailbox has moved, new address: %s", text);
 	return -1;
 }
 

@@ -103,6 +103,32 @@ users_has_records(struct users *u, struct reason *why)
 
 static char delimiter[] = "+", local_domains[] = "host.test, Host2.Test, host3.test";
 
+int
+users_has_bare_names(struct users *u, struct reason *why)
+{
+	(void)u;
+	if (damaged_key && strcmp(damaged_key, "bare") == 0)
+		return reason_set(why, "users.db: damaged");
+	for (size_t i = 0; lines[i]; i++)
+		if (!memchr(lines[i], '@', strcspn(lines[i], " ")))
+			return 1;
+	return 0;
+}
+
+int
+users_has_local_part(struct users *u, const char *local, struct reason *why)
+{
+	size_t length = strlen(local);
+
+	(void)u;
+	if (damaged_key && strcmp(damaged_key, "whole") == 0)
+		return reason_set(why, "users.db: damaged");
+	for (size_t i = 0; lines[i]; i++)
+		if (strncmp(lines[i], local, length) == 0 && lines[i][length] == '@')
+			return 1;
+	return 0;
+}
+
 static struct conf
 settings(void)
 {
@@ -174,7 +200,10 @@ static const struct find_case {
 	{"x@tonone.test", NULL, VERDICT_MISCONFIGURED, "elsewhere.test"},
 	{"x@nonsense.test", NULL, VERDICT_MISCONFIGURED, "no domain"},
 	{"nobody1@example.org", NULL, VERDICT_NO_SUCH_USER, NULL},
-	{"nobody1", NULL, VERDICT_NO_SUCH_USER, NULL},
+	{"nobody1", NULL, VERDICT_NO_SUCH_USER, "User unknown, "},
+	{"dave", NULL, VERDICT_MISCONFIGURED, "dave@"},
+	{"Dave+x", NULL, VERDICT_MISCONFIGURED, "the whole address"},
+	{"dave@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
 	{"nobody1@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
 	{"nobody1@host2.test", NULL, VERDICT_NO_SUCH_USER, NULL},
 	{"\"carol@x\"@host.test", NULL, VERDICT_NO_SUCH_USER, NULL},
@@ -258,6 +287,37 @@ START_TEST(a_very_long_address_is_no_such_user_of_an_owned_domain)
 }
 END_TEST
 
+static void
+find_with_extension(const char *before, int length, const char *after, int result)
+{
+	struct conf conf = settings();
+	char *address;
+	struct outcome o;
+	struct mailbox m;
+
+	ck_assert_int_gt(asprintf(&address, "%s%0*d%s", before, length, 0, after), 0);
+	ck_assert_msg(mailbox_find(&m, NULL, &conf, address, &o) == result, "%s", o.text);
+	if (result)
+		ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
+	mailbox_clear(&m);
+	free(address);
+}
+
+START_TEST(an_extension_of_any_length_leads_to_the_mailbox)
+{
+	for (int length = 1; length < 5000; length += 7) {
+		find_with_extension("alice+", length, "@example.org", 0);
+		find_with_extension("alice+x+", length, "@Example.ORG", 0);
+		find_with_extension("carol+", length, "@host.test", 0);
+		find_with_extension("carol+", length, "", 0);
+		find_with_extension("nobody1+", length, "@example.org", -1);
+		find_with_extension("alice", length, "@example.org", -1);
+	}
+	find_with_extension("alice+", 70000, "@example.org", 0);
+	find_with_extension("alice+", 400, "\n@example.org", -1);
+}
+END_TEST
+
 START_TEST(an_empty_table_bounces_nobody)
 {
 	static const char *const none[] = {NULL};
@@ -273,6 +333,35 @@ START_TEST(an_empty_table_bounces_nobody)
 		ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
 		ck_assert_msg(strstr(o.text, "empty") != NULL, "%s", o.text);
 	}
+	lines = sound_lines;
+}
+END_TEST
+
+/* Then the MTA is set up to give a form of names that this table does not have. */
+START_TEST(a_table_without_bare_names_bounces_none)
+{
+	static const char *const virtual_only[] = {
+		"alice@example.org uid=1001 gid=1001 mail=/m/alice/", "@example.org",
+		"@host2.test", NULL};
+	static const struct {
+		const char *address, *word;
+	} names[] = {{"alice", "the whole address"}, {"nobody1", "the whole address"},
+		{"nobody1+x", "the whole address"}, {"a\tb", "the whole address"},
+		{"nobody1@host.test", "host.test"}};
+	struct conf conf = settings();
+	struct outcome o;
+	struct mailbox m;
+
+	lines = virtual_only;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		ck_assert_int_eq(mailbox_find(&m, NULL, &conf, names[i].address, &o), -1);
+		ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
+		ck_assert_ptr_nonnull(strstr(o.text, names[i].word));
+	}
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "x@example.org", &o), -1);
+	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
+	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "x@host2.test", &o), -1);
+	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
 	lines = sound_lines;
 }
 END_TEST
@@ -293,6 +382,9 @@ static const struct {
 	{"@alias.test", "into@example.org"},
 	{"", "nobody1@example.org"},
 	{"carol", "carol@host.test"},
+	{"bare", "nobody1"},
+	{"bare", "nobody1@host.test"},
+	{"whole", "nobody1"},
 };
 
 START_TEST(a_damaged_table_bounces_nobody)
@@ -408,6 +500,14 @@ static const struct {
 		"the mailbox takes no mail at the moment"},
 	{MAILBOX_MOVED, (char[]){"x@y.test"}, 0, 0, 0, VERDICT_MOVED,
 		"the mailbox has moved, new address: x@y.test"},
+	{MAILBOX_MOVED, (char[]){"x+\\a=@y.test"}, 0, 0, 0, VERDICT_MOVED,
+		"the mailbox has moved, new address: x+\\a=@y.test"},
+	{MAILBOX_MOVED, (char[]){"m\u00fcller+a\\@\U0001d11e.test"}, 0, 0, 0,
+		VERDICT_MOVED,
+		"the mailbox has moved, new address: "
+		"m\\x{FC}ller\\x{2B}a\\x{5C}@\\x{1D11E}.test"},
+	{MAILBOX_MOVED, (char[]){"m\xfcller@y.test"}, 0, 0, 0, VERDICT_MOVED,
+		"the mailbox has moved"},
 	{MAILBOX_MOVED, NULL, 0, 0, 0, VERDICT_DISABLED, "the mailbox has moved"},
 };
 
@@ -583,7 +683,9 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {
 		a_very_long_address_is_no_such_user_of_an_owned_domain,
-		an_unknown_name_asks_for_its_domain_once, an_empty_table_bounces_nobody,
+		an_unknown_name_asks_for_its_domain_once,
+		an_extension_of_any_length_leads_to_the_mailbox,
+		a_table_without_bare_names_bounces_none, an_empty_table_bounces_nobody,
 		the_common_case_asks_twice,
 		defaults_come_from_the_domain_then_the_settings,
 		a_mailbox_has_what_its_record_says,
