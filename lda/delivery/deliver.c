@@ -9,7 +9,7 @@
 #define LOOK_UP_SECONDS 10 /* a damaged table can make libdb spin or crash */
 
 static int
-find_mailbox(struct delivery *d, struct outcome *o)
+look_up(struct delivery *d, struct outcome *o)
 {
 	uint64_t left = delivery_time_left(d);
 	int result;
@@ -19,6 +19,18 @@ find_mailbox(struct delivery *d, struct outcome *o)
 		left < LOOK_UP_SECONDS ? left : LOOK_UP_SECONDS);
 	result = recipient_find(&d->recipient, &d->conf, &d->mailbox, o);
 	delivery_set_deadline(d);
+	return result;
+}
+
+/* Most names are in the table as they stand. */
+static int
+find_mailbox(struct delivery *d, struct outcome *o)
+{
+	int result = look_up(d, o);
+
+	if (result > 0) /* the MTA has given other names, too */
+		result = recipient_add_names(&d->recipient, &d->message, o) ||
+			 look_up(d, o);
 	return result;
 }
 
@@ -92,12 +104,12 @@ store_message(struct delivery *d, struct outcome *o)
 	struct mailbox *to = &d->mailbox;
 
 	return delivery_read_settings(d, o) ||                     /* brim.conf */
-	       recipient_uncensor(r, m, o) ||                      /* for whom, exactly */
 	       find_mailbox(d, o) ||                               /* users.db */
 	       become_recipient(d, o) ||                           /* and nobody else */
 	       mailbox_policy(to, &d->conf, 0, o) ||               /* disabled? moved? */
 	       quota_begin(&d->quota, to, o) ||                    /* whose room */
 	       store_open(&d->store, to, o) ||                     /* the mailbox */
+	       recipient_uncensor(r, m, o) ||                      /* its exact name */
 	       message_begin(m, r->sender, r->address, o) ||       /* standard input */
 	       mailbox_policy(to, &d->conf, message_size(m), o) || /* too large? */
 	       write_message(d, o) ||                /* on disk, with room */

@@ -51,10 +51,14 @@ delivery_set_deadline(const struct delivery *d)
 }
 
 void
-delivery_drain(struct delivery *d, const struct outcome *o)
+delivery_drain(struct delivery *d, struct outcome *o)
 {
+	uint64_t bytes = d->store.bytes;
+
 	d->host->prepare(d->host->arg, o->verdict, o->text, delivery_time_left(d));
-	message_drain(&d->message);
+	bytes += message_drain(&d->message);
+	if (o->verdict == VERDICT_FULL || o->verdict == VERDICT_FULL_FOR_NOW)
+		mailbox_policy(&d->mailbox, &d->conf, bytes, o);
 }
 
 /* A value for the log: escaped, so that a line of the log is one event; cut, since the
@@ -95,5 +99,6 @@ delivery_end(struct delivery *d)
 	store_close(&d->store);
 	quota_end(&d->quota);
 	mailbox_clear(&d->mailbox);
+	recipient_clear(&d->recipient);
 	conf_free(&d->conf);
 }

@@ -48,8 +48,9 @@ void delivery_set_deadline(const struct delivery *d);
 void deliver(struct delivery *d, struct outcome *o);
 
 /* Reads what is left of a message that was not delivered: an MTA may take an unread
- * message for a failure of another kind. */
-void delivery_drain(struct delivery *d, const struct outcome *o);
+ * message for a failure of another kind. Of one that was refused because the mailbox is
+ * full the size is known only now: it may be too large for it ever, full or not. */
+void delivery_drain(struct delivery *d, struct outcome *o);
 
 /* Writes the one line of the log, always with the same names. */
 void delivery_log(const struct delivery *d, const struct outcome *o);

@@ -60,7 +60,7 @@ take_delivered_to(struct message *m, const char *value, size_t length)
 	int quoted = length && *value == '"';
 	char *to = m->delivered_to;
 
-	if (m->has_delivered_to++ || length > ADDRESS_MAX)
+	if (m->has_delivered_to++ || length > ADDRESS_LONG)
 		return;
 	for (size_t i = quoted ? 1 : 0; i < length; i++) {
 		if (quoted && value[i] == '"') {
@@ -135,6 +135,7 @@ scan_top(struct message *m)
 	const char *line = m->buffer + m->start, *end = m->buffer + m->end, *stop;
 
 	m->has_return_path = m->has_delivered_to = 0;
+	m->delivered_to[0] = '\0';
 	for (; (stop = memchr(line, '\n', (size_t)(end - line))); line = stop + 1)
 		if (!take_line(m, line, (size_t)(stop - line)))
 			return 1;
@@ -178,56 +179,100 @@ message_read_top(struct message *m, struct outcome *o)
 
 /* --- the headers that are missing ------------------------------------------------ */
 
-/* Whether the local part is a dot-atom as it stands (RFC 5322 section 3.2.3), or quoted
- * already. */
+/* A dot-atom (RFC 5322 section 3.2.3): no dot is first, last, or behind another. Bytes
+ * outside ASCII are letters like others (RFC 6532). */
 static int
-is_plain(const char *local, size_t length)
+is_dot_atom(const char *text, size_t length)
 {
-	if (length > 1 && local[0] == '"' && local[length - 1] == '"')
-		return 1;
-	for (size_t i = 0; i < length; i++)
-		if (strchr(" \"(),:;<>@[\\]", local[i]))
+	int may_dot = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] == '.' ? !may_dot
+				   : strchr(" \"(),:;<>@[\\]", text[i]) != NULL)
 			return 0;
-	return length > 0 && local[0] != '.' && local[length - 1] != '.';
+		may_dot = text[i] != '.';
+	}
+	return may_dot;
 }
 
+/* A quoted-string: none of its quotes but the first and last stands without a backslash.
+ */
+static int
+is_quoted_string(const char *text, size_t length)
+{
+	if (length < 2 || text[0] != '"' || text[length - 1] != '"')
+		return 0;
+	for (size_t i = 1; i < length - 1; i++) {
+		if (text[i] == '"' || (text[i] == '\\' && ++i == length - 1))
+			return 0;
+	}
+	return 1;
+}
+
+/* Nothing that would end the address, or begin another. */
+static int
+is_domain(const char *text)
+{
+	return text[0] && !text[strcspn(text, " \"(),:;<>@\\")];
+}
+
+/* What no domain can be is part of the local part: that alone can be quoted. A control
+ * byte becomes '_', or it could end the header. */
 static char *
 put_address(char *to, const char *address)
 {
 	const char *at = address_domain_key(address);
-	size_t local = at ? (size_t)(at - address) : strlen(address);
+	size_t local = at && is_domain(at + 1) ? (size_t)(at - address) : strlen(address);
+	int quotes = !is_dot_atom(address, local) && !is_quoted_string(address, local);
 
-	if (is_plain(address, local))
-		return stpcpy(to, address);
-	*to++ = '"';
-	for (size_t i = 0; i < local; i++) {
-		if (address[i] == '"' || address[i] == '\\')
+	if (quotes)
+		*to++ = '"';
+	for (size_t i = 0; address[i]; i++) {
+		if (quotes && i == local)
+			*to++ = '"';
+		if (quotes && i < local && (address[i] == '"' || address[i] == '\\'))
 			*to++ = '\\';
-		*to++ = address[i];
+		*to++ = (unsigned char)address[i] < ' ' || address[i] == 0x7f
+				? '_'
+				: address[i];
 	}
-	*to++ = '"';
-	return stpcpy(to, address + local);
+	if (quotes && !address[local])
+		*to++ = '"';
+	*to = '\0';
+	return to;
 }
 
-/* Puts the missing headers right before the message; the room in front holds two
- * addresses, each twice as long at most as ADDRESS_MAX. */
+/* Whether both are one address. */
+static int
+is_same(const char *a, const char *b)
+{
+	char keys[2][ADDRESS_MAX + 1];
+
+	if (strcmp(a, b) == 0)
+		return 1;
+	return address_key(keys[0], a, NULL) == 0 && address_key(keys[1], b, NULL) == 0 &&
+	       strcmp(keys[0], keys[1]) == 0;
+}
+
+/* Puts the missing headers right before the message. They are put together at the very
+ * front, where there is room for two addresses with a backslash before each byte. */
 static void
 add_headers(struct message *m, const char *sender, const char *recipient)
 {
-	char headers[MESSAGE_ROOM], *to = headers;
+	char *to = m->buffer;
 
-	_Static_assert(4 * ADDRESS_MAX + 64 < MESSAGE_ROOM, "two headers fit");
-	if (!m->has_return_path) {
+	_Static_assert(4 * ADDRESS_LONG + 64 < MESSAGE_ROOM, "two headers fit");
+	if (!m->has_return_path && strlen(sender) <= ADDRESS_LONG) {
 		to = stpcpy(to, "Return-Path: <");
 		to = *sender ? put_address(to, sender) : to;
 		to = stpcpy(to, ">\n");
 	}
-	if (!m->has_delivered_to) {
+	if (strlen(recipient) <= ADDRESS_LONG && !is_same(m->delivered_to, recipient)) {
 		to = put_address(stpcpy(to, "Delivered-To: "), recipient);
 		*to++ = '\n';
 	}
-	m->start -= (size_t)(to - headers);
-	memcpy(m->buffer + m->start, headers, (size_t)(to - headers));
+	m->start -= (size_t)(to - m->buffer);
+	memmove(m->buffer + m->start, m->buffer, (size_t)(to - m->buffer));
 }
 
 int
@@ -263,9 +308,16 @@ message_next(struct message *m, const char **data, size_t *length, struct outcom
 	return *length > 0;
 }
 
-void
+uint64_t
 message_drain(struct message *m)
 {
-	while (!m->ended)
-		m->ended = read_input(m->input, m->buffer, sizeof m->buffer) <= 0;
+	uint64_t bytes = m->end - m->start;
+	ssize_t n;
+
+	while (!m->ended) {
+		n = read_input(m->input, m->buffer, sizeof m->buffer);
+		m->ended = n <= 0;
+		bytes += n > 0 ? (uint64_t)n : 0;
+	}
+	return bytes;
 }

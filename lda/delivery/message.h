@@ -1,7 +1,8 @@
 /*
  * The message on standard input, as it is going to be stored: byte for byte, less an mbox
- * "From " line in front, with Return-Path: and Delivered-To: before it where the MTA put
- * none.
+ * "From " line in front, with Return-Path: before it where the MTA put none, and
+ * Delivered-To: unless the one on top is the recipient: a message that was fetched from
+ * another mailbox has that one's.
  *
  * Only the run of headers that an MTA adds at delivery, on top of the message, is looked
  * at; it ends at the first other header (Received:, usually), so that nothing the sender
@@ -11,20 +12,22 @@
 #define LDA_MESSAGE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "address.h"
 #include "verdict.h"
 
 #define MESSAGE_CHUNK (64 * 1024) /* what a pipe holds */
-#define MESSAGE_ROOM  1536        /* for headers in front of the first chunk */
+#define ADDRESS_LONG  2048        /* a longer one is in no header that delivery adds */
+#define MESSAGE_ROOM  (4 * ADDRESS_LONG + 128) /* for those, before the first chunk */
 
 struct message {
 	int input;
 	int ended;    /* the end of the input was read */
 	int top_read; /* what follows is known */
 	int has_return_path, has_delivered_to;
-	char delivered_to[ADDRESS_MAX + 1]; /* the MTA's, unquoted; "" without one */
-	size_t start, end;                  /* what of the buffer is still to be stored */
+	char delivered_to[ADDRESS_LONG + 1]; /* the MTA's, unquoted; "" without one */
+	size_t start, end; /* what of the buffer is still to be stored */
 	char buffer[MESSAGE_ROOM + MESSAGE_CHUNK];
 };
 
@@ -35,7 +38,8 @@ void message_init(struct message *m, int input);
 int message_read_top(struct message *m, struct outcome *o);
 
 /* Reads the first chunk, which is the whole message if it is no longer than that, and
- * puts the headers that are missing before it. 0, or -1 with the outcome. */
+ * puts the headers that are missing before it; an address that is longer than
+ * ADDRESS_LONG has none. 0, or -1 with the outcome. */
 int message_begin(
 	struct message *m, const char *sender, const char *recipient, struct outcome *o);
 
@@ -47,7 +51,7 @@ size_t message_size(const struct message *m);
  * stays valid until the next call. */
 int message_next(struct message *m, const char **data, size_t *length, struct outcome *o);
 
-/* Reads what is left and throws it away. */
-void message_drain(struct message *m);
+/* Reads what is left and throws it away: how many bytes were still to be stored. */
+uint64_t message_drain(struct message *m);
 
 #endif

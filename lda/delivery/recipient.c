@@ -1,28 +1,30 @@
-/* Recipient and sender: cleaned, made exact, looked up. */
+/* Recipient and sender: cleaned, looked up, made exact. */
 #include "recipient.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "absence.h"
+#include "names.h"
 
-/* The sender for a header: control bytes are '_', and what no sender can be is none. */
+/* The sender for a header: control bytes are '_'. One that is too long for any header is
+ * cut to what is still too long. */
 static const char *
-clean_sender(char clean[ADDRESS_MAX + 1], const char *sender)
+clean_sender(char clean[ADDRESS_LONG + 2], const char *sender)
 {
 	size_t length = sender ? strlen(sender) : 0;
-	char *to = clean;
 
-	if (length > ADDRESS_MAX)
-		return "";
 	if (length >= 2 && sender[0] == '<' && sender[length - 1] == '>') {
 		sender++;
 		length -= 2;
 	}
+	if (length > ADDRESS_LONG)
+		length = ADDRESS_LONG + 1;
 	for (size_t i = 0; i < length; i++)
-		*to++ = (char)((unsigned char)sender[i] < ' ' || sender[i] == 0x7f
-				       ? '_'
-				       : sender[i]);
-	*to = '\0';
+		clean[i] = (char)((unsigned char)sender[i] < ' ' || sender[i] == 0x7f
+					  ? '_'
+					  : sender[i]);
+	clean[length] = '\0';
 	return strcasecmp(clean, "MAILER-DAEMON") == 0 ? "" : clean;
 }
 
@@ -30,33 +32,77 @@ void
 recipient_take(struct recipient *r, const struct envelope *e)
 {
 	memset(r, 0, sizeof *r);
+	r->told = *e;
 	r->address = e->recipient ? e->recipient : "";
-	r->censored = e->censored && strchr(r->address, '_');
 	r->sender = clean_sender(r->clean, e->sender);
 }
 
-/* Whether the censored address could be this one. */
-static int
-fits(const char *censored, const char *exact)
+void
+recipient_clear(struct recipient *r)
 {
-	for (; *censored && *exact; censored++, exact++)
-		if (*censored != '_' && *censored != *exact)
-			return 0;
-	return *censored == '\0' && *exact == '\0';
+	for (size_t i = 0; i < RECIPIENT_NAMES; i++) {
+		free(r->names[i]);
+		r->names[i] = NULL;
+	}
 }
 
-int
-recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o)
+/* --- the look-up ------------------------------------------------------------------ */
+
+/* Whether a further name is worth a try. */
+static int
+is_doubtful(const struct recipient *r, const struct mailbox *m, int result)
 {
-	if (!r->censored)
-		return 0;
-	if (message_read_top(m, o))
-		return -1;
-	if (fits(r->address, m->delivered_to)) {
-		strcpy(r->exact, m->delivered_to);
-		r->address = r->exact;
+	return r->told.mta != MTA_NONE && m->match != MAILBOX_UNREADABLE &&
+	       (result || m->match != MAILBOX_MATCH || m->uid != r->told.uid);
+}
+
+/* The first further name that is a mailbox of lda's own user takes M's place: 1. A name
+ * that the table has, but for nothing that could be delivered to, says so in O: such a
+ * message is somebody's. */
+static int
+try_names(const struct recipient *r, struct users *u, const struct conf *c,
+	struct mailbox *m, struct outcome *o)
+{
+	struct mailbox other;
+	struct outcome fault;
+
+	for (size_t i = 0; i < RECIPIENT_NAMES && r->names[i]; i++) {
+		int result = mailbox_find(&other, u, c, r->names[i], &fault);
+
+		if (result == 0 && other.match == MAILBOX_MATCH &&
+			other.uid == r->told.uid) {
+			mailbox_clear(m);
+			*m = other;
+			return 1;
+		}
+		if (result == 0)
+			outcome_set(&fault, VERDICT_MISCONFIGURED,
+				"%.100s is a mailbox of uid %u, but lda runs as uid %u",
+				r->names[i], (unsigned)other.uid, (unsigned)r->told.uid);
+		if (other.match >= MAILBOX_MATCH && o->verdict == VERDICT_NO_SUCH_USER)
+			*o = fault;
+		mailbox_clear(&other);
 	}
 	return 0;
+}
+
+/* What the names are for that the table does not have: is that sure? */
+static void
+judge_absence(const struct recipient *r, struct users *u, const struct conf *c,
+	struct outcome *o)
+{
+	if (r->told.mta == MTA_OPENSMTPD)
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table has neither %.100s nor the account %.50s, for "
+			"which OpenSMTPD took it",
+			r->address, r->told.account);
+	else if (r->told.mta == MTA_POSTFIX && !r->is_exact)
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table has no %.100s, in which Postfix may have "
+			"replaced odd bytes by _; there is no Delivered-To: that tells",
+			r->address);
+	else
+		absence_confirm(c, users_stat(u), r->address, o);
 }
 
 int
@@ -72,8 +118,46 @@ recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *
 		return -1;
 	}
 	result = mailbox_find(m, users, c, r->address, o);
-	if (result && o->verdict == VERDICT_NO_SUCH_USER)
-		absence_confirm(c, users_stat(users), r->address, o);
+	if (is_doubtful(r, m, result) && !r->has_names) {
+		mailbox_clear(m);
+		result = 1;
+	} else if (is_doubtful(r, m, result) && try_names(r, users, c, m, o)) {
+		result = 0;
+	}
+	if (result < 0 && o->verdict == VERDICT_NO_SUCH_USER)
+		judge_absence(r, users, c, o);
 	users_close(&users);
 	return result;
+}
+
+/* --- other names ------------------------------------------------------------------ */
+
+int
+recipient_add_names(struct recipient *r, struct message *m, struct outcome *o)
+{
+	if (message_read_top(m, o) || recipient_uncensor(r, m, o))
+		return -1;
+	r->has_names = 1;
+	r->is_exact =
+		!strchr(r->told.address, '_') || names_is_mtas(&r->told, m->delivered_to);
+	if (names_list(r->names, &r->told, m->delivered_to) == 0)
+		return 0;
+	outcome_set(o, VERDICT_TROUBLE, "no memory");
+	return -1;
+}
+
+int
+recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o)
+{
+	const struct envelope *e = &r->told;
+
+	if (e->mta == MTA_NONE || !names_may_hide(r->address) || r->address == r->exact)
+		return 0;
+	if (message_read_top(m, o))
+		return -1;
+	if (names_is_hidden(r->address, m->delivered_to)) {
+		strcpy(r->exact, m->delivered_to);
+		r->address = r->exact;
+	}
+	return 0;
 }

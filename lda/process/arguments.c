@@ -53,21 +53,46 @@ read_options(struct arguments *a, int argc, char **argv, struct outcome *o)
 /* Exim has the address in parts, the extension's separator included. It sets RECIPIENT,
  * too, but to the address before its routing. */
 static void
+ask_exim(struct arguments *a, const char *local, const char *domain)
+{
+	struct envelope *e = &a->envelope;
+
+	e->mta = MTA_EXIM;
+	e->original = getenv("RECIPIENT");
+	e->extension = getenv("LOCAL_PART_SUFFIX");
+	e->prefix = getenv("LOCAL_PART_PREFIX");
+	if (asprintf(&a->joined, "%s%s@%s", local, e->extension ? e->extension : "",
+		    domain) < 0)
+		a->joined = NULL;
+	e->address = a->joined;
+}
+
+/* Postfix and OpenSMTPD set RECIPIENT and more of the same names; what Postfix alone sets
+ * tells them apart. */
+static void
 ask_environment(struct arguments *a)
 {
 	const char *local = getenv("LOCAL_PART"), *domain = getenv("DOMAIN");
-	const char *suffix = getenv("LOCAL_PART_SUFFIX");
-	const char *recipient = getenv("RECIPIENT");
+	struct envelope *e = &a->envelope;
 
+	e->uid = (uid_t)getauxval(AT_EUID);
 	if (local && domain) {
-		if (asprintf(&a->joined, "%s%s@%s", local, suffix ? suffix : "", domain) <
-			0)
-			a->joined = NULL;
-		a->envelope.recipient = a->joined;
+		ask_exim(a, local, domain);
 	} else {
-		a->envelope.recipient = recipient;
-		a->envelope.censored = 1;
+		e->address = getenv("RECIPIENT");
+		e->original = getenv("ORIGINAL_RECIPIENT");
+		e->extension = getenv("EXTENSION");
+		e->account = getenv("USER");
+		if (!e->account)
+			e->account = getenv("LOGNAME");
+		e->mta = MTA_OTHER;
+		if (e->original || getenv("MAIL_CONFIG"))
+			e->mta = MTA_POSTFIX;
+		else if (e->account)
+			e->mta = MTA_OPENSMTPD;
 	}
+	if (!e->address)
+		e->mta = MTA_NONE;
 }
 
 static int
@@ -75,10 +100,13 @@ find_envelope(struct arguments *a, struct outcome *o)
 {
 	struct envelope *e = &a->envelope;
 
-	if (!e->sender && program.takes_environment)
-		e->sender = getenv("SENDER");
-	if (!e->recipient && program.takes_environment)
+	if (program.takes_environment) {
 		ask_environment(a);
+		if (!e->sender)
+			e->sender = getenv("SENDER");
+		if (!e->recipient)
+			e->recipient = e->address;
+	}
 	if (e->recipient)
 		return 0;
 	outcome_set(o, VERDICT_MISCONFIGURED, "no recipient: %s",

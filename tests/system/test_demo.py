@@ -11,7 +11,7 @@ import pytest
 
 from brim import BIN, ROOT
 
-LINES_SHOWN = ("5.1.1  x-unix; no such user here", "4.2.2  ", "5.2.2  x-unix; ", "4.3.0  ",
+LINES_SHOWN = ("5.1.1  x-unix; User unknown, ", "4.2.2  ", "5.2.2  x-unix; ", "4.3.0  ",
                "5 of them", "15 of them")
 
 

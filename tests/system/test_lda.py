@@ -217,7 +217,9 @@ TOPS = {
     "return_path_only": (
         b"", b"Return-Path: <bob@x>\n", b"Delivered-To: alice@example.org\n"),
     "delivered_to_only": (
-        b"", b"delivered-to: a@x\n", b"Return-Path: <bob@example.net>\n"),
+        b"", b"delivered-to: alice@example.org\n", b"Return-Path: <bob@example.net>\n"),
+    "other_case": (
+        b"", b"Return-Path: <>\nDelivered-To: Alice@EXAMPLE.org\n", b""),
     "exim_additions": (
         b"", b"Return-path: <bob@x>\nEnvelope-to: alice@example.org\n"
         b"Delivery-date: Tue, 24 Nov 2026 02:28:35 +0000\n",
@@ -235,7 +237,8 @@ def test_headers_of_the_mta_are_not_added_twice(brim, name):
 
 
 def test_top_that_comes_byte_by_byte_is_the_same(brim):
-    message = b"From x y\nReturn-Path: <b@x>\nDelivered-To: a@x\nReceived: z\n\nbody\n"
+    message = (b"From x y\nReturn-Path: <b@x>\nDelivered-To: alice@example.org\n"
+               b"Received: z\n\nbody\n")
     with brim.start_lda("-d", ALICE) as lda:
         for i in range(len(message)):
             lda.stdin.write(message[i:i + 1])
@@ -330,8 +333,22 @@ SENDERS = {
     "a>b@x": b'"a>b"@x',
     ".a@x": b'".a"@x',
     "a" * 300 + "@x": b"a" * 300 + b"@x",
-    "a" * 70000 + "@x": b"",
+    "a" * 2046 + "@x": b"a" * 2046 + b"@x",
+    '"' * 2046 + "@x": b'"' + b'\\"' * 2046 + b'"@x',
     "root": b"root",
+    "a..b@x": b'"a..b"@x',
+    "a.@x": b'"a."@x',
+    "a.b.c@x.y": b"a.b.c@x.y",
+    '"a"b"@x': b'"\\"a\\"b\\""@x',
+    '"a\\"@x': b'"\\"a\\\\\\""@x',
+    '"a\\"b"@x': b'"a\\"b"@x',
+    '"@x': b'"\\""@x',
+    "@x": b'""@x',
+    "a@b@x": b'"a@b"@x',
+    "a@[192.0.2.1]": b"a@[192.0.2.1]",
+    "a@x>, <b@y>": b'"a@x>, <b@y>"',
+    "a@x>, <b@y": b'"a@x>, <b"@y',
+    "m\u00fcller@x": "m\u00fcller@x".encode(),
 }
 
 
@@ -340,6 +357,23 @@ def test_return_path_is_quoted_as_it_must_be(brim, sender):
     brim.deliver(ALICE, b"\n", sender=sender)
     first = brim.messages(brim.mail)[0].split(b"\n")[0]
     assert first == b"Return-Path: <" + SENDERS[sender] + b">"
+
+
+def test_a_sender_that_fits_no_header_is_not_the_null_sender(brim):
+    for length in (2047, 70000):
+        assert brim.deliver(ALICE, b"x\n", sender="a" * length + "@x").status == 0
+    assert brim.messages(brim.mail) == [b"Delivered-To: alice@example.org\nx\n"] * 2
+
+
+# What another mailbox's MTA has put on top of a message that was fetched from there.
+FOREIGN = [b"someone@provider.example", b"alice@provider.example", b"alice+x@example.org", b"",
+           b"alice", b"\n alice@example.org", b'"alice"b"@example.org', b"a" * 3000 + b"@x"]
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda f: f[:16])
+def test_a_foreign_delivered_to_is_not_this_deliverys(brim, foreign):
+    message = b"Return-Path: <o@s>\nDelivered-To: " + foreign + b"\nReceived: by p\n\nhi\n"
+    assert_delivered(brim, send(brim, message), b"Delivered-To: alice@example.org\n" + message)
 
 
 # --- who it is for, without arguments -----------------------------------------------
@@ -375,7 +409,7 @@ def test_no_recipient_is_our_fault(brim):
 
 
 CENSORED = {
-    # RECIPIENT, Delivered-To, the recipient that is meant
+    # RECIPIENT, Delivered-To, the recipient that is meant; a_b is another user's if it is not
     "quoted": ("a_b@example.org", b'"a;b"@example.org', "a;b@example.org"),
     "escaped": ("a_b@example.org", b'"a\\"b"@example.org', 'a"b@example.org'),
     "real_underscore": ("a_b@example.org", b"a_b@example.org", "a_b@example.org"),
@@ -388,7 +422,8 @@ CENSORED = {
 def test_censored_recipient_is_read_from_the_mtas_header(brim, name):
     recipient, header, meant = CENSORED[name]
     for key in ("a;b", 'a"b', "a_b"):
-        brim.mailbox(f"{key}@example.org", uid=UID, mail=brim.home / f"{ord(key[1])}/M")
+        uid = UID + (key == "a_b" != meant[:3])
+        brim.mailbox(f"{key}@example.org", uid=uid, mail=brim.home / f"{ord(key[1])}/M")
     top = b"From x y\nReturn-Path: <b@x>\nDelivered-To: " + header + b"\n"
     result = from_environment(brim, top + b"Received: x\n\n", RECIPIENT=recipient)
     assert result.status == 0, result

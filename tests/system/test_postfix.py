@@ -236,12 +236,13 @@ def test_recipients_of_one_message_have_their_own_fates(server, make):
 
 def test_no_such_user_is_5_1_1(server):
     server.host.add_user("stranger")
+    server.account("known")
     for address in (f"stranger@{HOST_DOMAIN}", f"stranger@{VIRTUAL_DOMAIN}"):
         sender = new_sender()
         sent = server.postfix.send(sender, address, SMALL)
         assert sent.fate().code == "5.1.1"
         report = server.postfix.bounce(sender)[address]
-        assert report == ("failed", "5.1.1", "x-unix; no such user here")
+        assert report == ("failed", "5.1.1", "x-unix; User unknown, no such mailbox here")
 
 
 def test_moved_is_5_1_6_and_tells_the_new_address(server, make):

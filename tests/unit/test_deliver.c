@@ -20,12 +20,13 @@
 
 /* The deliveries that go different ways. */
 enum shape {
-	SHORT,  /* a message that fits the first buffer */
-	LONG,   /* one that does not */
-	MISSING /* a short one for a mailbox that has to be made */
+	SHORT,     /* a message that fits the first buffer */
+	LONG,      /* one that does not */
+	MISSING,   /* a short one for a mailbox that has to be made */
+	OTHER_NAME /* a short one for whom the table has by another of the MTA's names */
 };
 
-#define SHAPES (MISSING + 1)
+#define SHAPES (OTHER_NAME + 1)
 
 /* What one delivery did; deliveries in other threads have their own. */
 static __thread struct trace {
@@ -94,10 +95,29 @@ recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *
 	(void)c;
 	ck_assert_int_eq((int)trace.prepared, VERDICT_MISCONFIGURED);
 	memset(m, 0, sizeof *m);
-	strcpy(m->key, r->address);
+	strcpy(m->key, "alice@example.org");
 	m->uid = m->gid = 1001;
 	m->path = strdup("/m/alice/");
-	return step("find", o);
+	if (trace.shape != OTHER_NAME || r->has_names)
+		return step("find", o);
+	free(m->path);
+	m->path = NULL;
+	return step("try", o) ? -1 : 1;
+}
+
+int
+recipient_add_names(struct recipient *r, struct message *m, struct outcome *o)
+{
+	(void)m;
+	ck_assert_int_eq((int)trace.prepared, VERDICT_TROUBLE);
+	r->has_names = 1;
+	return step("add-names", o);
+}
+
+void
+recipient_clear(struct recipient *r)
+{
+	r->has_names = 0;
 }
 
 void
@@ -105,6 +125,7 @@ recipient_take(struct recipient *r, const struct envelope *e)
 {
 	r->address = e->recipient;
 	r->sender = "";
+	r->has_names = 0;
 }
 
 int
@@ -342,15 +363,17 @@ run(enum shape shape, const char *failing, int mute, int may_be_there)
 	return o;
 }
 
-#define BEGINNING "uncensor find become ask type open "
+#define BEGINNING "find become ask type open uncensor "
 #define END       " still-reserved link commit close"
+#define ALL_SHORT "choose-name reserve begin write reserved sync" END
 
 static const char *const stories[SHAPES] = {
-	[SHORT] = BEGINNING "choose-name reserve begin write reserved sync" END,
+	[SHORT] = BEGINNING ALL_SHORT,
 	[LONG] = BEGINNING "check checked begin write write choose-name"
 			   " reserve sync reserved" END,
 	[MISSING] = BEGINNING
 	"check checked begin write choose-name reserve sync reserved" END,
+	[OTHER_NAME] = "try add-names " BEGINNING ALL_SHORT,
 };
 
 static void
@@ -371,9 +394,9 @@ START_TEST(the_steps_come_in_their_order)
 END_TEST
 
 /* Each step that may fail. */
-static const char *const steps[] = {"uncensor", "find", "become", "ask", "type", "open",
-	"checked", "choose-name", "begin", "write", "reserved", "sync", "still-reserved",
-	"link"};
+static const char *const steps[] = {"try", "add-names", "uncensor", "find", "become",
+	"ask", "type", "open", "checked", "choose-name", "begin", "write", "reserved",
+	"sync", "still-reserved", "link"};
 
 #define STEPS (int)(sizeof steps / sizeof *steps)
 
