@@ -22,7 +22,7 @@
 #include "reason.h"
 
 #define FOLDERS_MAX   10000 /* directories in the Maildir, at all depths */
-#define FOLDERS_DEPTH 64
+#define FOLDERS_DEPTH 256
 #define FOLDERS_LINKS 100 /* that are told of */
 
 struct folder {
