@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "amount.h"
 #include "clock.h"
 #include "log.h"
 
@@ -67,7 +68,8 @@ set_address(struct sockaddr_un *to, const char *path, struct reason *why)
 	to->sun_family = AF_UNIX;
 	if (length >= sizeof to->sun_path)
 		return reason_set(why,
-			"socket %.60s...: the path is longer than %zu bytes", path,
+			"socket %.60s...: the path has %s, %zu at most are possible",
+			path, AMOUNT_OF(length, "byte", "bytes"),
 			sizeof to->sun_path - 1);
 	memcpy(to->sun_path, path, length);
 	return 0;
