@@ -63,6 +63,11 @@ int users_has_local_part(struct users *u, const char *local, struct reason *why)
 int users_each(struct users *u, const char *after,
 	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why);
 
+/* The same for the records alone whose fields, as a line, have one of the WORDS in them
+ * (the last is NULL; NULL for all): the others are not taken apart, which costs most. */
+int users_each_with(struct users *u, const char *after, const char *const *words,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why);
+
 /* Reads every page of the table, in a bounded time, so that damage shows: keys in order,
  * each page once, and as many and the very records that the table says it has: 0, -1. */
 int users_read_through(struct users *u, struct reason *why);

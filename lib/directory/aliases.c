@@ -254,8 +254,8 @@ check_record(void *arg, const struct record *r)
 }
 
 enum change_result
-aliases_check(
-	struct users *table, const struct conf *conf, const char *key, struct reason *why)
+aliases_check(struct users *table, const struct conf *conf, const char *key, int *deep,
+	struct reason *why)
 {
 	struct walk w = {.table = table, .conf = conf, .why = why};
 	struct record r;
@@ -265,18 +265,40 @@ aliases_check(
 		return CHANGE_FAILED;
 	result = found ? check_record(&w, &r) : CHANGE_OK;
 	record_clear(&r);
+	if (w.steps > 1)
+		*deep = 1;
 	return (enum change_result)result;
+}
+
+static int
+check_domain_record(void *arg, const struct record *r)
+{
+	return r->key[0] == '@' ? (int)check_catchall(arg, r) : NO_DOMAIN;
+}
+
+enum change_result
+aliases_check_catchalls(struct users *table, const struct conf *conf, struct reason *why)
+{
+	struct walk w = {.table = table, .conf = conf, .why = why};
+	int result = users_each(table, "@", check_domain_record, &w, why);
+
+	if (result == NO_DOMAIN)
+		return CHANGE_OK;
+	return result < 0 ? CHANGE_FAILED : (enum change_result)result;
 }
 
 enum change_result
 aliases_check_all(struct users *table, const struct conf *conf, struct reason *why)
 {
+	static const char *const leading[] = {"alias=", "catchall=", NULL};
 	struct walk w = {.table = table, .conf = conf, .why = why};
 	/* the domains first: aliases are followed into them */
 	int result = users_each(table, "@", take_domain, &w, why);
 
+	/* mailboxes matter only where a domain is an alias */
 	if (result == 0 || result == NO_DOMAIN)
-		result = users_each(table, "", check_record, &w, why);
+		result = users_each_with(table, "", w.domain_count ? NULL : leading,
+			check_record, &w, why);
 	for (size_t i = 0; i < w.domain_count; i++)
 		free(w.domains[i]);
 	free(w.domains);

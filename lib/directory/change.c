@@ -23,8 +23,8 @@ struct change {
 	struct users_edit *edit;
 	struct users *old; /* the table as it is; NULL until it is asked for */
 	/* since the last sound check: */
-	int check_all;  /* a record is gone, many come, or an alias domain is concerned:
-			 * any  alias may be broken */
+	int check_all;  /* any alias may be broken: a record is gone, a domain is new,
+			 * many come, or an alias that others may have led past */
 	char **touched; /* else: keys of records with an alias or a catch-all */
 	size_t touched_count;
 	struct before *before; /* in the order in which they changed */
@@ -186,13 +186,41 @@ keep_before(struct change *c, const char *key, struct record *old, struct reason
 	return CHANGE_OK;
 }
 
+/* Whether others may have led to the place of the new alias without meeting one there: to
+ * a mailbox, past an extension, from a domain of this host to its bare name, or into the
+ * domain that its own is an alias of. Their ways are longer now, or end elsewhere. */
+static int
+is_in_the_way(const struct change *c, const struct record *old, const struct record *r)
+{
+	struct record domain = {0};
+	const char *at = address_domain_key(r->key);
+	struct address a;
+	int result;
+
+	if (old->key)
+		return mailbox_kind_of(old) == MAILBOX_KIND_MAILBOX;
+	if (address_parse(&a, r->key, c->conf->recipient_delimiter, NULL) || a.extension)
+		return 1;
+	if (!at)
+		return 0;
+	result = mailbox_domain_is_local(c->conf, at + 1) ||
+		 users_edit_get(c->edit, at, &domain, NULL) <= 0 ||
+		 mailbox_kind_of(&domain) == MAILBOX_KIND_ALIAS_DOMAIN;
+	record_clear(&domain);
+	return result;
+}
+
 /* Where every alias will be checked, nothing need be remembered. */
 static enum change_result
-remember_alias(struct change *c, const struct record *r, struct reason *why)
+remember_alias(struct change *c, const struct record *old, const struct record *r,
+	struct reason *why)
 {
 	char **grown;
 
-	if (mailbox_kind_of(r) == MAILBOX_KIND_ALIAS_DOMAIN)
+	if (!c->check_all && (mailbox_kind_of(r) == MAILBOX_KIND_ALIAS_DOMAIN ||
+				     (r->key[0] == '@' && !old->key) ||
+				     (mailbox_kind_of(r) == MAILBOX_KIND_ALIAS &&
+					     is_in_the_way(c, old, r))))
 		c->check_all = 1;
 	if (c->check_all || (!record_get(r, "alias") && !record_get(r, "catchall")))
 		return CHANGE_OK;
@@ -342,6 +370,8 @@ put_domain(struct change *c, const struct record *r, struct reason *why)
 	result = names_check_domain(&table, at, why);
 	if (result)
 		return result;
+	/* an alias may lead into it, to an address that it has not */
+	c->check_all = 1;
 	if (users_edit_put(c->edit, &(struct record){.key = at}, why))
 		return CHANGE_FAILED;
 	return keep_before(c, at, &none, why);
@@ -375,11 +405,13 @@ change_put(struct change *c, struct record *r, struct reason *why)
 	if (others_rest_on(&old, r))
 		c->check_all = 1;
 	if (!result)
+		result = remember_alias(c, &old, r, why);
+	if (!result)
 		result = keep_before(c, r->key, &old, why);
 	if (!result)
 		result = put_domain(c, r, why);
 	record_clear(&old);
-	return result ? result : remember_alias(c, r, why);
+	return result;
 }
 
 struct search {
@@ -449,6 +481,21 @@ change_empty(struct change *c, struct reason *why)
 
 /* --- the whole change ----------------------------------------------------------- */
 
+/* The records themselves, then those that may lead to them. */
+static enum change_result
+check_touched(struct change *c, struct users *table, struct reason *why)
+{
+	enum change_result result = CHANGE_OK;
+	int deep = 0;
+
+	for (size_t i = 0; i < c->touched_count && !result; i++)
+		result = aliases_check(table, c->conf, c->touched[i], &deep, why);
+	if (result || !c->touched_count)
+		return result;
+	return deep ? aliases_check_all(table, c->conf, why)
+		    : aliases_check_catchalls(table, c->conf, why);
+}
+
 enum change_result
 change_check_aliases(struct change *c, struct reason *why)
 {
@@ -460,8 +507,7 @@ change_check_aliases(struct change *c, struct reason *why)
 	if (c->check_all)
 		result = aliases_check_all(table, c->conf, why);
 	else
-		for (size_t i = 0; i < c->touched_count && !result; i++)
-			result = aliases_check(table, c->conf, c->touched[i], why);
+		result = check_touched(c, table, why);
 	if (!result)
 		begin_anew(c);
 	return result;

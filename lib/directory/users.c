@@ -272,8 +272,27 @@ visit(const struct users *u, const DBT *key, const DBT *value,
 	return result;
 }
 
+/* Whether the line of fields has one of the words in it, or none is asked for. */
+static int
+has_word(const DBT *value, const char *const *words)
+{
+	if (!words)
+		return 1;
+	for (; *words; words++)
+		if (memmem(value->data, value->size, *words, strlen(*words)))
+			return 1;
+	return 0;
+}
+
 int
 users_each(struct users *u, const char *after,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
+{
+	return users_each_with(u, after, NULL, each, arg, why);
+}
+
+int
+users_each_with(struct users *u, const char *after, const char *const *words,
 	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
 {
 	DBT key = {0}, value = {0};
@@ -287,7 +306,8 @@ users_each(struct users *u, const char *after,
 		return users_db_fail(u, error, "read", why);
 	error = place(cursor, after, &key, &value);
 	while (!error && !is_last(&key)) {
-		result = visit(u, &key, &value, each, arg, why);
+		if (has_word(&value, words))
+			result = visit(u, &key, &value, each, arg, why);
 		if (result)
 			break;
 		error = cursor->get(cursor, &key, &value, DB_NEXT);

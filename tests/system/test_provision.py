@@ -762,7 +762,7 @@ def test_postfixadmin_tables_become_records_without_passwords(brim):
     ("username,maildir,quota,active\nx@example.org,x /,0,1\n", (":2: ", "blank")),
     ("username,maildir,quota,active\nx@example.org, /,0,1\n", (":2: ", "blank")),
     ('username,maildir,quota,active\nx@example.org,"x\ny/",0,1\n', (":2: ", "control byte")),
-    ("address,goto\nx@example.org\n", (":2: ", "1 columns", "has 2")),
+    ("address,goto\nx@example.org\n", (":2: ", "1 column,", "has 2")),
     ('address,goto\n"x@example.org,y\n', (":2: ", "no end")),
     ("address,goto\nx@example.org,\"x@example.org,y@elsewhere.example\"\n",
      (":2: ", "keeps its mail")),
