@@ -2,11 +2,13 @@
 byte for byte as it was."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 
@@ -134,12 +136,18 @@ def folder(server, tmp_path):
 # --- the settings deliver ----------------------------------------------------------------
 
 def reload(server):
-    """What brimadm tells to do, and waits until Postfix has."""
+    """What brimadm tells to do, and waits until Postfix has: each daemon of its is a new one."""
+    master = server.postfix.master.pid
+
+    def daemons():
+        return set(pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split())
+
     def count():
         return sum("reload -- version" in line for line in server.host.log_lines())
-    before = count()
+    before, old = count(), daemons()
     server.postfix.master.send_signal(signal.SIGHUP)
-    server.postfix.wait(lambda: count() > before, "Postfix to read its settings again")
+    server.postfix.wait(lambda: count() > before and old.isdisjoint(daemons()),
+                        "Postfix to read its settings again")
 
 
 @pytest.mark.parametrize("way", ["mailbox_command", "pipe"])
@@ -164,6 +172,81 @@ def test_real_mail_is_delivered_after_apply_and_undo_leaves_the_files_as_they_we
 
     server.brim.admin("postfix", "--undo")
     assert {path.name: path.read_bytes() for path in etc.iterdir()} == before
+
+
+FULL_NAME = f"mx.{HOST_DOMAIN}"  # what Postfix calls itself, and the kernel does not
+
+
+@pytest.fixture
+def debian(server):
+    """Postfix as Debian sets it up, brim.conf as `brimadm config` prints it, and an alias of
+    root's: README's steps."""
+    etc = pathlib.Path("/etc/postfix")
+    kept = {path: path.read_bytes() for path in (etc / "main.cf", etc / "master.cf",
+                                                 server.brim.conf)}
+    account = server.account("dora")
+    server.brim.configure(local_domains=None)
+    yield account
+    for path, content in kept.items():
+        path.write_bytes(content)
+    server.brim.configure(local_domains=HOST_DOMAIN)
+    set_back(etc / "main.cf")
+    reload(server)
+
+
+def set_up(delimiter):
+    main = pathlib.Path("/etc/postfix/main.cf")
+    text = main.read_text().replace(f"mydestination = {HOST_DOMAIN}\n", "")
+    text = text.replace("alias_maps =\nalias_database =\n", "")
+    text = re.sub(r"recipient_delimiter = .*\n", "", text)
+    host = socket.gethostname()
+    write_settings(main, text + f"""\
+mydestination = $myhostname,
+  {host}, localhost.localdomain, , localhost
+alias_maps = hash:/etc/aliases
+alias_database = hash:/etc/aliases
+recipient_delimiter = {delimiter}
+""")
+    pathlib.Path("/etc/aliases").write_text("postmaster: root\nroot: dora\ndora.d: dora\n")
+    subprocess.run(["newaliases"], check=True)
+    return [f"dora@{host}", f"dora@{FULL_NAME}", "dora@[127.0.0.1]", "dora",
+            f"dora{delimiter}ext", f"dora{delimiter}x@localhost", f"dora.d@{FULL_NAME}",
+            "root", "root@localhost", f"postmaster@{FULL_NAME}"]
+
+
+@pytest.mark.parametrize("delimiter, conf", [("+", "brim.conf"), ("-", "link")])
+def test_all_that_a_fresh_debian_takes_is_delivered(server, debian, delimiter, conf):
+    etc, conf = pathlib.Path("/etc/postfix"), \
+        server.brim.conf if conf == "brim.conf" else pathlib.Path("/etc/brim/brim.conf")
+    addresses = set_up(delimiter)
+    files = [etc / "main.cf", etc / "master.cf", server.brim.conf]
+    before = [(path.read_bytes(), path.stat().st_mode) for path in files]
+
+    def admin(*arguments):
+        return subprocess.run([private_brim.BIN / "brimadm", "-c", conf, *arguments],
+                              capture_output=True, text=True, timeout=60)
+
+    shown = admin("postfix", "--transport", "mailbox_command")
+    assert f"local_domains = {FULL_NAME}\n" in shown.stdout, shown
+    shown = admin("postfix", "--transport", "mailbox_command", "--apply")
+    assert shown.returncode == 0 and f"+local_domains = {FULL_NAME}\n" in shown.stdout, shown
+    assert ("+recipient_delimiter = -\n" in shown.stdout) == (delimiter == "-"), shown
+    assert "SIGHUP to quotad" in shown.stdout or "reload quotad" in shown.stdout, shown
+    reload(server)
+    server.brim.quotad.send_signal(signal.SIGHUP)
+    for address in addresses:
+        server.postfix.send("me@sender.test", address, MESSAGE)
+    server.postfix.wait(lambda: len(server.brim.messages(debian.maildir)) == len(addresses),
+                        "the mail for dora")
+    found = json.loads(admin("check", "--json").stdout)
+    # what other tests of this server have made
+    found = [f for f in found if f["check"] != "accounts" and f["subject"] != VIRTUAL_DOMAIN]
+    assert found == []
+
+    shown = admin("postfix", "--undo")
+    assert shown.returncode == 0 and f"-local_domains = {FULL_NAME}\n" in shown.stdout, shown
+    assert [(path.read_bytes(), path.stat().st_mode) for path in files] == before
+    assert not [*etc.glob("*brim-*"), *server.brim.conf.parent.glob("*brim-*")]
 
 
 def test_domains_of_the_table_become_virtual(server, folder):
@@ -276,6 +359,104 @@ def test_a_kill_at_any_rename_leaves_whole_files_and_undo_mends(folder, nth):
     assert folder.state() == before
 
 
+# --- brim.conf with them ---------------------------------------------------------------------
+
+ODD_CONF = {
+    "plain": "",
+    "no_final_newline": "# the end",
+    "set_and_continued":
+        "local_domains = a.test,\n# and\n    b.test\n\n  c.test\nrecipient_delimiter=+\n",
+}
+
+
+def own_conf(server, folder, text):
+    conf = conf_with(server, folder.path / "brim" / "brim.conf", local_domains=None)
+    conf.write_text(conf.read_text() + text)
+    conf.chmod(0o640)
+    return conf
+
+
+def conf_state(conf):
+    return {p.name: (p.read_bytes(), p.stat().st_mode, p.stat().st_uid)
+            for p in conf.parent.iterdir()}
+
+
+BOTH = "mydestination = a.test localhost n.test\nrecipient_delimiter = -;\n"
+
+
+@pytest.mark.parametrize("text", ODD_CONF.values(), ids=ODD_CONF)
+def test_undo_takes_brim_conf_back_byte_for_byte(server, folder, text):
+    write_settings(folder.main, SETTINGS + BOTH)
+    conf = own_conf(server, folder, text)
+    before = folder.state(), conf_state(conf)
+    folder.apply("mailbox_command", conf=conf)
+    wanted = "a.test, b.test c.test n.test" if "c.test" in text else "a.test n.test"
+    config = subprocess.run([private_brim.BIN / "brimadm", "-c", conf, "config"], check=True,
+                            capture_output=True, text=True).stdout
+    assert re.sub(r"\s+", " ", wanted) in re.sub(r"[\s#]+", " ", config)
+    assert "\nrecipient_delimiter = -;\n" in config
+    assert folder.apply("mailbox_command", conf=conf) == "Nothing to change.\n"
+    done = folder.run("--undo", conf=conf)
+    assert done.returncode == 0, done
+    assert (folder.state(), conf_state(conf)) == before
+
+
+def test_a_brim_conf_that_was_edited_since_is_left_alone_and_commands_mend_it(server, folder):
+    write_settings(folder.main, SETTINGS + BOTH)
+    conf = own_conf(server, folder, ODD_CONF["set_and_continued"])
+    main = folder.main.read_bytes()
+    folder.apply("mailbox_command", conf=conf)
+    with conf.open("a") as f:
+        f.write("quota = 1G\n")
+    edited = conf.read_bytes()
+    done = folder.run("--undo", conf=conf)
+    assert done.returncode == 75 and "edited" in done.stderr and conf.read_bytes() == edited
+    subprocess.run(["sh", "-e"], input=done.stdout, text=True, check=True,
+                   stderr=subprocess.DEVNULL,
+                   env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MAIL_CONFIG": str(folder.path)})
+    assert folder.main.read_bytes() == main
+    assert [p.name for p in conf.parent.iterdir()] == ["brim.conf"]
+    config = subprocess.run([private_brim.BIN / "brimadm", "-c", conf, "config"], check=True,
+                            capture_output=True, text=True).stdout
+    assert "local_domains = a.test, b.test c.test\n" in re.sub(r"[ \t]+", " ", config)
+    assert "#recipient_delimiter = +\n" in config and "\nquota = 1G\n" in config
+
+
+@pytest.mark.parametrize("nth", range(1, 10))
+def test_a_kill_at_any_rename_leaves_brim_conf_whole(server, folder, nth):
+    write_settings(folder.main, SETTINGS + BOTH)
+    conf = own_conf(server, folder, "")
+    before = folder.state(), conf_state(conf)
+    done = folder.run("--transport", "mailbox_command", "--apply", conf=conf, prefix=[
+        "strace", "-qq", "-o", "/dev/null", "-e", "trace=renameat",
+        "-e", f"inject=renameat:signal=KILL:when={nth}"])
+    assert done.returncode in (-9, 137), done
+    done = folder.run("--undo", conf=conf)
+    assert done.returncode in ((0, 1) if nth < 5 else (0,)), done
+    folder.apply("mailbox_command", conf=conf)
+    folder.run("--undo", conf=conf)
+    assert (folder.state(), conf_state(conf)) == before
+
+
+def test_a_brim_conf_that_is_not_there_is_made_and_removed(server, folder):
+    link = pathlib.Path("/etc/brim/brim.conf")
+    target = os.readlink(link)
+    write_settings(folder.main, SETTINGS + BOTH)
+    link.unlink()
+    try:
+        for command in ("--transport mailbox_command --apply", "--undo"):
+            done = subprocess.run([private_brim.BIN / "brimadm", "postfix", *command.split()],
+                                  env={"PATH": os.environ["PATH"], "MAIL_CONFIG": str(folder.path)},
+                                  capture_output=True, text=True, timeout=60)
+            set_back(folder.main)
+            assert done.returncode == 0, done
+            assert link.exists() == ("--apply" in command)
+        assert not list(link.parent.glob("brim.conf*"))
+    finally:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+
 # --- what is set and what is not -------------------------------------------------------------
 
 def test_without_apply_it_shows_and_changes_nothing(folder):
@@ -297,7 +478,9 @@ def test_the_lines_shown_can_be_pasted(folder):
 
 def conf_with(server, path, **settings):
     """Brim's settings with some others."""
-    text = "".join(f"{k} = {v}\n" for k, v in {**server.brim.settings, **settings}.items())
+    text = "".join(f"{k} = {v}\n" for k, v in {**server.brim.settings, **settings}.items()
+                   if v is not None)
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
 

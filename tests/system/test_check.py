@@ -904,6 +904,177 @@ def test_a_user_of_the_pipe_that_is_not_trusted(postfix):
     assert "trusted_users = news\n" in postfix.conf.read_text()
 
 
+# settings that Postfix and Brim both have: each way in which Postfix can say them
+
+
+def only(postfix, name, subject=None):
+    """One thing is found, and it is this."""
+    found = [(f["check"], f["subject"]) for f in postfix.findings()]
+    assert [f[0] for f in found] == [name] and subject in (None, found[0][1]), found
+
+
+def test_a_delimiter_that_brim_does_not_have(postfix):
+    master = postfix.etc / "master.cf"
+    for lines, services, wanted in (
+            (["recipient_delimiter =", "  +-"], "", "+-"),
+            (["dash = -", "recipient_delimiter = ${dash}"], "", "-"),
+            ([], "other unix - n n - - local -o { recipient_delimiter = = }\n", "="),
+            (["recipient_delimiter = +"],
+             "other unix - n n - - local\n  -o recipient_delimiter=-\n", "+-")):
+        postfix.write_main(*lines)
+        master.write_text(MASTER + services)
+        (found,) = postfix.findings()
+        assert found["check"] == "postfix-delimiter" and f"is {wanted}," in found["what"]
+    postfix.repairs("postfix-delimiter")
+    assert "recipient_delimiter = +-\n" in postfix.conf.read_text()
+
+
+def test_delimiters_that_are_the_same(postfix):
+    postfix.brim.configure(recipient_delimiter="+-")
+    for line in ("recipient_delimiter = -+", "recipient_delimiter ="):
+        postfix.write_main(line)
+        assert postfix.findings() == []
+
+
+@pytest.fixture
+def lists(postfix):
+    """Files and tables that name b.test."""
+    postfix.list = postfix.etc / "domains"
+    postfix.list.write_text("# ours\nhost.test\n b.test,\n")
+    (postfix.etc / "table").write_text("host.test x\nb.test x\nbob@c.test x\n")
+    (postfix.etc / "plain").write_text("/^(host|b)\\.test$/ ok\n/^d[0-9]\\.test$/ ok\n")
+    assert postfix.run("postmap hash:/etc/postfix/table").returncode == 0
+    return postfix
+
+
+NAMES = ["host.test, b.test", "host.test\n  b.test", "$mydomain $myhostname",
+         "/etc/postfix/domains", "hash:/etc/postfix/table", "proxy:hash:/etc/postfix/table",
+         "texthash:/etc/postfix/table", "regexp:/etc/postfix/plain",
+         "inline:{ {host.test = x}, {b.test = x} }", "!/etc/postfix/none !c.test b.test host.test"]
+
+
+def test_a_domain_of_this_host_that_brim_does_not_know(lists):
+    (lists.etc / "none").write_text("c.test\n")
+    for value in NAMES:
+        lists.write_main("mydomain = b.test", f"mydestination = {value}")
+        only(lists, "postfix-domain", "b.test")
+    lists.repairs("postfix-domain")
+    assert "local_domains = host.test b.test\n" in lists.conf.read_text()
+
+
+def test_an_address_outside_that_is_this_hosts(postfix):
+    postfix.write_main("proxy_interfaces = 203.0.113.9, 2001:db8::9")
+    assert {f["subject"] for f in postfix.findings()} == {"[203.0.113.9]", "[IPv6:2001:db8::9]"}
+    postfix.repairs("postfix-domain")
+
+
+def test_what_is_this_hosts_in_any_case_need_not_be_named(postfix):
+    host = socket.gethostname()
+    pathlib.Path("/etc/hosts").write_text(f"127.0.1.1 {host}.full.test {host}\n")
+    postfix.write_main(f"mydestination = host.test {host} {host}.full.test localhost "
+                       "[127.0.0.1] !other.test")
+    assert postfix.findings() == []
+
+
+def test_a_domain_of_a_transport_that_the_table_does_not_have(lists):
+    lists.add_pipe()
+    (lists.etc / "none").write_text("c.test\n")
+    brim = ["brim_destination_recipient_limit = 1", "virtual_transport = brim:", "mydomain = b.test"]
+    lines = [f"virtual_mailbox_domains = example.org {value}" for value in NAMES[1::3]] + [
+        "virtual_mailbox_maps = hash:/etc/postfix/table inline:{example.org=x}",
+        "transport_maps = inline:{ {b.test = brim:}, {example.org = brim} }",
+        "transport_maps = inline:{ {x@b.test = brim:}, {example.org = brim} }",
+        "relay_transport = brim\nrelay_domains = b.test example.org"]
+    for line in lines:
+        lists.write_main(*brim, line)
+        only(lists, "postfix-domain", "b.test")
+    lists.brim.load("@b.test")
+    assert lists.findings() == []
+
+
+def test_a_domain_that_goes_elsewhere(postfix):
+    postfix.add_pipe()
+    brim = ["brim_destination_recipient_limit = 1", "virtual_transport = brim",
+            "virtual_mailbox_domains = example.org other.test"]
+    postfix.brim.load("@other.test")
+    postfix.write_main(*brim)
+    assert postfix.findings() == []
+    for lines in (["virtual_alias_domains = example.org"],
+                  ["virtual_mailbox_domains = other.test"],
+                  ["transport_maps = inline:{example.org=lmtp:unix:private/x}"],
+                  ["virtual_mailbox_domains = example.org", "virtual_transport = virtual"],
+                  ["virtual_mailbox_domains = other.test", "relay_domains = example.org"]):
+        postfix.write_main(*brim, *lines)
+        postfix.tells("postfix-domain-elsewhere", "Let Postfix hand it to lda")
+        assert [f["subject"] for f in postfix.findings()] == ["example.org"]
+    postfix.brim.configure(local_domains="host.test gone.test")
+    postfix.write_main(*brim)
+    postfix.tells("postfix-domain-elsewhere", "Add it to mydestination")
+
+
+def test_the_arguments_of_a_pipe(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    master = postfix.etc / "master.cf"
+    sound, before = master.read_text(), postfix.run("postconf -M").stdout
+    for name, old, new in (
+            ("pipe-arguments", "-d ${recipient}", ""),
+            ("pipe-arguments", "-d ${recipient}", "-d ${user}"),
+            ("pipe-arguments", "-d ${recipient}", "-d $mailbox"),
+            ("pipe-arguments", "-d ${recipient}", "-d${original_recipient}"),
+            ("pipe-arguments", "-d ${recipient}", "-d ${user}@${nexthop}"),
+            ("pipe-arguments", "-d ${recipient}", "-d bob@example.org"),
+            ("pipe-arguments", "-d ${recipient}", "-d ${recipient} -d ${recipient}"),
+            ("pipe-arguments", "-f ${sender}", "-f ${recipient}"),
+            ("pipe-arguments", "flags=DRX", "-o x=y flags=DRXq"),
+            ("pipe-null-sender", "null_sender= ", ""),
+            ("pipe-null-sender", "null_sender= ", "null_sender=nobody ")):
+        master.write_text(sound.replace(old, new))
+        only(postfix, name, "brim")
+    master.write_text(sound.replace("null_sender= ", "").replace("DRX", "qDRX")
+                      .replace("-d ${recipient}", "-d\n  $user"))
+    found = postfix.findings()
+    assert sorted(f["check"] for f in found) == ["pipe-arguments"] * 2 + ["pipe-null-sender"]
+    assert postfix.run(found[-1]["mend"]).returncode == 0
+    assert postfix.findings() == [] and postfix.run("postconf -M").stdout == before
+
+
+def test_arguments_of_a_pipe_that_are_right(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+    for value in ("$(recipient)", "$recipient", "${user}@${domain}", "{${recipient}}",
+                  "${mailbox}@${domain}"):
+        master.write_text(sound.replace("-d ${recipient}", f"\n  -d {value}\n "))
+        assert postfix.findings() == []
+
+
+def test_what_goes_before_the_command(postfix):
+    postfix.write_main("mailbox_transport = lmtp:unix:private/x")
+    postfix.repairs("postfix-before-command")
+    for line in ("mailbox_command_maps = inline:{{bob = /usr/bin/procmail -t}}",
+                 "mailbox_transport_maps = static:lmtp:unix:private/x"):
+        postfix.write_main(line)
+        postfix.tells("postfix-before-command", "bob" if "inline" in line else "root", "not by lda")
+
+
+def test_lda_by_a_map_of_commands_or_a_service_alone(postfix):
+    postfix.write_main("mailbox_command =", "mailbox_size_limit = 9",
+                       f"mailbox_command_maps = inline:{{ {{bob = {postfix.lda}}} }}")
+    assert postfix.names() == ["postfix-file-limit"]
+    postfix.write_main("mailbox_command =", "mailbox_size_limit = 9")
+    (postfix.etc / "master.cf").write_text(MASTER + f"  -o mailbox_command={postfix.lda}\n")
+    assert postfix.names() == ["postfix-file-limit"]
+
+
+def test_a_size_limit_of_a_service_alone(postfix):
+    postfix.brim.configure(message_size_limit="20M")
+    (postfix.etc / "master.cf").write_text(
+        MASTER + "smtp inet n - n - - smtpd -o message_size_limit=0\n")
+    postfix.repairs("postfix-message-size")
+
+
 # lda-virtual
 
 

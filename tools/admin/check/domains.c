@@ -397,7 +397,9 @@ check_local_domains(struct comparison *x)
 	while ((name = conf_list_next(&list))) {
 		int class = class_of(x, name);
 
-		if (c->command && name[0] != '[' && !is_international(name) &&
+		/* what goes before mailbox_command is another finding */
+		if (c->command && class != OWN && name[0] != '[' &&
+			!is_international(name) &&
 			!x->lists[OWN].partial &&
 			route_of(x, class, name) == ROUTE_OTHER && !this_host_has(name))
 			check_found(c, CHECK_DOMAIN_ELSEWHERE, name,
