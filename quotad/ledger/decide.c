@@ -335,14 +335,17 @@ decide_place(struct ledger *l, struct question *q, struct ledger_answer *answer)
 
 /* Whoever has just deleted mail is told the number without it: the mailbox is looked at,
  * and counted where it has moved. A look that takes long or fails (then the question has
- * a failure) is no reason to tell nothing. */
+ * a failure) is no reason to tell nothing. An lda ends without waiting for its COMMIT:
+ * whoever asks afterwards is told the number with that message in it. */
 static enum wait
 decide_get(struct question *q, struct ledger_answer *answer)
 {
 	int is_known = q->request.account->known;
 
 	if (q->counts || (is_known && (q->failure || q->probed == UNMOVED)))
-		return answer_with(answer, VERDICT_DELIVERED, NULL);
+		return q->failure || owners_were_read(q)
+			       ? answer_with(answer, VERDICT_DELIVERED, NULL)
+			       : WAIT_INPUT;
 	if (!is_known)
 		return WAIT_COUNT;
 	return q->probed == MOVED ? wait_for_new_count(q) : WAIT_PROBE;

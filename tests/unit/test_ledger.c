@@ -874,6 +874,23 @@ START_TEST(a_refusal_waits_until_the_owners_were_read)
 }
 END_TEST
 
+START_TEST(numbers_wait_until_the_owners_were_read)
+{
+	struct account *a;
+
+	know(0);
+	reserve(0, 100, "a");
+	fake.answers = 0;
+	ask(LEDGER_GET, 1, 0, NULL);
+	ledger_settle(fake.ledger, is_not_read, NULL);
+	ck_assert_int_eq(fake.answers, 0);
+	ledger_commit(fake.ledger, &connections[0], fake.last.ticket, &a);
+	settle();
+	expect(VERDICT_DELIVERED);
+	ck_assert_uint_eq(numbers().used, 100);
+}
+END_TEST
+
 START_TEST(a_commit_takes_the_count_away_from_a_refusal)
 {
 	struct account *a;
@@ -1644,6 +1661,7 @@ add_tests(Suite *suite)
 		a_full_mailbox_that_did_not_move_costs_a_look_not_a_count,
 		a_full_mailbox_from_which_mail_was_removed_takes_the_message,
 		a_refusal_waits_until_the_owners_were_read,
+		numbers_wait_until_the_owners_were_read,
 		a_commit_takes_the_count_away_from_a_refusal,
 		an_orphan_that_may_live_is_no_reason_to_say_full,
 		open_tickets_alone_never_make_it_bounce,
