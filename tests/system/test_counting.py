@@ -113,7 +113,7 @@ def test_a_name_larger_than_its_file_makes_no_mailbox_full(brim, name, size):
     brim.recount(ALICE)
     result = deliver(brim, 20 * KILO)
     assert (result.status, result.output) == (0, b"")
-    assert used(brim) == brim.total(maildir)
+    wait_until(lambda: used(brim) == brim.total(maildir))
 
 
 def test_a_message_rewritten_in_place_gives_its_room_back(brim):
