@@ -882,6 +882,7 @@ START_TEST(numbers_wait_until_the_owners_were_read)
 	reserve(0, 100, "a");
 	fake.answers = 0;
 	ask(LEDGER_GET, 1, 0, NULL);
+	probe_ends(1);
 	ledger_settle(fake.ledger, is_not_read, NULL);
 	ck_assert_int_eq(fake.answers, 0);
 	ledger_commit(fake.ledger, &connections[0], fake.last.ticket, &a);
