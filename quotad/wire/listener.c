@@ -20,6 +20,7 @@
 	1024 /* the kernel serves them in turn: who connects waits behind so many */
 #define ACCEPTS      256 /* of a socket, in a pass of the loop */
 #define PAUSE_MS     100
+#define LOCK_MS      2000
 #define LOG_AGAIN_MS 60000 /* between two lines about the same error */
 
 /* Names of sockets that were given none of their own. */
@@ -98,6 +99,19 @@ make_directory(const char *path, struct reason *why)
 	return result;
 }
 
+/* The children of one that was killed have its lock until they are gone, too. */
+static int
+lock_soon(int fd)
+{
+	uint64_t limit = clock_now_ms() + LOCK_MS;
+	int result;
+
+	while ((result = flock(fd, LOCK_EX | LOCK_NB)) == -1 && errno == EWOULDBLOCK &&
+		clock_now_ms() < limit)
+		usleep(10000);
+	return result;
+}
+
 static int
 take_lock(const char *path, struct reason *why)
 {
@@ -109,7 +123,7 @@ take_lock(const char *path, struct reason *why)
 	fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1) {
 		reason_errno(why, "%s", name);
-	} else if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+	} else if (lock_soon(fd) == -1) {
 		if (errno == EWOULDBLOCK)
 			reason_set(why, "another quotad serves %s", path);
 		else
