@@ -34,7 +34,7 @@ remove_entry(const char *path, const struct stat *st, int what, struct FTW *wher
 static void
 make_dir(const char *name)
 {
-	char path[512];
+	char path[1024];
 
 	snprintf(path, sizeof path, "%s%s", box, name);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
@@ -43,7 +43,7 @@ make_dir(const char *name)
 static void
 put(const char *name)
 {
-	char path[512];
+	char path[1024];
 
 	snprintf(path, sizeof path, "%s%s", box, name);
 	ck_assert_int_eq(mknod(path, S_IFREG | 0600, 0), 0);
@@ -88,7 +88,7 @@ expect(uint64_t messages, uint64_t bytes)
 static void
 make_folder(const char *path)
 {
-	char part[512];
+	char part[1024];
 
 	for (const char *p = path; (p = strchr(p, '/')); p++) {
 		snprintf(part, sizeof part, "%s%.*s", box, (int)(p - path), path);
@@ -129,7 +129,7 @@ END_TEST
 START_TEST(a_link_in_the_place_of_a_folder_is_told_of_and_not_followed)
 {
 	static const char *const links[] = {"Far", "Sent/Far", "Sent/new"};
-	char path[512];
+	char path[1024];
 	struct folders f;
 
 	make_folder("Sent");
@@ -211,7 +211,7 @@ expect_move(int moves, int moves_with_trash)
 
 START_TEST(the_stamp_moves_with_what_happens_at_any_depth)
 {
-	char from[512], to[512];
+	char from[1024], to[1024];
 
 	make_folder("Archive/2024");
 	make_folder("Trash");
