@@ -15,7 +15,8 @@
 #include "verdict.h"
 
 struct quota_client {
-	int fd; /* -1: not connected */
+	int fd;                /* -1: not connected */
+	int lacks_daemon_user; /* it was not connected because there is no such user */
 	int timeout_ms;
 	size_t filled, taken;
 	char buffer[RECORD_LINE_MAX + 2];

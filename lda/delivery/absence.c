@@ -104,7 +104,10 @@ absence_confirm(const struct conf *c, const struct stat *table, const char *addr
 
 	errno = 0;
 	if (quota_connect(&q, c->socket, c->daemon_user, seconds, &why)) {
-		if (errno != ENOENT && errno != ECONNREFUSED && errno != ENOTDIR)
+		if (q.lacks_daemon_user)
+			outcome_set(
+				o, VERDICT_MISCONFIGURED, "daemon_user: %s", why.text);
+		else if (errno != ENOENT && errno != ECONNREFUSED && errno != ENOTDIR)
 			outcome_set(o, VERDICT_TROUBLE, "is there no such user? %s",
 				why.text);
 		return;

@@ -18,16 +18,17 @@
 
 #define DELIVERY_SECONDS 300 /* the deadline until the settings say another */
 
+/* A fresh process pays for each page: what most deliveries leave alone stands last. */
 struct delivery {
 	const struct delivery_host *host;
 	const char *conf_file; /* NULL for the usual one */
 	uint64_t started_ms;   /* of the monotonic clock */
-	struct recipient recipient;
 	struct conf conf;
 	struct mailbox mailbox;
 	struct store store;
 	struct message message;
 	struct quota quota;
+	struct recipient recipient;
 };
 
 /* Starts the clock; from then on the deadline holds. The struct must be all zero, and

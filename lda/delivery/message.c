@@ -254,25 +254,29 @@ is_same(const char *a, const char *b)
 	       strcmp(keys[0], keys[1]) == 0;
 }
 
-/* Puts the missing headers right before the message. They are put together at the very
- * front, where there is room for two addresses with a backslash before each byte. */
+/* Puts the missing headers right before the message. They are put together a little
+ * before that, as far as they take with a backslash before each byte: another page costs
+ * a fresh process time. */
 static void
 add_headers(struct message *m, const char *sender, const char *recipient)
 {
-	char *to = m->buffer;
+	const size_t from = strlen(sender), whom = strlen(recipient);
+	const size_t room = 64 + 2 * (from <= ADDRESS_LONG ? from : 0) +
+			    2 * (whom <= ADDRESS_LONG ? whom : 0);
+	char *headers = m->buffer + m->start - room, *to = headers;
 
 	_Static_assert(4 * ADDRESS_LONG + 64 < MESSAGE_ROOM, "two headers fit");
-	if (!m->has_return_path && strlen(sender) <= ADDRESS_LONG) {
+	if (!m->has_return_path && from <= ADDRESS_LONG) {
 		to = stpcpy(to, "Return-Path: <");
 		to = *sender ? put_address(to, sender) : to;
 		to = stpcpy(to, ">\n");
 	}
-	if (strlen(recipient) <= ADDRESS_LONG && !is_same(m->delivered_to, recipient)) {
+	if (whom <= ADDRESS_LONG && !is_same(m->delivered_to, recipient)) {
 		to = put_address(stpcpy(to, "Delivered-To: "), recipient);
 		*to++ = '\n';
 	}
-	m->start -= (size_t)(to - m->buffer);
-	memmove(m->buffer + m->start, m->buffer, (size_t)(to - m->buffer));
+	m->start -= (size_t)(to - headers);
+	memmove(m->buffer + m->start, headers, (size_t)(to - headers));
 }
 
 int

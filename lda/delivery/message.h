@@ -26,9 +26,9 @@ struct message {
 	int ended;    /* the end of the input was read */
 	int top_read; /* what follows is known */
 	int has_return_path, has_delivered_to;
-	char delivered_to[ADDRESS_LONG + 1]; /* the MTA's, unquoted; "" without one */
 	size_t start, end; /* what of the buffer is still to be stored */
 	char buffer[MESSAGE_ROOM + MESSAGE_CHUNK];
+	char delivered_to[ADDRESS_LONG + 1]; /* the MTA's, unquoted; "" without one */
 };
 
 /* The input is a descriptor that stays the caller's. */

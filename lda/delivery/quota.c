@@ -19,6 +19,7 @@ quota_init(struct quota *q, const struct conf *c)
 	q->client.fd = -1;
 	q->mailbox = NULL;
 	q->attempts = q->is_asked = q->has_ticket = q->is_older = 0;
+	q->client.lacks_daemon_user = 0;
 	q->error.text[0] = '\0';
 }
 
@@ -78,6 +79,15 @@ read_check(struct quota *q, struct outcome *o)
 	return check;
 }
 
+static int
+fail(const struct quota *q, struct outcome *o)
+{
+	outcome_set(o,
+		q->client.lacks_daemon_user ? VERDICT_MISCONFIGURED : VERDICT_TROUBLE,
+		"%s", q->error.text);
+	return -1;
+}
+
 int
 quota_checked(struct quota *q, int must_know, struct outcome *o)
 {
@@ -85,8 +95,7 @@ quota_checked(struct quota *q, int must_know, struct outcome *o)
 
 	if (check != UNKNOWN || !must_know || q->conf->quotad_down_delivers)
 		return check == NO ? -1 : 0;
-	outcome_set(o, VERDICT_TROUBLE, "%s", q->error.text);
-	return -1;
+	return fail(q, o);
 }
 
 static int
@@ -172,8 +181,7 @@ go_without(struct quota *q, struct outcome *o)
 			q->mailbox, q->name, q->error.text);
 		return 0;
 	}
-	outcome_set(o, VERDICT_TROUBLE, "%s", q->error.text);
-	return -1;
+	return fail(q, o);
 }
 
 /* GRANT is the answer to the last RESERVE. */

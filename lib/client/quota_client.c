@@ -53,18 +53,20 @@ connect_by(int fd, const struct sockaddr_un *to, uint64_t end)
 
 /* Whether the process that listens is one to be believed. */
 static int
-check_peer(int fd, const char *daemon_user, struct reason *why)
+check_peer(struct quota_client *q, const char *daemon_user, struct reason *why)
 {
 	struct privileges_user user;
 	struct ucred peer;
 	socklen_t size = sizeof peer;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+	if (getsockopt(q->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
 		return reason_errno(why, "who listens can't be told");
 	if (peer.uid == 0)
 		return 0;
-	if (privileges_find_user(daemon_user, &user, why))
+	if (privileges_find_user(daemon_user, &user, why)) {
+		q->lacks_daemon_user = errno == ENOENT;
 		return -1;
+	}
 	if (peer.uid != user.uid)
 		return reason_set(why, "uid %u listens there, not %.40s",
 			(unsigned)peer.uid, daemon_user);
@@ -91,13 +93,14 @@ quota_connect(struct quota_client *q, const char *socket, const char *daemon_use
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 
 	q->fd = -1;
+	q->lacks_daemon_user = 0;
 	q->timeout_ms = seconds < 3600 ? (int)seconds * 1000 : 3600 * 1000;
 	q->filled = q->taken = 0;
 	if (strlen(socket) >= sizeof to.sun_path)
 		return reason_set(why, "the socket's path is longer than %zu bytes",
 			sizeof to.sun_path - 1);
 	strcpy(to.sun_path, socket);
-	if (open_socket(q, &to, why) || check_peer(q->fd, daemon_user, why)) {
+	if (open_socket(q, &to, why) || check_peer(q, daemon_user, why)) {
 		quota_close(q);
 		return -1;
 	}

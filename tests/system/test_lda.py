@@ -691,6 +691,16 @@ def test_full_mailbox_is_known_before_a_short_message_is_synced(brim, store):
     assert " fsync(" not in trace and " linkat(" not in trace and " renameat" not in trace
 
 
+def test_a_long_message_too_large_for_its_full_mailbox_is_too_large(brim):
+    """quotad was asked before the size was known; the whole of it is 5.2.3 ever after."""
+    for full in (b"NO full-for-now 4.2.2 full\n", b"NO full 5.2.2 full\n"):
+        fake(brim, lambda words, full=full: full)
+        brim.mailbox("small@example.org", uid=UID, quota=100_000)
+        for length, code in ((70_000, full.split()[2].decode()), (100_001, "5.2.3")):
+            result = send(brim, b"x" * length, recipient="small@example.org")
+            assert result.code == code, result
+
+
 def test_too_large_by_the_settings_is_said_before_quotad_is_asked(brim):
     brim.configure(message_size_limit="1K")
     assert_nothing_left(brim, send(brim, b"x" * 1024), "5.2.3")
@@ -794,7 +804,9 @@ def test_gigabyte_without_an_end_costs_no_memory(brim):
     assert after <= max(before, 64 * 1024)
 
 
-def test_another_users_listener_is_not_believed(brim):
+@contextlib.contextmanager
+def impostor(brim):
+    """Another user's process, where quotad should listen."""
     brim.fake.close()
     os.unlink(brim.socket)
     os.chmod(brim.socket.parent, 0o777)
@@ -809,14 +821,29 @@ def test_another_users_listener_is_not_believed(brim):
         "    while c.recv(4096):\n"
         "        c.sendall(b'OK ticket=1\\n')\n")
     with subprocess.Popen(["/usr/bin/python3", "-c", server], user=UID, group=UID,
-                          stdout=subprocess.PIPE) as impostor:
+                          stdout=subprocess.PIPE) as process:
         try:
-            impostor.stdout.readline()
-            result = send(brim)
-            assert_nothing_left(brim, result, "4.3.0")
-            assert f"uid {UID} listens".encode() in result.output
+            process.stdout.readline()
+            yield
         finally:
-            impostor.kill()
+            process.kill()
+
+
+def test_another_users_listener_is_not_believed(brim):
+    with impostor(brim):
+        result = send(brim)
+        assert_nothing_left(brim, result, "4.3.0")
+        assert f"uid {UID} listens".encode() in result.output
+
+
+def test_a_daemon_user_that_does_not_exist_is_a_configuration_error(brim):
+    brim.configure(daemon_user="no-such-user")
+    with impostor(brim):
+        for recipient in (ALICE, "nobody@example.org"):
+            for message in (SHORT, LONG):
+                result = send(brim, message, recipient=recipient)
+                assert_nothing_left(brim, result, "4.3.5")
+                assert b"no-such-user" in result.output
 
 
 @LENGTHS

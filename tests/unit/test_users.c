@@ -267,6 +267,57 @@ step(void *arg, const struct record *r)
 	return ++w->count == w->most ? 5 : 0;
 }
 
+static void
+put_key(const char *key)
+{
+	struct users_edit *e = begin();
+
+	put(e, key, 1);
+	commit(&e);
+}
+
+static void
+remove_key(const char *key)
+{
+	struct users_edit *e = begin();
+
+	ck_assert_int_eq(users_edit_remove(e, key, &why), 1);
+	commit(&e);
+}
+
+static void
+assert_forms(int bare, int alice, int al)
+{
+	struct users *u = open_sound(table);
+
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(users_has_bare_names(u, &why), bare);
+	ck_assert_int_eq(users_has_local_part(u, "alice", &why), alice);
+	ck_assert_int_eq(users_has_local_part(u, "al", &why), al);
+	ck_assert_int_eq(users_has_local_part(u, "zzz", &why), 0);
+	users_close(&u);
+}
+
+START_TEST(a_table_knows_the_forms_of_its_names)
+{
+	put_key("alice@example.org");
+	assert_forms(0, 1, 0);
+	put_key("@example.org");
+	put_key("al@example.org");
+	put_key("alicex@example.org");
+	assert_forms(0, 1, 1);
+	put_key("root");
+	put_key("root");
+	put_key("zoe");
+	assert_forms(1, 1, 1);
+	remove_key("root");
+	remove_key("alice@example.org");
+	assert_forms(1, 0, 1);
+	remove_key("zoe");
+	assert_forms(0, 0, 1);
+}
+END_TEST
+
 START_TEST(each_gives_every_record_in_order)
 {
 	struct walk all = {0}, some = {.most = 3}, rest = {0};
@@ -1179,8 +1230,8 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {what_was_put_is_found, what_was_not_put_is_absent,
 		a_table_opened_to_stay_gives_the_same_records, an_empty_table_says_so,
-		each_gives_every_record_in_order, a_record_longer_than_a_line_is_refused,
-		odd_keys_are_refused,
+		a_table_knows_the_forms_of_its_names, each_gives_every_record_in_order,
+		a_record_longer_than_a_line_is_refused, odd_keys_are_refused,
 		a_table_that_has_grown_has_full_pages_and_every_record,
 		a_change_is_seen_at_once, same_and_nested_paths_have_an_owner,
 		a_path_is_free_once_its_record_lets_go, a_missing_table_is_an_error,
