@@ -12,10 +12,11 @@
 static const char uncensored[] = "1234567890!@%-_=+:,./"
 				 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
+/* Exim censors nothing. */
 int
-names_may_hide(const char *address)
+names_may_hide(const struct envelope *e)
 {
-	return address && strpbrk(address, "_:");
+	return e->mta != MTA_NONE && e->mta != MTA_EXIM && strpbrk(e->address, "_:");
 }
 
 /* Byte by byte; ANY: a '_' stands for whatever it may be. */
@@ -36,16 +37,19 @@ fits(const char *told, const char *exact, size_t length, int any)
 }
 
 int
-names_is_hidden(const char *address, const char *exact)
+names_is_hidden(const struct envelope *e, const char *exact)
 {
-	return exact[0] && fits(address, exact, strlen(exact), 0);
+	return e->mta != MTA_EXIM && exact[0] &&
+	       fits(e->address, exact, strlen(exact), 0);
 }
 
 int
 names_is_mtas(const struct envelope *e, const char *top)
 {
-	return names_is_hidden(e->address, top) ||
-	       (top[0] && e->original && fits(e->original, top, strlen(top), 1));
+	if (e->mta == MTA_EXIM || !top[0])
+		return 0;
+	return names_is_hidden(e, top) ||
+	       (e->original && fits(e->original, top, strlen(top), 1));
 }
 
 /* --- the list --------------------------------------------------------------------- */
@@ -108,7 +112,7 @@ int
 names_list(char *names[RECIPIENT_NAMES], const struct envelope *e, const char *top)
 {
 	struct list l = {.names = names, .e = e};
-	const char *exact = names_is_hidden(e->address, top) ? top : e->address;
+	const char *exact = names_is_hidden(e, top) ? top : e->address;
 	char *shorter = cut(&l, exact);
 
 	add(&l, join(&l, e->address, ""));

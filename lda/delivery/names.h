@@ -11,11 +11,11 @@
 #include "recipient.h"
 
 /* Whether the address of the environment may stand for another one. */
-int names_may_hide(const char *address);
+int names_may_hide(const struct envelope *e);
 
 /* Whether EXACT is what the address of the environment stands for. An alias that only
  * looks alike is not: no '.' or '-' becomes '_'. */
-int names_is_hidden(const char *address, const char *exact);
+int names_is_hidden(const struct envelope *e, const char *exact);
 
 /* Puts them together, in the order in which they are tried: the environment's address
  * where an option gave another, its exact form, less the extension that the MTA has cut

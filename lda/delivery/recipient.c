@@ -94,7 +94,7 @@ judge_absence(const struct recipient *r, struct users *u, const struct conf *c,
 	if (r->told.mta == MTA_OPENSMTPD)
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"the user table has neither %.100s nor the account %.50s, for "
-			"which OpenSMTPD took it",
+			"which the MTA took it",
 			r->address, r->told.account);
 	else if (r->told.mta == MTA_POSTFIX && !r->is_exact)
 		outcome_set(o, VERDICT_MISCONFIGURED,
@@ -151,11 +151,11 @@ recipient_uncensor(struct recipient *r, struct message *m, struct outcome *o)
 {
 	const struct envelope *e = &r->told;
 
-	if (e->mta == MTA_NONE || !names_may_hide(r->address) || r->address == r->exact)
+	if (!names_may_hide(e) || strcmp(r->address, e->address) != 0)
 		return 0;
 	if (message_read_top(m, o))
 		return -1;
-	if (names_is_hidden(r->address, m->delivered_to)) {
+	if (names_is_hidden(e, m->delivered_to)) {
 		strcpy(r->exact, m->delivered_to);
 		r->address = r->exact;
 	}

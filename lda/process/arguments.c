@@ -91,7 +91,7 @@ ask_environment(struct arguments *a)
 		else if (e->account)
 			e->mta = MTA_OPENSMTPD;
 	}
-	if (!e->address)
+	if (!e->address || !e->address[0])
 		e->mta = MTA_NONE;
 }
 

@@ -134,6 +134,9 @@ TOLD = {
     "exim_recipient": (exim("nosuch", "host2.test", recipient="bob@host2.test"), "bob"),
     "exim_unknown": (exim("nosuch", "host2.test", "-x"), "5.1.1"),
     "exim_account_is_no_virtual_name": (exim("taken", "host2.test"), "5.1.1"),
+    "exim_censors_nothing": (
+        (exim("o_dd", "host2.test")[0], "Delivered-To: o$dd@host2.test\n"), "5.1.1"),
+    "nothing": (({"RECIPIENT": "", "USER": "john"}, ""), "4.3.5"),
     "recipient_alone": (({"RECIPIENT": "bob@host2.test"}, ""), "bob"),
     "unknown_alone": (({"RECIPIENT": "nosuch@host2.test"}, ""), "5.1.1"),
 }
