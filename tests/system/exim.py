@@ -14,6 +14,7 @@ acl_smtp_rcpt = rcpt
 host_lookup =
 rfc1413_query_timeout = 0s
 tls_advertise_hosts =
+smtp_accept_queue_per_connection = 0
 log_file_path = syslog
 never_users = root
 begin acl
@@ -78,7 +79,7 @@ class Exim(Mta):
             self.own(place, uid)
         lines = example("exim.conf").replace("# local_parts", "  local_parts")
         _, routers, transports = re.split(r"^# --- .*\n", lines, flags=re.M)
-        self.write("/etc/exim4/virtual_mailboxes", "carol\n")
+        self.write("/etc/exim4/virtual_mailboxes", "carol\no'd/d$x\n")
         self.write("/etc/exim4/exim4.conf", SETTINGS.format(
             host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
             routers=routers, transports=transports))

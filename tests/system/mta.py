@@ -48,6 +48,7 @@ class Mta:
     def __init__(self, host):
         self.host = host
         self.process = None
+        self.client = None
         self.port = free_port()
 
     @classmethod
@@ -75,6 +76,8 @@ class Mta:
         return False
 
     def close(self):
+        if self.client:
+            self.client.close()
         if self.process:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -93,13 +96,17 @@ class Mta:
         return value
 
     def send(self, sender, recipient, message):
-        """Sends by SMTP; the message has LF at the ends of its lines."""
-        with smtplib.SMTP("127.0.0.1", self.port, "client.test", timeout=PATIENCE) as s:
-            s.ehlo()
-            for code, answer in ((250, s.docmd(f"MAIL FROM:<{sender}>")),
-                                 (250, s.docmd(f"RCPT TO:<{recipient}>")),
-                                 (250, s.data(message.replace(b"\n", b"\r\n")))):
-                assert answer[0] == code, answer
+        """Sends by SMTP, over one connection for all; the message has LF at the ends of its
+        lines."""
+        if not self.client:
+            self.client = smtplib.SMTP("127.0.0.1", self.port, "client.test", timeout=PATIENCE)
+            self.client.ehlo()
+        for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>"):
+            answer = self.client.docmd(command)
+            if answer[0] != 250:
+                self.client.rset()
+                raise AssertionError(f"{command}: {answer}")
+        self.client.data(message.replace(b"\n", b"\r\n"))
 
     @staticmethod
     def own(folder, uid):

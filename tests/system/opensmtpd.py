@@ -7,6 +7,7 @@ class OpenSMTPD(Mta):
     package = "opensmtpd"
     virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
                f"carol@{VIRTUAL_DOMAIN} {MAIL_USER}\n" \
+               f"o'd/d$x@{VIRTUAL_DOMAIN} {MAIL_USER}\n" \
                f"@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
 
     def write_settings(self):

@@ -1,0 +1,318 @@
+"""What each mail server hands to lda for an alias, a catch-all, an extension and a forward, and
+what lda makes of it, with the real ones: Postfix, Exim, OpenSMTPD and sendmail, set up by the
+files in etc/. lda(8) shows what is seen here: BRIM_WRITE_TABLE=1 writes its tables anew."""
+
+import collections
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import smtplib
+import subprocess
+import time
+
+import pytest
+
+import brim as private_brim
+from exim import Exim
+from host import Host
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, example
+from opensmtpd import OpenSMTPD
+from postfix import Postfix
+from sendmail import Sendmail
+
+PAGE = private_brim.ROOT / "man/lda.8"
+LDA = pathlib.Path("/usr/local/lib/brim/lda")  # where the files in etc/ have it
+PATIENCE = 60  # for all deliveries
+
+# What runs in the place of lda: it keeps what it was given, and then runs it.
+RECORDER = """\
+#!/bin/sh
+run=$(mktemp {folder}/XXXXXXXX)
+cat /proc/$$/cmdline >$run.arguments
+cat /proc/$$/environ >$run.environment
+cat >$run.message
+{lda} "$@" <$run.message >$run.output
+status=$?
+cat $run.output
+echo $status >$run.end
+mv $run.end $run.status
+exit $status
+"""
+
+CAROL = f"carol@{VIRTUAL_DOMAIN}"
+ODD = f"o'd/d$x@{VIRTUAL_DOMAIN}"
+ACCOUNTS = ("alice", "bob", "dave", "erin", "john_doe")
+FORWARDS = {"bob": "alice\n", "dave": f"|{LDA}\n", "erin": f"{CAROL}\n"}
+ALIASES = f"""\
+info: alice
+john.doe: john_doe
+team: {CAROL}
+postmaster: root
+root: alice
+"""
+
+# A message to an address belongs into a mailbox.
+Case = collections.namedtuple("Case", "name to mailbox")
+OF_ACCOUNTS = [
+    Case("alias", f"info@{HOST_DOMAIN}", "alice"),
+    Case("catch-all", f"nosuch@{HOST_DOMAIN}", LUSER),
+    Case("extension", f"alice+x@{HOST_DOMAIN}", "alice"),
+    Case("forward", f"bob@{HOST_DOMAIN}", "alice"),
+]
+OF_MAILBOXES = [
+    Case("alias", f"sales@{VIRTUAL_DOMAIN}", CAROL),
+    Case("catch-all", f"nosuch@{VIRTUAL_DOMAIN}", CAROL),
+    Case("extension", f"carol+x@{VIRTUAL_DOMAIN}", CAROL),
+    Case("forward", f"erin@{HOST_DOMAIN}", CAROL),
+]
+OTHERS = [  # not in the page
+    Case("plain account", f"alice@{HOST_DOMAIN}", "alice"),
+    Case("plain mailbox", CAROL, CAROL),
+    Case("odd bytes", ODD, ODD),
+    Case("name of the host that Brim has not", f"alice@mx.{HOST_DOMAIN}", "alice"),
+    Case("upper case", f"Alice@{HOST_DOMAIN}", "alice"),
+    Case("alias that looks alike", f"john.doe@{HOST_DOMAIN}", "john_doe"),
+    Case("alias of an alias", f"postmaster@{HOST_DOMAIN}", "alice"),
+    Case("alias of a mailbox", f"team@{HOST_DOMAIN}", CAROL),
+    Case("alias with an extension", f"info+x@{HOST_DOMAIN}", "alice"),
+    Case("virtual alias with an extension", f"sales+x@{VIRTUAL_DOMAIN}", CAROL),
+    Case("forward with an extension", f"bob+x@{HOST_DOMAIN}", "alice"),
+]
+PROGRAM = Case("forward to lda", f"dave@{HOST_DOMAIN}", "dave")
+MINUS = Case("delimiter that Brim has not", f"alice-x@{HOST_DOMAIN}", "alice")
+CASES = OF_ACCOUNTS + OF_MAILBOXES + OTHERS + [PROGRAM, MINUS]
+
+
+def has(mta_class, case):
+    """sendmail tells a program in a .forward file nothing of the recipient, and OpenSMTPD and
+    it have one delimiter."""
+    return (case != PROGRAM or mta_class is not Sendmail) and \
+           (case != MINUS or mta_class in (RealPostfix, Exim))
+
+
+def subject(case):
+    return f"{case.name}, {case.to}"
+
+
+class RealPostfix(Postfix):
+    """With aliases of both kinds and a luser, and the lines of etc/ as they are."""
+    virtuals = f"sales@{VIRTUAL_DOMAIN} {CAROL}\n{CAROL} {CAROL}\n{ODD} {ODD}\n" \
+               f"@{VIRTUAL_DOMAIN} {CAROL}\n"
+
+    def __init__(self, host):
+        services, settings = example("postfix-pipe.cf").split("/etc/postfix/main.cf\n")
+        super().__init__(host, f"""\
+{example("postfix-mailbox_command.cf")}{settings}
+alias_maps = hash:/etc/aliases
+virtual_alias_maps = texthash:/etc/mail/virtuals
+luser_relay = {LUSER}
+local_recipient_maps =
+mydestination = {HOST_DOMAIN}, mx.{HOST_DOMAIN}
+myorigin = {HOST_DOMAIN}
+recipient_delimiter = +-
+""", services)
+
+    def start(self):
+        super().start()
+        subprocess.run(["postalias", "hash:/etc/aliases"], check=True,
+                       stderr=subprocess.DEVNULL)
+
+    @staticmethod
+    def is_there():
+        return True
+
+    @staticmethod
+    def root():
+        """It is installed."""
+
+
+class Run:
+    """What one run of lda was given, and what came of it."""
+
+    def __init__(self, path):
+        def strings(suffix):
+            return path.with_suffix(suffix).read_bytes().decode().split("\0")[:-1]
+        self.arguments = strings(".arguments")[2:]  # behind the recorder's own
+        self.environment = dict(word.split("=", 1) for word in strings(".environment"))
+        self.message = path.with_suffix(".message").read_text()
+        self.output = path.with_suffix(".output").read_text().strip()
+        self.status = int(path.read_text())
+        self.mailbox = None
+
+    @property
+    def subject(self):
+        return re.search("^Subject: (.*)$", self.message, re.M)[1]
+
+
+class Site:
+    """A host with accounts and a virtual mailbox, Brim, and the mail server."""
+
+    def __init__(self, mta_class, stack):
+        self.host = stack.enter_context(Host())
+        self.host.install(mta_class.root())
+        self.folder = self.host.folder / "runs"
+        self.brim = stack.enter_context(private_brim.Brim(
+            local_domains=HOST_DOMAIN, trusted_users=MAIL_USER, quotad_timeout="10s",
+            deadline="60s"))
+        self._install_lda()
+        self.maildirs = self._add_mailboxes(mta_class)
+        self.brim.start_quotad()
+        self.mta = mta_class(self.host)
+        stack.callback(self.mta.close)
+        self.mta.start()
+
+    def _install_lda(self):
+        os.makedirs("/etc/brim", exist_ok=True)
+        pathlib.Path("/etc/brim/brim.conf").unlink(missing_ok=True)
+        os.symlink(self.brim.conf, "/etc/brim/brim.conf")
+        lda = self.host.folder / "lda"
+        shutil.copy(private_brim.BIN / "lda", lda)
+        lda.chmod(0o755)
+        self.folder.mkdir()
+        self.folder.chmod(0o1777)
+        Mta.write(LDA, RECORDER.format(folder=self.folder, lda=lda))
+        LDA.chmod(0o755)
+
+    def _add_mailboxes(self, mta_class):
+        vmail = self.host.add_user(MAIL_USER)
+        maildirs = {CAROL: self.brim.mailbox(CAROL, uid=vmail),
+                    ODD: self.brim.mailbox(ODD, uid=vmail, mail=self.brim.home / "odd/Maildir")}
+        for name in ACCOUNTS:
+            home = pathlib.Path("/home", name)
+            uid = self.host.add_user(name, home=home)
+            maildirs[name] = self.brim.mailbox(name, uid=uid, mail=home / "Maildir")
+            if name in FORWARDS:
+                Mta.write(home / ".forward", FORWARDS[name])
+                os.chown(home / ".forward", uid, uid)
+        Mta.write("/etc/aliases", ALIASES)
+        Mta.write("/etc/mail/virtuals", mta_class.virtuals)
+        if mta_class is Sendmail:  # its catch-all can't lead to a mailbox of the same domain
+            self.brim.load(f"@{VIRTUAL_DOMAIN} catchall={CAROL}")
+        return maildirs
+
+    def deliver(self, cases):
+        """Sends one message for each; the runs of lda by their subjects. One that the mail
+        server refused, or never delivered, is missing."""
+        sent, limit = 0, time.monotonic() + PATIENCE
+        for case in cases:
+            with contextlib.suppress(AssertionError, smtplib.SMTPException):
+                self.mta.send("me@sender.test", case.to,
+                              f"Subject: {subject(case)}\n\nhi\n".encode())
+                sent += 1
+        while len(list(self.folder.glob("*.status"))) < sent and time.monotonic() < limit:
+            time.sleep(0.02)
+        runs = {run.subject: run for run in map(Run, self.folder.glob("*.status"))}
+        for key, maildir in self.maildirs.items():
+            for message in self.brim.messages(maildir):
+                runs[re.search(b"^Subject: (.*)$", message, re.M)[1].decode()].mailbox = key
+        return runs
+
+    def deferrals(self, start):
+        """Lines of the log from START on in which it says that a message waits."""
+        return [line for line in self.host.log_lines()[start:]
+                if re.search(" Frozen|result=TempFail|dsn=4", line)]
+
+    def bounces(self):
+        """Lines in which a mail server says that it gives a message up."""
+        return [line for line in self.host.log_lines()
+                if re.search(r" \*\* |result=PermFail|dsn=5", line)]
+
+
+Seen = collections.namedtuple("Seen", "mta_class site runs bounces log")
+
+
+@pytest.fixture(scope="module", params=[RealPostfix, Exim, OpenSMTPD, Sendmail],
+                ids=["Postfix", "Exim", "OpenSMTPD", "sendmail"])
+def seen(request):
+    """Every case once, with one mail server."""
+    mta_class = request.param
+    if not mta_class.is_there():
+        pytest.skip("its package could not be fetched; make deps tries again")
+    with contextlib.ExitStack() as stack:
+        site = Site(mta_class, stack)
+        runs = site.deliver([case for case in CASES if has(mta_class, case)])
+        yield Seen(mta_class, site, runs, site.bounces(), site.host.log_lines())
+
+
+@pytest.mark.parametrize("case", CASES, ids=subject)
+def test_mail_is_delivered_where_the_mta_meant_it(seen, case):
+    if not has(seen.mta_class, case):
+        pytest.skip("this mail server has no such thing")
+    assert subject(case) in seen.runs, "\n".join(seen.log)
+    run = seen.runs[subject(case)]
+    assert (run.status, run.output, run.mailbox) == (0, "", case.mailbox), handed_over(run)
+
+
+def test_no_valid_mail_is_bounced(seen):
+    assert seen.bounces == []
+
+
+@pytest.mark.parametrize("fault", ["killed", "missing"])
+def test_an_lda_that_is_killed_or_missing_bounces_nothing(seen, fault):
+    site, aside = seen.site, LDA.with_suffix(".aside")
+    LDA.rename(aside)
+    if fault == "killed":
+        Mta.write(LDA, "#!/bin/sh\nkill -9 $$\n")
+        LDA.chmod(0o755)
+    try:
+        before, bounces = len(site.host.log_lines()), site.bounces()
+        for to in (f"alice@{HOST_DOMAIN}", CAROL):
+            site.mta.send("me@sender.test", to, b"Subject: to be deferred\n\nhi\n")
+        site.mta.wait(lambda: len(site.deferrals(before)) >= 2 or site.bounces() != bounces,
+                      "both to be deferred")
+        assert site.bounces() == bounces
+    finally:
+        aside.rename(LDA)
+
+
+# --- the tables in lda(8) -----------------------------------------------------------------
+
+# Of the environment, what says who the recipient is; of the headers on top, the same.
+VARIABLES = ("RECIPIENT", "ORIGINAL_RECIPIENT", "LOCAL_PART", "LOCAL_PART_SUFFIX", "EXTENSION",
+             "USER")
+HEADERS = ("Delivered-To", "Envelope-to")
+TABLES = {
+    RealPostfix: {"Postfix, mailbox_command": OF_ACCOUNTS, "Postfix, pipe": OF_MAILBOXES},
+    Exim: {"Exim, accounts": OF_ACCOUNTS, "Exim, virtual mailboxes": OF_MAILBOXES},
+    OpenSMTPD: {"OpenSMTPD, accounts": OF_ACCOUNTS,
+                "OpenSMTPD, virtual mailboxes": OF_MAILBOXES},
+    Sendmail: {"sendmail, accounts": OF_ACCOUNTS, "sendmail, virtual mailboxes": OF_MAILBOXES},
+}
+
+
+def short(text):
+    """The domains in one letter each."""
+    return text.replace(HOST_DOMAIN, "h").replace(VIRTUAL_DOMAIN, "v")
+
+
+def handed_over(run):
+    words = []
+    if "-d" in run.arguments:
+        words.append("-d " + run.arguments[run.arguments.index("-d") + 1])
+    words += [f"{name}={run.environment[name]}" for name in VARIABLES
+              if run.environment.get(name)]
+    top = re.split("^Received:", run.message, flags=re.M)[0]
+    words += [f"{name}: {value}" for name in HEADERS
+              for value in re.findall(f"^{name}: (.*)$", top, re.M)]
+    return short(", ".join(words))
+
+
+def row(case, run):
+    became = short(run.mailbox or run.output)
+    return f".It {case.name} Ta {short(case.to)} Ta {became} Ta {handed_over(run)}\n"
+
+
+def in_the_page(head):
+    return re.search(rf"^\.Sy {re.escape(head)}\n\.Bl -column .*\n\.It Sy .*\n((?:.*\n)*?)\.El\n",
+                     PAGE.read_text(), re.M)
+
+
+def test_lda_8_shows_what_is_handed_over(seen):
+    for head, cases in TABLES[seen.mta_class].items():
+        rows = "".join(row(case, seen.runs[subject(case)]) for case in cases)
+        if os.environ.get("BRIM_WRITE_TABLE"):
+            text, shown = PAGE.read_text(), in_the_page(head)
+            PAGE.write_text(text[:shown.start(1)] + rows + text[shown.end(1):])
+        assert in_the_page(head)[1] == rows
