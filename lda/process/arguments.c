@@ -50,8 +50,8 @@ read_options(struct arguments *a, int argc, char **argv, struct outcome *o)
 	return result;
 }
 
-/* Exim has the address in parts, the extension's separator included. It sets RECIPIENT,
- * too, but to the address before its routing. */
+/* Exim has the address in parts, the extension's separator included. What it sets
+ * RECIPIENT to is put together of the same. */
 static void
 ask_exim(struct arguments *a, const char *local, const char *domain)
 {
@@ -76,15 +76,15 @@ ask_environment(struct arguments *a)
 	struct envelope *e = &a->envelope;
 
 	e->uid = (uid_t)getauxval(AT_EUID);
+	e->account = getenv("USER");
+	if (!e->account)
+		e->account = getenv("LOGNAME");
 	if (local && domain) {
 		ask_exim(a, local, domain);
 	} else {
 		e->address = getenv("RECIPIENT");
 		e->original = getenv("ORIGINAL_RECIPIENT");
 		e->extension = getenv("EXTENSION");
-		e->account = getenv("USER");
-		if (!e->account)
-			e->account = getenv("LOGNAME");
 		e->mta = MTA_OTHER;
 		if (e->original || getenv("MAIL_CONFIG"))
 			e->mta = MTA_POSTFIX;
