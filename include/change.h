@@ -31,10 +31,12 @@ enum change_result {
 };
 
 enum change_flags {
-	CHANGE_NEW_TABLE = 1, /* make the table where there is none */
-	CHANGE_EACH_ONCE = 2, /* refuse to put a key that has a record */
-	CHANGE_CHECK_ALL = 4, /* every alias of the table: most of it will change */
-	CHANGE_CAN_UNDO = 8   /* keep what change_undo needs */
+	CHANGE_NEW_TABLE = 1,   /* make the table where there is none */
+	CHANGE_EACH_ONCE = 2,   /* refuse to put a key that has a record */
+	CHANGE_CHECK_ALL = 4,   /* every alias of the table: most of it will change */
+	CHANGE_CAN_UNDO = 8,    /* keep what change_undo needs */
+	CHANGE_PATHS_LATER = 16 /* a path may be another mailbox's until the whole change
+				 * is checked, so that two can change places */
 };
 
 /* Waits for the lock (WAITING is called once if another change has it; it may be NULL)
@@ -68,6 +70,14 @@ enum change_result change_remove(struct change *c, const char *key, struct reaso
 
 /* Removes every record, to put all anew; a damaged table, too. There is no undo. */
 enum change_result change_empty(struct change *c, struct reason *why);
+
+/* What is put from now on stands in that line, for change_check_paths. */
+void change_at(struct change *c, unsigned long line);
+
+/* Checks the paths that had to wait; where one is another mailbox's, LINE (may be NULL)
+ * gets the line that gave it. change_check_aliases does so as well. */
+enum change_result change_check_paths(
+	struct change *c, unsigned long *line, struct reason *why);
 
 /* Checks the aliases and catch-alls that the change may have broken. Where they are
  * sound, change_undo goes back to here. */

@@ -125,6 +125,10 @@ int users_edit_path_owner(
 /* Puts the record in the place of any of the same key; keeps the index of paths. */
 int users_edit_put(struct users_edit *e, const struct record *r, struct reason *why);
 
+/* The same, but the index of paths has none for it until it is put again. */
+int users_edit_put_unindexed(
+	struct users_edit *e, const struct record *r, struct reason *why);
+
 /* Removes the record: 1, 0 if there was none, -1. */
 int users_edit_remove(struct users_edit *e, const char *key, struct reason *why);
 

@@ -7,6 +7,7 @@
 
 #include "address.h"
 #include "aliases.h"
+#include "change_paths.h"
 #include "difference.h"
 #include "mailbox.h"
 #include "names.h"
@@ -29,6 +30,7 @@ struct change {
 	size_t touched_count;
 	struct before *before; /* in the order in which they changed */
 	size_t before_count, before_room;
+	struct change_paths paths;
 };
 
 static enum change_result
@@ -53,6 +55,7 @@ change_begin(const struct conf *conf, unsigned flags, void (*waiting)(void),
 	c->conf = conf;
 	c->flags = flags;
 	c->check_all = (flags & CHANGE_CHECK_ALL) != 0;
+	c->paths.may_wait = (flags & CHANGE_PATHS_LATER) != 0;
 	c->edit = users_edit_begin(
 		conf->users_db, (flags & CHANGE_NEW_TABLE) != 0, waiting, why);
 	if (!c->edit)
@@ -70,6 +73,7 @@ begin_anew(struct change *c)
 		free(c->before[i].key);
 		record_clear(&c->before[i].record);
 	}
+	change_paths_clear(&c->paths);
 	c->touched_count = c->before_count = 0;
 	c->check_all = 0;
 }
@@ -291,52 +295,6 @@ check_record(const struct change *c, const struct record *r, struct reason *why)
 	return check_length(r, why);
 }
 
-static enum change_result
-check_path(struct change *c, const struct record *r, struct reason *why)
-{
-	const char *path = record_get(r, "mail");
-	char owner[ADDRESS_MAX + 1];
-	int taken = path ? users_edit_path_owner(c->edit, path, owner, why) : 0;
-
-	if (taken < 0)
-		return CHANGE_FAILED;
-	if (!taken)
-		return CHANGE_OK;
-	reason_set(why, "%.80s: mail=%.80s is, holds or lies in the mailbox of %.80s",
-		r->key, path, owner);
-	return CHANGE_REFUSED;
-}
-
-static int
-has_path_of(const struct record *r, const struct record *old)
-{
-	const char *new_path = record_get(r, "mail"), *path = record_get(old, "mail");
-
-	return !new_path || (path && strcmp(new_path, path) == 0);
-}
-
-/* The old record is out while paths are compared, so that its own is not in the way. */
-static enum change_result
-check_new_path(struct change *c, const struct record *old, const struct record *r,
-	struct reason *why)
-{
-	struct reason fault;
-	enum change_result result;
-
-	if (has_path_of(r, old))
-		return CHANGE_OK;
-	if (!old->key)
-		return check_path(c, r, why);
-	if (users_edit_remove(c->edit, r->key, why) < 0)
-		return CHANGE_FAILED;
-	result = check_path(c, r, why);
-	if (result && users_edit_put(c->edit, old, &fault)) {
-		*why = fault;
-		return CHANGE_FAILED;
-	}
-	return result;
-}
-
 /* A domain that came with its first mailbox may still get its own record. */
 static enum change_result
 check_once(const struct change *c, const struct record *old, struct reason *why)
@@ -399,9 +357,7 @@ change_put(struct change *c, struct record *r, struct reason *why)
 	if (!result)
 		result = check_once(c, &old, why);
 	if (!result)
-		result = check_new_path(c, &old, r, why);
-	if (!result && users_edit_put(c->edit, r, why))
-		result = CHANGE_FAILED;
+		result = change_paths_put(&c->paths, c->edit, &old, r, why);
 	if (others_rest_on(&old, r))
 		c->check_all = 1;
 	if (!result)
@@ -497,13 +453,27 @@ check_touched(struct change *c, struct users *table, struct reason *why)
 }
 
 enum change_result
+change_check_paths(struct change *c, unsigned long *line, struct reason *why)
+{
+	return change_paths_settle(&c->paths, c->edit, line, why);
+}
+
+void
+change_at(struct change *c, unsigned long line)
+{
+	c->paths.line = line;
+}
+
+enum change_result
 change_check_aliases(struct change *c, struct reason *why)
 {
 	struct users *table = users_edit_table(c->edit, why);
-	enum change_result result = CHANGE_OK;
+	enum change_result result = change_check_paths(c, NULL, why);
 
 	if (!table)
 		return CHANGE_FAILED;
+	if (result)
+		return result;
 	if (c->check_all)
 		result = aliases_check_all(table, c->conf, why);
 	else

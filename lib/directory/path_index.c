@@ -119,6 +119,19 @@ path_index_find(struct users *u, const char *path, char *key, struct reason *why
 	return hit;
 }
 
+/* The path may be another's by now: two that change places. */
+static int
+remove_own(struct users *u, const char *index, size_t size, const char *key,
+	struct reason *why)
+{
+	DBT found, value;
+	int hit = users_db_seek(u, index, size, &found, &value, why);
+
+	if (hit <= 0 || users_db_compare(&value, key, strlen(key)) != 0)
+		return hit < 0 ? -1 : 0;
+	return users_db_remove(u, index, size, why);
+}
+
 static int
 change(struct users *u, const struct record *r, int put, struct reason *why)
 {
@@ -135,7 +148,7 @@ change(struct users *u, const struct record *r, int put, struct reason *why)
 	/* "/" alone would be the table's first key */
 	result = size == 1 ? 0
 		 : put     ? users_db_put(u, index, size, r->key, why)
-			   : users_db_remove(u, index, size, why);
+			   : remove_own(u, index, size, r->key, why);
 	free(index);
 	return result < 0 ? -1 : 0;
 }

@@ -372,8 +372,8 @@ format_value(const struct record *r, struct reason *why)
 	return line;
 }
 
-int
-users_edit_put(struct users_edit *e, const struct record *r, struct reason *why)
+static int
+put(struct users_edit *e, const struct record *r, int indexed, struct reason *why)
 {
 	char *value;
 	int result = -1;
@@ -385,10 +385,22 @@ users_edit_put(struct users_edit *e, const struct record *r, struct reason *why)
 		return -1;
 	if (take_out(e, r->key, why) >= 0 &&
 		users_db_put(&e->copy, r->key, strlen(r->key), value, why) == 0)
-		result = path_index_put(&e->copy, r, why);
+		result = indexed ? path_index_put(&e->copy, r, why) : 0;
 	forget_answers(e, r->key);
 	free(value);
 	return result;
+}
+
+int
+users_edit_put(struct users_edit *e, const struct record *r, struct reason *why)
+{
+	return put(e, r, 1, why);
+}
+
+int
+users_edit_put_unindexed(struct users_edit *e, const struct record *r, struct reason *why)
+{
+	return put(e, r, 0, why);
 }
 
 int

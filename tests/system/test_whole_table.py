@@ -68,3 +68,49 @@ def test_a_stream_refuses_the_line_alone(brim):
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "failed", "failed", "ok", "ok"], done
     brim.admin("load", "--replace", "--dry-run", input=dump(brim))
+
+
+# paths that change places
+
+SWAPS = {
+    "two": ("/m/b/", "/m/a/", "/m/3/"),
+    "three": ("/m/b/", "/m/3/", "/m/a/"),
+    "inside the other's old one": ("/m/b/x/", "/m/y/", "/m/3/"),
+    "around the other's old one": ("/m/", "/new/b/", "/new/3/"),
+}
+MAILBOXES = ("alice@a.test", "bob@b.test", "third@b.test")
+
+
+def test_mailboxes_may_change_places_in_one_change(brim):
+    brim.load(f"third@b.test {FIELDS} mail=/m/3/")
+    whole = dump(brim)
+    for name, paths in SWAPS.items():
+        records = "".join(f"{key} {FIELDS} mail={path}\n"
+                          for key, path in zip(MAILBOXES, paths, strict=True))
+        for command, lines in (("load", records), ("apply", "".join(
+                f"set {key} mail={path}\n" for key, path in zip(MAILBOXES, paths, strict=True)))):
+            brim.admin(command, input=lines)
+            assert set(records.splitlines()) <= set(dump(brim).splitlines()), (name, command)
+            brim.admin("load", "--replace", "--dry-run", input=dump(brim))
+            # the index of paths is whole: each place is taken by its new owner
+            done = brim.admin("add", "new@b.test", *FIELDS.split(), f"mail={paths[1]}",
+                              check=False)
+            assert done.returncode == 64 and "in the mailbox of bob" in done.stderr, (name, done)
+            brim.admin("load", "--replace", "--force", input=whole)
+
+
+@pytest.mark.parametrize("command, text", [
+    ("load", "{} " + FIELDS + " mail={}\n"), ("apply", "set {} mail={}\n")])
+def test_a_path_that_stays_another_s_is_told_with_its_line(brim, command, text):
+    before = dump(brim)
+    for moves in ([("alice@a.test", "/m/b/")], [("alice@a.test", "/m/b/"), ("bob@b.test", "/m/b/")],
+                  [("alice@a.test", "/m/b/x/"), ("bob@b.test", "/m/")]):
+        lines = "\n" + "".join(text.format(*move) for move in moves)
+        done = brim.admin(command, input=lines, check=False)
+        assert done.returncode == 64 and "standard input:2: alice@a.test: mail=" in done.stderr
+        assert "in the mailbox of bob@b.test" in done.stderr and dump(brim) == before, done
+    apply_and_back = "".join(text.format(*move) for move in (
+        ("alice@a.test", "/m/b/"), ("alice@a.test", "/m/a/")))
+    brim.admin(command, input=apply_and_back)
+    assert dump(brim) == before
+    assert brim.admin("set", "alice@a.test", "mail=/m/b/", check=False).returncode == 64

@@ -67,12 +67,15 @@ brimadm_apply(struct brimadm *a, int argc, char **argv)
 	status = input_open(a, &in, argc, argv);
 	a->shows_progress = 1;
 	if (!status)
-		status = brimadm_begin(a, 0);
+		status = brimadm_begin(a, CHANGE_PATHS_LATER);
 	while (!status && (more = input_next(a, &in)) != 0) {
+		change_at(a->change, in.number);
 		status = more < 0 ? TOOL_CANT : brimadm_apply_line(a, in.line, in.length);
 		if (status && more > 0)
 			status = input_fault(a, &in, status);
 	}
+	if (!status)
+		status = input_check_paths(a, &in);
 	input_close(&in);
 	return brimadm_end(a, status);
 }

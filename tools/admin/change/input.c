@@ -109,3 +109,11 @@ input_fault(struct brimadm *a, const struct input *in, int status)
 	return brimadm_refuse(a, (enum tool_status)status, "%s:%lu: %s", in->name,
 		in->number, fault.text);
 }
+
+int
+input_check_paths(struct brimadm *a, struct input *in)
+{
+	int status = brimadm_status(change_check_paths(a->change, &in->number, &a->why));
+
+	return status ? input_fault(a, in, status) : TOOL_OK;
+}

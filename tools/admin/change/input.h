@@ -41,6 +41,9 @@ int input_next(struct brimadm *a, struct input *in);
  * or -1 with the reason where the first is UTF-16. */
 int input_trim(char *line, size_t *length, int first, struct reason *why);
 
+/* change_check_paths, with file and line in front of the reason; a status. */
+int input_check_paths(struct brimadm *a, struct input *in);
+
 /* Puts file and line in front of the reason; returns the status. */
 int input_fault(struct brimadm *a, const struct input *in, int status);
 

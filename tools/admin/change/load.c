@@ -77,7 +77,10 @@ load_lines(struct brimadm *a, struct input *in)
 	int more;
 
 	while ((more = input_next(a, in)) > 0) {
-		int status = in->length ? load_line(a, in) : TOOL_OK;
+		int status;
+
+		change_at(a->change, in->number);
+		status = in->length ? load_line(a, in) : TOOL_OK;
 
 		if (status)
 			return input_fault(a, in, status);
@@ -88,7 +91,7 @@ load_lines(struct brimadm *a, struct input *in)
 	if (records == 0 && a->option[OPTION_REPLACE])
 		return brimadm_refuse(a, TOOL_USAGE,
 			"%s holds no record: the table is left as it is", in->name);
-	return TOOL_OK;
+	return input_check_paths(a, in);
 }
 
 int
@@ -101,7 +104,8 @@ brimadm_load(struct brimadm *a, int argc, char **argv)
 	a->shows_progress = 1;
 	if (!status)
 		status = brimadm_begin(
-			a, CHANGE_CHECK_ALL | (replace ? CHANGE_EACH_ONCE : 0));
+			a, CHANGE_CHECK_ALL |
+				   (replace ? CHANGE_EACH_ONCE : CHANGE_PATHS_LATER));
 	if (!status && replace)
 		status = brimadm_status(change_empty(a->change, &a->why));
 	if (!status)
