@@ -192,10 +192,8 @@ main(int argc, char **argv)
 	c = help ? find_command(&a, argv[0]) : brimadm_command(&a, argv[0], argc - 1);
 	if (!c)
 		return tool_fail(TOOL_USAGE, "%s", a.why.text);
-	if (help) {
-		brimadm_print_help(c, options, stdout);
-		return tool_finish(TOOL_OK);
-	}
+	if (help)
+		return tool_finish(brimadm_print_help(c, options, stdout));
 	status = check_command(&a, c, options);
 	return tool_finish(status ? status : run_alone(&a, c, argc - 1, argv + 1));
 }

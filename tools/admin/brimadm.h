@@ -73,8 +73,8 @@ int brimadm_run(struct brimadm *a, const struct command *c, int argc, char **arg
 void brimadm_print_usage(
 	const struct command *commands, const struct tool_option *options, FILE *to);
 
-/* One command, with its fields, its options and an example. */
-void brimadm_print_help(
+/* One command, with its fields, its options and an example; TOOL_OK. */
+int brimadm_print_help(
 	const struct command *c, const struct tool_option *options, FILE *to);
 
 /* --- change/edit.c: one change of the table --- */

@@ -126,7 +126,7 @@ find_help(const char *command)
 	return &none;
 }
 
-void
+int
 brimadm_print_help(const struct command *c, const struct tool_option *options, FILE *to)
 {
 	const struct help *h = find_help(c->name);
@@ -139,4 +139,5 @@ brimadm_print_help(const struct command *c, const struct tool_option *options, F
 		print_fields(to);
 	print_options(c, options, to);
 	fprintf(to, "\nexample:\n  %s\n", h->example);
+	return TOOL_OK;
 }
