@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "line_request.h"
 #include "numbers.h"
 
@@ -17,6 +18,7 @@
 struct piece {
 	struct line_request *l;
 	struct users *users;
+	char pattern[ADDRESS_MAX + 1]; /* the request's, as a key; "" for none */
 	int records;
 };
 
@@ -79,7 +81,8 @@ list_record(void *arg, const struct record *record)
 	if (p->records++ == RECORDS_A_TURN)
 		return 1;
 	if (mailbox_kind_of(record) == MAILBOX_KIND_MAILBOX &&
-		fnmatch(l->pattern, record->key, 0) == 0 &&
+		(fnmatch(l->pattern, record->key, 0) == 0 ||
+			fnmatch(p->pattern, record->key, 0) == 0) &&
 		read_mailbox(p, &m, record) == 0) {
 		add_mailbox(l, &m);
 		mailbox_clear(&m);
@@ -99,6 +102,8 @@ line_list_piece(struct line_request *l)
 		line_error(l, "there is no user table at the moment");
 		return;
 	}
+	if (address_key(p.pattern, l->pattern, NULL))
+		p.pattern[0] = '\0';
 	more = users_each(p.users, l->last, list_record, &p, &why);
 	if (more == -1)
 		line_error(l, why.text);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "address_name.h"
 #include "amount.h"
 #include "brim_side.h"
 #include "mailbox.h"
@@ -111,6 +112,7 @@ print_domain(void *arg, const struct record *r)
 {
 	struct domains *d = arg;
 	const char *domain = r->key + 1;
+	char *written;
 
 	if (r->key[0] != '@' || d->count > DOMAINS_MAX)
 		return 1;
@@ -118,6 +120,10 @@ print_domain(void *arg, const struct record *r)
 		conf_list_has(now(d->plan, "mydestination"), domain))
 		return 0;
 	fprintf(d->to, "%s%s", d->count++ ? ", " : "", domain);
+	written = address_written(r->key);
+	if (written) /* Postfix compares the form that the client gave */
+		fprintf(d->to, ", %s", written + 1);
+	free(written);
 	return 0;
 }
 
