@@ -216,8 +216,8 @@ check_words(struct check *c, const struct postconf_service *s, const struct word
 
 	if (w->recipients > 1)
 		check_found(c, CHECK_PIPE_ARGUMENTS, s->name,
-			"Give -d once, with ${recipient}.", "-d is given %d times",
-			w->recipients);
+			"Give -d once, with ${recipient}.", "-d is given %s",
+			AMOUNT_OF((uint64_t)w->recipients, "time", "times"));
 	else if (fault)
 		check_found(c, CHECK_PIPE_ARGUMENTS, s->name, repair, "%s", fault);
 	if (w->flags >= 0 && strchr(w->word[w->flags] + strlen("flags="), 'q'))

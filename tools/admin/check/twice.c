@@ -125,8 +125,8 @@ check_maps(struct check *c, const char *name, int is_transport)
 			check_text(c,
 				"Take them out of %s, or leave them to it on purpose.",
 				maps),
-			"%zu account%s delivered by it, not by lda: %s by %s", e.count,
-			e.count == 1 ? " is" : "s are", e.key, e.value);
+			"%s delivered by it, not by lda: %s by %s",
+			AMOUNT_OF(e.count, "account is", "accounts are"), e.key, e.value);
 	free(e.key);
 	free(e.value);
 }
