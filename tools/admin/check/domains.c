@@ -298,8 +298,8 @@ find_fault(const struct comparison *x, const char *domain)
 			       ? "virtual_mailbox_domains has it, whose transport runs "
 				 "no lda"
 			       : "relay_domains has it, whose transport runs no lda";
-	for (class = 0; class < CLASSES; class ++)
-		if (x->lists[class].partial)
+	for (int i = 0; i < CLASSES; i++)
+		if (x->lists[i].partial)
 			return NULL;
 	for (dot = strchr(domain, '.'); dot; dot = strchr(dot + 1, '.'))
 		if (names_have(&x->lists[RELAY], dot + 1))
@@ -399,8 +399,7 @@ check_local_domains(struct comparison *x)
 
 		/* what goes before mailbox_command is another finding */
 		if (c->command && class != OWN && name[0] != '[' &&
-			!is_international(name) &&
-			!x->lists[OWN].partial &&
+			!is_international(name) && !x->lists[OWN].partial &&
 			route_of(x, class, name) == ROUTE_OTHER && !this_host_has(name))
 			check_found(c, CHECK_DOMAIN_ELSEWHERE, name,
 				check_text(c,

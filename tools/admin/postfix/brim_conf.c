@@ -154,8 +154,9 @@ compare(struct comparison *c, const char *old_suffix, const char *new_suffix,
 		conf_free(&old);
 		return -1;
 	}
-	c->other = &new;
+	c->other = &new; /* cppcheck-suppress autoVariables */
 	conf_each(&old, compare_row, c);
+	c->other = NULL;
 	conf_free(&old);
 	conf_free(&new);
 	return 0;
