@@ -279,7 +279,8 @@ has_word(const DBT *value, const char *const *words)
 	if (!words)
 		return 1;
 	for (; *words; words++)
-		if (memmem(value->data, value->size, *words, strlen(*words)))
+		if (value->size &&
+			memmem(value->data, value->size, *words, strlen(*words)))
 			return 1;
 	return 0;
 }
