@@ -307,7 +307,7 @@ mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a
 			return found;
 		if (find_domain(u, given_domain(a), r, why) < 0)
 			return -1;
-		to = record_get(r, "alias");
+		to = r->key ? record_get(r, "alias") : NULL;
 		if (to && to[0] != '@')
 			return reason_set(
 				why, "the record of %.100s: alias is no domain", r->key);
@@ -435,7 +435,8 @@ follow(struct users *u, const struct conf *c, struct record *r, const char *targ
 			why, "the target of %.100s: %.150s", r->key, fault.text);
 	found = mailbox_find_in_domains(u, c, &a, &next, why);
 	if (!found && record_get(r, "catchall"))
-		found = record_get(&next, "catchall") && strcmp(next.key, r->key) != 0;
+		found = next.key && record_get(&next, "catchall") &&
+			strcmp(next.key, r->key) != 0;
 	if (found <= 0)
 		record_clear(&next);
 	if (found < 0)
