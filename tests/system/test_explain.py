@@ -164,7 +164,7 @@ def test_files_larger_than_named_explain_the_slow_rounds_number(brim):
     assert answer["files"]["excess"] == 90
     assert answer["ledger"]["used"] == 100
     assert len(answer["difference"]) == 1
-    assert "counted by their sizes: 90 bytes more, 0 less" in answer["difference"][0]
+    assert "counted by its size: 90 bytes more, 0 less" in answer["difference"][0]
 
 
 def test_an_open_ticket_is_shown_with_its_bytes(brim):

@@ -151,7 +151,8 @@ count(int by_files)
 	ck_assert_msg(count_mailbox(box, NULL, by_files, &result, &seen, &why) == 0, "%s",
 		why.text);
 	name_set_free(&seen);
-	/* two passes may wait a second each for a quiet moment, and a slow machine for more */
+	/* two passes may wait a second each for a quiet moment, and a slow machine for
+	 * more */
 	ck_assert_uint_lt(clock_now_ms() - begun, 60000);
 	ck_assert_uint_le(result.sure_messages, MESSAGES);
 	ck_assert_uint_le(result.sure_bytes, MESSAGES * SIZE);
