@@ -281,6 +281,17 @@ bind_directory(struct ledger *l, struct account *a, const struct ledger_count *c
 	return !a->count_is_void;
 }
 
+/* It was changed since it was counted, or that can't be told, and it can't be counted any
+ * more: else its user could make it so, and fill it beside a low number of before. */
+static void
+forget_number(struct ledger *l, struct account *a)
+{
+	if (!a->known)
+		return;
+	a->known = 0;
+	l->calls->save_account(l->arg, a);
+}
+
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
@@ -291,6 +302,8 @@ counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 	exact = serves && !c->failed && bind_directory(l, a, c) && apply(l, a, c);
 	serves = serves && (!a->count_is_void || a->rivalry != NO_RIVAL);
 	a->is_there = !c->failed && c->directory == a->directory;
+	if (serves && c->failed && a->why == LEDGER_CHANGED)
+		forget_number(l, a);
 
 	account_free_committed(a);
 	a->counting = 0;
@@ -353,7 +366,7 @@ counts_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
 	if (moved && a->activity->probe_after == a->counts_applied)
 		a->count_serves = 0;
 	wake_probed(l, a, moved, failed);
-	if (!failed && moved && (!a->counted_at || l->now - a->counted_at >= LOOK_MS))
+	if ((failed || moved) && (!a->counted_at || l->now - a->counted_at >= LOOK_MS))
 		counts_begin(l, a, 0, LEDGER_CHANGED);
 	account_end_activity(a);
 }

@@ -1431,21 +1431,54 @@ END_TEST
 
 START_TEST(a_get_tells_its_number_though_the_mailbox_cannot_be_looked_at)
 {
-	struct ledger_count failed = {.failed = 1, .text = "permission denied"};
-
 	know(500);
 	ask(LEDGER_GET, 0, 0, NULL);
 	fake.probing = 0;
 	ledger_probed(fake.ledger, fake.account, 0, 1);
 	expect(VERDICT_DELIVERED);
+	ck_assert_uint_eq(numbers().used, 500);
+}
+END_TEST
+
+static void
+count_fails(void)
+{
+	struct ledger_count failed = {.failed = 1, .text = "permission denied"};
+
+	ck_assert_int_eq(fake.counting, 1);
+	fake.counting = 0;
+	ledger_counted(fake.ledger, fake.account, &failed);
+}
+
+START_TEST(a_mailbox_that_moved_and_cannot_be_counted_has_no_number)
+{
+	know(500);
 	ask(LEDGER_GET, 0, 0, NULL);
 	probe_ends(2);
-	for (int i = 0; i < 2 && fake.counting; i++) {
-		fake.counting = 0;
-		ledger_counted(fake.ledger, fake.account, &failed);
+	count_fails();
+	expect(VERDICT_TROUBLE);
+	ask(LEDGER_RESERVE, 1, 10, "a");
+	count_fails();
+	expect(VERDICT_TROUBLE);
+}
+END_TEST
+
+/* Else its user makes it so, and fills it beside a low number. */
+START_TEST(a_mailbox_that_cannot_be_looked_at_for_long_has_no_number)
+{
+	know(100);
+	for (int i = 0; i < 2; i++) {
+		pass_time(16 * 60 * 1000);
+		reserve(0, 1, i ? "b" : "a");
+		fake.answers = fake.probing = 0;
+		ledger_probed(fake.ledger, fake.account, 0, 1);
+		if (i == 0)
+			count_ends(1, 100, 1, 2);
 	}
-	expect(VERDICT_DELIVERED);
-	ck_assert_uint_eq(numbers().used, 500);
+	count_fails();
+	ask(LEDGER_RESERVE, 1, 10, "c");
+	count_fails();
+	expect(VERDICT_TROUBLE);
 }
 END_TEST
 
@@ -1688,6 +1721,8 @@ add_tests(Suite *suite)
 		a_get_waits_a_second_for_a_look_and_no_longer,
 		a_get_of_an_unknown_number_waits_for_the_count,
 		a_get_tells_its_number_though_the_mailbox_cannot_be_looked_at,
+		a_mailbox_that_moved_and_cannot_be_counted_has_no_number,
+		a_mailbox_that_cannot_be_looked_at_for_long_has_no_number,
 		full_since_survives_a_restart, a_recount_says_what_it_was,
 		a_recount_begins_after_it_was_asked_for,
 		a_store_that_cannot_promise_grants_nothing,
