@@ -118,7 +118,10 @@ COMMANDS = [
                          if isinstance(x, list) else None)
 def test_every_command_tells_damage_and_changes_nothing(table, words, status):
     (table.brim.folder / "apply").write_text(f"set {address(3)} quota=1M\n")
-    (table.brim.folder / "passwd").write_text("bob:x:20009:20009::/home/bob:/bin/sh\n")
+    home = table.brim.home / "bob"
+    home.mkdir()
+    os.chown(home, 20009, 20009)
+    (table.brim.folder / "passwd").write_text(f"bob:x:20009:20009::{home}:/bin/sh\n")
     for page, content in list(table.copies((1, 11)))[::5]:
         table.put((page, content))
         before = table.brim.users_db.read_bytes()

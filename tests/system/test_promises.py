@@ -184,7 +184,8 @@ def test_what_could_be_neither_synced_nor_removed_stays_charged(brim):
     give(lda, numbered(0))
     assert finish(lda)[0] == 75
     assert len(brim.files(maildir)) == 1
-    assert brim.usage(ALICE)["reserved"] == str(STORED)
+    told = brim.usage(ALICE)
+    assert int(told["reserved"]) + int(told["used"]) == STORED
     assert brim.recount(ALICE)["used"] == str(STORED)
     assert deliver(brim).status == 0
     assert brim.recount(ALICE)["used"] == str(brim.total(maildir)) == str(2 * STORED)
