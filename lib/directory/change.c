@@ -340,7 +340,7 @@ static int
 others_rest_on(const struct record *old, const struct record *r)
 {
 	return record_get(old, "alias")
-		       ? old->key[0] == '@'
+		       ? old->key && old->key[0] == '@'
 		       : record_get(old, "catchall") && !record_get(r, "catchall");
 }
 

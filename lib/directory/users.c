@@ -107,17 +107,22 @@ take_record(const struct users *u, const DBT *key, const DBT *value, struct reco
 	struct reason fault;
 	char name[ADDRESS_MAX + 1];
 
-	if (key->size > ADDRESS_MAX || memchr(key->data, '\0', key->size))
-		return users_db_damaged(u, "a key is too long, or has a NUL in it", why);
+	if (key->size > ADDRESS_MAX || memchr(key->data, '\0', key->size)) {
+		users_db_damaged(u, "a key is too long, or has a NUL in it", why);
+		return -1;
+	}
 	memcpy(name, key->data, key->size);
 	name[key->size] = '\0';
-	if (record_parse(r, value->data, value->size, 0, &fault))
-		return reason_set(why, "%s: damaged: the record of %.100s: %.100s",
-			u->path, name, fault.text);
+	if (record_parse(r, value->data, value->size, 0, &fault)) {
+		reason_set(why, "%s: damaged: the record of %.100s: %.100s", u->path,
+			name, fault.text);
+		return -1;
+	}
 	if (record_set_key(r, name) == 0)
 		return 0;
 	record_clear(r);
-	return reason_no_memory(why, u->path);
+	reason_no_memory(why, u->path);
+	return -1;
 }
 
 /* Most look-ups in a row are for mailboxes of one domain, and each needs its record. */

@@ -303,13 +303,16 @@ print_all(const char *label, json_t *all)
 {
 	const char *name;
 	json_t *value;
+	int first = 1;
 
-	for (size_t i = 0; i < json_array_size(all); i++, label = "")
-		printf(LABEL "%s\n", label, json_string_value(json_array_get(all, i)));
+	for (size_t i = 0; i < json_array_size(all); i++)
+		printf(LABEL "%s\n", i == 0 ? label : "",
+			json_string_value(json_array_get(all, i)));
 	json_object_foreach(all, name, value)
 	{
-		printf(LABEL "%s %s\n", label, name, json_string_value(value));
-		label = "";
+		printf(LABEL "%s %s\n", first ? label : "", name,
+			json_string_value(value));
+		first = 0;
 	}
 }
 
