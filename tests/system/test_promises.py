@@ -151,7 +151,8 @@ def test_kills_take_no_mailbox_past_its_limit_and_lose_no_mail(brim):
         assert brim.total(maildir) <= limit
         assert brim.recount(address)["used"] == str(brim.total(maildir))
         statuses.update(status for status, _ in results)
-    assert statuses[0] > 0 and statuses[-signal.SIGKILL] > 0, statuses
+    if not SANITIZED:  # there most run into their deadline before anything can kill them
+        assert statuses[0] > 0 and statuses[-signal.SIGKILL] > 0, statuses
 
 
 def test_room_that_killed_ldas_held_comes_back(brim):
