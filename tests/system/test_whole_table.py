@@ -109,8 +109,17 @@ def test_a_path_that_stays_another_s_is_told_with_its_line(brim, command, text):
         done = brim.admin(command, input=lines, check=False)
         assert done.returncode == 64 and "standard input:2: alice@a.test: mail=" in done.stderr
         assert "in the mailbox of bob@b.test" in done.stderr and dump(brim) == before, done
-    apply_and_back = "".join(text.format(*move) for move in (
-        ("alice@a.test", "/m/b/"), ("alice@a.test", "/m/a/")))
-    brim.admin(command, input=apply_and_back)
+    brim.admin("apply", input="set alice@a.test mail=/m/b/\nset alice@a.test mail=/m/a/\n")
     assert dump(brim) == before
     assert brim.admin("set", "alice@a.test", "mail=/m/b/", check=False).returncode == 64
+
+
+@pytest.mark.parametrize("more", [[], ["--replace"], ["--dry-run"]])
+@pytest.mark.parametrize("first, second", [("C@a.test", "c@a.test"), ("c@a.test", "C@a.test"),
+                                           ("%C3%9Cser@a.test", "%C3%BCser@a.test")])
+def test_two_lines_that_are_one_address_are_refused(more, first, second):
+    with Brim() as brim:
+        brim.admin("init")
+        done = brim.admin("load", *more, check=False, input=f"{first} {FIELDS} mail=/m/c/\n"
+                        f"{second} uid=20002 gid=20002 mail=/m/d/\n")
+        assert done.returncode == 64 and ":2: " in done.stderr and "stands twice" in done.stderr

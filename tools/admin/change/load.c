@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "hash.h"
+
 /* --- init --- */
 
 static int
@@ -54,8 +56,20 @@ brimadm_init(struct brimadm *a, int argc, char **argv)
 
 /* --- load --- */
 
+/* Two lines may be one address today that were two when they were written. */
 static int
-load_line(struct brimadm *a, const struct input *in)
+check_once(struct brimadm *a, struct hash *keys, const char *key)
+{
+	int added = hash_add(keys, key, strlen(key), NULL);
+
+	if (added < 0)
+		return brimadm_refuse(a, TOOL_CANT, "no memory");
+	return added ? TOOL_OK
+		     : brimadm_refuse(a, TOOL_USAGE, "%.100s stands twice", key);
+}
+
+static int
+load_line(struct brimadm *a, const struct input *in, struct hash *keys)
 {
 	struct record r;
 	int status;
@@ -66,12 +80,14 @@ load_line(struct brimadm *a, const struct input *in)
 	if (record_parse(&r, in->line, in->length, 1, &a->why))
 		return TOOL_USAGE;
 	status = brimadm_put(a, &r);
+	if (!status && !a->option[OPTION_REPLACE]) /* else the table is asked */
+		status = check_once(a, keys, r.key);
 	record_clear(&r);
 	return status;
 }
 
 static int
-load_lines(struct brimadm *a, struct input *in)
+load_lines(struct brimadm *a, struct input *in, struct hash *keys)
 {
 	unsigned long records = 0;
 	int more;
@@ -80,7 +96,7 @@ load_lines(struct brimadm *a, struct input *in)
 		int status;
 
 		change_at(a->change, in->number);
-		status = in->length ? load_line(a, in) : TOOL_OK;
+		status = in->length ? load_line(a, in, keys) : TOOL_OK;
 
 		if (status)
 			return input_fault(a, in, status);
@@ -92,6 +108,19 @@ load_lines(struct brimadm *a, struct input *in)
 		return brimadm_refuse(a, TOOL_USAGE,
 			"%s holds no record: the table is left as it is", in->name);
 	return input_check_paths(a, in);
+}
+
+static int
+load_all(struct brimadm *a, struct input *in)
+{
+	struct hash keys;
+	int status;
+
+	if (hash_init(&keys, NULL))
+		return brimadm_refuse(a, TOOL_CANT, "no memory");
+	status = load_lines(a, in, &keys);
+	hash_free(&keys);
+	return status;
 }
 
 int
@@ -109,7 +138,7 @@ brimadm_load(struct brimadm *a, int argc, char **argv)
 	if (!status && replace)
 		status = brimadm_status(change_empty(a->change, &a->why));
 	if (!status)
-		status = load_lines(a, &in);
+		status = load_all(a, &in);
 	input_close(&in);
 	return brimadm_end(a, status);
 }
