@@ -46,7 +46,8 @@ address_ascii(char *to, size_t size, const char *address)
 		/* those three are escaped, too, or the form could not be told from text
 		 */
 		if (is_wide && (n > 1 || strchr("\\+=", (int)code)))
-			used += (size_t)sprintf(to + used, "\\x{%02X}", code);
+			used += (size_t)snprintf(
+				to + used, size - used, "\\x{%02X}", code);
 		else
 			to[used++] = *address;
 	}

@@ -40,7 +40,8 @@ make_utf8(const char *text, char escaped)
 		size_t n = *text == escaped ? 0 : code_point((const unsigned char *)text);
 
 		if (n == 0) {
-			to += sprintf(to, "%%%02X", (unsigned char)*text++);
+			to += snprintf(
+				to, sizeof "%XX", "%%%02X", (unsigned char)*text++);
 			continue;
 		}
 		memcpy(to, text, n);
