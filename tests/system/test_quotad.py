@@ -404,6 +404,16 @@ def test_a_stale_socket_is_replaced_and_another_file_is_not(brim):
     assert "is not a socket" in brim.log.read_text()
 
 
+def test_the_lock_of_a_killed_one_s_children_is_waited_for(brim):
+    with open(f"{brim.socket}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        quotad = start_by_hand(brim)
+        time.sleep(0.5)  # it has met the lock by now; where not, it finds none
+    wait_until(lambda: brim.socket.exists())
+    quotad.send_signal(signal.SIGTERM)
+    assert quotad.wait(PATIENCE) == 0
+
+
 def test_a_socket_path_that_is_too_long_is_told(brim):
     brim.configure(socket=brim.folder / "run" / ("s" * 120))
     assert start_by_hand(brim).wait(PATIENCE) == 1
