@@ -55,6 +55,10 @@ int users_has_records(struct users *u, struct reason *why);
 /* 1 if a record has a bare name (a local part without a domain), 0 if none has, -1. */
 int users_has_bare_names(struct users *u, struct reason *why);
 
+/* 1 if a key is in the form of an older brimadm, so that address_key makes another of it,
+ * 0 if none is, -1. */
+int users_has_older_keys(struct users *u, struct reason *why);
+
 /* 1 if an address of this local part (folded) stands in any domain, 0 if not, -1. */
 int users_has_local_part(struct users *u, const char *local, struct reason *why);
 

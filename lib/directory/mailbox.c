@@ -319,23 +319,56 @@ mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a
 		MAILBOX_ALIASES_MAX, a->domain);
 }
 
+/* Whether an older brimadm may have put the address under another key than today's. */
+static int
+has_older_form(const struct address *a)
+{
+	const char *text = a->text;
+
+	while (*text && (unsigned char)*text < 0x80)
+		text++;
+	return *text || a->older[0] || strstr(a->domain, "xn--") ||
+	       strpbrk(a->local, " \"(),:;<>@[\\]");
+}
+
+/* There is no such user, if the table has the address under no older key either; always
+ * -1. */
+static int
+no_such_user(struct users *u, const struct address *a, struct outcome *o)
+{
+	struct reason why;
+	int older = a && has_older_form(a) ? users_has_older_keys(u, &why) : 0;
+
+	if (older < 0)
+		return misconfigured(o, &why);
+	if (older)
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table has addresses in the form of an older brimadm, "
+			"and this may be one of them: brimadm dump >FILE && brimadm load "
+			"--replace FILE makes them new");
+	else
+		outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
+	return -1;
+}
+
 /* A name of this host, without a domain, that the table does not have; a domain of this
  * host's is only the name again. Whether it has names of that form at all? */
 static int
-no_account(struct users *u, const char *user, const char *domain, struct outcome *o)
+no_account(
+	struct users *u, const struct address *a, const char *domain, struct outcome *o)
 {
 	struct reason why;
 	int some = users_has_bare_names(u, &why), whole = 0;
 
-	if (some > 0 && !domain[0] && user)
-		whole = users_has_local_part(u, user, &why);
+	if (some > 0 && !domain[0] && a)
+		whole = users_has_local_part(u, a->user, &why);
 	if (some < 0 || whole < 0)
 		return misconfigured(o, &why);
 	if (whole)
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"the user table has %.100s@ with a domain alone: the MTA must "
 			"give the whole address",
-			user);
+			a->user);
 	else if (!some && !domain[0])
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"the user table has no name without a domain: the MTA must give "
@@ -344,15 +377,15 @@ no_account(struct users *u, const char *user, const char *domain, struct outcome
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"the user table has no account of this host, %.100s", domain);
 	else
-		outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
+		return no_such_user(u, a, o);
 	return -1;
 }
 
 /* Nobody has this address. That there is no such user is said only where the domain is
  * ours and the table has names of that form; all else may be a mistake of the
- * administrator's. USER is NULL where it can't be a key. */
+ * administrator's. A is NULL where it can't be a key. */
 static int
-nobody(struct users *u, const struct conf *c, int owned, const char *user,
+nobody(struct users *u, const struct conf *c, int owned, const struct address *a,
 	const char *domain, struct outcome *o)
 {
 	struct reason why;
@@ -363,9 +396,9 @@ nobody(struct users *u, const struct conf *c, int owned, const char *user,
 	if (!some)
 		outcome_set(o, VERDICT_MISCONFIGURED, "the user table is empty");
 	else if (owned)
-		outcome_set(o, VERDICT_NO_SUCH_USER, NULL);
+		return no_such_user(u, a, o);
 	else if (!domain[0] || mailbox_domain_is_local(c, domain))
-		return no_account(u, user, domain, o);
+		return no_account(u, a, domain, o);
 	else
 		outcome_set(o, VERDICT_MISCONFIGURED,
 			"the user table knows no domain %.100s", domain);
@@ -487,7 +520,7 @@ catch_all(struct users *u, const struct conf *c, const struct address *a,
 			MAILBOX_ALIASES_MAX, r->key);
 		return misconfigured(o, &why);
 	}
-	return nobody(u, c, r->key != NULL, a->user, a->domain, o);
+	return nobody(u, c, r->key != NULL, a, a->domain, o);
 }
 
 /* Fills the mailbox, and looks for its domain's defaults only where they matter. */

@@ -333,25 +333,47 @@ is_bare(void *arg, const struct record *r)
 	return !address_domain_key(r->key);
 }
 
+static int
+is_older(void *arg, const struct record *r)
+{
+	(void)arg;
+	return totals_is_older(r->key, strlen(r->key));
+}
+
+/* Whether the table's own record says that keys of this form are there; where it says
+ * nothing, an older brimadm wrote it, and each is looked at. */
+static int
+has_form(struct users *u, const char *field, int (*is)(void *arg, const struct record *r),
+	enum users_has *known, struct reason *why)
+{
+	struct record table = {0};
+	uint64_t count;
+	int hit;
+
+	if (*known != NOT_LOOKED_FOR)
+		return *known == SOME;
+	hit = find_record(u, users_key_table, &table, why);
+	if (hit > 0 && record_get(&table, field) &&
+		record_number(&table, field, 0, &count) == 0)
+		hit = count > 0;
+	else if (hit >= 0)
+		hit = users_each(u, "", is, NULL, why);
+	record_clear(&table);
+	if (hit >= 0)
+		*known = hit ? SOME : NONE;
+	return hit;
+}
+
 int
 users_has_bare_names(struct users *u, struct reason *why)
 {
-	struct record table = {0};
-	uint64_t bare;
-	int hit;
+	return has_form(u, "bare", is_bare, &u->bare_names, why);
+}
 
-	if (u->bare_names != NOT_LOOKED_FOR)
-		return u->bare_names == SOME;
-	hit = find_record(u, users_key_table, &table, why);
-	if (hit > 0 && record_get(&table, "bare") &&
-		record_number(&table, "bare", 0, &bare) == 0)
-		hit = bare > 0;
-	else if (hit >= 0) /* an older brimadm wrote it */
-		hit = users_each(u, "", is_bare, NULL, why);
-	record_clear(&table);
-	if (hit >= 0)
-		u->bare_names = hit ? SOME : NONE;
-	return hit;
+int
+users_has_older_keys(struct users *u, struct reason *why)
+{
+	return has_form(u, "older", is_older, &u->older_keys, why);
 }
 
 static int

@@ -25,11 +25,12 @@ struct users {
 	uint32_t root; /* the tree's first page */
 	uint32_t free; /* the first of those that are free */
 	int usual;     /* the first page says nothing that libdb alone can read */
-	enum {
+	enum users_has {
 		NOT_LOOKED_FOR,
 		NONE,
 		SOME
-	} bare_names;         /* what users_has_bare_names found */
+	} bare_names,
+		older_keys;   /* what was found of names of that form */
 	int stays;            /* the table can't change under it, and is asked often: */
 	struct record domain; /* the domain's that was found last; no key: none */
 	struct totals totals; /* once it was read through; a writer keeps them right */

@@ -260,13 +260,15 @@ users_edit_generation(struct users_edit *e, uint64_t *generation, struct reason 
 static int
 put_own_record(struct users_edit *e, uint64_t generation, struct reason *why)
 {
-	char value[sizeof "generation= records= sum= bare=" + 4 * 20];
+	char value[sizeof "generation= records= sum= bare= older=" + 5 * 20];
 
-	snprintf(value, sizeof value, "generation=%llu records=%llu sum=%llu bare=%llu",
+	snprintf(value, sizeof value,
+		"generation=%llu records=%llu sum=%llu bare=%llu older=%llu",
 		(unsigned long long)generation,
 		(unsigned long long)e->copy.totals.records,
 		(unsigned long long)e->copy.totals.sum,
-		(unsigned long long)e->copy.totals.bare);
+		(unsigned long long)e->copy.totals.bare,
+		(unsigned long long)e->copy.totals.older);
 	return users_db_put(&e->copy, users_key_table, 1, value, why);
 }
 

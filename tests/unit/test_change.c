@@ -513,6 +513,47 @@ START_TEST(an_older_table_leads_where_it_did)
 }
 END_TEST
 
+static enum verdict
+verdict_of(const char *address)
+{
+	struct users *u = users_open(table, &why);
+	struct outcome o = {.verdict = VERDICT_DELIVERED};
+	struct mailbox m;
+
+	ck_assert_msg(u != NULL, "%s", why.text);
+	mailbox_find(&m, u, &conf, address, &o);
+	mailbox_clear(&m);
+	users_close(&u);
+	return o.verdict;
+}
+
+START_TEST(an_older_table_says_of_no_such_address_that_it_is_nobodys)
+{
+	static const char *const odd[] = {"ИВАН@a.example", "été@a.example",
+		"\"a b\"@a.example", "bob@MÜLLER.example", "x@xn--mller-kva.example"};
+	struct change *c;
+
+	make_older_table();
+	for (int changed = 0; changed < 2; changed++) {
+		for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+			ck_assert_msg(verdict_of(odd[i]) == VERDICT_MISCONFIGURED, "%s",
+				odd[i]);
+		ck_assert_int_eq(verdict_of("nobody@a.example"), VERDICT_NO_SUCH_USER);
+		c = begin(0);
+		ck_assert_int_eq(put(c, "y@xn--mller-kva.example alias=plain@a.example"),
+			CHANGE_OK);
+		commit(&c);
+	}
+	c = begin(0);
+	for (const char *const *key = (const char *const[]){"Été@a.example",
+		     "Иван@a.example", "bob@müller.example", "@müller.example", NULL};
+		*key; key++)
+		ck_assert_msg(change_remove(c, *key, &why) == CHANGE_OK, "%s", why.text);
+	commit(&c);
+	ck_assert_int_eq(verdict_of("été@a.example"), VERDICT_NO_SUCH_USER);
+}
+END_TEST
+
 START_TEST(an_older_key_is_found_as_it_was_written)
 {
 	static const char *const names[][2] = {{"Иван@a.example", "Иван@a.example"},
@@ -603,6 +644,7 @@ add_tests(Suite *suite)
 		the_difference_is_what_changed_in_key_order,
 		more_than_a_tenth_is_too_much_to_remove,
 		a_damaged_table_is_not_compared_but_can_be_replaced,
+		an_older_table_says_of_no_such_address_that_it_is_nobodys,
 		an_older_table_leads_where_it_did,
 		an_older_key_is_found_as_it_was_written,
 		a_domain_is_not_in_the_table_in_both_forms,

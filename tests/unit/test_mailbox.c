@@ -103,6 +103,16 @@ users_has_records(struct users *u, struct reason *why)
 
 static char delimiter[] = "+", local_domains[] = "host.test, Host2.Test, host3.test";
 
+static int has_older_keys;
+
+int
+users_has_older_keys(struct users *u, struct reason *why)
+{
+	(void)u;
+	(void)why;
+	return has_older_keys;
+}
+
 int
 users_has_bare_names(struct users *u, struct reason *why)
 {
