@@ -56,6 +56,16 @@ is_doubtful(const struct recipient *r, const struct mailbox *m, int result)
 	       (result || m->match != MAILBOX_MATCH || m->uid != r->told.uid);
 }
 
+/* OpenSMTPD runs lda for all virtual mailboxes as one user, whose own mailbox is not
+ * meant where the address has a domain of the table's with a catch-all of that user. */
+static int
+is_mail_users(const struct recipient *r, const struct mailbox *m, const char *name)
+{
+	return r->told.mta == MTA_OPENSMTPD && m->match == MAILBOX_CAUGHT && m->path &&
+	       m->uid == r->told.uid && r->told.account &&
+	       strcmp(name, r->told.account) == 0;
+}
+
 /* The first further name that is a mailbox of lda's own user takes M's place: 1. A name
  * that the table has, but for nothing that could be delivered to, says so in O: such a
  * message is somebody's. */
@@ -67,8 +77,11 @@ try_names(const struct recipient *r, struct users *u, const struct conf *c,
 	struct outcome fault;
 
 	for (size_t i = 0; i < RECIPIENT_NAMES && r->names[i]; i++) {
-		int result = mailbox_find(&other, u, c, r->names[i], &fault);
+		int result;
 
+		if (is_mail_users(r, m, r->names[i]))
+			continue;
+		result = mailbox_find(&other, u, c, r->names[i], &fault);
 		if (result == 0 && other.match == MAILBOX_MATCH &&
 			other.uid == r->told.uid) {
 			mailbox_clear(m);

@@ -9,6 +9,7 @@ UID = 20001
 OTHER = 20002
 RECORDS = [
     "@example.org catchall=caught@example.org", "@host2.test", "@other.test",
+    "@taken.test catchall=taken",
     f"john_doe uid={UID} gid={UID} mail=M/john_doe/",
     f"john uid={UID} gid={UID} mail=M/john/",
     f"mary-ann uid={UID} gid={UID} mail=M/mary-ann/",
@@ -116,7 +117,10 @@ TOLD = {
     "opensmtpd_alias_in_an_unknown_domain": (opensmtpd("info@nowhere.test", "john"), "john"),
     "opensmtpd_alias_of_many": (opensmtpd("team@host.test", "john"), "john"),
     "opensmtpd_alias_that_is_another_users": (opensmtpd("mary@host.test", "john"), "john"),
-    "opensmtpd_before_a_catchall": (opensmtpd("info@example.org", "john"), "john"),
+    "opensmtpd_catchall_of_a_domain_before_the_mail_user": (
+        opensmtpd("info@example.org", "john"), "caught"),
+    "opensmtpd_account_before_a_catchall_of_another_user": (
+        opensmtpd("info@taken.test", "john"), "john"),
     "opensmtpd_known": (opensmtpd("bob@host2.test", "john"), "bob"),
     "opensmtpd_other_delimiter": (
         opensmtpd("bob-x@host2.test", "vmail", extension="x"), "bob"),
