@@ -59,7 +59,7 @@ def put(mail, name, data=b""):
 
 def test_deliveries_go_on_while_the_scanner_is_killed(running):
     first = scanner_of(running)
-    put(running.alice, "cur/1.other,S=1000:2,S")
+    put(running.alice, "cur/1.other,S=1000:2,S", b"x" * 1000)
     os.kill(first, signal.SIGKILL)
     for _ in range(5):
         assert running.deliver("alice@example.org").status == 0
