@@ -15,6 +15,10 @@
  * host name was to be had. */
 int maildir_make_name(char name[MAILDIR_NAME_SIZE], uint64_t bytes);
 
+/* Whether this host may have made the name for a file in tmp/, whose size is not known
+ * yet: that of maildir_make_name for 0 bytes. 1 or 0. */
+int maildir_is_unfinished(const char *name);
+
 /* The size that the name tells: 1 with *bytes, or 0 where it tells none (",S=" is
  * followed by digits, and they by ',', ':' or the end). */
 int maildir_size(const char *name, uint64_t *bytes);

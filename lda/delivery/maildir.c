@@ -14,6 +14,7 @@
 
 #include "maildir.h"
 #include "store.h"
+#include "tidy.h"
 #include "walk.h"
 
 _Static_assert(MAILDIR_NAME_SIZE <= STORE_NAME_SIZE, "the store has room for the name");
@@ -37,7 +38,6 @@ static const struct {
 	const char *hint;
 } faults[] = {
 	{ENOSPC, VERDICT_NO_DISK, ""},
-	{EDQUOT, VERDICT_NO_DISK, ""},
 	{EFBIG, VERDICT_NO_DISK, " (is mailbox_size_limit of Postfix too low?)"},
 	{EACCES, VERDICT_MISCONFIGURED, ""},
 	{EPERM, VERDICT_MISCONFIGURED, ""},
@@ -47,6 +47,19 @@ static const struct {
 	{ENOENT, VERDICT_MISCONFIGURED, ""},
 };
 
+/* An administrative limit of the owner (RFC 3463, X.2.2), but for good it is never: no
+ * count stands behind it. */
+static int
+over_disk_quota(struct outcome *o, const char *what)
+{
+	outcome_set(o, VERDICT_FULL_FOR_NOW,
+		"%s: the disk quota of the owner (uid %u) is used up, a limit of the "
+		"file "
+		"system and not of Brim",
+		what, (unsigned)geteuid());
+	return -1;
+}
+
 /* Sets the outcome for errno; always -1. */
 static int
 failed(struct outcome *o, const char *what)
@@ -55,6 +68,8 @@ failed(struct outcome *o, const char *what)
 	enum verdict verdict = VERDICT_TROUBLE;
 	const char *hint = "";
 
+	if (errno == EDQUOT)
+		return over_disk_quota(o, what);
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
 		if (faults[i].error == errno) {
 			verdict = faults[i].verdict;
@@ -368,11 +383,13 @@ maildir_close(struct store *s)
 		return;
 	if (m->tmp_name[0] && s->phase != STORE_STORED)
 		unlinkat(m->tmp, m->tmp_name, 0);
-	if (s->phase != STORE_STORED)
+	if (s->phase == STORE_STORED)
+		tidy_folders(m->directory);
+	else
 		s->phase = STORE_IDLE;
 	s->state = NULL;
 	close_one(m->file);
-	close_one(m->tmp);
+	tidy_leftovers(m->tmp, m->owner);
 	close_one(m->new);
 	close_one(m->directory);
 	free(m);

@@ -54,6 +54,35 @@ maildir_make_name(char name[MAILDIR_NAME_SIZE], uint64_t bytes)
 	return 0;
 }
 
+/* What follows PREFIX and then one byte of SET or more; NULL where that is not there. */
+static const char *
+behind(const char *p, const char *prefix, const char *set)
+{
+	size_t length = strlen(prefix), more;
+
+	if (!p || strncmp(p, prefix, length) != 0)
+		return NULL;
+	more = strspn(p + length, set);
+	return more ? p + length + more : NULL;
+}
+
+int
+maildir_is_unfinished(const char *name)
+{
+	static const char digits[] = "0123456789";
+	char host[HOST_SIZE];
+	const char *random =
+		behind(behind(behind(name, "", digits), ".M", digits), "P", digits);
+	const char *end = behind(random, "R", "0123456789abcdef");
+	size_t length;
+
+	if (!end || end - random != sizeof "R" - 1 + 16 || *end != '.' || get_host(host))
+		return 0;
+	length = strlen(host);
+	return strncmp(end + 1, host, length) == 0 &&
+	       strcmp(end + 1 + length, ",S=0") == 0;
+}
+
 /* Digits up to ',', ':' or the end, that fit: 1, or 0. */
 static int
 take_size(const char *digits, uint64_t *bytes)

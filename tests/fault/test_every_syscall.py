@@ -45,6 +45,7 @@ ERRORS = {
     "fcntl": "EACCES EAGAIN EBADF EINVAL EPERM",
     "fstat": "EBADF ENOMEM EOVERFLOW",
     "fsync": "EBADF EINTR EIO ENOSPC EROFS EINVAL EDQUOT",
+    "getdents64": "EBADF EINVAL EIO ENOENT ENOTDIR",
     "getegid": "",
     "geteuid": "",
     "getpid": "",

@@ -1104,12 +1104,58 @@ INJECTED = {
 }
 
 
-@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EIO"])
+CODES = {"ENOSPC": "4.3.1", "EDQUOT": "4.2.2", "EIO": "4.3.0"}
+
+
+@pytest.mark.parametrize("error", CODES)
 @pytest.mark.parametrize("step", INJECTED)
 def test_full_or_broken_disk_at_each_step(brim, step, error):
     when = position(brim, "openat", "O_TMPFILE") if step == "open" else 0
     result = injected(brim, INJECTED[step].format(error, when))
-    assert_nothing_left(brim, result, "4.3.0" if error == "EIO" else "4.3.1")
+    assert_nothing_left(brim, result, CODES[error])
+    if error == "EDQUOT":
+        assert b"the disk quota of the owner (uid %d)" % UID in result.output
+        assert b"not of Brim" in result.output
+
+
+@pytest.mark.parametrize("step", ["mkdir,mkdirat", "fsync"])
+def test_disk_quota_while_a_maildir_is_made_is_4_2_2(brim, step):
+    shutil.rmtree(brim.mail)
+    assert injected(brim, f"{step}:error=EDQUOT:when=1").code == "4.2.2"
+
+
+def test_disk_quota_gives_its_ticket_back(brim):
+    """So quotad has refused nothing, and begins no time after which it is for good."""
+    assert_nothing_left(brim, injected(brim, "linkat:error=EDQUOT:when=1"), "4.2.2")
+    assert brim.fake.verbs() == ["RESERVE", "CANCEL"]
+
+
+@pytest.mark.parametrize("missing", [["cur"], ["tmp"], ["cur", "tmp"]], ids="+".join)
+@pytest.mark.parametrize("folders", [(), (".Sent", ".Drafts")], ids=len)
+def test_missing_folders_are_made(brim, missing, folders):
+    """As a backup leaves them that keeps no empty folders."""
+    for name in missing:
+        (brim.mail / name).rmdir()
+    for name in folders:
+        (brim.mail / name).mkdir()
+    assert send(brim).status == 0 and len(brim.files(brim.mail)) == 1
+    for name in missing:
+        made = (brim.mail / name).stat()
+        assert (made.st_uid, made.st_mode & 0o7777) == (UID, 0o700)
+
+
+def test_refused_message_makes_no_folders(brim):
+    (brim.mail / "cur").rmdir()
+    assert injected(brim, "fsync:error=EIO:when=1").code == "4.3.0"
+    assert not (brim.mail / "cur").exists()
+
+
+def test_folder_that_cant_be_made_is_no_failed_delivery(brim):
+    (brim.mail / "cur").rmdir()
+    assert injected(brim, "mkdirat,mkdir:error=EDQUOT").status == 0
+    (brim.mail / "cur").symlink_to("nowhere")
+    assert send(brim).status == 0 and len(brim.files(brim.mail)) == 2
+    assert not (brim.mail / "nowhere").exists()
 
 
 def test_file_system_without_nameless_files_uses_tmp(brim):
@@ -1126,6 +1172,63 @@ def test_file_in_tmp_is_removed_after_a_failure(brim, step):
         "strace", "-f", "-o", log, "-e", f"inject=openat:error=EOPNOTSUPP:when={when}",
         "-e", f"inject={step}:error=ENOSPC:when=1"])
     assert_nothing_left(brim, result, "4.3.1")
+
+
+def leave_in_tmp(brim, name, hours, uid=UID, make=lambda path: path.write_bytes(b"x")):
+    """A file that nobody has used for so long."""
+    path = brim.mail / "tmp" / name
+    make(path)
+    os.chown(path, uid, uid, follow_symlinks=False)
+    then = time.time() - hours * 3600
+    os.utime(path, (then, then), follow_symlinks=False)
+    return path
+
+
+def send_by_tmp(brim, *injections):
+    """A delivery on a file system that has no nameless files."""
+    when = position(brim, "openat", "O_TMPFILE")
+    return injected(brim, f"openat:error=EOPNOTSUPP:when={when}", *injections)
+
+
+OURS = f"1700000000.M123P45R0123456789abcdef.{os.uname().nodename},S=0"
+NOT_OURS = {
+    "young": {"hours": 35},
+    "of_another_program": {"name": f"1700000000.M123P45.{os.uname().nodename}"},
+    "of_another_host": {"name": OURS.replace(",S=0", ".example,S=0")},
+    "with_a_size": {"name": OURS.replace(",S=0", ",S=01")},
+    "with_flags": {"name": OURS + ":2,S"},
+    "of_another_user": {"uid": UID + 1},
+    "directory": {"make": lambda path: path.mkdir()},
+    "link": {"make": lambda path: path.symlink_to("../../kept")},
+    "fifo": {"make": os.mkfifo},
+}
+
+
+def test_old_leftovers_of_ours_are_removed(brim):
+    """Whether the message was stored or not: what they hold may be what is missing."""
+    assert leave_in_tmp(brim, OURS, 37).exists()
+    assert send_by_tmp(brim).status == 0 and brim.leftovers(brim.mail) == []
+    leave_in_tmp(brim, OURS, 37)
+    assert send_by_tmp(brim, "fsync:error=EDQUOT:when=1").code == "4.2.2"
+    assert brim.leftovers(brim.mail) == []
+
+
+def test_other_files_in_tmp_stay(brim):
+    kept = brim.mail.parent / "kept"
+    kept.write_bytes(b"kept")
+    paths = [leave_in_tmp(brim, **{"name": OURS.replace("M123", f"M{i}"), "hours": 37, **what})
+             for i, what in enumerate(NOT_OURS.values())]
+    assert send_by_tmp(brim).status == 0
+    assert brim.leftovers(brim.mail) == sorted(paths) and kept.read_bytes() == b"kept"
+
+
+def test_many_leftovers_are_removed_by_and_by(brim):
+    for i in range(120):
+        leave_in_tmp(brim, OURS.replace("M123", f"M{i}"), 37)
+    assert send_by_tmp(brim).status == 0
+    assert 0 < len(brim.leftovers(brim.mail)) < 120
+    assert send_by_tmp(brim).status == 0 and send_by_tmp(brim).status == 0
+    assert brim.leftovers(brim.mail) == []
 
 
 def test_file_size_limit_is_4_3_1_and_names_the_setting(brim):

@@ -94,6 +94,41 @@ START_TEST(a_size_is_believed_in_its_place_alone)
 }
 END_TEST
 
+START_TEST(a_name_in_tmp_is_known_again)
+{
+	static const char *const hosts[] = {"mail.example.org", "a:2,S", "1.M2P3", ""};
+	char name[MAILDIR_NAME_SIZE];
+
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+		host = hosts[i];
+		ck_assert_int_eq(maildir_make_name(name, 0), 0);
+		ck_assert_int_eq(maildir_is_unfinished(name), 1);
+		ck_assert_int_eq(maildir_make_name(name, 10), 0);
+		ck_assert_int_eq(maildir_is_unfinished(name), 0);
+	}
+}
+END_TEST
+
+static const char *const not_ours[] = {"", ".", "..", "1.M2P3R0123456789abcdef.host,S=00",
+	"1.M2P3R0123456789abcdef.host,S=0:2,", "1.M2P3R0123456789abcdef.host,S=0,W=1",
+	"1.M2P3R0123456789abcdef.hos,S=0", "1.M2P3R0123456789abcdef.hostx,S=0",
+	"1.M2P3R0123456789abcdef.,S=0", "1.M2P3R0123456789abcdef.host",
+	"1.M2P3R0123456789abcde.host,S=0", "1.M2P3R0123456789abcdef0.host,S=0",
+	"1.M2P3R0123456789ABCDEF.host,S=0", "1.M2P3R.host,S=0", "1.M2P3.host,S=0",
+	"1.MP3R0123456789abcdef.host,S=0", "1.2P3R0123456789abcdef.host,S=0",
+	".M2P3R0123456789abcdef.host,S=0", "x1.M2P3R0123456789abcdef.host,S=0",
+	"1.M-2P3R0123456789abcdef.host,S=0", "1.host,S=0", "1", "1.M",
+	"1.M2P3R0123456789abcdef"};
+
+START_TEST(no_other_name_is_taken_for_one_in_tmp)
+{
+	host = "host";
+	ck_assert_int_eq(maildir_is_unfinished("1.M2P3R0123456789abcdef.host,S=0"), 1);
+	for (size_t i = 0; i < sizeof not_ours / sizeof *not_ours; i++)
+		ck_assert_msg(!maildir_is_unfinished(not_ours[i]), "%s", not_ours[i]);
+}
+END_TEST
+
 START_TEST(flags_are_no_part_of_the_unique_name)
 {
 	ck_assert_uint_eq(maildir_unique_length("1.host,S=3:2,RS"), strlen("1.host,S=3"));
@@ -106,7 +141,8 @@ void
 add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {a_name_tells_its_size, names_made_in_a_row_differ,
-		an_odd_host_makes_a_safe_name, flags_are_no_part_of_the_unique_name};
+		an_odd_host_makes_a_safe_name, flags_are_no_part_of_the_unique_name,
+		a_name_in_tmp_is_known_again, no_other_name_is_taken_for_one_in_tmp};
 	TCase *c = ADD_CASE(suite, tests);
 
 	tcase_add_loop_test(c, a_size_is_believed_in_its_place_alone, 0,

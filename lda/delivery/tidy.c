@@ -1,0 +1,63 @@
+/* Missing folders, and files that killed deliveries have left in tmp/. */
+#include "tidy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "maildir.h"
+
+#define UNUSED_SECONDS (36 * 60 * 60)
+
+/* Of one delivery: on NFS each look is a question to the server. */
+#define ENTRIES_MAX 2000
+#define LOOKS_MAX   50
+
+void
+tidy_folders(int maildir)
+{
+	static const char *const names[] = {"cur", "tmp"};
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (fstatat(maildir, names[i], &st, AT_SYMLINK_NOFOLLOW) &&
+			errno == ENOENT)
+			mkdirat(maildir, names[i], 0700);
+}
+
+/* An access may be noted much later than it was, or never, so the change counts, too. */
+static int
+is_leftover(int tmp, const char *name, uid_t owner)
+{
+	time_t unused = time(NULL) - UNUSED_SECONDS;
+	struct stat st;
+
+	return fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_uid == owner && st.st_atime < unused && st.st_mtime < unused;
+}
+
+/* One that was linked to new/ by a delivery that was killed then has another name there.
+ */
+void
+tidy_leftovers(int tmp, uid_t owner)
+{
+	DIR *d = tmp < 0 ? NULL : fdopendir(tmp);
+	const struct dirent *entry;
+	int looks = 0;
+
+	if (!d) {
+		if (tmp >= 0)
+			close(tmp);
+		return;
+	}
+	for (int i = 0; i < ENTRIES_MAX && looks < LOOKS_MAX && (entry = readdir(d)); i++)
+		if (maildir_is_unfinished(entry->d_name)) {
+			looks++;
+			if (is_leftover(tmp, entry->d_name, owner))
+				unlinkat(tmp, entry->d_name, 0);
+		}
+	closedir(d);
+}
