@@ -16,6 +16,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -139,6 +140,8 @@ class Host(Mounts):
             else:
                 continue
             mount(source, target, flags=MS_BIND | MS_REC)
+        os.mknod(dev / "fuse", stat.S_IFCHR, os.makedev(10, 229))
+        (dev / "fuse").chmod(0o666)  # as udev makes it
         for name, target in LINKS.items():
             (dev / name).symlink_to(target)
         mount(dev, "/dev", flags=MS_BIND | MS_REC)
