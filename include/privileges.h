@@ -31,12 +31,36 @@ enum privileges_kept {
 	PRIVILEGES_SETGID = 4,
 };
 
+/* Of the capabilities WANTED (bits of enum privileges_kept) those that this process has.
+ */
+unsigned privileges_available(unsigned wanted);
+
+/* Capabilities that the start as root uses and nobody keeps. */
+enum privileges_start {
+	PRIVILEGES_SETPCAP = 8, /* CAP_SETPCAP: empty the bounding set, lock securebits */
+	PRIVILEGES_CHOWN = 16,  /* CAP_CHOWN: give the directories that it makes away */
+};
+
+/* As root: whether this process may become the user: 0, or -1 with the reason, which says
+ * what to do. */
+int privileges_may_leave_root(const struct privileges_user *user, struct reason *why);
+
 /* As root: becomes the user with no group but its own and no capability but KEPT (bits of
- * enum privileges_kept, 0 for none); bounding and ambient sets emptied, securebits
- * locked, no_new_privs. The check that it held, and that there is no way back but by what
- * was kept, is part of it. */
+ * enum privileges_kept that are available, 0 for none); ambient set emptied,
+ * no_new_privs; bounding set emptied and securebits locked, too, where CAP_SETPCAP is
+ * there: without it no_new_privs alone sees to it that no program that is executed gives
+ * anything back. Groups stay only where the user namespace denies setgroups. The check
+ * that all this held, and that there is no way back but by what was kept, is part of it.
+ */
 int privileges_become(
 	const struct privileges_user *user, unsigned kept, struct reason *why);
+
+/* As another user than root: stays that user, and is left with KEPT alone as above. */
+int privileges_keep(unsigned kept, struct reason *why);
+
+/* As root, for a while: files are made and opened as the user does it, without any
+ * capability; NULL ends it. */
+int privileges_act_as(const struct privileges_user *user, struct reason *why);
 
 /* Whether this process may become that user as below: 0, or -1 where the user is root's,
  * nobody's or no id at all, where the process is root (what it must not have must not

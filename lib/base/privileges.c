@@ -5,14 +5,16 @@
  * The order is the kernel's: groups while CAP_SETGID is there, bounding set and
  * securebits while CAP_SETPCAP is, then the user, then the capabilities.
  * SECBIT_NO_SETUID_FIXUP keeps setresuid from touching the capabilities, so that one call
- * at the end says exactly which are left. A step that fails, or that only says it worked,
- * ends in -1; the process is then somewhere in between and must end.
+ * at the end says exactly which are left. Without CAP_SETPCAP, which a container may
+ * lack, "keep capabilities" does the same for that one change. A step that fails, or that
+ * only says it worked, ends in -1; the process is then somewhere in between and must end.
  */
 #include "privileges.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <linux/securebits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
@@ -37,15 +39,50 @@ drop_bounding_set(struct reason *why)
 	return 0;
 }
 
+/* Without CAP_SETPCAP. Where even this is locked the capabilities are lost with the user.
+ */
+static int
+keep_caps(int keep, struct reason *why)
+{
+	if (cap_reset_ambient() == -1)
+		return reason_errno(why, "ambient capabilities");
+	prctl(PR_SET_KEEPCAPS, keep, 0, 0, 0);
+	return 0;
+}
+
+/* Whether this is a user namespace whose processes must keep the groups that they have
+ * (user_namespaces(7)): dropping one could give access. */
+static int
+groups_must_stay(void)
+{
+	FILE *file = fopen("/proc/self/setgroups", "re");
+	char word[8] = "";
+
+	if (file == NULL)
+		return 0;
+	if (fgets(word, sizeof word, file) == NULL)
+		word[0] = '\0';
+	fclose(file);
+	return strncmp(word, "deny", 4) == 0;
+}
+
+static int
+fail_id(struct reason *why, const char *call, unsigned id)
+{
+	if (errno == EINVAL)
+		return reason_set(why,
+			"%s %u: this user namespace has no such id (subuid(5))", call,
+			id);
+	return reason_errno(why, "%s %u", call, id);
+}
+
 static int
 change_ids(const struct privileges_user *user, struct reason *why)
 {
-	if (setgroups(0, NULL) == -1)
-		return reason_errno(why, "setgroups");
 	if (setresgid(user->gid, user->gid, user->gid) == -1)
-		return reason_errno(why, "setresgid %u", user->gid);
+		return fail_id(why, "setresgid", user->gid);
 	if (setresuid(user->uid, user->uid, user->uid) == -1)
-		return reason_errno(why, "setresuid %u", user->uid);
+		return fail_id(why, "setresuid", user->uid);
 	return 0;
 }
 
@@ -56,7 +93,26 @@ static const struct {
 	{PRIVILEGES_READ_SEARCH, CAP_DAC_READ_SEARCH},
 	{PRIVILEGES_SETUID, CAP_SETUID},
 	{PRIVILEGES_SETGID, CAP_SETGID},
+	{PRIVILEGES_SETPCAP, CAP_SETPCAP},
+	{PRIVILEGES_CHOWN, CAP_CHOWN},
 };
+
+unsigned
+privileges_available(unsigned wanted)
+{
+	cap_t caps = cap_get_proc();
+	unsigned found = 0;
+
+	for (size_t i = 0; caps && i < sizeof capabilities / sizeof *capabilities; i++) {
+		cap_flag_value_t has = CAP_CLEAR;
+
+		if (cap_get_flag(caps, capabilities[i].cap, CAP_PERMITTED, &has) == 0 &&
+			has == CAP_SET)
+			found |= capabilities[i].kept;
+	}
+	cap_free(caps);
+	return found & wanted;
+}
 
 /* The capability sets that are to be left, for cap_free; NULL without memory. */
 static cap_t
@@ -113,7 +169,7 @@ close_the_door(struct reason *why)
 }
 
 static int
-check_ids(const struct privileges_user *user, struct reason *why)
+check_ids(const struct privileges_user *user, int groups_stay, struct reason *why)
 {
 	uid_t r = 0, e = 0, s = 0; /* root's, in case the call only says that it worked */
 	gid_t rg = 0, eg = 0, sg = 0;
@@ -126,7 +182,7 @@ check_ids(const struct privileges_user *user, struct reason *why)
 	if (rg != user->gid || eg != user->gid || sg != user->gid)
 		return reason_set(
 			why, "group is %u, %u, %u and not %u", rg, eg, sg, user->gid);
-	if (getgroups(0, NULL) != 0)
+	if (!groups_stay && getgroups(0, NULL) != 0)
 		return reason_set(why, "supplementary groups are left");
 	return 0;
 }
@@ -162,18 +218,73 @@ check_no_way_back(unsigned kept, struct reason *why)
 }
 
 int
+privileges_may_leave_root(const struct privileges_user *user, struct reason *why)
+{
+	const unsigned both = PRIVILEGES_SETUID | PRIVILEGES_SETGID;
+	unsigned found = privileges_available(both);
+
+	if (found == both)
+		return 0;
+	return reason_set(why,
+		"root without %s can't become uid %u, gid %u: give it CAP_SETUID and "
+		"CAP_SETGID, or start it as that user",
+		found == 0                   ? "CAP_SETUID and CAP_SETGID"
+		: found == PRIVILEGES_SETUID ? "CAP_SETGID"
+					     : "CAP_SETUID",
+		user->uid, user->gid);
+}
+
+int
 privileges_become(const struct privileges_user *user, unsigned kept, struct reason *why)
 {
+	int can_bound = privileges_available(PRIVILEGES_SETPCAP) != 0, groups_stay = 0;
+
 	if (user->uid == 0 || user->gid == 0 || user->uid == (uid_t)-1 ||
 		user->gid == (gid_t)-1)
 		return reason_set(
 			why, "refusing to become uid %u, gid %u", user->uid, user->gid);
-	if (drop_bounding_set(why) == -1 || change_ids(user, why) == -1 ||
+	if ((can_bound ? drop_bounding_set(why) : keep_caps(1, why)) == -1)
+		return -1;
+	if (setgroups(0, NULL) == -1) {
+		groups_stay = errno == EPERM && groups_must_stay();
+		if (!groups_stay)
+			return reason_errno(why, "setgroups");
+	}
+	if (change_ids(user, why) == -1 || (!can_bound && keep_caps(0, why) == -1) ||
 		set_caps(kept, why) == -1 || close_the_door(why) == -1)
 		return -1;
-	if (check_ids(user, why) == -1 || check_bounds(why) == -1)
+	if (check_ids(user, groups_stay, why) == -1 ||
+		(can_bound && check_bounds(why) == -1))
 		return -1;
 	return check_no_way_back(kept, why);
+}
+
+int
+privileges_keep(unsigned kept, struct reason *why)
+{
+	int can_bound = privileges_available(PRIVILEGES_SETPCAP) != 0;
+
+	if (can_bound && drop_bounding_set(why) == -1)
+		return -1;
+	if (set_caps(kept, why) == -1 || close_the_door(why) == -1)
+		return -1;
+	return can_bound ? check_bounds(why) : 0;
+}
+
+/* The effective capabilities go and come back with the effective user. */
+int
+privileges_act_as(const struct privileges_user *user, struct reason *why)
+{
+	const uid_t uid = user ? user->uid : 0;
+	const gid_t gid = user ? user->gid : getgid();
+
+	if (!user && seteuid(uid) == -1)
+		return reason_errno(why, "seteuid %u", uid);
+	if (setegid(gid) == -1)
+		return fail_id(why, "setegid", gid);
+	if (user && seteuid(uid) == -1)
+		return fail_id(why, "seteuid", uid);
+	return 0;
 }
 
 /* --- from a user with two capabilities to a recipient ----------------------------- */
@@ -260,10 +371,12 @@ privileges_become_recipient(const struct privileges_user *user, struct reason *w
 		return -1;
 	if (can_bound && drop_bounding_set(why) == -1)
 		return -1;
+	if (setgroups(0, NULL) == -1)
+		return reason_errno(why, "setgroups");
 	if (change_ids(user, why) == -1 || set_caps(0, why) == -1 ||
 		close_the_door(why) == -1)
 		return -1;
-	if (check_ids(user, why) == -1 || (can_bound && check_bounds(why) == -1))
+	if (check_ids(user, 0, why) == -1 || (can_bound && check_bounds(why) == -1))
 		return -1;
 	return check_no_way_back_to(&old, user, why);
 }

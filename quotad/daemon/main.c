@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "prepare.h"
 #include "privileges.h"
 #include "server.h"
 
@@ -123,6 +123,13 @@ open_log(const struct conf *c)
 		log_open_syslog("quotad");
 }
 
+/* Whom root becomes; NULL: an ordinary user stays who it is. */
+static const struct privileges_user *
+becomes(const struct start *s)
+{
+	return s->as_root ? &s->user : NULL;
+}
+
 /* Whom to become, and whose members are trusted. An ordinary user stays who it is; the
  * group is trusted all the same, if there is one. */
 static int
@@ -132,7 +139,12 @@ find_user(struct start *s, struct reason *why)
 
 	s->as_root = geteuid() == 0;
 	s->server.group = found == 0 ? s->user.gid : (gid_t)-1;
-	return s->as_root ? found : 0;
+	if (s->as_root && found == 0)
+		found = privileges_may_leave_root(&s->user, why);
+	if (s->as_root && found == -1)
+		return -1;
+	prepare_tell_missing(&s->server, becomes(s));
+	return 0;
 }
 
 /* --- the steps -------------------------------------------------------------------- */
@@ -140,34 +152,14 @@ find_user(struct start *s, struct reason *why)
 static int
 start_scanner(struct start *s, struct reason *why)
 {
-	s->server.scanner = scanner_start(s->as_root ? &s->user : NULL, why);
+	s->server.scanner = scanner_start(becomes(s), why);
 	return s->server.scanner == NULL ? -1 : 0;
 }
 
 static int
 open_listener(struct start *s, struct reason *why)
 {
-	struct server *v = &s->server;
-
-	server_list_services(v);
-	v->listener = listener_open(v->services, SERVER_SERVICES, v->systemd.sockets,
-		(size_t)v->systemd.count, why);
-	return v->listener == NULL ? -1 : 0;
-}
-
-/* A directory that the daemon alone may enter; one that is there already keeps its owner,
- * which usage_open judges. */
-static int
-make_private(
-	const struct start *s, const char *setting, const char *path, struct reason *why)
-{
-	if (mkdir(path, 0700) == -1)
-		return errno == EEXIST
-			       ? 0
-			       : reason_errno(why, "%s: directory %s", setting, path);
-	if (s->as_root && lchown(path, s->user.uid, s->user.gid) == -1)
-		return reason_errno(why, "%s: directory %s", setting, path);
-	return 0;
+	return prepare_listener(&s->server, becomes(s), why);
 }
 
 static int
@@ -177,40 +169,26 @@ make_directories(struct start *s, struct reason *why)
 		s->run_dir = NULL;
 		return reason_set(why, "no memory");
 	}
-	if (make_private(s, "socket", s->run_dir, why) == -1)
-		return -1;
-	return make_private(s, "usage_dir", s->server.conf.usage_dir, why);
+	return prepare_directories(&s->server, s->run_dir, becomes(s), why);
 }
 
-/* Root may raise the hard limit, unless it is root of a container. With fewer descriptors
- * quotad starts all the same. */
 static int
 raise_limits(struct start *s, struct reason *why)
 {
-	rlim_t wanted = s->server.conf.max_connections + PEER_OTHER_FILES;
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
-		return reason_errno(why, "RLIMIT_NOFILE");
-	if (r.rlim_max < wanted) {
-		const struct rlimit raised = {wanted, wanted};
-
-		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-			return 0;
-		log_warning("only %ju descriptors for max_connections = %ju",
-			(uintmax_t)r.rlim_max, (uintmax_t)s->server.conf.max_connections);
-		wanted = r.rlim_max;
-	}
-	r.rlim_cur = wanted;
-	return setrlimit(RLIMIT_NOFILE, &r) == -1 ? reason_errno(why, "RLIMIT_NOFILE")
-						  : 0;
+	return prepare_limits(&s->server, why);
 }
 
 static int
 drop_privileges(struct start *s, struct reason *why)
 {
-	return s->as_root ? privileges_become(&s->user, 0, why)
-			  : privileges_drop_all(why);
+	if (!s->as_root)
+		return privileges_keep(0, why);
+	if (privileges_become(&s->user, 0, why) == -1)
+		return -1;
+	if (getgroups(0, NULL) > 0)
+		log_warning("this user namespace denies setgroups: supplementary groups "
+			    "stay, and so does what they may read");
+	return 0;
 }
 
 /* As the user that we are now, whom clients compare with their daemon_user. */

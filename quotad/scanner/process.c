@@ -146,6 +146,7 @@ detach_streams(void)
 void
 scanner_process_run(int socket, const struct privileges_user *user)
 {
+	const unsigned kept = privileges_available(PRIVILEGES_READ_SEARCH);
 	struct reason why = {""};
 
 	close_others(socket);
@@ -154,7 +155,8 @@ scanner_process_run(int socket, const struct privileges_user *user)
 	find_address_space();
 	if (detach_streams())
 		reason_errno(&why, "/dev/null");
-	else if (!user || privileges_become(user, PRIVILEGES_READ_SEARCH, &why) == 0)
+	else if ((user ? privileges_become(user, kept, &why)
+		       : privileges_keep(kept, &why)) == 0)
 		snprintf(why.text, sizeof why.text, SCANNER_READY);
 	if (send(socket, why.text, strlen(why.text), MSG_NOSIGNAL) < 0 ||
 		strcmp(why.text, SCANNER_READY) != 0)

@@ -398,7 +398,7 @@ listener_open(const struct service *services, size_t count,
 	const struct listener_given *given, size_t given_count, struct reason *why)
 {
 	struct listener *l = calloc(1, sizeof *l);
-	int result = -1;
+	int result = -1, error;
 
 	if (l != NULL) {
 		l->places = calloc(count + given_count, sizeof *l->places);
@@ -408,8 +408,10 @@ listener_open(const struct service *services, size_t count,
 		reason_set(why, "no memory");
 	else
 		result = open_places(l, services, count, given, given_count, why);
+	error = errno;
 	if (result == -1)
 		listener_close(&l);
+	errno = error;
 	return l;
 }
 

@@ -1,0 +1,222 @@
+/* Before root is given up. */
+#include "prepare.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* --- as root or as the user ------------------------------------------------------- */
+
+/* Whether the directory that PATH is in belongs to the user. */
+static int
+is_in_directory_of(const char *path, uid_t uid)
+{
+	char *parent = strdup(path), *slash = parent ? strrchr(parent, '/') : NULL;
+	struct stat st;
+	int is_its = 0;
+
+	if (slash != NULL) {
+		slash[slash == parent] = '\0';
+		is_its = stat(parent, &st) == 0 && st.st_uid == uid;
+	}
+	free(parent);
+	return is_its;
+}
+
+/* Tries the step about PATH as the user or as root, whose directory it is; then, where
+ * that is not permitted, as the other. The first reason is told. */
+static int
+as_either(const char *path, int (*step)(void *arg, struct reason *why), void *arg,
+	const struct privileges_user *user, struct reason *why)
+{
+	int as_user = user != NULL && is_in_directory_of(path, user->uid);
+	int tries = user != NULL ? 2 : 1, result = -1, error = EACCES;
+	struct reason second, *told = why;
+
+	for (; tries > 0 && result == -1 && (error == EACCES || error == EPERM);
+		tries--) {
+		if (as_user && privileges_act_as(user, why) == -1)
+			return -1;
+		result = step(arg, told);
+		error = errno;
+		if (as_user && privileges_act_as(NULL, why) == -1)
+			return -1;
+		as_user = !as_user;
+		told = &second;
+	}
+	return result;
+}
+
+/* --- the socket ------------------------------------------------------------------- */
+
+static int
+open_listener(void *server, struct reason *why)
+{
+	struct server *v = server;
+
+	v->listener = listener_open(v->services, SERVER_SERVICES, v->systemd.sockets,
+		(size_t)v->systemd.count, why);
+	return v->listener == NULL ? -1 : 0;
+}
+
+int
+prepare_listener(struct server *v, const struct privileges_user *user, struct reason *why)
+{
+	server_list_services(v);
+	return as_either(v->conf.socket, open_listener, v, user, why);
+}
+
+/* --- directories ------------------------------------------------------------------ */
+
+struct directory {
+	const char *setting, *path;
+	const struct privileges_user *user;
+};
+
+static int
+give_away(const struct directory *d, struct reason *why)
+{
+	if (lchown(d->path, d->user->uid, d->user->gid) == 0)
+		return 0;
+	reason_errno(why,
+		"%s: directory %s can't be given to uid %u without CAP_CHOWN; make it "
+		"(install -d -m 700 -o %u -g %u %s)",
+		d->setting, d->path, d->user->uid, d->user->uid, d->user->gid, d->path);
+	rmdir(d->path);
+	return -1;
+}
+
+static int
+make_directory(void *arg, struct reason *why)
+{
+	const struct directory *d = arg;
+
+	if (mkdir(d->path, 0700) == -1)
+		return errno == EEXIST ? 0
+				       : reason_errno(why, "%s: directory %s", d->setting,
+						 d->path);
+	return d->user != NULL && geteuid() == 0 ? give_away(d, why) : 0;
+}
+
+/* A file system's own lost+found is nothing. FD is closed. */
+static int
+is_empty(int fd)
+{
+	DIR *list = fdopendir(fd);
+	const struct dirent *e;
+	int empty = list != NULL;
+
+	if (list == NULL)
+		close(fd);
+	while (empty && (e = readdir(list)) != NULL)
+		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+			strcmp(e->d_name, "lost+found") == 0;
+	if (list != NULL)
+		closedir(list);
+	return empty;
+}
+
+/* A volume of a container belongs to root when it is new. Where it can't be given away
+ * usage_open says what is wrong with it. */
+static void
+adopt(const struct directory *d)
+{
+	int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd == -1)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_uid == 0 && is_empty(dup(fd)) &&
+		fchmod(fd, 0700) == 0) {
+		if (fchown(fd, d->user->uid, d->user->gid) == 0)
+			log_info("%s: the directory %s was root's and empty: it is "
+				 "quotad's now",
+				d->setting, d->path);
+		else
+			fchmod(fd, st.st_mode & 07777);
+	}
+	close(fd);
+}
+
+int
+prepare_directories(const struct server *v, const char *run_dir,
+	const struct privileges_user *user, struct reason *why)
+{
+	struct directory all[] = {
+		{"socket", run_dir, user}, {"usage_dir", v->conf.usage_dir, user}};
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		if (user != NULL)
+			adopt(&all[i]);
+		if (as_either(all[i].path, make_directory, &all[i], user, why) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- limits ----------------------------------------------------------------------- */
+
+/* Root may raise the hard limit, unless it is root of a container. */
+int
+prepare_limits(const struct server *v, struct reason *why)
+{
+	rlim_t wanted = v->conf.max_connections + PEER_OTHER_FILES;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		return reason_errno(why, "RLIMIT_NOFILE");
+	if (r.rlim_max < wanted) {
+		const struct rlimit raised = {wanted, wanted};
+
+		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+			return 0;
+		log_warning("only %ju descriptors for max_connections = %ju",
+			(uintmax_t)r.rlim_max, (uintmax_t)v->conf.max_connections);
+		wanted = r.rlim_max;
+	}
+	r.rlim_cur = wanted;
+	return setrlimit(RLIMIT_NOFILE, &r) == -1 ? reason_errno(why, "RLIMIT_NOFILE")
+						  : 0;
+}
+
+/* --- what is missing -------------------------------------------------------------- */
+
+static const struct {
+	unsigned capability;
+	int of_root; /* an ordinary user has no use for it */
+	const char *name, *cost;
+} wishes[] = {
+	{PRIVILEGES_READ_SEARCH, 0, "CAP_DAC_READ_SEARCH",
+		"a mailbox that daemon_user may not read is not counted, and its mail "
+		"waits"},
+	{PRIVILEGES_SETPCAP, 1, "CAP_SETPCAP",
+		"the bounding set stays, no_new_privs alone guards it"},
+	{PRIVILEGES_CHOWN, 1, "CAP_CHOWN",
+		"directories that are missing are not made for daemon_user"},
+};
+
+void
+prepare_tell_missing(const struct server *v, const struct privileges_user *user)
+{
+	char text[512] = "";
+	size_t length = 0;
+
+	for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
+		if (!privileges_available(wishes[i].capability) &&
+			(user != NULL || !wishes[i].of_root))
+			length += (size_t)snprintf(text + length, sizeof text - length,
+				"%s%s (%s)", length ? ", " : "", wishes[i].name,
+				wishes[i].cost);
+	if (length > 0)
+		log_line(user != NULL ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+			"started without %s; daemon_user=%s", text, v->conf.daemon_user);
+}
