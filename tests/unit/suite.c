@@ -2,7 +2,9 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TIMEOUT                                                                          \
@@ -33,6 +35,21 @@ add_case(Suite *suite, const TTest *const *tests, size_t count,
 		tcase_add_test(c, tests[i]);
 	suite_add_tcase(suite, c);
 	return c;
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
+{
+	(void)st;
+	(void)what;
+	(void)where;
+	return remove(path);
+}
+
+void
+remove_tree(const char *path)
+{
+	nftw(path, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
 }
 
 int __attribute__((weak)) run_command(int argc, char **argv)

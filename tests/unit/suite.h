@@ -34,6 +34,9 @@ int run_command(int argc, char **argv);
 TCase *add_case(Suite *suite, const TTest *const *tests, size_t count,
 	const struct fixture *around);
 
+/* Removes a folder with all that is in it; a link in it, not what it leads to. */
+void remove_tree(const char *path);
+
 #define ADD_CASE(suite, tests, ...)                                                      \
 	add_case(suite, tests, sizeof(tests) / sizeof *(tests),                          \
 		&(const struct fixture){__VA_ARGS__})

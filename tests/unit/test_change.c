@@ -35,12 +35,8 @@ in_new_folder(void)
 static void
 remove_folder(void)
 {
-	char *command;
-
 	conf_free(&conf);
-	ck_assert_int_gt(asprintf(&command, "rm -rf %s", folder), 0);
-	ck_assert_int_eq(system(command), 0);
-	free(command);
+	remove_tree(folder);
 }
 
 static struct change *

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,15 +25,6 @@ static char box[96];
 static struct count_result result;
 static struct name_set *seen;
 static struct reason why;
-
-static int
-remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
-{
-	(void)st;
-	(void)what;
-	(void)where;
-	return remove(path);
-}
 
 static void
 make_dir(const char *name)
@@ -113,7 +103,7 @@ static void
 teardown(void)
 {
 	name_set_free(&seen);
-	nftw(root, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
+	remove_tree(root);
 }
 
 static int
@@ -240,7 +230,7 @@ START_TEST(missing_mailbox_is_an_exact_count_of_nothing)
 	uint64_t empty, missing;
 
 	ck_assert_int_eq(count_stamp(box, NULL, &empty, &why), 0);
-	nftw(box, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
+	remove_tree(box);
 	expect(0, 0);
 	ck_assert_int_eq(count_stamp(box, NULL, &missing, &why), 0);
 	ck_assert_uint_eq(missing, result.stamp);

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,15 +28,6 @@ static char root[64], box[96];
 static struct count_result result;
 static struct reason why;
 static pid_t client;
-
-static int
-remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
-{
-	(void)st;
-	(void)what;
-	(void)where;
-	return remove(path);
-}
 
 static void
 write_path(char path[256], int folder, int message, int flags)
@@ -99,7 +89,7 @@ teardown(void)
 		kill(client, SIGKILL);
 		waitpid(client, NULL, 0);
 	}
-	nftw(root, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
+	remove_tree(root);
 	/* else no sanitizer can look for leaks */
 	ck_assert_int_eq(seteuid(getuid()), 0);
 	prctl(PR_SET_DUMPABLE, 1);

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,15 +20,6 @@ static char box[96];
 static struct count_result result;
 static struct name_set *seen;
 static struct reason why;
-
-static int
-remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
-{
-	(void)st;
-	(void)what;
-	(void)where;
-	return remove(path);
-}
 
 static void
 make_dir(const char *name)
@@ -65,7 +55,7 @@ static void
 teardown(void)
 {
 	name_set_free(&seen);
-	nftw(root, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
+	remove_tree(root);
 }
 
 static int

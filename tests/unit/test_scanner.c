@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,15 +190,6 @@ kill_children(int signal)
 
 /* --- mailboxes -------------------------------------------------------------------- */
 
-static int
-remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
-{
-	(void)st;
-	(void)what;
-	(void)where;
-	return remove(path);
-}
-
 static void
 put(const struct account *a, const char *name)
 {
@@ -250,7 +240,7 @@ teardown(void)
 {
 	scanner_stop(&scanner);
 	event_base_free(base);
-	nftw(root, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
+	remove_tree(root);
 }
 
 static void

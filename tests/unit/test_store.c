@@ -28,10 +28,7 @@ setup(void)
 static void
 teardown(void)
 {
-	char command[64];
-
-	snprintf(command, sizeof command, "rm -rf %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_tree(folder);
 }
 
 /* The files in a folder of the Maildir; each must be whole. None where it is missing. */

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -157,21 +156,6 @@ ticket(const struct account *a, const char *name)
 }
 
 /* --- helpers ---------------------------------------------------------------------- */
-
-static int
-remove_entry(const char *path, const struct stat *st, int what, struct FTW *where)
-{
-	(void)st;
-	(void)what;
-	(void)where;
-	return remove(path);
-}
-
-static void
-remove_tree(const char *path)
-{
-	nftw(path, remove_entry, 20, FTW_DEPTH | FTW_PHYS);
-}
 
 static const char *
 in_dir(const char *name)

@@ -54,11 +54,8 @@ setup(void)
 static void
 teardown(void)
 {
-	char command[sizeof folder + 16];
-
 	ck_assert_int_eq(chdir("/"), 0);
-	snprintf(command, sizeof command, "rm -rf %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_tree(folder);
 }
 
 static int
