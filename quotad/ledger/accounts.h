@@ -64,6 +64,7 @@ struct activity {
 	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
 	uint64_t due_at;
 	uint32_t probe_after;
+	uint64_t probe_began_at;
 	uint32_t rival_counts; /* of the rival, begun when it was found first */
 	uint64_t moves_before; /* the ledger's, when the running count began */
 };
@@ -93,6 +94,7 @@ struct account {
 	uint64_t directory;        /* that was counted; 0: not known */
 	uint64_t rules;            /* that it was counted by */
 	uint64_t stamp, counted_at, looked_at, count_began_at;
+	uint64_t unmoved_at; /* the last look that found what the number is of; 0: none */
 	int64_t last_at; /* the last count; below zero where it was before the clock */
 	uint64_t last_was, last_found;
 	struct account_tickets tickets;

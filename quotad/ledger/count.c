@@ -145,6 +145,7 @@ apply_exact(struct ledger *l, struct account *a, const struct ledger_count *c,
 	remember(l, a, 1, expected);
 	a->stamp = c->stamp;
 	a->counted_at = l->now;
+	a->unmoved_at = a->count_began_at;
 	a->count_serves = LIST_EMPTY(&a->activity->committed);
 	a->known = a->count_began_at >= l->held_until;
 	a->may_be_twice = 0;
@@ -325,6 +326,7 @@ counts_probe(struct ledger *l, struct account *a)
 		return;
 	a->probing = 1;
 	a->activity->probe_after = a->counts_applied;
+	a->activity->probe_began_at = l->now;
 	TAILQ_FOREACH(q, &a->activity->waiting, here)
 		q->in_probe = q->waits_for == WAIT_PROBE;
 	l->totals.probes++;
@@ -363,8 +365,11 @@ counts_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
 	int moved = !a->known || stamp != a->stamp;
 
 	a->probing = 0;
-	if (moved && a->activity->probe_after == a->counts_applied)
-		a->count_serves = 0;
+	if (a->activity->probe_after == a->counts_applied) {
+		a->unmoved_at = failed || moved ? 0 : a->activity->probe_began_at;
+		if (moved)
+			a->count_serves = 0;
+	}
 	wake_probed(l, a, moved, failed);
 	if ((failed || moved) && (!a->counted_at || l->now - a->counted_at >= LOOK_MS))
 		counts_begin(l, a, 0, LEDGER_CHANGED);

@@ -333,15 +333,34 @@ decide_place(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return 1;
 }
 
+/* Whether the look that the question wants was done just now. Whoever asks alone never
+ * has less than a look of its own; of many at once each has one that is not old. */
+static int
+has_recent_look(struct ledger *l, const struct account *a)
+{
+	if (l->now - l->gets_since >= GETS_MS) {
+		l->gets_since = l->now;
+		l->gets_looks = 0;
+	}
+	if (l->gets_looks >= GETS_LOOKS && a->unmoved_at &&
+		l->now - a->unmoved_at <= GETS_MS)
+		return 1;
+	l->gets_looks++;
+	return 0;
+}
+
 /* Whoever has just deleted mail is told the number without it: the mailbox is looked at,
  * and counted where it has moved. A look that takes long or fails (then the question has
  * a failure) is no reason to tell nothing. An lda ends without waiting for its COMMIT:
  * whoever asks afterwards is told the number with that message in it. */
 static enum wait
-decide_get(struct question *q, struct ledger_answer *answer)
+decide_get(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	int is_known = q->request.account->known;
 
+	if (is_known && !q->counts && !q->failure && q->probed == NOT_PROBED &&
+		has_recent_look(l, q->request.account))
+		q->probed = UNMOVED;
 	if (q->counts || (is_known && (q->failure || q->probed == UNMOVED)))
 		return q->failure || owners_were_read(q)
 			       ? answer_with(answer, VERDICT_DELIVERED, NULL)
@@ -362,7 +381,7 @@ decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 		return WAIT_NOTHING;
 	switch (q->request.kind) {
 	case LEDGER_GET:
-		return decide_get(q, answer);
+		return decide_get(l, q, answer);
 	case LEDGER_RECOUNT:
 		answer->was = q->was;
 		return q->counts ? answer_with(answer, VERDICT_DELIVERED, NULL)

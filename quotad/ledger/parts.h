@@ -21,8 +21,10 @@ enum {
 	ORPHANS_MAX = 1000, /* of an account: then it gets no further ticket */
 	TURNS = 6,          /* queues of accounts that have orphans */
 	SAVE_FULL_MS = 60 * 1000,
-	TRIES = 3,            /* counts for one question */
-	GET_LOOK_MS = 1000,   /* a GET waits so long for a look, where it has a number */
+	TRIES = 3,          /* counts for one question */
+	GET_LOOK_MS = 1000, /* a GET waits so long for a look, where it has a number */
+	GETS_MS = 250,     /* where GET looks at so many mailboxes in this time, a look */
+	GETS_LOOKS = 1000, /* that is not older serves another GET */
 	RIVAL_MS = 10 * 1000, /* it is believed so long which directory was found */
 	NAMES_KEPT = 4000,    /* of messages stored while a count of their mailbox runs */
 };
@@ -81,6 +83,8 @@ struct ledger {
 	uint64_t now, held_until, next_id, looked_over_at;
 	uint64_t ldas_until; /* those of an earlier, longer deadline may live */
 	uint64_t table;      /* a number for each that there was */
+	uint64_t gets_since; /* GETS_MS that run */
+	unsigned gets_looks; /* for GETs, since then */
 	/* Rises where an account gives a directory up, and where a ticket ends that was
 	 * not for the directory of its account. */
 	uint64_t moves;

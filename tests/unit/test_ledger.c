@@ -1398,6 +1398,46 @@ START_TEST(a_look_that_began_before_the_get_does_not_serve_it)
 }
 END_TEST
 
+/* The last of a thousand in a moment has still a look of its own. */
+static void
+get_a_thousand_times(void)
+{
+	for (int i = 0; i < 1000; i++) {
+		ask(LEDGER_GET, 0, 0, NULL);
+		ck_assert_int_eq(fake.answers, 0);
+		probe_ends(1);
+		expect(VERDICT_DELIVERED);
+	}
+}
+
+START_TEST(a_look_of_the_last_moment_serves_where_thousands_ask)
+{
+	know(500);
+	pass_time(500);
+	get_a_thousand_times();
+	ask(LEDGER_GET, 0, 0, NULL);
+	expect(VERDICT_DELIVERED);
+	ck_assert_int_eq(fake.probes, 1000);
+	pass_time(250);
+	ask(LEDGER_GET, 0, 0, NULL);
+	ck_assert_int_eq(fake.answers, 0);
+	probe_ends(1);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(a_look_that_found_another_mailbox_serves_no_other_get)
+{
+	know(500);
+	pass_time(500);
+	get_a_thousand_times();
+	ask(LEDGER_CHECK, 1, 450, NULL); /* near the limit: it wants a look, too */
+	probe_ends(2);
+	ask(LEDGER_GET, 0, 0, NULL);
+	ck_assert_int_eq(fake.answers, 0);
+}
+END_TEST
+
 START_TEST(a_get_waits_a_second_for_a_look_and_no_longer)
 {
 	know(500);
@@ -1718,6 +1758,8 @@ add_tests(Suite *suite)
 		a_query_does_not_make_a_mailbox_full, a_get_is_answered_after_a_look,
 		a_get_tells_what_is_left_after_mail_was_deleted,
 		a_look_that_began_before_the_get_does_not_serve_it,
+		a_look_of_the_last_moment_serves_where_thousands_ask,
+		a_look_that_found_another_mailbox_serves_no_other_get,
 		a_get_waits_a_second_for_a_look_and_no_longer,
 		a_get_of_an_unknown_number_waits_for_the_count,
 		a_get_tells_its_number_though_the_mailbox_cannot_be_looked_at,
