@@ -40,6 +40,7 @@ struct folders {
 	uint64_t set;       /* a digest of their paths and inodes alone */
 	uint64_t directory; /* the Maildir, as walk_identity has it; 0 where it is missing
 			     */
+	int missing;        /* the Maildir, or its new */
 	int64_t young_ns;   /* until each ctime is older than the grain; 0: all are */
 };
 

@@ -145,6 +145,8 @@ ask_ledger(const struct room *room, struct room_question *q,
 		.name = q->name,
 		.place = place,
 		.directory = q->directory,
+		.is_missing = q->is_missing,
+		.is_meant = q->is_meant,
 		.cookie = q,
 	};
 

@@ -45,6 +45,8 @@ struct room_question {
 	int has_place;         /* the asker's table says where the mailbox is */
 	uint64_t place;        /* as mailbox_place has it */
 	uint64_t directory; /* RESERVE: the open Maildir, as walk_identity has it, or 0 */
+	int is_missing;     /* CHECK, RESERVE: there is no Maildir, or no new/ in it */
+	int is_meant;       /* RECOUNT: and that is so on purpose */
 
 	/* The mailbox is known and may be asked about; the ledger has not been asked yet.
 	 * May be NULL. */

@@ -70,30 +70,52 @@ write_short(struct delivery *d, uint64_t bytes, struct outcome *o)
 	       store_sync(s, o);                                 /* bytes on disk */
 }
 
+/* quotad knows that it comes; its room is asked for once its size is known. */
 static int
-write_long(struct delivery *d, uint64_t bytes, struct outcome *o)
+write_checked(struct delivery *d, struct outcome *o)
 {
 	struct store *s = &d->store;
 	struct quota *q = &d->quota;
 
-	return quota_check(q, bytes) ||              /* asks: full? */
-	       quota_checked(q, s->is_missing, o) || /* not full */
-	       store_begin(s, o) ||                  /* not yet a message */
-	       copy_message(d, o) ||                 /* all of it */
-	       store_choose_name(s, s->bytes, o) ||  /* its size is known */
+	return store_begin(s, o) ||                 /* not yet a message */
+	       copy_message(d, o) ||                /* all of it */
+	       store_choose_name(s, s->bytes, o) || /* its size is known */
 	       quota_reserve(q, s->name, s->directory, s->bytes) || /* asks: room? */
 	       store_sync(s, o) ||                                  /* bytes on disk */
 	       quota_reserved(q, o);                                /* there is */
 }
 
-/* A mailbox that is missing is made once quotad has agreed, and not before. */
+static int
+check(struct delivery *d, uint64_t bytes, struct outcome *o)
+{
+	struct quota *q = &d->quota;
+
+	return quota_check(
+		       q, bytes, d->store.is_missing) || /* asks: full? had it mail? */
+	       quota_checked(q, d->store.is_missing, o); /* no */
+}
+
+static int
+write_there(struct delivery *d, uint64_t bytes, struct outcome *o)
+{
+	return bytes ? write_short(d, bytes, o) : check(d, 0, o) || write_checked(d, o);
+}
+
+/* A mailbox that is missing is made once quotad has agreed, and not before: it may have
+ * had mail, and its file system not be mounted. Or another delivery has made it since
+ * this one looked; then there is mail in it that quotad knows of. */
 static int
 write_message(struct delivery *d, struct outcome *o)
 {
 	uint64_t bytes = message_size(&d->message);
 
-	return bytes && !d->store.is_missing ? write_short(d, bytes, o)
-					     : write_long(d, bytes, o);
+	if (!d->store.is_missing)
+		return write_there(d, bytes, o);
+	if (check(d, bytes, o) == 0)
+		return write_checked(d, o);
+	if (o->verdict != VERDICT_TROUBLE || !store_open_again(&d->store, &d->mailbox))
+		return -1;
+	return write_there(d, bytes, o);
 }
 
 static int

@@ -43,18 +43,26 @@ quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o)
 	return -1;
 }
 
-int
-quota_check(struct quota *q, uint64_t bytes)
+#define MISSING " directory=0000000000000000"
+
+static void
+send_check(struct quota *q, const char *more)
 {
+	quota_send(&q->client, &q->error, "CHECK %s %" PRIu64 " place=%016" PRIx64 "%s",
+		q->mailbox, q->bytes, q->place, more);
+}
+
+int
+quota_check(struct quota *q, uint64_t bytes, int is_missing)
+{
+	q->bytes = bytes;
 	if (open_connection(q) == 0)
-		quota_send(&q->client, &q->error,
-			"CHECK %s %" PRIu64 " place=%016" PRIx64, q->mailbox, bytes,
-			q->place);
+		send_check(q, is_missing ? MISSING : "");
 	return 0;
 }
 
-/* What CHECK tells: YES means OK, NO that the outcome is set. */
-enum check { YES, NO, UNKNOWN };
+/* What CHECK tells: NO and DOUBT have set the outcome; for TOO_MUCH quotad is too old. */
+enum check { YES, NO, DOUBT, UNKNOWN, TOO_MUCH };
 
 static enum check
 read_check(struct quota *q, struct outcome *o)
@@ -69,8 +77,12 @@ read_check(struct quota *q, struct outcome *o)
 	} else if (a.kind == QUOTA_NO) {
 		check = NO;
 		outcome_from_quotad(o, a.outcome.verdict, a.outcome.text);
-	} else if (a.kind == QUOTA_ERR) {
+	} else if (a.kind == QUOTA_ERR && quota_is_too_old(&a)) {
+		check = TOO_MUCH;
 		reason_set(&q->error, "quotad: %s", a.outcome.text);
+	} else if (a.kind == QUOTA_ERR) {
+		check = DOUBT;
+		outcome_from_quotad(o, a.outcome.verdict, a.outcome.text);
 	} else {
 		reason_set(&q->error, "quotad's answer makes no sense");
 		quota_close(&q->client);
@@ -89,13 +101,24 @@ fail(const struct quota *q, struct outcome *o)
 }
 
 int
-quota_checked(struct quota *q, int must_know, struct outcome *o)
+quota_checked(struct quota *q, int is_missing, struct outcome *o)
 {
 	enum check check = read_check(q, o);
 
-	if (check != UNKNOWN || !must_know || q->conf->quotad_down_delivers)
-		return check == NO ? -1 : 0;
-	return fail(q, o);
+	if (check == TOO_MUCH && is_missing) {
+		send_check(q, "");
+		check = read_check(q, o);
+	}
+	if (check == YES || (check != NO && !is_missing))
+		return 0;
+	if (check == NO || check == DOUBT)
+		return -1;
+	fail(q, o);
+	outcome_set(o, o->verdict,
+		"the mailbox is missing, and quotad does not tell whether it had mail: "
+		"%s",
+		q->error.text);
+	return -1;
 }
 
 static int

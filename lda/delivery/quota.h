@@ -39,12 +39,14 @@ void quota_init(struct quota *q, const struct conf *c);
 /* Takes note of the mailbox that is asked about below. 0, or -1 with the outcome. */
 int quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o);
 
-/* Sends CHECK. Always 0: a quotad that is down shows when the room is reserved. */
-int quota_check(struct quota *q, uint64_t bytes);
+/* Sends CHECK; IS_MISSING: that there is no mailbox is told, too. Always 0: a quotad that
+ * is down shows when the room is reserved. */
+int quota_check(struct quota *q, uint64_t bytes, int is_missing);
 
 /* Reads the answer: -1 with the outcome if the mailbox does not take so much now. Where
- * there is no answer it is 0, or, with MUST_KNOW, as quotad_down says. */
-int quota_checked(struct quota *q, int must_know, struct outcome *o);
+ * there is no answer it is 0, but for one that is missing: quotad alone knows whether it
+ * had mail, so without an answer it must not be made, whatever quotad_down says. */
+int quota_checked(struct quota *q, int is_missing, struct outcome *o);
 
 /* Sends RESERVE for a message in the open DIRECTORY (as walk_identity has it). NAME must
  * stay. Always 0: a quotad that is down shows in the answer. */

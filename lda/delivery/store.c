@@ -27,6 +27,15 @@ store_open(struct store *s, const struct mailbox *m, struct outcome *o)
 }
 
 int
+store_open_again(struct store *s, const struct mailbox *m)
+{
+	struct outcome o;
+
+	store_close(s);
+	return store_open(s, m, &o) == 0 && !s->is_missing;
+}
+
+int
 store_begin(struct store *s, struct outcome *o)
 {
 	return s->type->begin(s, o);

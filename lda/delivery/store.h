@@ -74,6 +74,10 @@ void store_init(struct store *s);
 /* Chooses the type, and opens the mailbox, whose path must stay. */
 int store_open(struct store *s, const struct mailbox *m, struct outcome *o);
 
+/* Of a mailbox that was missing: opens it if it is there now. 1, or 0 where it is not;
+ * then it is closed. */
+int store_open_again(struct store *s, const struct mailbox *m);
+
 /* As the type's. */
 int store_begin(struct store *s, struct outcome *o);
 int store_write(struct store *s, const char *data, size_t length, struct outcome *o);

@@ -236,6 +236,7 @@ pass(struct tally *t, const char *path, const char *ignore, struct count_result 
 		end_pass(t, exact, exact ? &t->all : &t->once, result);
 		result->stamp = after.stamp;
 		result->directory = before.directory;
+		result->missing = after.missing;
 		folders_clear(&after);
 	}
 	folders_clear(&before);
@@ -280,6 +281,7 @@ watched_pass(struct tally *t, const char *path, const char *ignore,
 	}
 	result->stamp = ~f.stamp;
 	result->directory = f.directory;
+	result->missing = f.missing;
 	folders_clear(&f);
 	return failed ? -1 : 0;
 }

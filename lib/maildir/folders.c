@@ -119,8 +119,11 @@ look_at_part(struct folders *f, int folder, const char *name, const char *part,
 		stamp_directory(f, S_ISDIR(st.st_mode) ? &st : NULL);
 		return S_ISLNK(st.st_mode) ? note_link(f, name, part, why) : 0;
 	}
+	if (errno != ENOENT)
+		return reason_errno(why, "can't look at %s", part);
+	f->missing |= strcmp(name, ".") == 0 && strcmp(part, "new") == 0;
 	stamp_directory(f, NULL);
-	return errno == ENOENT ? 0 : reason_errno(why, "can't look at %s", part);
+	return 0;
 }
 
 #define COUNTING_VERSION 3 /* to be raised where the same mailbox counts otherwise */
@@ -332,6 +335,7 @@ folders_look(struct folders *f, const char *path, const char *ignore, struct rea
 	memset(f, 0, sizeof *f);
 	f->dir = walk_open(path, why);
 	if (f->dir < 0) {
+		f->missing = errno == ENOENT;
 		stamp_directory(f, NULL);
 		return errno == ENOENT ? 0 : -1;
 	}

@@ -408,6 +408,7 @@ take_out(struct ledger *l, struct ticket *t, int used)
 	if (used) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);
+		a->had_mail |= t->path.number == a->place.path;
 		if (elsewhere) {
 			a->known = 0;
 			a->may_be_twice = a->count_is_void = 1;

@@ -89,7 +89,9 @@ struct account {
 	unsigned is_there : 1;      /* the last count found the directory that it has */
 	unsigned rivalry : 2;       /* its place leads to a directory that another has */
 	unsigned count_is_void : 1; /* the running one, whose number was dropped */
-	unsigned is_second : 1; /* another account has its place, which it can't have */
+	unsigned is_second : 1;  /* another account has its place, which it can't have */
+	unsigned had_mail : 1;   /* messages were in its place at the last look, */
+	unsigned is_missing : 1; /* and no Maildir is there now, or no new/ in it */
 	struct ledger_place place; /* that the number belongs to */
 	uint64_t directory;        /* that was counted; 0: not known */
 	uint64_t rules;            /* that it was counted by */

@@ -197,6 +197,16 @@ note_names(struct account *a, const struct ledger_count *c, int exact)
 		a->by_files = c->by_name == 0;
 }
 
+/* What was committed since it began and was not seen is there, too. */
+static void
+note_mail(struct account *a, const struct ledger_count *c, int exact, uint64_t messages)
+{
+	if (exact && !c->missing)
+		a->had_mail = messages || c->messages;
+	else if (!c->missing && c->messages)
+		a->had_mail = 1;
+}
+
 /* 1 where the count was exact. */
 static int
 apply(struct ledger *l, struct account *a, const struct ledger_count *c)
@@ -209,6 +219,7 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 	add_up(a, c, exact, &used, &messages);
 	note_sure(a, c, complete);
 	note_names(a, c, exact);
+	note_mail(a, c, exact, messages);
 	if (exact)
 		apply_exact(l, a, c, used, messages);
 	else
@@ -293,17 +304,45 @@ forget_number(struct ledger *l, struct account *a)
 	l->calls->save_account(l->arg, a);
 }
 
+/* Somebody who waits for this very count knows that nothing is there any more. */
+static int
+is_meant(const struct account *a)
+{
+	const struct question *q;
+
+	TAILQ_FOREACH(q, &a->activity->waiting, here)
+		if (q->request.is_meant && q->waits_for == WAIT_COUNT &&
+			a->counts_begun > q->after_count)
+			return 1;
+	return 0;
+}
+
+/* Whether the count has found no Maildir where one had mail: then it is no count of it,
+ * whatever it says. One that a delivery has made since the count began is not missing. */
+static int
+finds_missing(struct account *a, const struct ledger_count *c)
+{
+	if (c->missing && is_meant(a))
+		a->had_mail = 0;
+	a->is_missing = c->missing && a->had_mail && !a->activity->nameless &&
+			LIST_EMPTY(&a->activity->committed);
+	return a->is_missing;
+}
+
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
+	static const struct ledger_count missing = {.failed = 1, .text = MISSING_TEXT};
 	int serves, exact;
 
 	places_review_rules(l, a);
 	serves = !a->count_is_void;
+	if (serves && !c->failed && finds_missing(a, c))
+		c = &missing;
 	exact = serves && !c->failed && bind_directory(l, a, c) && apply(l, a, c);
 	serves = serves && (!a->count_is_void || a->rivalry != NO_RIVAL);
 	a->is_there = !c->failed && c->directory == a->directory;
-	if (serves && c->failed && a->why == LEDGER_CHANGED)
+	if (serves && c->failed && (a->why == LEDGER_CHANGED || c == &missing))
 		forget_number(l, a);
 
 	account_free_committed(a);

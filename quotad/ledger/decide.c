@@ -266,12 +266,37 @@ decide_orphans(const struct ledger *l, struct question *q, struct ledger_answer 
 		"too many deliveries to this mailbox were cut off");
 }
 
+/* Whether the Maildir had mail and is missing. An lda has looked; whoever has not, is
+ * told after a count. */
+static int
+is_missing(const struct question *q)
+{
+	const struct ledger_request *r = &q->request;
+
+	if (r->directory)
+		r->account->is_missing = 0;
+	else if (r->is_missing && r->account->had_mail)
+		r->account->is_missing = 1;
+	return r->account->is_missing;
+}
+
+/* A new one would be hidden under the mount point, and so would what is delivered. */
+static enum wait
+decide_missing(struct question *q, struct ledger_answer *answer)
+{
+	return q->request.is_missing || q->counts
+		       ? answer_with(answer, VERDICT_TROUBLE, MISSING_TEXT)
+		       : wait_for_new_count(q);
+}
+
 static enum wait
 decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct account *a = q->request.account;
 	int elsewhere = is_elsewhere(l, q);
 
+	if (is_missing(q))
+		return decide_missing(q, answer);
 	if (l->held_until > l->now)
 		return answer_with(answer, VERDICT_TROUBLE,
 			"quotad waits for deliveries that an earlier one may have "

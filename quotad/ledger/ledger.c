@@ -113,6 +113,7 @@ ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
 	a->stamp = n->stamp;
 	a->known = n->known ? 1 : 0;
 	a->wrong_names = n->wrong_names ? 1 : 0;
+	a->had_mail = n->had_mail || n->messages; /* an earlier version kept no more */
 	a->last_why = n->last.why & 15;
 	a->last_exact = n->last.exact ? 1 : 0;
 	a->last_at = (int64_t)l->now - (int64_t)n->last.ago_ms;
@@ -143,6 +144,8 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.directory = a->directory,
 		.rules = a->rules,
 		.wrong_names = a->wrong_names,
+		.had_mail = a->had_mail,
+		.missing = a->is_missing,
 		.counting = a->counting,
 		.last = {.why = a->last_why,
 			.exact = a->last_exact,

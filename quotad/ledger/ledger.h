@@ -69,7 +69,9 @@ struct ledger_request {
 	const char *name; /* RESERVE */
 	struct ledger_place place;
 	uint64_t directory; /* RESERVE: that is open for the message; 0: not told */
-	void *cookie;       /* comes back with the answer */
+	int is_missing; /* CHECK, RESERVE: the lda finds no Maildir, or no new/ in it */
+	int is_meant;   /* RECOUNT: if it is missing, it is so on purpose */
+	void *cookie;   /* comes back with the answer */
 };
 
 struct ledger_answer {
@@ -128,6 +130,8 @@ struct ledger_numbers {
 	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
 	int wrong_names; /* it is counted by its files, whatever their names say */
+	int had_mail;    /* messages were there when it was looked at last, */
+	int missing;     /* and now there is no Maildir, or no new/ in it; not kept */
 	int counting;    /* a count is under way; not kept */
 	struct ledger_last_count last;
 };
@@ -139,6 +143,7 @@ struct ledger_count {
 	uint64_t bytes, messages;
 	uint64_t stamp;
 	uint64_t directory;      /* the Maildir that was counted; 0: none is there */
+	int missing;             /* it, or its new/ */
 	const char *const *seen; /* names of ledger_count_names that it saw */
 	size_t seen_count;
 	const char *text; /* why it failed */

@@ -197,6 +197,7 @@ unbind(struct ledger *l, struct account *a)
 		return;
 	places_give_up(l, a);
 	drop_number(a);
+	a->had_mail = a->is_missing = 0;
 	l->calls->save_account(l->arg, a);
 }
 
@@ -225,6 +226,7 @@ places_review_rules(struct ledger *l, struct account *a)
 static void
 bind_anew(struct ledger *l, struct account *a, struct ledger_place place)
 {
+	int had_mail = a->had_mail && a->place.path == place.path;
 	struct account *other;
 
 	unbind(l, a);
@@ -233,9 +235,12 @@ bind_anew(struct ledger *l, struct account *a, struct ledger_place place)
 	a->is_second = other && places_is_still_there(l, other);
 	if (a->is_second)
 		return;
-	if (other)
+	if (other) {
+		had_mail = other->had_mail;
 		unbind(l, other);
+	}
 	drop_number(a);
+	a->had_mail = had_mail & 1;
 	if (adopt(l, a, place.path) == -1 || take(l, a, &a->place.path, place.path) == -1)
 		return;
 	a->place.owner = place.owner;

@@ -66,10 +66,12 @@ removed_tick(struct ledger *l)
 	for (int n = 0; n < REVIEWED_A_TICK && (a = next_to_review(l)); n++) {
 		if (!l->calls->is_removed(l->arg, a))
 			continue;
-		if (is_idle(a))
+		if (is_idle(a)) {
 			forget(l, a);
-		else
-			l->is_one_left = 1;
+			continue;
+		}
+		a->had_mail = a->is_missing = 0;
+		l->is_one_left = 1;
 	}
 	if (l->to_review == 0 && l->is_one_left) {
 		l->is_one_left = 0;

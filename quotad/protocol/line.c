@@ -24,7 +24,6 @@
 
 #define FORBIDDEN "ERR 4.7.0 not yours to ask about\n"
 #define NO_NUMBER "the size must be a number of bytes"
-#define PLACE     "place="
 #define NO_TICKET "this connection has no such ticket"
 
 enum who { ANYONE, TRUSTED };
@@ -197,23 +196,38 @@ take_place(struct room_question *q, const char *value)
 	return 0;
 }
 
+/* Zeros: there is no Maildir, or no new/ in it. */
 static int
 take_directory(struct room_question *q, const char *value)
 {
-	return take_hash(&q->directory, value);
+	if (take_hash(&q->directory, value) == -1)
+		return -1;
+	q->is_missing = q->directory == 0;
+	return 0;
 }
 
-/* CHECK <recipient> <bytes> [<sender>] [place=<hash>] */
+/* Takes the field off the end of the arguments, if that is one. */
+static void
+take_last(struct room_question *q, char **argument, const char *name,
+	int (*take)(struct room_question *q, const char *value))
+{
+	size_t length = strlen(name);
+
+	while (argument[0] != NULL && argument[1] != NULL)
+		argument++;
+	if (*argument != NULL && strncmp(*argument, name, length) == 0 &&
+		take(q, *argument + length) == 0)
+		*argument = NULL;
+}
+
+/* CHECK <recipient> <bytes> [<sender>] [place=<hash>] [directory=<hash>] */
 static void
 check(struct line_request *l, char **argument)
 {
 	struct room_question *q = &l->question;
-	char **last =
-		argument[2] != NULL && argument[3] != NULL ? argument + 3 : argument + 2;
 
-	if (*last != NULL && strncmp(*last, PLACE, strlen(PLACE)) == 0 &&
-		take_place(q, *last + strlen(PLACE)) == 0)
-		*last = NULL;
+	take_last(q, argument + 2, "directory=", take_directory);
+	take_last(q, argument + 2, "place=", take_place);
 	q->sender = argument[2];
 	if (amount_count(argument[1], &q->bytes, NULL) == -1)
 		malformed(l, NO_NUMBER);
@@ -325,11 +339,19 @@ get(struct line_request *l, char **argument)
 	ask(l, LEDGER_GET, argument[0]);
 }
 
-/* RECOUNT <mailbox> */
+/* RECOUNT <mailbox> [empty] */
 static void
 recount(struct line_request *l, char **argument)
 {
-	ask(l, LEDGER_RECOUNT, argument[0]);
+	const struct room_asker asker = request_asker(l->request);
+
+	l->question.is_meant = argument[1] != NULL;
+	if (argument[1] != NULL && strcmp(argument[1], "empty") != 0)
+		malformed(l, l->command->usage);
+	else if (argument[1] != NULL && !asker.trusted)
+		request_answer(l->request, FORBIDDEN);
+	else
+		ask(l, LEDGER_RECOUNT, argument[0]);
 }
 
 /* What the ledger holds, as it is before the question what the next message would get
@@ -388,8 +410,8 @@ stats(struct line_request *l, char **argument)
 /* --- the table -------------------------------------------------------------------- */
 
 static const struct line_command commands[] = {
-	{"CHECK", 2, 4, ANYONE, 0, "4.3.0", check, answer_ok,
-		"CHECK <recipient> <bytes> [<sender>] [place=<hash>]"},
+	{"CHECK", 2, 5, ANYONE, 0, "4.3.0", check, answer_ok,
+		"CHECK <recipient> <bytes> [<sender>] [place=<hash>] [directory=<hash>]"},
 	{"RESERVE", 3, 2 + OPTIONS, ANYONE, 0, "4.3.0", reserve, answer_ticket,
 		"RESERVE <recipient> <bytes> name=<basename> [place=<hash>] "
 		"[directory=<hash>]"},
@@ -397,8 +419,8 @@ static const struct line_command commands[] = {
 	{"CANCEL", 1, 1, ANYONE, 0, NULL, cancel, NULL, "CANCEL <ticket>"},
 	{"GET", 1, 1, ANYONE, 0, "4.1.1", get, answer_numbers, "GET <recipient>"},
 	{"LIST", 0, 1, TRUSTED, 0, NULL, list, NULL, "LIST [<pattern>]"},
-	{"RECOUNT", 1, 1, ANYONE, 0, "4.1.1", recount, answer_recounted,
-		"RECOUNT <mailbox>"},
+	{"RECOUNT", 1, 2, ANYONE, 0, "4.1.1", recount, answer_recounted,
+		"RECOUNT <mailbox> [empty]"},
 	{"EXPLAIN", 1, 2, TRUSTED, 1, "4.1.1", explain, answer_explanation,
 		"EXPLAIN <recipient> [<bytes>]"},
 	{"TABLE", 1, 1, ANYONE, 0, NULL, table, NULL, "TABLE <identity>"},

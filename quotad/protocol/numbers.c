@@ -62,6 +62,6 @@ numbers_text(char text[NUMBERS_SIZE], const char *mailbox, const struct ledger_n
 		add(text, " percent=%" PRIu64, larger_percent(n, limits));
 	if (n->full_for)
 		add(text, " full_for=%" PRIu64, n->full_for);
-	add(text, "%s", states[state]);
+	add(text, "%s%s", n->missing ? " missing=1" : "", states[state]);
 	return 0;
 }

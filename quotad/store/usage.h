@@ -30,6 +30,7 @@ struct usage_numbers {
 	uint64_t directory; /* that was counted; 0: none, or that of another boot */
 	int known;          /* an exact count of this boot stands behind them */
 	int wrong_names;    /* it is counted by its files */
+	int had_mail;       /* messages were there when it was looked at last */
 	/* Seconds since the first refusal for room (0: not full), and how it was then. */
 	uint64_t full_for, full_used, full_bytes, full_messages, full_smallest;
 	/* The last count: why it was made (a word; NULL: there was none), when, and what

@@ -69,6 +69,7 @@ usage_record_account(
 	at = add_number(value, at, "owner", n->owner);
 	at = add_number(value, at, "rules", n->rules);
 	at = add_number(value, at, "wrong_names", (uint64_t)n->wrong_names);
+	at = add_number(value, at, "had_mail", (uint64_t)n->had_mail);
 	at = add_number(value, at, "directory", n->directory);
 	if (n->known)
 		at = add_text(value, at, "boot", boot);
@@ -177,6 +178,7 @@ load_account(
 	if (read_numbers(r, &n))
 		return -1;
 	n.wrong_names = record_get(r, "wrong_names") != NULL;
+	n.had_mail = record_get(r, "had_mail") != NULL;
 	n.known = is_of_boot(r, reader->boot) && !reader->unsure;
 	if (!n.known)
 		n.directory = 0;

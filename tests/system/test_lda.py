@@ -950,12 +950,41 @@ def test_missing_maildir_is_made_only_after_a_yes(brim, missing, message, answer
     assert brim.fake.requests[0][:3] == ["CHECK", ALICE, size]
 
 
-def test_missing_maildir_is_made_without_quotad_where_the_administrator_says_so(brim):
-    shutil.rmtree(brim.mail)
+@pytest.mark.parametrize("missing", [".", "new"])
+def test_missing_maildir_is_not_made_without_quotad_whatever_the_settings(brim, missing):
+    """quotad alone knows whether it had mail, and its file system may not be mounted."""
+    shutil.rmtree(brim.mail / missing)
     brim.fake.close()
-    assert send(brim).code == "4.3.0" and not brim.mail.exists()
-    brim.configure(quotad_down="deliver")
-    assert send(brim).status == 0
+    for down in ("defer", "deliver"):
+        brim.configure(quotad_down=down)
+        assert send(brim).code == "4.3.0" and not (brim.mail / missing).exists()
+
+
+@pytest.mark.parametrize("message", [SHORT, LONG], ids=["short", "long"])
+def test_missing_maildir_is_asked_about_as_such(brim, message):
+    """An older quotad does not know the word."""
+    shutil.rmtree(brim.mail)
+    assert send(brim, message).status == 0
+    assert brim.fake.requests[0][4:] == ["directory=0000000000000000"]
+    shutil.rmtree(brim.mail)
+    fake(brim, lambda words: b"ERR 4.5.2 CHECK <recipient> <bytes>\n" if len(words) > 4
+         and words[0] == "CHECK" else FakeQuotad.agree(words))
+    assert send(brim, message).status == 0
+    assert brim.fake.verbs() == ["CHECK", "CHECK", "RESERVE", "COMMIT"]
+
+
+@pytest.mark.parametrize("message", [SHORT, LONG], ids=["short", "long"])
+def test_maildir_that_another_delivery_has_made_meanwhile_is_delivered_to(brim, message):
+    shutil.rmtree(brim.mail)
+
+    def script(words):
+        if words[-1] == "directory=0000000000000000":
+            brim.make_maildir(brim.mail, UID, UID)
+            return b"ERR 4.3.0 it had mail\n"
+        return FakeQuotad.agree(words)
+    fake(brim, script)
+    assert send(brim, message).status == 0
+    assert brim.fake.verbs() == ["CHECK", *ASKED[message], "COMMIT"]
     assert len(brim.files(brim.mail)) == 1
 
 

@@ -35,6 +35,9 @@ static __thread struct trace {
 	const char *failing; /* the step that fails, or NULL */
 	int mute;            /* it fails without an outcome */
 	int may_be_there;    /* and then the message can't be removed */
+	int is_doubted;      /* quotad says "try again" of a mailbox that is missing */
+	int is_made;         /* which another delivery has made by the second look */
+	int looks;           /* at the mailbox, so far */
 	char stored[sizeof ADDED + LONG_LENGTH];
 	enum verdict prepared;
 	struct store *watched;
@@ -153,19 +156,24 @@ quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o)
 }
 
 int
-quota_check(struct quota *q, uint64_t bytes)
+quota_check(struct quota *q, uint64_t bytes, int is_missing)
 {
 	(void)q;
+	ck_assert_int_eq(is_missing, trace.shape == MISSING);
 	ck_assert_uint_eq(bytes, trace.shape == LONG ? 0 : length());
 	return step("check", NULL);
 }
 
 int
-quota_checked(struct quota *q, int must_know, struct outcome *o)
+quota_checked(struct quota *q, int is_missing, struct outcome *o)
 {
 	(void)q;
-	ck_assert_int_eq(must_know, trace.shape == MISSING);
-	return step("checked", o);
+	ck_assert_int_eq(is_missing, trace.shape == MISSING);
+	if (!trace.is_doubted)
+		return step("checked", o);
+	outcome_set(o, VERDICT_TROUBLE, "it had mail");
+	step("doubted", o);
+	return -1;
 }
 
 int
@@ -221,7 +229,8 @@ fake_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
 	ck_assert_str_eq(path, "/m/alice/");
 	ck_assert_uint_eq(owner, 1001);
 	s->state = &trace;
-	s->is_missing = trace.shape == MISSING;
+	s->is_missing = trace.shape == MISSING && !(trace.is_made && trace.looks);
+	trace.looks++;
 	return step("open", o);
 }
 
@@ -337,21 +346,16 @@ teardown(void)
 	unlink(conf_file);
 }
 
-/* One delivery, from its start to its end, with a step that fails or none. */
+/* One delivery, from its start to its end, as the trace that is begun says. */
 static struct outcome
-run(enum shape shape, const char *failing, int mute, int may_be_there)
+run_begun(void)
 {
 	struct delivery_host host = {prepare, watch, become, &trace};
 	struct envelope envelope = {.recipient = "alice@example.org"};
 	struct delivery *d = calloc(1, sizeof *d);
-	int input = open_message(shape == LONG ? LONG_LENGTH : SHORT_LENGTH);
+	int input = open_message(trace.shape == LONG ? LONG_LENGTH : SHORT_LENGTH);
 	struct outcome o;
 
-	memset(&trace, 0, sizeof trace);
-	trace.shape = shape;
-	trace.failing = failing;
-	trace.mute = mute;
-	trace.may_be_there = may_be_there;
 	delivery_init(d, &host, input);
 	ck_assert_ptr_eq(trace.watched, &d->store);
 	d->conf_file = conf_file;
@@ -361,6 +365,17 @@ run(enum shape shape, const char *failing, int mute, int may_be_there)
 	close(input);
 	free(d);
 	return o;
+}
+
+/* One with a step that fails, or none. */
+static struct outcome
+run(enum shape shape, const char *failing, int mute, int may_be_there)
+{
+	trace = (struct trace){.shape = shape,
+		.failing = failing,
+		.mute = mute,
+		.may_be_there = may_be_there};
+	return run_begun();
 }
 
 #define BEGINNING "find become ask type open uncensor "
@@ -418,6 +433,9 @@ after(const char *story, const char *at)
 {
 	if (at < find_step(story, "open"))
 		return "";
+	/* which may be that quotad has to be asked again */
+	if (trace.shape == MISSING && trace.mute && at == find_step(story, "checked"))
+		return " remove type open remove";
 	return at < find_step(story, "reserve") ? " remove" : " cancel remove";
 }
 
@@ -476,6 +494,30 @@ START_TEST(a_ticket_stays_where_the_message_may_be)
 	ck_assert_int_eq((int)o.verdict, VERDICT_NO_DISK);
 	ck_assert_ptr_null(strstr(trace.story, "cancel"));
 	ck_assert_ptr_null(strstr(trace.story, "commit"));
+}
+END_TEST
+
+START_TEST(a_mailbox_that_quotad_doubts_is_not_made)
+{
+	struct outcome o;
+
+	trace = (struct trace){.shape = MISSING, .is_doubted = 1};
+	o = run_begun();
+	ck_assert_int_eq((int)o.verdict, VERDICT_TROUBLE);
+	ck_assert_str_eq(o.text, "it had mail");
+	ck_assert_str_eq(trace.story, BEGINNING "check doubted remove type open remove");
+}
+END_TEST
+
+START_TEST(one_that_another_delivery_has_made_is_delivered_to)
+{
+	struct outcome o;
+
+	trace = (struct trace){.shape = MISSING, .is_doubted = 1, .is_made = 1};
+	o = run_begun();
+	ck_assert_int_eq((int)o.verdict, VERDICT_DELIVERED);
+	ck_assert_str_eq(
+		trace.story, BEGINNING "check doubted remove type open " ALL_SHORT);
 }
 END_TEST
 
@@ -539,7 +581,9 @@ END_TEST
 void
 add_tests(Suite *suite)
 {
-	const TTest *const tests[] = {an_emergency_asks_the_store_only_while_it_must,
+	const TTest *const tests[] = {a_mailbox_that_quotad_doubts_is_not_made,
+		one_that_another_delivery_has_made_is_delivered_to,
+		an_emergency_asks_the_store_only_while_it_must,
 		one_process_runs_many_deliveries, two_threads_deliver_at_a_time};
 	TCase *c = ADD_CASE(
 		suite, tests, .setup = setup, .teardown = teardown, .timeout = 60);

@@ -146,7 +146,7 @@ static void
 ask(enum ledger_kind kind, int connection, uint64_t bytes, const char *name)
 {
 	struct ledger_request r = {kind, fake.account, &connections[connection], limits,
-		bytes, name, {0, 0}, 0, NULL};
+		bytes, name, {0, 0}, 0, 0, 0, NULL};
 
 	ledger_ask(fake.ledger, &r);
 }

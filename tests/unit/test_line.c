@@ -525,6 +525,42 @@ START_TEST(room_elsewhere_is_no_room)
 }
 END_TEST
 
+START_TEST(a_missing_maildir_is_told_to_the_ledger)
+{
+	static const char *const requests[] = {
+		"CHECK alice 0 place=abcdef00000003e9 directory=000000000000000",
+		"CHECK alice 0 s@x place=abcdef00000003e9 directory=000000000000000",
+		"CHECK alice 0 directory=000000000000000",
+		"RESERVE alice 1 name=a directory=000000000000000",
+	};
+	char line[100];
+
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
+		for (int directory = 0; directory <= 1; directory++) {
+			snprintf(line, sizeof line, "%s%d", requests[i], directory);
+			ck_assert_str_eq(send_line(line), "");
+			ck_assert_int_eq(fake.asked.is_missing, !directory);
+		}
+	ck_assert_str_eq(send_line("CHECK alice 0 s@x"), "");
+	ck_assert_int_eq(fake.asked.is_missing, 0);
+}
+END_TEST
+
+START_TEST(that_an_empty_place_is_meant_is_the_administrators_word)
+{
+	ck_assert_str_eq(send_and_decide("RECOUNT alice empty", VERDICT_DELIVERED, NULL),
+		"OK used=250 was=33\n");
+	ck_assert_int_eq(fake.asked.is_meant, 1);
+	send_and_decide("RECOUNT alice", VERDICT_DELIVERED, NULL);
+	ck_assert_int_eq(fake.asked.is_meant, 0);
+	ck_assert_int_eq(strncmp(send_line("RECOUNT alice full"), "ERR 4.5.2 ", 10), 0);
+	fake.trusted = 0;
+	fake.uid = 1001;
+	send_and_decide("RECOUNT alice", VERDICT_DELIVERED, NULL);
+	ck_assert_int_eq(strncmp(send_line("RECOUNT alice empty"), "ERR 4.7.0 ", 10), 0);
+}
+END_TEST
+
 START_TEST(what_the_record_says_needs_no_ledger)
 {
 	ck_assert_int_eq(strncmp(send_line("CHECK bob 1"), "NO disabled 5.2.1 ", 18), 0);
@@ -629,8 +665,8 @@ START_TEST(an_explanation_tells_ledger_tickets_and_what_comes_next)
 	fake.reservations_of_mailbox = 2;
 	ck_assert_str_eq(send_and_decide("EXPLAIN alice", VERDICT_FULL_FOR_NOW, NULL),
 		"* mailbox=alice known=1 used=250 messages=40 reserved=10 tickets=2"
-		" limit=1000 message_limit=50 over_quota=7 counting=0 counted_why=never"
-		" held_ms=0\n"
+		" limit=1000 message_limit=50 over_quota=7 counting=0 had_mail=0"
+		" missing=0 counted_why=never held_ms=0\n"
 		"* ticket=7 bytes=5 state=open age=3 earlier=0 name=1.a%20b\n"
 		"* ticket=7 bytes=5 state=unsure age=3 earlier=1 name=1.a%20b\n"
 		"OK next=full-for-now code=4.2.2 text=the%20mailbox%20is%20full"
@@ -782,6 +818,8 @@ add_tests(Suite *suite)
 		a_name_is_at_most_255_bytes,
 		a_reservation_asks_for_these_bytes_under_this_name,
 		a_refusal_has_name_code_and_text, room_elsewhere_is_no_room,
+		a_missing_maildir_is_told_to_the_ledger,
+		that_an_empty_place_is_meant_is_the_administrators_word,
 		what_the_record_says_needs_no_ledger,
 		a_recipient_unknown_here_is_never_a_refusal,
 		without_a_table_nothing_is_known,

@@ -319,6 +319,7 @@ START_TEST(what_was_saved_is_loaded_again)
 		.stamp = UINT64_MAX - 1,
 		.known = 1,
 		.wrong_names = 1,
+		.had_mail = 1,
 		.full_for = 1000,
 		.full_used = 1,
 		.full_bytes = 2,
