@@ -1,0 +1,165 @@
+"""Mailboxes on the file systems that hosts really have, mounted for real: delivered whole and
+counted right, refused with the right verdict, and nothing left where they are refused. A file
+system that this machine has not is a skip with the reason.
+"""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+from brim import Brim
+from host import checked, libc
+from mounts import Missing, Mounts
+
+UID = 20001
+ALICE, BOB = "alice@example.org", "bob@example.org"
+MB = 1 << 20
+SHORT = b"Subject: short\n\n" + b"0123456789abcde\n" * 100
+LONG = b"Subject: long\n\n" + b"0123456789abcde\n" * 10_000
+ADDED = b"Return-Path: <bob@example.net>\nDelivered-To: %s\n"
+
+
+class Place:
+    """Where a test's mailboxes are: a method for each kind of file system, which mounts it."""
+
+    def __init__(self, folder, mounts):
+        self.mail, self.disk, self.mounts = folder / "mail", folder / "disk", mounts
+
+    @property
+    def lowest(self):
+        """The file system below all others."""
+        return self.disk if self.disk.exists() else self.mail
+
+    def ext4(self, on=None):
+        return self.mounts.image("ext4", on or self.mail, 16 * MB)
+
+    def xfs(self, options=""):
+        return self.mounts.image("xfs", self.mail, 300 * MB, options)
+
+    def btrfs(self, on=None):
+        return self.mounts.image("btrfs", on or self.mail, 128 * MB, format_options=["-M"])
+
+    def tmpfs(self, on=None, data=""):
+        return self.mounts.tmpfs(on or self.mail, "mode=755,size=8m" + data)
+
+    def overlay(self):
+        self.mounts.overlay(self.lowest, self.mail)
+
+    def overlay_on_ext4(self):
+        self.ext4(self.disk)
+        self.overlay()
+
+    def overlay_on_tmpfs(self):
+        self.tmpfs(self.disk)
+        self.overlay()
+
+    # with a quota of 1 MB for what the owner stores
+
+    def group_of_btrfs(self, on=None):
+        on = self.btrfs(on)
+        for command in ("quota enable {}", "qgroup limit 1M {}"):
+            run("btrfs", *command.format(on).split())
+
+    def overlay_on_group_of_btrfs(self):
+        self.group_of_btrfs(self.disk)
+        self.overlay()
+
+    def user_of_xfs(self):
+        run("xfs_quota", "-x", "-c", f"limit bhard=1m {UID}", self.xfs("uquota"))
+
+    def user_of_tmpfs(self):
+        self.tmpfs(data=",usrquota,usrquota_block_hardlimit=1m")
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def brim_on(kind, **settings):
+    """A Brim whose mailboxes are on that kind of file system."""
+    with Brim(**settings) as brim, Mounts() as mounts:
+        brim.place = Place(brim.folder, mounts)
+        try:
+            getattr(brim.place, kind)()
+        except (Missing, OSError) as error:
+            pytest.skip(f"no {kind} here: {str(error).splitlines()[0]}")
+        try:
+            yield brim
+        finally:
+            brim.stop_quotad()
+
+
+def settle(folder):
+    """btrfs counts what is written when it commits."""
+    fd = os.open(folder, os.O_RDONLY)
+    checked(libc.syncfs(fd))
+    os.close(fd)
+
+
+def add(brim, address, make=True, **fields):
+    """A mailbox there; it can be made at least."""
+    mail = brim.place.mail / address.split("@")[0] / "Maildir"
+    mail.parent.mkdir()
+    os.chown(mail.parent, UID, UID)
+    return brim.mailbox(address, uid=UID, mail=mail, make=make, **fields)
+
+
+def send(brim, address, message=SHORT):
+    return brim.deliver(address, message, sender="bob@example.net")
+
+
+def assert_counted(brim, address, mail, messages):
+    """Whole, counted to a byte, and nothing else is there."""
+    added = ADDED % address.encode()
+    assert sorted(brim.messages(mail)) == sorted(added + m for m in messages)
+    assert brim.leftovers(mail) == []
+    for said in (brim.usage(address), brim.recount(address)):
+        assert int(said["used"]) == brim.total(mail)
+
+
+def fill(folder):
+    """Until not a block more finds room."""
+    with open(folder / "filler", "wb") as f:
+        size, step = 0, 64 * MB
+        while step >= 512:
+            try:
+                os.posix_fallocate(f.fileno(), size, step)
+                size += step
+            except OSError:
+                step //= 2
+
+
+@pytest.mark.parametrize("kind", ["xfs", "btrfs", "tmpfs", "overlay_on_ext4",
+                                  "overlay_on_tmpfs"])
+def test_mail_is_delivered_counted_and_refused(kind):
+    with brim_on(kind) as brim:
+        alice = add(brim, ALICE, quota=200_000)
+        bob = add(brim, BOB, make=False)
+        brim.start_quotad()
+        for address, mail in (ALICE, alice), (BOB, bob):
+            assert [send(brim, address, m).status for m in (SHORT, LONG)] == [0, 0]
+            assert_counted(brim, address, mail, [SHORT, LONG])
+        assert send(brim, ALICE, LONG).code == "4.2.2"
+        assert_counted(brim, ALICE, alice, [SHORT, LONG])
+        fill(brim.place.lowest)
+        assert send(brim, BOB, LONG).code == "4.3.1"
+        assert_counted(brim, BOB, bob, [SHORT, LONG])
+
+
+@pytest.mark.parametrize("kind", ["group_of_btrfs", "overlay_on_group_of_btrfs", "user_of_xfs",
+                                  "user_of_tmpfs"])
+def test_disk_quota_is_4_2_2_and_never_for_good(kind):
+    with brim_on(kind, over_quota="bounce") as brim:
+        alice = add(brim, ALICE, quota=100 * MB)
+        brim.start_quotad()
+        sent = []
+        while (result := send(brim, ALICE, LONG)).status == 0:
+            sent.append(LONG)
+            settle(brim.place.lowest)
+            assert len(sent) < 10
+        assert result.code == "4.2.2" and b"not of Brim" in result.output, result
+        assert len(sent) > 1
+        assert_counted(brim, ALICE, alice, sent)
