@@ -5,102 +5,111 @@
 #include "privileges.h"
 
 #include <errno.h>
-#include <pwd.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
-#define PASSWD    "/etc/passwd"
-#define LINE_STEP 1024 /* bytes; a line of it is rarely longer */
+#include "amount.h"
 
+#define PASSWD "/etc/passwd"
+
+/* The next field of the line as an id: 0, or -1 where it is none. */
 static int
-take_user(const struct passwd *p, struct privileges_user *user, struct reason *why)
+take_id(char **line, uint32_t *id)
 {
-	if (p->pw_uid == 0 || p->pw_gid == 0)
-		return reason_set(why, "user %s has root's uid or gid", p->pw_name);
-	user->uid = p->pw_uid;
-	user->gid = p->pw_gid;
+	const char *field = strsep(line, ":");
+	uint64_t n;
+
+	if (field == NULL || *line == NULL || amount_count(field, &n, NULL) ||
+		n >= UINT32_MAX)
+		return -1;
+	*id = (uint32_t)n;
 	return 0;
 }
 
-/* The next entry of the file into P, its texts into *TEXT, which grows: 0, or why not,
- * ENOENT at the file's end. Unlike fgetpwent, it may be called by many threads. */
+/* NAME:PASSWORD:UID:GID:..., as passwd(5) has it: whether it is the user's. */
 static int
-read_user(FILE *file, struct passwd *p, char **text, size_t *size)
+take_line(char *line, const char *name, struct privileges_user *user)
 {
-	struct passwd *found;
-	char *grown;
-	int error = ERANGE;
+	const char *found = strsep(&line, ":");
 
-	/* not even an empty text may be NULL */
-	while (*text == NULL ||
-		(error = fgetpwent_r(file, p, *text, *size, &found)) == ERANGE) {
-		grown = realloc(*text, *size + LINE_STEP);
-		if (grown == NULL)
-			return ENOMEM;
-		*text = grown;
-		*size += LINE_STEP;
-	}
-	return error;
+	if (line == NULL || strcmp(found, name) != 0)
+		return 0;
+	strsep(&line, ":");
+	return take_id(&line, &user->uid) == 0 && take_id(&line, &user->gid) == 0;
 }
 
-/* The user's entry, its texts in *TEXT, which the caller frees in any case: 0, or why
- * not, ENOENT where there is none. The file itself, not NSS: a look-up by name must not
- * depend on the network, and a statically linked program can't load NSS's modules. */
-static int
-find_entry(const char *name, struct passwd *p, char **text)
+/* Looks at the lines in TEXT, which ends in NUL. What is left is a line's beginning: it
+ * is moved to the front, and its length returned; -1 where the user was found. */
+static ssize_t
+take_lines(char *text, const char *name, struct privileges_user *user)
 {
-	char buffer[4096]; /* a fresh process has used this much stack, but not of its
-			      heap */
-	FILE *file = fopen(PASSWD, "re");
-	size_t size = 0;
-	int error;
+	char *line = text, *stop;
+	size_t left;
 
-	*text = NULL;
-	if (file == NULL) {
-		error = errno;
-		return error != 0 ? error : EIO;
+	for (; (stop = strchr(line, '\n')) != NULL; line = stop + 1) {
+		*stop = '\0';
+		if (take_line(line, name, user))
+			return -1;
 	}
-	setvbuf(file, buffer, _IOFBF, sizeof buffer);
-	do
-		error = read_user(file, p, text, &size);
-	while (error == 0 && strcmp(p->pw_name, name) != 0);
-	fclose(file);
-	return error;
+	left = strlen(line);
+	memmove(text, line, left + 1);
+	return (ssize_t)left;
+}
+
+/* The user's entry: 0, or why not, ENOENT where there is none. The file itself, not NSS:
+ * a look-up by name must not depend on the network, and a statically linked program can't
+ * load NSS's modules. Not stdio either, of which lda uses nothing else: each page costs a
+ * fresh process time. */
+static int
+find_entry(const char *name, struct privileges_user *user)
+{
+	char text[4096];
+	const ssize_t room = sizeof text - sizeof "\n";
+	int fd = open(PASSWD, O_RDONLY | O_CLOEXEC), error = ENOENT;
+	ssize_t left = 0, n = fd < 0 ? -1 : 1;
+
+	while (n > 0 && left >= 0) {
+		if (left == room) { /* a line as long is nobody's: a comment */
+			text[0] = '#';
+			left = 1;
+		}
+		n = read(fd, text + left, (size_t)(room - left));
+		/* the last line may lack its end */
+		strcpy(text + left + (n > 0 ? n : 0), n == 0 ? "\n" : "");
+		left = take_lines(text, name, user);
+	}
+	if (n < 0)
+		error = errno;
+	if (fd >= 0)
+		close(fd);
+	return left < 0 ? 0 : error;
 }
 
 int
 privileges_find_user(const char *name, struct privileges_user *user, struct reason *why)
 {
-	struct passwd p;
-	char *text;
-	int result;
-
-	errno = find_entry(name, &p, &text);
-	if (errno == 0)
-		result = take_user(&p, user, why);
-	else if (errno != ENOENT)
-		result = reason_errno(why, "%s", PASSWD);
-	else
-		result = reason_set(why, "no user %s in %s", name, PASSWD);
-	free(text);
-	return result;
+	errno = find_entry(name, user);
+	if (errno == ENOENT)
+		return reason_set(why, "no user %s in %s", name, PASSWD);
+	if (errno != 0)
+		return reason_errno(why, "%s", PASSWD);
+	if (user->uid == 0 || user->gid == 0)
+		return reason_set(why, "user %s has root's uid or gid", name);
+	return 0;
 }
 
 int
 privileges_find_uid(const char *name, uid_t *uid, struct reason *why)
 {
-	struct passwd p;
-	char *text;
-	int result = 0, error = find_entry(name, &p, &text);
+	struct privileges_user user;
 
-	errno = error;
-	if (error == 0) {
-		*uid = p.pw_uid;
-		result = 1;
-	} else if (error != ENOENT) {
-		result = reason_errno(why, "%s", PASSWD);
-	}
-	free(text);
-	return result;
+	errno = find_entry(name, &user);
+	if (errno == ENOENT)
+		return 0;
+	if (errno != 0)
+		return reason_errno(why, "%s", PASSWD);
+	*uid = user.uid;
+	return 1;
 }

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -301,6 +303,48 @@ START_TEST(users_are_found_in_passwd)
 }
 END_TEST
 
+/* Puts another file in the place of /etc/passwd, for this process alone. */
+static void
+have_passwd(const char *text)
+{
+	char path[] = "/tmp/brim-passwd-XXXXXX";
+	int file = mkstemp(path);
+
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_eq(write(file, text, strlen(text)), (ssize_t)strlen(text));
+	close(file);
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount(path, "/etc/passwd", NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(unlink(path), 0);
+}
+
+/* A description of 9,000 bytes in which each place could be the beginning of an entry. */
+START_TEST(odd_lines_of_passwd_are_nobodys)
+{
+	static const char entry[] = "daemon:x:0:0:";
+	static char text[16384];
+	char *to = stpcpy(text, "\n#daemon:x:7:7::/:\n:\n\ndaemon\ndaemon:x\ndaemon:x:7\n"
+				"daemon:x::7::/:\ndaemon:x:7:-7::/:\nlong:x:5:5:");
+	struct privileges_user user;
+	struct reason why;
+	uid_t uid;
+
+	for (int i = 0; i < 700; i++)
+		to = stpcpy(to, entry);
+	stpcpy(to, ":/:/bin/sh\nsmall:x:4294967295:1::/:\n"
+		   "dae:x:1:1::/:\ndaemon:x:12:34::/:/bin/sh\nlast:x:56:78::/:");
+	have_passwd(text);
+	ck_assert_int_eq(privileges_find_user("daemon", &user, &why), 0);
+	ck_assert_uint_eq(user.uid, 12);
+	ck_assert_uint_eq(user.gid, 34);
+	ck_assert_int_eq(privileges_find_uid("last", &uid, &why), 1);
+	ck_assert_uint_eq(uid, 56);
+	ck_assert_int_eq(privileges_find_uid("small", &uid, &why), 0);
+	ck_assert_int_eq(privileges_find_uid("", &uid, &why), 0);
+}
+END_TEST
+
 /* --- from a user with capabilities to a recipient --------------------------------- */
 
 static const struct privileges_user recipient = {20001, 20002};
@@ -444,6 +488,7 @@ add_tests(Suite *suite)
 		the_last_capability_can_be_given_up, root_can_not_be_regained,
 		no_program_gives_anything_back, root_is_refused_as_the_user,
 		an_ordinary_user_can_become_nobody_else, users_are_found_in_passwd,
+		odd_lines_of_passwd_are_nobodys,
 		a_recipient_is_become_with_two_capabilities_and_none_is_left,
 		a_recipient_of_the_same_ids_is_no_way_back,
 		with_setpcap_the_bounding_set_is_emptied,
