@@ -33,8 +33,15 @@ LDA_LINK = -static -Wl,-w
 else
 B = build
 VARIANT = -O2 -D_FORTIFY_SOURCE=2
-LDA_LINK = -static-pie -Wl,-w,-z,pack-relative-relocs
+LDA_LINK = -static-pie -Wl,-w,-z,pack-relative-relocs $(LDA_ENTRY) $(LDA_LAYOUT)
 endif
+
+# Both spare a fresh process page faults: lda/process/entry.c, which is for one processor
+# alone, and the order of its code.
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+LDA_ENTRY = -Wl,-e,entry
+endif
+LDA_LAYOUT = -Wl,-T,lda/process/layout.ld
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wold-style-definition -Wredundant-decls
@@ -75,15 +82,17 @@ $B/libbrim.a: $(LIB)
 	@rm -f $@
 	$(Q)ar rcsT $@ $^
 
+$B/bin/lda $B/bin/lda-virtual: lda/process/layout.ld
+
 $B/bin/lda: $(LDA) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -ldb-5.3 -lpthread
 
 $B/bin/lda-virtual: $(VIRTUAL) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $^ -ldb-5.3 -lcap -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -ldb-5.3 -lcap -lpthread
 
 $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 	@mkdir -p $(@D)

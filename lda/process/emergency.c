@@ -12,14 +12,15 @@
 #include <gcov.h>
 #endif
 
-#define STACK_SIZE (64 * 1024)
-#define WRITE_MS   2000 /* that somebody has to take the line */
+#define WRITE_MS 2000 /* that somebody has to take the line */
 
 /* What ends a delivery: the alarm, requests to end, and a crash. */
 static const int fatal[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGSEGV,
 	SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
 
 #define FATAL (sizeof fatal / sizeof *fatal)
+
+char emergency_stack[EMERGENCY_STACK_SIZE];
 
 /* What an emergency writes, and its exit status. */
 struct last_words {
@@ -97,8 +98,7 @@ allow_only(const int *signals, size_t count)
 int
 emergency_install(void)
 {
-	static char stack[STACK_SIZE];
-	stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+	stack_t alternate = {.ss_sp = emergency_stack, .ss_size = sizeof emergency_stack};
 	struct sigaction action = {.sa_handler = end, .sa_flags = SA_ONSTACK};
 
 	sigfillset(&action.sa_mask);

@@ -1428,6 +1428,17 @@ def test_environment_and_descriptors_have_no_effect(brim):
     assert_delivered(brim, result, ADDED + b"Subject: test\n\ntest\n")
 
 
+@pytest.mark.skipif(SANITIZED or os.uname().machine != "x86_64", reason="its entry is not lda's")
+@pytest.mark.parametrize("error", ["EINVAL", "ENOMEM"])
+def test_lda_asks_for_its_pages_first_and_starts_without_them(brim, error):
+    result = injected(brim, f"madvise:error={error}")
+    assert_delivered(brim, result, ADDED + b"Subject: test\n\ntest\n")
+    trace = (brim.folder / "strace").read_text().splitlines()
+    asked = [line for line in trace if "MADV_POPULATE_WRITE" in line]
+    assert len(asked) == 3
+    assert all("(INJECTED)" in line for line in trace[1:4]), trace[:5]
+
+
 @pytest.mark.skipif(SANITIZED, reason="ASan needs room")
 @pytest.mark.parametrize("limits", [
     {"NOFILE": 3}, {"NOFILE": 4}, {"NOFILE": 6}, {"AS": 8 << 20},
