@@ -40,6 +40,17 @@ become_recipient(struct delivery *d, struct outcome *o)
 	return d->host->become(d->host->arg, &d->mailbox, o);
 }
 
+/* The store's calls may hang where a network is behind them. */
+static int
+guard_store(struct delivery *d, struct outcome *o)
+{
+	int result =
+		d->host->guard(d->host->arg, d->mailbox.path, delivery_time_left(d), o);
+
+	delivery_set_deadline(d);
+	return result;
+}
+
 /* Stops at the first byte too many; what is left is read, but not stored. */
 static int
 copy_message(struct delivery *d, struct outcome *o)
@@ -130,6 +141,7 @@ store_message(struct delivery *d, struct outcome *o)
 	       become_recipient(d, o) ||                           /* and nobody else */
 	       mailbox_policy(to, &d->conf, 0, o) ||               /* disabled? moved? */
 	       quota_begin(&d->quota, to, o) ||                    /* whose room */
+	       guard_store(d, o) ||                                /* may it hang? */
 	       store_open(&d->store, to, o) ||                     /* the mailbox */
 	       recipient_uncensor(r, m, o) ||                      /* its exact name */
 	       message_begin(m, r->sender, r->address, o) ||       /* standard input */

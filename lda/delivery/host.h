@@ -26,6 +26,11 @@ struct delivery_host {
 	 * then be somebody in between, and must touch nothing. */
 	int (*become)(void *arg, const struct mailbox *m, struct outcome *o);
 
+	/* From now on calls on the file system of PATH are made, and one may never
+	 * return: 0, maybe in another process and without the time limit of prepare; or
+	 * -1 with the outcome, where there was no answer in so many seconds. */
+	int (*guard)(void *arg, const char *path, uint64_t seconds, struct outcome *o);
+
 	void *arg;
 };
 

@@ -43,6 +43,7 @@ static struct last_words both[2] = {
  * after what it tells of. */
 static struct last_words *_Atomic current = &both[0];
 static struct store *_Atomic watched;
+static unsigned early; /* seconds before the deadline */
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2,
 	"a signal handler may use atomics without locks alone");
@@ -121,7 +122,7 @@ emergency_prepare(void *arg, enum verdict v, const char *text, uint64_t seconds)
 	next->length = outcome_line(&o, next->line);
 	next->status = verdict_exit_status(o.verdict);
 	current = next;
-	alarm(seconds ? (unsigned)seconds : 1);
+	alarm(seconds > early ? (unsigned)seconds - early : 1);
 }
 
 void
@@ -129,6 +130,12 @@ emergency_watch(void *arg, struct store *s)
 {
 	(void)arg;
 	watched = s;
+}
+
+void
+emergency_end_early(unsigned seconds)
+{
+	early = seconds;
 }
 
 void

@@ -32,6 +32,9 @@ int emergency_install(void);
  * one). ARG is not used, here and below: it is one delivery's process. */
 void emergency_prepare(void *arg, enum verdict v, const char *text, uint64_t seconds);
 
+/* From now on an alarm comes so many seconds before it would, if there are as many. */
+void emergency_end_early(unsigned seconds);
+
 /* The store that decides from now on whether the message is stored. */
 void emergency_watch(void *arg, struct store *s);
 

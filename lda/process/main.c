@@ -11,6 +11,7 @@
 #include "arguments.h"
 #include "delivery/delivery.h"
 #include "emergency.h"
+#include "guard.h"
 #include "identity.h"
 #include "log.h"
 #include "start.h"
@@ -20,6 +21,7 @@ static const struct delivery_host host = {
 	.prepare = emergency_prepare,
 	.watch = emergency_watch,
 	.become = identity_become,
+	.guard = guard_begin,
 };
 
 static void
@@ -32,7 +34,9 @@ handle(struct delivery *d, int argc, char **argv, struct outcome *o)
 	recipient_take(&d->recipient, &a.envelope);
 	if (result == 0)
 		deliver(d, o);
-	if (o->verdict != VERDICT_DELIVERED)
+	if (o->verdict == VERDICT_DELIVERED)
+		guard_stored();
+	else
 		delivery_drain(d, o);
 	delivery_log(d, o);
 	delivery_end(d);

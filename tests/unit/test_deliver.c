@@ -89,6 +89,17 @@ become(void *arg, const struct mailbox *m, struct outcome *o)
 	return step("become", o);
 }
 
+static int
+guard(void *arg, const char *path, uint64_t seconds, struct outcome *o)
+{
+	ck_assert_ptr_eq(arg, &trace);
+	ck_assert_str_eq(path, "/m/alice/");
+	ck_assert_uint_ge(seconds, 1);
+	ck_assert_uint_le(seconds, DELIVERY_SECONDS);
+	trace.prepared = VERDICT_DELIVERED; /* the deadline must be set anew */
+	return step("guard", o);
+}
+
 /* --- the table ------------------------------------------------------------------- */
 
 int
@@ -350,7 +361,7 @@ teardown(void)
 static struct outcome
 run_begun(void)
 {
-	struct delivery_host host = {prepare, watch, become, &trace};
+	struct delivery_host host = {prepare, watch, become, guard, &trace};
 	struct envelope envelope = {.recipient = "alice@example.org"};
 	struct delivery *d = calloc(1, sizeof *d);
 	int input = open_message(trace.shape == LONG ? LONG_LENGTH : SHORT_LENGTH);
@@ -378,7 +389,7 @@ run(enum shape shape, const char *failing, int mute, int may_be_there)
 	return run_begun();
 }
 
-#define BEGINNING "find become ask type open uncensor "
+#define BEGINNING "find become ask guard type open uncensor "
 #define END       " still-reserved link commit close"
 #define ALL_SHORT "choose-name reserve begin write reserved sync" END
 
@@ -410,8 +421,8 @@ END_TEST
 
 /* Each step that may fail. */
 static const char *const steps[] = {"try", "add-names", "uncensor", "find", "become",
-	"ask", "type", "open", "checked", "choose-name", "begin", "write", "reserved",
-	"sync", "still-reserved", "link"};
+	"ask", "guard", "type", "open", "checked", "choose-name", "begin", "write",
+	"reserved", "sync", "still-reserved", "link"};
 
 #define STEPS (int)(sizeof steps / sizeof *steps)
 
