@@ -128,6 +128,22 @@ look_at_part(struct folders *f, int folder, const char *name, const char *part,
 
 #define COUNTING_VERSION 3 /* to be raised where the same mailbox counts otherwise */
 
+/* The next name of the list, to be freed, without slashes at its ends; NULL: no more. */
+static char *
+next_ignored(const char **ignore)
+{
+	char *name = conf_list_next(ignore);
+	size_t first = name ? strspn(name, "/") : 0, length = name ? strlen(name) : 0;
+
+	while (length > first && name[length - 1] == '/')
+		length--;
+	if (name) {
+		memmove(name, name + first, length - first);
+		name[length - first] = '\0';
+	}
+	return name;
+}
+
 /* The order of the names, and their case, mean nothing. Without memory the rules are some
  * others: then mailboxes are counted once more. */
 uint64_t
@@ -137,7 +153,7 @@ folders_rules(const char *ignore)
 	uint64_t rules = siphash(&key, "", 0);
 	char *name;
 
-	while ((name = conf_list_next(&ignore)) != NULL) {
+	while ((name = next_ignored(&ignore)) != NULL) {
 		for (char *p = name; *p; p++)
 			*p = (char)tolower((unsigned char)*p);
 		rules += siphash(&key, name, strlen(name));
@@ -148,11 +164,26 @@ folders_rules(const char *ignore)
 
 /* --- the tree ---------------------------------------------------------------------- */
 
+static int
+is_listed(const char *ignore, const char *path)
+{
+	int found = conf_list_has(ignore, path);
+	char *name;
+
+	if (!strchr(ignore, '/'))
+		return found;
+	while (!found && (name = next_ignored(&ignore)) != NULL) {
+		found = strcasecmp(name, path) == 0;
+		free(name);
+	}
+	return found;
+}
+
 int
 folders_is_ignored(const char *ignore, const char *path)
 {
-	return ignore && (conf_list_has(ignore, path) ||
-				 (path[0] == '.' && conf_list_has(ignore, path + 1)));
+	return ignore && (is_listed(ignore, path) ||
+				 (path[0] == '.' && is_listed(ignore, path + 1)));
 }
 
 static int

@@ -116,7 +116,8 @@ def test_directories_that_hold_no_mail_count_as_nothing(brim):
 
 @pytest.mark.parametrize("ignore, expected", [
     ("Trash, Deleted%20Items", 0b110), ("archive/2023", 0b1011), (".Trash", 0b1110),
-    ("Trash/", 0b1111), ("2023 rash", 0b1111), ("Archive", 0b1111)])
+    ("Trash/", 0b1110), ("/archive/2023// sent/", 0b1001), ("/", 0b1111),
+    ("2023 rash", 0b1111), ("Archive", 0b1111)])
 def test_quota_ignore_names_folders_by_their_paths(brim, ignore, expected):
     for bit, folder in enumerate((".Trash", "Sent", "Archive/2023", "Deleted Items")):
         put(brim.mail, folder, 1 << bit)
