@@ -90,6 +90,8 @@ amount_size(const char *text, uint64_t *bytes, struct reason *why)
 		return reason_set(why,
 			"\"%.40s\" is not a size: write one like 512K, 100M or 1.5G",
 			text);
+	if (*bytes == 0 && strpbrk(text, "123456789")) /* 0 would mean no limit */
+		return reason_set(why, "\"%.40s\" is less than a byte", text);
 	return 0;
 }
 
