@@ -422,7 +422,7 @@ def test_a_brim_conf_that_was_edited_since_is_left_alone_and_commands_mend_it(se
     assert "#recipient_delimiter = +\n" in config and "\nquota = 1G\n" in config
 
 
-@pytest.mark.parametrize("nth", range(1, 10))
+@pytest.mark.parametrize("nth", range(1, 11))
 def test_a_kill_at_any_rename_leaves_brim_conf_whole(server, folder, nth):
     write_settings(folder.main, SETTINGS + BOTH)
     conf = own_conf(server, folder, "")
@@ -432,10 +432,33 @@ def test_a_kill_at_any_rename_leaves_brim_conf_whole(server, folder, nth):
         "-e", f"inject=renameat:signal=KILL:when={nth}"])
     assert done.returncode in (-9, 137), done
     done = folder.run("--undo", conf=conf)
-    assert done.returncode in ((0, 1) if nth < 5 else (0,)), done
+    assert done.returncode in ((0, 1) if nth < 6 else (0,)), done
     folder.apply("mailbox_command", conf=conf)
     folder.run("--undo", conf=conf)
     assert (folder.state(), conf_state(conf)) == before
+
+
+def test_undo_leaves_alone_what_brim_conf_has_for_another_postfix(server, folder, tmp_path):
+    write_settings(folder.main, SETTINGS + BOTH)
+    conf = own_conf(server, folder, "")
+    (tmp_path / "second").mkdir()
+    second = Folder(server, tmp_path / "second", main=SETTINGS + BOTH)
+    states = [f.state() for f in (folder, second)]
+    before = conf_state(conf)
+    folder.apply("mailbox_command", conf=conf)
+    applied = conf_state(conf)
+    done = second.run("--undo", conf=conf)
+    assert done.returncode == 1 and "nothing to take back" in done.stderr, done
+    second.apply("mailbox_command", conf=conf)  # which finds brim.conf right already
+    assert conf_state(conf) == applied
+    done = second.run("--undo", conf=conf)
+    assert done.returncode == 0 and "brim.conf" not in done.stdout, done
+    assert conf_state(conf) == applied and second.state() == states[1]
+    assert folder.run("--undo", conf=conf).returncode == 0
+    assert conf_state(conf) == before
+    shutil.rmtree(second.path)
+    assert {k: v for k, v in folder.state().items() if k != "second"} == {
+        k: v for k, v in states[0].items() if k != "second"}
 
 
 def test_a_brim_conf_that_is_not_there_is_made_and_removed(server, folder):

@@ -213,8 +213,9 @@ brim_conf_print_commands(const struct postfix_files *f, struct reason *why)
 		return -1;
 	path = quote_word(f->conf);
 	if (path)
-		printf("rm -f %s" POSTFIX_FILES_BEFORE " %s" POSTFIX_FILES_AFTER "\n",
-			path, path);
+		printf("rm -f %s" POSTFIX_FILES_BEFORE " %s" POSTFIX_FILES_AFTER
+		       " %s" POSTFIX_FILES_FOR "\n",
+			path, path, path);
 	free(path);
 	return 0;
 }

@@ -16,6 +16,7 @@
 #define FILE_MAX   (16 << 20)
 #define BEFORE     POSTFIX_FILES_BEFORE
 #define AFTER      POSTFIX_FILES_AFTER
+#define FOR        POSTFIX_FILES_FOR
 #define NAME_BYTES 288 /* a file's name has 255 */
 #define SET_BACK   5   /* seconds */
 
@@ -206,7 +207,7 @@ copy_staged(
 static void
 unstage(struct postfix_place *p)
 {
-	static const char *const suffixes[] = {"", BEFORE, AFTER, ".tmp"};
+	static const char *const suffixes[] = {"", BEFORE, AFTER, FOR, ".tmp"};
 	char buf[NAME_BYTES];
 
 	if (p->staged_fd < 0)
@@ -365,10 +366,27 @@ copy_place(const struct postfix_place *p, struct reason *why)
 	return 0;
 }
 
+/* Notes beside brim.conf for whom it is changed. */
+static int
+note_folder(const struct postfix_files *f, struct reason *why)
+{
+	char *folder = realpath(f->postfix.folder, NULL), buf[NAME_BYTES];
+	struct content c = {.bytes = folder, .length = folder ? strlen(folder) : 0};
+	int result;
+
+	c.st.st_mode = 0644;
+	result = folder ? write_file(f->brim.staged_fd,
+				  with_suffix(f->conf_name, FOR, buf), &c, why)
+			: reason_errno(why, "%s can't be found", f->postfix.folder);
+	free(folder);
+	return result ? -1 : move_all(&f->brim, FOR, why);
+}
+
 int
 postfix_files_commit(const struct postfix_files *f, struct reason *why)
 {
-	if (copy_place(&f->brim, why) || copy_place(&f->postfix, why))
+	if (copy_place(&f->brim, why) || copy_place(&f->postfix, why) ||
+		(f->brim.staged_fd >= 0 && note_folder(f, why)))
 		return -1;
 	/* each step is on disk before the next: what to compare with, what to take back,
 	 * the change */
@@ -409,8 +427,10 @@ undo_place(const struct postfix_place *p, struct reason *why)
 		return 0;
 	if (sync_folder(p, why))
 		return -1;
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; i < p->count; i++) {
 		unlinkat(p->fd, with_suffix(p->names[i], AFTER, buf), 0);
+		unlinkat(p->fd, with_suffix(p->names[i], FOR, buf), 0);
+	}
 	return sync_folder(p, why);
 }
 
@@ -521,12 +541,31 @@ postfix_files_open_conf(struct postfix_files *f, const char *conf, struct reason
 	return 0;
 }
 
+/* Whether brim.conf was changed for this folder, as far as is known: an earlier brimadm
+ * noted none. */
+static int
+is_for_folder(const struct postfix_files *f, const char *conf)
+{
+	char *path = NULL, *folder = realpath(f->postfix.folder, NULL);
+	struct content c = {0};
+	int same_folder = 1;
+
+	if (folder && asprintf(&path, "%s" FOR, conf) >= 0 &&
+		read_file(AT_FDCWD, path, &c, NULL) > 0)
+		same_folder = c.length == strlen(folder) &&
+			      memcmp(c.bytes, folder, c.length) == 0;
+	free(c.bytes);
+	free(path);
+	free(folder);
+	return same_folder;
+}
+
 int
 postfix_files_find_conf(struct postfix_files *f, const char *conf, struct reason *why)
 {
 	char *path = realpath(conf, NULL), *kept = NULL;
 	int there = asprintf(&kept, "%s" AFTER, path ? path : conf) >= 0 &&
-		    access(kept, F_OK) == 0;
+		    access(kept, F_OK) == 0 && is_for_folder(f, path ? path : conf);
 
 	free(path);
 	free(kept);

@@ -8,7 +8,8 @@
  * place. So after a crash each of them is the old one or the new one, whole, and undo
  * takes all back. Nobody else's edits are lost: a file that is neither of its copies is
  * left alone. A brim.conf that was not there is kept as an empty file that nobody may
- * read.
+ * read. Several Postfix folders may have one brim.conf: for which of them it was changed
+ * is kept beside it, and no other takes that back.
  */
 #ifndef BRIMADM_POSTFIX_FILES_H
 #define BRIMADM_POSTFIX_FILES_H
@@ -20,6 +21,7 @@
 
 #define POSTFIX_FILES_BEFORE ".brim-before"
 #define POSTFIX_FILES_AFTER  ".brim-after"
+#define POSTFIX_FILES_FOR    ".brim-for" /* of brim.conf: Postfix's folder */
 
 /* The files of one folder. */
 struct postfix_place {
@@ -53,7 +55,7 @@ int postfix_files_open(struct postfix_files *f, const char *folder, struct reaso
 int postfix_files_open_conf(
 	struct postfix_files *f, const char *conf, struct reason *why);
 
-/* Opens it if brim.conf has copies there. */
+/* Opens it if brim.conf has copies there that were made for this folder of Postfix's. */
 int postfix_files_find_conf(
 	struct postfix_files *f, const char *conf, struct reason *why);
 

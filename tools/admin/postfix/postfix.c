@@ -167,7 +167,8 @@ check_state(const struct postfix_files *f, struct reason *why)
 		return 0;
 	return reason_set(why,
 		"other settings of brimadm postfix are in force: take them back first, "
-		"with brimadm postfix --undo");
+		"with brimadm postfix --undo (and MAIL_CONFIG, where they are for "
+		"another Postfix)");
 }
 
 /* How what was changed takes effect. */
