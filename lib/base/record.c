@@ -298,7 +298,9 @@ record_format(const struct record *r)
 	line = to = malloc(size);
 	if (!line)
 		return NULL;
-	if (r->key)
+	if (r->key && r->key[0] == '#') /* a line that begins so is a comment */
+		to = put_escaped(stpcpy(to, "%23"), r->key + 1);
+	else if (r->key)
 		to = put_escaped(to, r->key);
 	for (size_t i = 0; i < r->count; i++) {
 		if (to > line)

@@ -60,3 +60,28 @@ def test_utf_16_is_refused(brim, command, mark, form):
     assert done.returncode == 64 and table == []
     if mark:
         assert "UTF-16" in done.stdout + done.stderr and "UTF-8" in done.stdout + done.stderr
+
+
+def test_load_skips_comments_and_takes_none_for_a_mailbox(brim):
+    brim.users_db.unlink()
+    brim.admin("init")
+    record = "uid=20001 gid=20001 mail=/m"
+    brim.admin("load", input=f"# mailboxes\n#\n@example.org\n#\tb@example.org {record}/b/\n"
+                             f"a@example.org {record}/a/\n")
+    assert brim.admin("dump").stdout == f"@example.org\na@example.org {record}/a/\n"
+    for line in (f"#b@example.org {record}/b/", "##", "#!/bin/sh"):
+        done = brim.admin("load", input=f"{line}\n", check=False)
+        assert done.returncode == 64 and ":1: it begins with #" in done.stderr, done
+    done = brim.admin("load", "--replace", input="# all gone\n", check=False)
+    assert done.returncode == 64 and "no record" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["%23", "%23a", "%23a@example.org"])
+def test_an_address_that_begins_as_a_comment_is_dumped_and_loaded_again(brim, key):
+    brim.users_db.unlink()
+    brim.admin("init")
+    brim.admin("load", input=f"{key} uid=20001 gid=20001 mail=/m/a/\n")
+    dump = brim.admin("dump").stdout
+    assert f"{key} uid=" in dump
+    brim.admin("load", "--replace", input=dump)
+    assert brim.admin("dump").stdout == dump

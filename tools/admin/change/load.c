@@ -68,6 +68,13 @@ check_once(struct brimadm *a, struct hash *keys, const char *key)
 		     : brimadm_refuse(a, TOOL_USAGE, "%.100s stands twice", key);
 }
 
+/* A dump has none, but people write them. */
+static int
+is_comment(const struct input *in)
+{
+	return in->line[0] == '#' && strchr(" \t", in->line[1]);
+}
+
 static int
 load_line(struct brimadm *a, const struct input *in, struct hash *keys)
 {
@@ -77,6 +84,10 @@ load_line(struct brimadm *a, const struct input *in, struct hash *keys)
 	if (in->cut_off)
 		return brimadm_refuse(
 			a, TOOL_USAGE, "the line has no end: the file may be cut off");
+	if (in->line[0] == '#' && !is_comment(in))
+		return brimadm_refuse(a, TOOL_USAGE,
+			"it begins with #: a comment has a blank behind that, and an "
+			"address is written with %%23 in its place");
 	if (record_parse(&r, in->line, in->length, 1, &a->why))
 		return TOOL_USAGE;
 	status = brimadm_put(a, &r);
@@ -96,11 +107,12 @@ load_lines(struct brimadm *a, struct input *in, struct hash *keys)
 		int status;
 
 		change_at(a->change, in->number);
-		status = in->length ? load_line(a, in, keys) : TOOL_OK;
-
+		if (in->length == 0 || (is_comment(in) && !in->cut_off))
+			continue;
+		status = load_line(a, in, keys);
 		if (status)
 			return input_fault(a, in, status);
-		records += in->length > 0;
+		records++;
 	}
 	if (more < 0)
 		return TOOL_CANT;
