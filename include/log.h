@@ -13,6 +13,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO };
 
 /* IDENT is kept, not copied. Without this call nothing is logged anywhere. */
 void log_open_syslog(const char *ident);
+/* Where nobody listens at /dev/log (a container), lines go to standard error. */
+void log_open_syslog_or_stderr(const char *ident);
 void log_open_stderr(const char *ident);
 
 /* From now on at most so many lines of a kind are logged between two calls of

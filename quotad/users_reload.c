@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "descriptors.h"
 #include "known_uids.h"
 #include "log.h"
 #include "privileges.h"
@@ -118,7 +119,8 @@ confine(void)
 	signal(SIGINT, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close_range(STDERR_FILENO + 1, ~0U, 0);
+	if (descriptors_close(STDERR_FILENO + 1, ~0U) == -1)
+		_exit(CHECK_NOT_READ);
 	bound(RLIMIT_CPU, CHECK_CPU_S);
 	bound(RLIMIT_CORE, 0);
 	bound(RLIMIT_AS, memory_now() + CHECK_MEMORY);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "emergency.h"
 #include "limits.h"
 
@@ -33,7 +34,7 @@ keep_streams(struct outcome *o)
 		null = open("/dev/null", O_RDWR);
 	if (null < 0)
 		return failed(o, "/dev/null can't be opened");
-	if (dup2(null, STDERR_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0))
+	if (dup2(null, STDERR_FILENO) < 0 || descriptors_close(STDERR_FILENO + 1, ~0U))
 		return failed(o, "descriptors can't be closed");
 	if (no_input) {
 		outcome_set(o, VERDICT_TROUBLE, "standard input is closed: no message");

@@ -24,7 +24,7 @@ static const struct {
 
 static enum { TO_NOTHING, TO_SYSLOG, TO_STDERR } target = TO_NOTHING;
 static const char *ident;
-static int syslog_fd = -1;
+static int syslog_fd = -1, or_stderr;
 
 /* Lines with one format. */
 static struct kind {
@@ -39,6 +39,13 @@ log_open_syslog(const char *name)
 {
 	ident = name;
 	target = TO_SYSLOG;
+}
+
+void
+log_open_syslog_or_stderr(const char *name)
+{
+	log_open_syslog(name);
+	or_stderr = 1;
 }
 
 void
@@ -61,20 +68,32 @@ connect_syslog(void)
 	return fd;
 }
 
-/* A second try on a new socket: the log daemon may have been started again. */
-static void
+/* A second try on a new socket: the log daemon may have been started again. -1 where
+ * there is none. */
+static int
 send_syslog(const char *line, size_t length)
 {
 	for (int try = 0; try < 2; try++) {
 		if (syslog_fd < 0)
 			syslog_fd = connect_syslog();
-		if (syslog_fd < 0 || send(syslog_fd, line, length, MSG_NOSIGNAL) >= 0)
-			return;
-		if (errno == EAGAIN)
-			return;
+		if (syslog_fd < 0)
+			return -1;
+		if (send(syslog_fd, line, length, MSG_NOSIGNAL) >= 0 || errno == EAGAIN)
+			return 0;
 		close(syslog_fd);
 		syslog_fd = -1;
 	}
+	return -1;
+}
+
+/* Without syslog's priority. */
+static void
+write_stderr(const char *line, size_t size)
+{
+	const char *text = line[0] == '<' ? strchr(line, '>') + 1 : line;
+
+	if (write(STDERR_FILENO, text, size - (size_t)(text - line)) < 0)
+		return; /* nobody is left to tell */
 }
 
 static void
@@ -85,13 +104,10 @@ emit(char *line, size_t start, int length)
 	for (size_t i = start; i < end; i++)
 		if (line[i] < ' ' || line[i] > '~')
 			line[i] = '?';
-	if (target == TO_SYSLOG) {
-		send_syslog(line, end);
-	} else {
-		line[end] = '\n';
-		if (write(STDERR_FILENO, line, end + 1) < 0)
-			return; /* nobody is left to tell */
-	}
+	if (target == TO_SYSLOG && (send_syslog(line, end) == 0 || !or_stderr))
+		return;
+	line[end] = '\n';
+	write_stderr(line, end + 1);
 }
 
 void

@@ -323,7 +323,9 @@ say_no_caps(struct reason *why)
 	const char *cause = "has its file none? (setcap cap_setuid,cap_setgid=ep FILE)";
 
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
-		cause = "NoNewPrivileges= holds for the MTA; take it out of its unit";
+		cause = "no_new_privs holds for the MTA; take NoNewPrivileges= out of "
+			"its "
+			"unit, or no-new-privileges out of the container's options";
 	else if (statvfs("/proc/self/exe", &fs) == 0 && fs.f_flag & ST_NOSUID)
 		cause = "it is on a nosuid file system; install it on another";
 	return reason_set(why, "was started without its capabilities: %s", cause);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -189,27 +190,73 @@ prepare(struct users *u, u_int32_t flags, u_int32_t cache)
 	return error;
 }
 
-int
-users_db_attach(struct users *u, u_int32_t flags, u_int32_t cache, struct reason *why)
+/* 0, or libdb's error; then it is not open. */
+static int
+attach_as(struct users *u, const char *file, u_int32_t flags, u_int32_t cache)
 {
-	char file[40];
 	int error = db_create(&u->db, NULL, 0);
 
 	if (error) {
 		u->db = NULL;
-		return users_db_fail(u, error, "open", why);
+		return error;
 	}
-	snprintf(file, sizeof file, "/proc/self/fd/%d", u->fd);
 	error = prepare(u, flags, cache);
 	if (!error)
 		error = u->db->open(u->db, NULL, file, NULL, DB_BTREE, flags, 0);
 	if (!error)
 		error = u->db->cursor(u->db, NULL, &u->cursor, 0);
-	if (error) {
-		users_db_fail(u, error, "open", why);
+	if (error)
 		users_db_detach(u, NULL);
-		return -1;
+	return error;
+}
+
+static int
+is_ours(const struct users *u, const char *file)
+{
+	struct stat ours, its;
+
+	return fstat(u->fd, &ours) == 0 && lstat(file, &its) == 0 &&
+	       ours.st_dev == its.st_dev && ours.st_ino == its.st_ino;
+}
+
+/* Where /proc is not mounted: by a name that is u->fd's before and after. It can't have
+ * been another's in between, since an inode that is open is not used anew. */
+static int
+attach_by_name(struct users *u, u_int32_t flags, u_int32_t cache)
+{
+	static const char *const suffixes[] = {"", COPY_SUFFIX};
+	int error = ENOENT;
+
+	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0] && error; i++) {
+		char *file;
+
+		if (asprintf(&file, "%s%s", u->path, suffixes[i]) < 0)
+			return ENOMEM;
+		if (is_ours(u, file)) {
+			u->message[0] = '\0';
+			error = attach_as(u, file, flags, cache);
+			if (!error && !is_ours(u, file)) {
+				users_db_drop(u);
+				error = EAGAIN;
+			}
+		}
+		free(file);
 	}
+	return error;
+}
+
+int
+users_db_attach(struct users *u, u_int32_t flags, u_int32_t cache, struct reason *why)
+{
+	char file[40];
+	int error;
+
+	snprintf(file, sizeof file, "/proc/self/fd/%d", u->fd);
+	error = attach_as(u, file, flags, cache);
+	if (error == ENOENT)
+		error = attach_by_name(u, flags, cache);
+	if (error)
+		return users_db_fail(u, error, "open", why);
 	u->message[0] = '\0';
 	return 0;
 }

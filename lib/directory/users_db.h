@@ -16,6 +16,8 @@
 
 #define BTREE_PAGE_SIZE 4096
 
+#define COPY_SUFFIX ".new" /* of the name under which a writer changes it */
+
 struct users {
 	int fd;
 	struct stat stat;

@@ -7,6 +7,7 @@
 
 #include "log.h"
 #include "server.h"
+#include "store/boot_marker.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
@@ -189,18 +190,23 @@ static const struct usage_calls calls = {
 	.save_all = save_all,
 };
 
-static int
-read_boot(char boot[64], struct reason *why)
+/* Without the boot's id no number of an earlier start is used, and every ticket may be
+ * one that is alive. */
+static void
+read_boot(char boot[64])
 {
 	FILE *file = fopen(BOOT_ID, "re");
 
-	if (file == NULL)
-		return reason_errno(why, "%s", BOOT_ID);
-	if (fgets(boot, 64, file) == NULL)
+	if (file == NULL || fgets(boot, 64, file) == NULL)
 		boot[0] = '\0';
 	boot[strcspn(boot, "\n")] = '\0';
-	fclose(file);
-	return boot[0] == '\0' ? reason_set(why, "%s is empty", BOOT_ID) : 0;
+	if (file != NULL)
+		fclose(file);
+	if (boot[0] != '\0')
+		return;
+	strcpy(boot, BOOT_UNKNOWN);
+	log_warning(
+		"%s can't be read: mailboxes are counted anew after each start", BOOT_ID);
 }
 
 void
@@ -217,8 +223,7 @@ keeping_open(struct server *v, const char *run_dir, struct reason *why)
 	enum usage_start start = USAGE_UNSURE;
 	char boot[64];
 
-	if (read_boot(boot, why) == -1)
-		return -1;
+	read_boot(boot);
 	v->usage = usage_open(v->conf.usage_dir, run_dir, boot, &calls, v, &start, why);
 	if (v->usage == NULL)
 		return -1;

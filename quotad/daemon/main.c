@@ -48,6 +48,13 @@ open_standard(void)
 	return close(fd);
 }
 
+/* Process 1 has no default for a signal: until the loop takes it, it would be lost. */
+static void
+end_at_once(int signal)
+{
+	_exit(128 + signal);
+}
+
 /* Whoever starts us may have ignored or blocked any signal. SIGHUP is ignored until the
  * loop takes it. */
 static void
@@ -57,6 +64,10 @@ reset_signals(void)
 
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
+	if (getpid() == 1) {
+		signal(SIGTERM, end_at_once);
+		signal(SIGINT, end_at_once);
+	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&none);
@@ -120,7 +131,7 @@ open_log(const struct conf *c)
 	if (c->log == CONF_LOG_STDERR || isatty(STDERR_FILENO))
 		log_open_stderr("quotad");
 	else
-		log_open_syslog("quotad");
+		log_open_syslog_or_stderr("quotad");
 }
 
 /* Whom root becomes; NULL: an ordinary user stays who it is. */

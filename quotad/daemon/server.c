@@ -15,6 +15,7 @@
 #include "looks.h"
 #include "scanner/recount_schedule.h"
 #include "wire/connection.h"
+#include "zombies.h"
 
 void
 server_list_services(struct server *v)
@@ -142,6 +143,7 @@ finish_pass(struct server *v)
 		ledger_table_changed(v->ledger);
 	}
 	looks_tell_failures(v);
+	v->zombies = zombies_reap();
 	connections_work(v->connections);
 	settle(v);
 	timers_wake_ledger(&v->timers, ledger_tick(v->ledger, clock_now_ms()));
@@ -155,7 +157,8 @@ static int
 has_work(const struct server *v)
 {
 	return (ledger_wants_settling(v->ledger) && !v->owners_wait) ||
-	       connections_are_busy(v->connections) || !SLIST_EMPTY(&v->failed_looks);
+	       connections_are_busy(v->connections) || !SLIST_EMPTY(&v->failed_looks) ||
+	       v->zombies;
 }
 
 int

@@ -60,6 +60,7 @@ struct server {
 	uint64_t table;  /* users_reload_number as the ledger knows it */
 	int owners_wait; /* connections that own tickets can't be read to their ends now
 			  */
+	int zombies;     /* of others: the next pass waits for them */
 	struct watchdog watchdog;
 	int stop, failed;
 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "descriptors.h"
 #include "record.h"
 #include "worker.h"
 
@@ -26,9 +27,9 @@ static rlim_t address_space = RLIM_INFINITY; /* that a child may have */
 static void
 close_others(int fd)
 {
-	if (fd > STDERR_FILENO + 1)
-		close_range(STDERR_FILENO + 1, (unsigned int)fd - 1, 0);
-	close_range((unsigned int)fd + 1, ~0U, 0);
+	if (descriptors_close(STDERR_FILENO + 1, (unsigned int)fd - 1) == -1 ||
+		descriptors_close((unsigned int)fd + 1, ~0U) == -1)
+		child_leave(1);
 }
 
 static int

@@ -12,6 +12,7 @@
 
 #include "child.h"
 #include "count.h"
+#include "descriptors.h"
 #include "privileges.h"
 #include "process.h"
 #include "record.h"
@@ -243,7 +244,7 @@ begin(struct worker *w, int fd)
 	w->fd = STDERR_FILENO + 1;
 	if (fd != w->fd && dup3(fd, w->fd, O_CLOEXEC) == -1)
 		child_leave(1);
-	close_range((unsigned int)w->fd + 1, ~0U, 0);
+	descriptors_close((unsigned int)w->fd + 1, ~0U);
 	w->in = fdopen(w->fd, "r");
 	w->out = fdopen(w->fd, "w");
 	if (!w->in || !w->out)
@@ -278,7 +279,7 @@ perform(struct worker *w, const struct kind *kind, const char *line, size_t leng
 	kind->run(w, &job, path);
 	alarm(0);
 	record_clear(&job);
-	close_range((unsigned int)w->fd + 1, ~0U, 0);
+	descriptors_close((unsigned int)w->fd + 1, ~0U);
 }
 
 void

@@ -11,6 +11,8 @@
 
 #include "record.h"
 
+#define LONGEST_SECONDS 3600 /* an end that is later is another boot's */
+
 uint64_t
 boot_marker_now(void)
 {
@@ -18,6 +20,13 @@ boot_marker_now(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
 	return (uint64_t)t.tv_sec;
+}
+
+int
+boot_is_other(const char *its, const char *boot)
+{
+	return strcmp(its, boot) != 0 && strcmp(its, BOOT_UNKNOWN) != 0 &&
+	       strcmp(boot, BOOT_UNKNOWN) != 0;
 }
 
 /* A marker of another boot is the only one that is known not to hold, but for its end. */
@@ -31,9 +40,12 @@ line_holds(const char *line, size_t length, const char *boot, uint64_t *until)
 	if (record_parse(&r, line, length, 0, NULL))
 		return 1;
 	its = record_get(&r, "boot");
-	holds = !its || strcmp(its, boot) == 0;
+	holds = !its || !boot_is_other(its, boot);
 	if (record_number(&r, "until", 0, until))
 		*until = 0;
+	if (its && strcmp(boot, BOOT_UNKNOWN) == 0 &&
+		*until > boot_marker_now() + LONGEST_SECONDS)
+		holds = 0;
 	record_clear(&r);
 	return holds && (*until == 0 || boot_marker_now() < *until);
 }

@@ -10,6 +10,12 @@
 
 #include "reason.h"
 
+/* A boot whose id the kernel doesn't tell (/proc/sys is not there): it may be any. */
+#define BOOT_UNKNOWN "unknown"
+
+/* Whether it is certain that these are the ids of two boots. */
+int boot_is_other(const char *its, const char *boot);
+
 /* Whether the marker NAME in the directory holds for this boot; *until gets the second of
  * the boot at which it ends (0: it does not end by itself). */
 int boot_marker_holds(int dir, const char *name, const char *boot, uint64_t *until);

@@ -33,7 +33,7 @@ read_line(const char *line, size_t length, const char *boot, struct noted *noted
 	its = record_get(&r, "boot");
 	bad = !its || record_number(&r, "deadline", LONGEST_SECONDS, &noted->seconds) ||
 	      record_number(&r, "until", 0, &noted->until);
-	if (!bad && strcmp(its, boot) != 0)
+	if (!bad && boot_is_other(its, boot))
 		*noted = (struct noted){0, 0};
 	record_clear(&r);
 	return bad ? -1 : 0;
@@ -78,6 +78,8 @@ deadline_note(int run_dir, const char *boot, uint64_t seconds)
 	uint64_t now = boot_marker_now();
 	struct noted noted = {seconds, before.until > now ? before.until : 0};
 
+	if (noted.until > now + LONGEST_SECONDS)
+		noted.until = 0; /* another boot's */
 	if (before.seconds > seconds && now + before.seconds > noted.until)
 		noted.until = now + before.seconds;
 	write_noted(run_dir, boot, &noted);

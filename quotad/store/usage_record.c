@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "amount.h"
+#include "boot_marker.h"
 #include "record.h"
 
 #define A_DAY      86400
@@ -179,7 +180,8 @@ load_account(
 		return -1;
 	n.wrong_names = record_get(r, "wrong_names") != NULL;
 	n.had_mail = record_get(r, "had_mail") != NULL;
-	n.known = is_of_boot(r, reader->boot) && !reader->unsure;
+	n.known = is_of_boot(r, reader->boot) && !reader->unsure &&
+		  strcmp(reader->boot, BOOT_UNKNOWN) != 0;
 	if (!n.known)
 		n.directory = 0;
 	return reader->calls->load_account(reader->arg, mailbox, &n);
@@ -189,7 +191,8 @@ static int
 load_ticket(const struct usage_reader *reader, const char *mailbox, const char *file,
 	const struct record *r)
 {
-	struct usage_ticket t = {.ended = !is_of_boot(r, reader->boot)};
+	const char *its = record_get(r, "boot");
+	struct usage_ticket t = {.ended = !its || boot_is_other(its, reader->boot)};
 
 	if (!file[0] || !record_get(r, "bytes") ||
 		record_number(r, "bytes", 0, &t.bytes) ||

@@ -5,10 +5,10 @@ import contextlib
 import os
 import pathlib
 import pwd
-import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -67,13 +67,15 @@ def site(user=DAEMON_USER, uid=STRANGER, own=False, **settings):
     return brim
 
 
-def fill(brim):
-    """Delivers until it is refused: the codes of three deliveries."""
-    return [brim.deliver("bob@example.org", LETTER, uid=brim.uid).code for _ in range(3)]
+def fill(brim, prefix=()):
+    """Delivers, begun by root under PREFIX, until it is refused: the codes of three."""
+    become = ["setpriv", f"--reuid={brim.uid}", f"--regid={brim.uid}", "--clear-groups"]
+    return [brim.deliver("bob@example.org", LETTER, uid=0, prefix=[*prefix, *become]).code
+            for _ in range(3)]
 
 
-def delivers_counts_and_refuses(brim):
-    assert fill(brim) == [None, None, "4.2.2"], brim.log.read_text()
+def delivers_counts_and_refuses(brim, prefix=()):
+    assert fill(brim, prefix) == [None, None, "4.2.2"], brim.log.read_text()
     assert int(brim.usage("bob@example.org")["used"]) == brim.total(brim.mail)
 
 
@@ -232,3 +234,93 @@ def test_where_a_user_namespace_denies_setgroups_the_groups_stay():
         brim.start_quotad(prefix=[sys.executable, "-c", NAMESPACE])
         delivers_counts_and_refuses(brim)
         assert len(log_of(brim, "denies setgroups")) == 1
+
+
+# --- what is not mounted --------------------------------------------------------------------
+
+def without_proc(*options):
+    """In a mount namespace without /proc, or with one that is mounted with these."""
+    change = f"mount -t proc {' '.join(options)} proc /proc" if options else "umount -l /proc"
+    return ["unshare", "--mount", "sh", "-c", f'{change} && exec "$0" "$@"']
+
+
+@pytest.mark.parametrize("options", [(), ("-o", "subset=pid"), ("-o", "hidepid=2")],
+                         ids=["none", "subset", "hidepid"])
+def test_whatever_is_there_of_proc_it_delivers_counts_and_refuses(options):
+    with site() as brim:
+        brim.start_quotad(prefix=without_proc(*options))
+        delivers_counts_and_refuses(brim, without_proc(*options) if options else ())
+        assert len(log_of(brim, "boot_id can't be read")) == ("hidepid=2" not in options)
+
+
+def test_without_the_boots_id_mailboxes_are_counted_after_each_start():
+    with site() as brim:
+        for counts in ("first", "boot"):
+            brim.start_quotad(prefix=without_proc("-o", "subset=pid"))
+            (brim.mail / "cur" / f"1.{counts}.host:2,S").write_bytes(LETTER)
+            assert int(brim.usage("bob@example.org")["used"]) == brim.total(brim.mail)
+            brim.stop_quotad()
+
+
+def test_without_a_syslog_the_log_goes_to_standard_error():
+    with site(log="syslog") as brim:
+        hide = "! test -e /dev/log || mount --bind /dev/null /dev/log"
+        brim.start_quotad(prefix=["unshare", "--mount", "sh", "-c",
+                                  f'{hide}; exec "$0" "$@"'])
+        assert len(log_of(brim, ": ready, ")) == 1
+        assert "<" not in brim.log.read_text()
+
+
+# --- process 1 ------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def first_process(brim):
+    """quotad as the first process of a container: its id outside."""
+    unshare = brim.start_quotad(prefix=["unshare", "--pid", "--fork", "--kill-child"])
+    try:
+        yield next(pid for pid in processes(brim) if pid != unshare.pid)
+    finally:
+        brim.stop_quotad(signal.SIGKILL)  # unshare takes no other
+
+
+def children(pid, name):
+    """Ids of its children of that name, dead ones too."""
+    found = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found if name_of(child) == name]
+
+
+def name_of(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    return None
+
+
+def wait_until(condition):
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def test_as_process_1_it_waits_for_whoever_dies_without_a_parent():
+    with site() as brim, first_process(brim) as quotad:
+        for _ in range(3):
+            subprocess.run(["nsenter", "-t", str(quotad), "--pid", "sh", "-c",
+                            "sleep 0.1 & sleep 0.2 &"], check=True)
+        wait_until(lambda: not children(quotad, "sleep"))
+        delivers_counts_and_refuses(brim)
+
+
+def test_as_process_1_it_waits_for_a_scanner_that_was_killed():
+    with site() as brim, first_process(brim) as quotad:
+        for scanner in children(quotad, "quotad-scanner"):
+            os.kill(scanner, signal.SIGKILL)
+            wait_until(lambda: scanner not in children(quotad, "quotad-scanner"))
+        delivers_counts_and_refuses(brim)
+
+
+def test_as_process_1_it_ends_on_sigterm():
+    with site() as brim, first_process(brim) as quotad:
+        os.kill(quotad, signal.SIGTERM)
+        assert brim.quotad.wait(PATIENCE) == 0
+        assert len(log_of(brim, "stopping on signal 15")) == 1
