@@ -22,6 +22,7 @@
 struct peer_user {
 	uid_t uid;
 	int trusted;
+	int is_own; /* as the scanner's children, which read what users wrote */
 	uint64_t connections, tickets;
 	struct rota_user rota;
 };
@@ -164,6 +165,7 @@ find_user(struct peers *p, uid_t uid)
 		return u;
 	u->uid = uid;
 	u->trusted = uid_is_trusted(p, uid);
+	u->is_own = uid != 0 && uid == geteuid();
 	rota_user_init(&u->rota, ROTA_STRANGERS);
 	if (hash_add(&p->users, &uid, sizeof uid, u) == 1)
 		return u;
@@ -209,18 +211,10 @@ is_nobody(const struct peer *peer)
 	return peer->user->uid == UID_NOBODY || peer->user->uid == (uid_t)-1;
 }
 
-/* The scanner's children, which read what users wrote, have the daemon's own user, too.
- */
-static int
-is_own(const struct peer *peer)
-{
-	return peer->user->uid != 0 && peer->user->uid == geteuid();
-}
-
 static int
 is_trusted(const struct peer *peer)
 {
-	return !is_nobody(peer) && !is_own(peer) &&
+	return !is_nobody(peer) && !peer->user->is_own &&
 	       (peer->user->trusted || peer->in_group);
 }
 
@@ -228,7 +222,7 @@ is_trusted(const struct peer *peer)
 static int
 has_generous_limits(const struct peer *peer)
 {
-	return is_trusted(peer) || (is_own(peer) && peer->user->trusted);
+	return is_trusted(peer) || (peer->user->is_own && peer->user->trusted);
 }
 
 /* As things are now: the user may have got a mailbox since it last connected. */
