@@ -18,6 +18,10 @@
 #define CONF_FILE      CONF_DIRECTORY "/brim.conf"
 #define CONF_DEFER     UINT64_MAX /* over_quota: never give up */
 
+/* As whom a mailbox is counted: the scanner, the mailbox's owner, or as its file system
+ * asks for. */
+enum conf_scan_as { CONF_SCAN_AUTO, CONF_SCAN_AS_SCANNER, CONF_SCAN_AS_OWNER };
+
 enum conf_log { CONF_LOG_SYSLOG, CONF_LOG_STDERR };
 
 struct conf {
@@ -44,7 +48,8 @@ struct conf {
 	uint64_t max_user_connections;
 	uint64_t max_user_tickets;
 	uint64_t min_uid;
-	uint64_t log; /* enum conf_log */
+	uint64_t scan_as; /* enum conf_scan_as */
+	uint64_t log;     /* enum conf_log */
 };
 
 /* Reads FILE (NULL: CONF_FILE, where a missing file means the defaults). 0, or -1 with

@@ -85,6 +85,10 @@ static const struct setting {
 		"Deliveries under way of one user; trusted users have 16 times as many."},
 	{"min_uid", COUNT, RELOAD, AT(min_uid), "100", 1, UINT32_MAX - 1, NULL,
 		"Records with a lower uid are refused."},
+	{"scan_as", CHOICE, RESTART, AT(scan_as), "auto", 0, 0,
+		WORDS("auto", "scanner", "owner"),
+		"Who reads a mailbox to count it: scanner, owner, or auto (owner on NFS "
+		"and FUSE)."},
 	{"log", CHOICE, RESTART, AT(log), "syslog", 0, 0, WORDS("syslog", "stderr"),
 		"Where quotad logs: syslog or stderr."},
 };

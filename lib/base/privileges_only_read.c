@@ -52,12 +52,12 @@
 
 static const int allowed[] = {
 	SYS_read, SYS_write, SYS_pread64, SYS_lseek, SYS_close, SYS_close_range,
-	SYS_getdents64, SYS_readlinkat, SYS_fstat, SYS_fstatfs, SYS_statx, SYS_fstatfs,
+	SYS_getdents64, SYS_readlinkat, SYS_fstat, SYS_fstatfs, SYS_statx, SYS_statfs,
 #ifdef SYS_newfstatat
 	SYS_newfstatat,
 #endif
 #ifdef SYS_fstat64
-	SYS_fstat64, SYS_fstatfs64, SYS_fstatat64, SYS_fstatfs64,
+	SYS_fstat64, SYS_fstatfs64, SYS_fstatat64, SYS_statfs64,
 #endif
 #ifdef SYS__llseek
 	SYS__llseek,

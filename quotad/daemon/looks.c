@@ -93,6 +93,7 @@ start_look(struct server *v, struct account *a, int by_files, int probe)
 		job.path = record_get(&record, "mail");
 		job.ignore = v->conf.quota_ignore;
 		record_number(&record, "uid", UINT64_MAX, &job.owner);
+		record_number(&record, "gid", UINT64_MAX, &job.group);
 		(probe ? scanner_probe : scanner_count)(v->scanner, &job);
 	}
 	record_clear(&record);

@@ -163,7 +163,11 @@ find_user(struct start *s, struct reason *why)
 static int
 start_scanner(struct start *s, struct reason *why)
 {
-	s->server.scanner = scanner_start(becomes(s), why);
+	const struct scanner_start how = {.user = becomes(s),
+		.scan_as = (enum conf_scan_as)s->server.conf.scan_as,
+		.min_uid = s->server.conf.min_uid};
+
+	s->server.scanner = scanner_start(&how, why);
 	return s->server.scanner == NULL ? -1 : 0;
 }
 

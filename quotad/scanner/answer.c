@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "process.h"
 #include "record.h"
 
 static int
@@ -27,12 +28,15 @@ take_failure(struct answer *a, const struct record *line)
 	return ANSWER_COMPLETE;
 }
 
+/* Instead of the first line. */
 static enum answer_step
-read_failure(struct answer *a, const char *line, size_t length)
+read_refusal(struct answer *a, const char *line, size_t length)
 {
 	struct record record;
 	enum answer_step step;
 
+	if (strcmp(line, SCANNER_OWNER) == 0)
+		return ANSWER_NOT_MINE;
 	if (record_parse(&record, line, length, 1, NULL))
 		return ANSWER_NONSENSE;
 	step = take_failure(a, &record);
@@ -109,7 +113,7 @@ read_scanned(struct answer *a, const char *line, size_t length)
 	long sent;
 
 	if (strcmp(line, "SCANNED") != 0)
-		return read_failure(a, line, length);
+		return read_refusal(a, line, length);
 	sent = a->send_names(a->arg);
 	if (sent < 0)
 		return ANSWER_NONSENSE;
@@ -126,11 +130,11 @@ read_probed(struct answer *a, const char *line, size_t length)
 	struct record record;
 	enum answer_step step = ANSWER_NONSENSE;
 
+	if (strncmp(line, "PROBED ", 7) != 0)
+		return read_refusal(a, line, length);
 	if (record_parse(&record, line, length, 1, NULL))
 		return ANSWER_NONSENSE;
-	if (strcmp(record.key, "PROBED") != 0)
-		step = take_failure(a, &record);
-	else if (take_number(&record, "stamp", UINT64_MAX, &a->found.stamp) == 0)
+	if (take_number(&record, "stamp", UINT64_MAX, &a->found.stamp) == 0)
 		step = ANSWER_COMPLETE;
 	record_clear(&record);
 	return step;
@@ -140,7 +144,7 @@ static enum answer_step
 read_pong(struct answer *a, const char *line, size_t length)
 {
 	return strcmp(line, "PONG") == 0 ? ANSWER_COMPLETE
-					 : read_failure(a, line, length);
+					 : read_refusal(a, line, length);
 }
 
 /* --- an answer as a whole --------------------------------------------------------- */

@@ -26,7 +26,12 @@ struct scanner_result {
 	size_t seen_count;
 };
 
-enum answer_step { ANSWER_MORE, ANSWER_COMPLETE, ANSWER_NONSENSE };
+enum answer_step {
+	ANSWER_MORE,
+	ANSWER_COMPLETE,
+	ANSWER_NOT_MINE, /* the mailbox's owner alone can do the job */
+	ANSWER_NONSENSE
+};
 
 enum answer_kind { ANSWER_COUNT, ANSWER_PROBE, ANSWER_PING };
 

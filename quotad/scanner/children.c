@@ -61,7 +61,7 @@ end_job(struct child *child, enum child_end how)
 	const struct children_calls *calls = child->all->calls;
 	void *job = child->job;
 
-	if (how == CHILD_ANSWERED) {
+	if (how == CHILD_ANSWERED || how == CHILD_PASSED_ON) {
 		child->job = NULL;
 		child->rested_ms = clock_now_ms();
 		TAILQ_INSERT_HEAD(&child->all->resting, child, link);
@@ -97,6 +97,8 @@ take_line(struct child *child, const char *line, size_t length)
 	}
 	if (step == ANSWER_COMPLETE)
 		end_job(child, CHILD_ANSWERED);
+	else if (step == ANSWER_NOT_MINE)
+		end_job(child, CHILD_PASSED_ON);
 	else if (step == ANSWER_NONSENSE)
 		end_with_nonsense(child);
 	return step != ANSWER_NONSENSE;

@@ -20,7 +20,7 @@
 
 struct child;
 
-enum child_end { CHILD_ANSWERED, CHILD_TOLD_NONSENSE, CHILD_DIED };
+enum child_end { CHILD_ANSWERED, CHILD_PASSED_ON, CHILD_TOLD_NONSENSE, CHILD_DIED };
 
 struct children_calls {
 	/* Takes a line of the job's answer. */

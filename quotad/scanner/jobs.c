@@ -5,11 +5,14 @@
  * has many mailboxes. Each job under way has a child of its own. One that takes long
  * gives its place to another: a mailbox on a file system that never answers holds up
  * nobody.
+ *
+ * A job that a child of the scanner has passed on is asked for again, of the spawner.
  */
 #include "jobs.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "amount.h"
 #include "clock.h"
@@ -25,7 +28,9 @@
 enum { COUNTS, PROBES, PINGS, LANES };
 
 struct scanner {
-	struct pair *pair;
+	struct pair *pairs[READERS]; /* the second is NULL: nobody reads as an owner */
+	enum conf_scan_as scan_as;
+	long long as_owner; /* jobs done */
 	struct event_base *base;
 	const struct scanner_calls *calls;
 	void *arg;
@@ -100,7 +105,8 @@ finish(struct job *job)
 	if (job->answer.found.failed)
 		log_warning("%s failed mailbox=%s: %s", job->lane->kind->name,
 			job->mailbox, job->answer.why.text);
-	pair_receive(s->pair);
+	pair_receive(s->pairs[BY_SCANNER]);
+	s->as_owner += job->reader == BY_OWNER;
 	job->lane->kind->done(job);
 	free_job(job);
 	pump_soon(s);
@@ -133,14 +139,26 @@ ask_again(struct job *job)
 	pump_soon(job->scanner);
 }
 
+/* The child is not the one to do it; this can happen once. */
+static void
+ask_owner(struct job *job)
+{
+	job->reader = BY_OWNER;
+	lane_stop_running(job);
+	lane_wait(job);
+	pump_soon(job->scanner);
+}
+
 /* --- what the child says ---------------------------------------------------------- */
 
 static enum answer_step
 on_line(void *arg, const char *line, size_t length)
 {
 	struct job *job = arg;
+	enum answer_step step = answer_line(&job->answer, line, length);
+	int can_pass_on = job->reader == BY_SCANNER && job->scanner->pairs[BY_OWNER];
 
-	return answer_line(&job->answer, line, length);
+	return step == ANSWER_NOT_MINE && !can_pass_on ? ANSWER_NONSENSE : step;
 }
 
 static void
@@ -151,6 +169,10 @@ on_ended(void *arg, enum child_end how)
 	job->child = NULL;
 	if (how == CHILD_DIED) {
 		ask_again(job);
+		return;
+	}
+	if (how == CHILD_PASSED_ON) {
+		ask_owner(job);
 		return;
 	}
 	lane_stop_running(job);
@@ -205,8 +227,8 @@ start(struct job *job)
 	struct scanner *s = job->scanner;
 	const struct kind *kind = job->lane->kind;
 
-	job->child = children_begin(
-		&job->lane->children, s->pair, job->owner->uid, job->request, job);
+	job->child = children_begin(&job->lane->children[job->reader],
+		s->pairs[job->reader], job->owner->uid, job->request, job);
 	if (!job->child)
 		return -1;
 	answer_begin(&job->answer, kind->answer, send_names, job);
@@ -227,12 +249,14 @@ pump_lane(struct scanner *s, struct lane *lane)
 
 	/* A job that fails may bring a new one, which waits for the next time. */
 	for (unsigned int n = lane->waiting; n > 0 && (job = lane_next(lane)); n--) {
-		if (job->request && job->tries < TRIES_MAX && pair_is_alive(s->pair)) {
+		int is_alive = pair_is_alive(s->pairs[job->reader]);
+
+		if (job->request && job->tries < TRIES_MAX && is_alive) {
 			if (start(job))
 				return -1;
 			continue;
 		}
-		if (!pair_is_alive(s->pair))
+		if (!is_alive)
 			reason_set(&job->answer.why, "the scanner is gone");
 		lane_stop_waiting(job);
 		fail(job);
@@ -264,7 +288,8 @@ on_second(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	pair_keep_spare(s->pair);
+	for (int i = 0; i < READERS && s->pairs[i]; i++)
+		pair_keep_spare(s->pairs[i]);
 	for (int i = 0; i < LANES; i++) {
 		for (job = TAILQ_FIRST(&s->lanes[i].running); job; job = next) {
 			next = TAILQ_NEXT(job, link);
@@ -273,19 +298,34 @@ on_second(evutil_socket_t fd, short what, void *arg)
 			else if (lane_note_slow(job))
 				pump_soon(s);
 		}
-		children_end_old(&s->lanes[i].children);
+		for (int j = 0; j < READERS; j++)
+			children_end_old(&s->lanes[i].children[j]);
 	}
 }
 
 /* --- asking ----------------------------------------------------------------------- */
 
+/* Whether a child can read it that has become its owner; where we are that already, any
+ * child is. */
+static int
+has_other_owner(const struct scanner *s, const struct scanner_job *job)
+{
+	return s->pairs[BY_OWNER] && job->owner != geteuid();
+}
+
 static char *
-make_request(const char *kind, const struct scanner_job *job, struct reason *why)
+make_request(const struct scanner *s, const char *kind, const struct scanner_job *job,
+	struct reason *why)
 {
 	struct record r = {0};
 	char *request = NULL;
+	int failed = 0;
 
-	if (record_set_key(&r, kind) == 0 && record_set(&r, "path", job->path) == 0 &&
+	if (has_other_owner(s, job))
+		failed = record_set_number(&r, "uid", job->owner) ||
+			 record_set_number(&r, "gid", job->group);
+	if (!failed && record_set_key(&r, kind) == 0 &&
+		record_set(&r, "path", job->path) == 0 &&
 		record_set(&r, "ignore", job->ignore) == 0 &&
 		record_set_number(&r, "by_files", job->by_files != 0) == 0)
 		request = record_format(&r);
@@ -318,7 +358,9 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 	job->key = wanted->key;
 	job->owner->jobs++;
 	memcpy(job->mailbox, wanted->mailbox, length);
-	job->request = make_request(lane->kind->name, wanted, &job->answer.why);
+	job->request = make_request(s, lane->kind->name, wanted, &job->answer.why);
+	if (s->scan_as == CONF_SCAN_AS_OWNER && has_other_owner(s, wanted))
+		job->reader = BY_OWNER;
 	lane_wait(job);
 	pump_soon(s);
 }
@@ -338,7 +380,8 @@ scanner_probe(struct scanner *s, const struct scanner_job *job)
 void
 scanner_ping(struct scanner *s, void (*done)(void *arg, int failed), void *arg)
 {
-	const struct scanner_job nothing = {.mailbox = "", .path = "/", .ignore = ""};
+	const struct scanner_job nothing = {
+		.mailbox = "", .path = "/", .ignore = "", .owner = geteuid()};
 
 	s->pinged = done;
 	s->pinged_arg = arg;
@@ -353,15 +396,55 @@ make_lanes(struct scanner *s)
 	int result = 0;
 
 	for (int i = 0; i < LANES; i++) {
-		s->lanes[i].children.calls = &children_calls;
+		for (int j = 0; j < READERS; j++)
+			s->lanes[i].children[j].calls = &children_calls;
 		if (lane_init(&s->lanes[i], &kinds[i]) == -1)
 			result = -1;
 	}
 	return result;
 }
 
+/* Whether settings and capabilities are there for reading as an owner. */
+static int
+can_be_owner(const struct scanner_start *how)
+{
+	const unsigned both = PRIVILEGES_SETUID | PRIVILEGES_SETGID;
+
+	if (how->scan_as == CONF_SCAN_AS_SCANNER)
+		return 0;
+	if (privileges_available(both) == both)
+		return 1;
+	if (how->scan_as == CONF_SCAN_AS_OWNER)
+		log_warning("scan_as = owner takes CAP_SETUID and CAP_SETGID; the "
+			    "scanner counts what it can read");
+	return 0;
+}
+
+/* The spawner never reads a mailbox, and can become anybody but root and system users. */
+static int
+start_pairs(struct scanner *s, const struct scanner_start *how, struct reason *why)
+{
+	const int as_owner = can_be_owner(how);
+	const struct scanner_role scanner = {.name = "scanner",
+		.user = how->user,
+		.kept = as_owner && how->scan_as == CONF_SCAN_AS_OWNER
+				? 0
+				: PRIVILEGES_READ_SEARCH};
+	const struct scanner_role spawner = {.name = "spawner",
+		.user = how->user,
+		.kept = PRIVILEGES_SETUID | PRIVILEGES_SETGID,
+		.becomes_owners = 1,
+		.min_uid = how->min_uid};
+
+	s->scan_as = how->scan_as;
+	s->pairs[BY_SCANNER] = pair_start(&scanner, why);
+	if (s->pairs[BY_SCANNER] && as_owner)
+		s->pairs[BY_OWNER] = pair_start(&spawner, why);
+	return s->pairs[BY_SCANNER] && (!as_owner || s->pairs[BY_OWNER]) ? 0 : -1;
+}
+
 struct scanner *
-scanner_start(const struct privileges_user *user, struct reason *why)
+scanner_start(const struct scanner_start *how, struct reason *why)
 {
 	struct scanner *s = calloc(1, sizeof *s);
 
@@ -370,9 +453,7 @@ scanner_start(const struct privileges_user *user, struct reason *why)
 		return NULL;
 	}
 	reason_set(why, "no memory for the scanner");
-	if (make_lanes(s) == 0)
-		s->pair = pair_start(user, why);
-	if (!s->pair)
+	if (make_lanes(s) || start_pairs(s, how, why))
 		scanner_stop(&s);
 	return s;
 }
@@ -410,14 +491,24 @@ scanner_attach(struct scanner *s, struct event_base *base,
 
 	s->base = base;
 	for (int i = 0; i < LANES; i++)
-		s->lanes[i].children.base = base;
+		for (int j = 0; j < READERS; j++)
+			s->lanes[i].children[j].base = base;
 	s->calls = calls;
 	s->arg = arg;
 	s->pump = event_new(base, -1, 0, on_pump, s);
 	s->second = event_new(base, -1, EV_PERSIST, on_second, s);
 	if (!s->pump || !s->second || event_add(s->second, &second))
 		return -1;
-	return pair_attach(s->pair, base, &pair_calls, s);
+	for (int i = 0; i < READERS && s->pairs[i]; i++)
+		if (pair_attach(s->pairs[i], base, &pair_calls, s))
+			return -1;
+	return 0;
+}
+
+long long
+scanner_as_owner(const struct scanner *s)
+{
+	return s->pairs[BY_OWNER] ? s->as_owner : -1;
 }
 
 static void
@@ -437,9 +528,11 @@ scanner_stop(struct scanner **s)
 		return;
 	for (int i = 0; i < LANES; i++) {
 		free_jobs(&(*s)->lanes[i]);
-		children_end_resting(&(*s)->lanes[i].children);
+		for (int j = 0; j < READERS; j++)
+			children_end_resting(&(*s)->lanes[i].children[j]);
 	}
-	pair_stop(&(*s)->pair);
+	for (int i = 0; i < READERS; i++)
+		pair_stop(&(*s)->pairs[i]);
 	if ((*s)->pump)
 		event_free((*s)->pump);
 	if ((*s)->second)

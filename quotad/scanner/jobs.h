@@ -4,6 +4,10 @@
  * mailbox itself, so that a hostile one can kill its own count and nothing else. A second
  * such process waits as a spare and takes over if the first one dies.
  *
+ * Where that capability does not help (FUSE, NFS) a child of the spawner reads the
+ * mailbox as its owner: a process with CAP_SETUID and CAP_SETGID, which never reads one
+ * (process.h has both).
+ *
  * The daemon hands it a job and one end of a socket pair (SCM_RIGHTS), then exchanges
  * lines with the child alone, which takes further jobs. One that dies without an answer
  * is asked for again, three times.
@@ -15,6 +19,7 @@
 #include <stdint.h>
 
 #include "answer.h"
+#include "conf.h"
 #include "events.h"
 #include "privileges.h"
 
@@ -27,7 +32,8 @@ struct scanner_job {
 	const char *mailbox; /* its name, for the log */
 	const char *path;    /* mail= of the record */
 	const char *ignore;
-	uint64_t owner; /* uid of the mailbox */
+	uint64_t owner; /* uid of the mailbox, */
+	uint64_t group; /* and gid */
 	int by_files;   /* ask each file for its size, whatever its name says */
 };
 
@@ -46,9 +52,19 @@ struct scanner_calls {
 	void (*event)(void *arg, const struct scanner_event *event);
 };
 
-/* Forks the scanner, before anything else is open in this process. USER is whom it
- * becomes (NULL: stays who it is). */
-struct scanner *scanner_start(const struct privileges_user *user, struct reason *why);
+struct scanner_start {
+	const struct privileges_user *user; /* to become; NULL: it stays who it is */
+	enum conf_scan_as scan_as;
+	uint64_t min_uid; /* nobody reads as a lower one */
+};
+
+/* Forks the scanner, and the spawner where settings want it and its capabilities are
+ * there, before anything else is open in this process. Without a spawner the scanner
+ * counts what it can read. */
+struct scanner *scanner_start(const struct scanner_start *how, struct reason *why);
+
+/* How many jobs were done as the mailboxes' owners; -1: there is no spawner. */
+long long scanner_as_owner(const struct scanner *s);
 
 /* Binds it to the loop, and to CALLS, which must live as long: 0, or -1 without memory.
  * SIGPIPE must be ignored. */

@@ -21,8 +21,10 @@ lane_init(struct lane *lane, const struct kind *kind)
 	lane->kind = kind;
 	TAILQ_INIT(&lane->turns);
 	TAILQ_INIT(&lane->running);
-	TAILQ_INIT(&lane->children.resting);
-	lane->children.most = kind->at_once;
+	for (int i = 0; i < READERS; i++) {
+		TAILQ_INIT(&lane->children[i].resting);
+		lane->children[i].most = kind->at_once;
+	}
 	return hash_init(&lane->owners, owner_has_uid);
 }
 

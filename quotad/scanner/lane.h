@@ -14,12 +14,17 @@
 #include "children.h"
 #include "hash.h"
 
+/* Who looks at the mailbox: a child of the scanner, or one of the spawner as its owner.
+ */
+enum job_reader { BY_SCANNER, BY_OWNER, READERS };
+
 struct job {
 	TAILQ_ENTRY(job) link;
 	struct scanner *scanner;
 	struct lane *lane;
 	void *key;
 	char *request; /* as the scanner gets it; NULL where it can't be asked */
+	enum job_reader reader;
 	struct owner *owner;
 	struct child *child; /* NULL: it has none */
 	uint64_t begun_ms, deadline_ms;
@@ -53,7 +58,7 @@ struct lane {
 	TAILQ_HEAD(, owner) turns;
 	struct job_list running;
 	unsigned int waiting, count, slow; /* jobs; running are the other two */
-	struct children children;
+	struct children children[READERS];
 };
 
 /* 0, or -1 without memory; lane_clear is for either. */

@@ -20,6 +20,7 @@ struct process {
 };
 
 struct pair {
+	const char *name;
 	struct process first, spare;
 	struct event_base *base;
 	const struct pair_calls *calls;
@@ -132,11 +133,11 @@ replace_first(struct pair *p, const char *how)
 	p->spare = (struct process){.fd = -1};
 	tell_overflow(p);
 	if (p->first.fd >= 0) {
-		log_warning("the scanner %s, its spare has taken over", how);
+		log_warning("the %s %s, its spare has taken over", p->name, how);
 		pair_keep_spare(p);
 		p->calls->replaced(p->arg);
 	} else {
-		log_error("the scanner %s, and its spare had died", how);
+		log_error("the %s %s, and its spare had died", p->name, how);
 		p->calls->replaced(p->arg);
 		p->calls->died(p->arg);
 	}
@@ -171,7 +172,7 @@ receive_from_spare(struct pair *p)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0)
-		log_warning("the scanner's spare sent nonsense and was ended");
+		log_warning("the %s's spare sent nonsense and was ended", p->name);
 	end_process(&p->spare);
 }
 
@@ -190,7 +191,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 /* --- life ------------------------------------------------------------------------- */
 
 static int
-wait_until_ready(int socket, struct reason *why)
+wait_until_ready(int socket, const char *name, struct reason *why)
 {
 	struct reason answer = {""};
 	ssize_t n;
@@ -199,42 +200,42 @@ wait_until_ready(int socket, struct reason *why)
 		n = recv(socket, answer.text, sizeof answer.text - 1, 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return reason_errno(why, "the scanner");
+		return reason_errno(why, "the %s", name);
 	if (strcmp(answer.text, SCANNER_READY) == 0)
 		return 0;
-	return reason_set(why, "the scanner did not start: %s",
+	return reason_set(why, "the %s did not start: %s", name,
 		n ? answer.text : "it died without an answer");
 }
 
 static int
-fork_first(
-	struct process *process, const struct privileges_user *user, struct reason *why)
+fork_first(struct process *process, const struct scanner_role *role, struct reason *why)
 {
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
-		return reason_errno(why, "the scanner's sockets");
+		return reason_errno(why, "the %s's sockets", role->name);
 	process->pid = fork();
 	if (process->pid == 0)
-		scanner_process_run(ends[1], user);
+		scanner_process_run(ends[1], role);
 	close(ends[1]);
 	process->fd = ends[0];
 	if (process->pid < 0)
-		return reason_errno(why, "the scanner can't be forked");
-	return wait_until_ready(process->fd, why);
+		return reason_errno(why, "the %s can't be forked", role->name);
+	return wait_until_ready(process->fd, role->name, why);
 }
 
 struct pair *
-pair_start(const struct privileges_user *user, struct reason *why)
+pair_start(const struct scanner_role *role, struct reason *why)
 {
 	struct pair *p = calloc(1, sizeof *p);
 
 	if (!p) {
-		reason_errno(why, "the scanner");
+		reason_errno(why, "the %s", role->name);
 		return NULL;
 	}
+	p->name = role->name;
 	p->first.fd = p->spare.fd = -1;
-	if (fork_first(&p->first, user, why))
+	if (fork_first(&p->first, role, why))
 		pair_stop(&p);
 	return p;
 }

@@ -1,6 +1,7 @@
 /*
- * The scanner's two processes, as the daemon has them: the first takes jobs, and a spare
- * that it has forked waits to take over if it dies. Both end with the daemon.
+ * The two processes of the scanner, or of the spawner, as the daemon has them: the first
+ * takes jobs, and a spare that it has forked waits to take over if it dies. Both end with
+ * the daemon.
  */
 #ifndef QUOTAD_SCANNER_PAIR_H
 #define QUOTAD_SCANNER_PAIR_H
@@ -8,7 +9,7 @@
 #include <event2/event.h>
 
 #include "events.h"
-#include "privileges.h"
+#include "process.h"
 
 struct pair;
 
@@ -24,7 +25,7 @@ struct pair_calls {
 };
 
 /* Forks the first and waits until it says that it is ready: NULL with the reason. */
-struct pair *pair_start(const struct privileges_user *user, struct reason *why);
+struct pair *pair_start(const struct scanner_role *role, struct reason *why);
 
 /* Binds them to the loop and to CALLS: 0, or -1 without memory. */
 int pair_attach(struct pair *p, struct event_base *base, const struct pair_calls *calls,

@@ -2,10 +2,15 @@
  * The scanner's own side of its sockets: a process that takes jobs and forks a child for
  * each. It reads no mailbox, keeps no descriptor of a job, and ends when the daemon does.
  *
+ * The spawner is another such process. Its children become the owner of the mailbox, for
+ * good, before they look at it, have that one job, and no other socket. So it counts what
+ * no capability opens: a FUSE file system shows itself to its user alone, a server of NFS
+ * judges by the uid.
+ *
  * Daemon to scanner, one packet per child with the socket on which it answers: a record
- * "count path= ignore= by_files=", "probe path= ignore=", "ping path=" or "spare" (fork
- * another scanner, which takes its jobs from that socket). Then, in lines, on the child's
- * socket:
+ * "count path= ignore= by_files= uid= gid=", "probe" with the same, "ping path=" or
+ * "spare" (fork another scanner, which takes its jobs from that socket). The scanner gets
+ * uid and gid only where there is a spawner. Then, in lines, on the child's socket:
  *
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
@@ -15,8 +20,10 @@
  *	child	PROBED stamp=		the answer to a probe
  *	child	PONG			the answer to a ping
  *	child	FAILED text=		in the place of any answer
- *	child	READY			behind an answer: it takes another job
- *	daemon	count ..., probe ...	the next one, of the same kind
+ *	child	OWNER			in the place of its first line: the mailbox's
+ *owner may be able to do it, this process is not child	READY			behind an
+ *answer: it takes another job daemon	count ..., probe ...	the next one, of the same
+ *kind
  *
  * Unasked, on the socket that its jobs come from, the scanner may send packets like
  * these. How many, and in which order they are told, is in events.h:
@@ -29,23 +36,34 @@
  * daemon tells itself an overflow, since nobody saw what happened meanwhile.
  *
  * A child without an answer in its time is killed by its own alarm, and any after
- * SCANNER_LIFE_SECONDS.
+ * SCANNER_LIFE_SECONDS; what hangs in a file system may outlive both (forked.h).
  */
 #ifndef QUOTAD_SCANNER_PROCESS_H
 #define QUOTAD_SCANNER_PROCESS_H
+
+#include <stdint.h>
 
 #include "privileges.h"
 
 #define SCANNER_READY         "READY" /* the first packet, else the reason */
 #define SCANNER_SPARE         "spare"
+#define SCANNER_OWNER         "OWNER"
 #define SCANNER_COUNT_SECONDS 300
 #define SCANNER_PROBE_SECONDS 10
 #define SCANNER_PING_SECONDS  10
 #define SCANNER_YOUNG_SECONDS 300 /* an older child is given no job */
 #define SCANNER_LIFE_SECONDS  (SCANNER_YOUNG_SECONDS + SCANNER_COUNT_SECONDS + 30)
 
-/* In the forked process: becomes USER (NULL: stays), says so on SOCKET and serves it. */
-void scanner_process_run(int socket, const struct privileges_user *user)
+struct scanner_role {
+	const char *name;
+	const struct privileges_user *user; /* to become; NULL: it stays who it is */
+	unsigned kept;                      /* capabilities */
+	int becomes_owners;                 /* its children do */
+	uint64_t min_uid;                   /* no child becomes a lower one */
+};
+
+/* In the forked process: becomes the user, says so on SOCKET and serves it. */
+void scanner_process_run(int socket, const struct scanner_role *role)
 	__attribute__((noreturn));
 
 #endif

@@ -1,6 +1,7 @@
 /* What a child of the scanner does. */
 #include "worker.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include "child.h"
 #include "count.h"
 #include "descriptors.h"
+#include "foreign.h"
 #include "privileges.h"
 #include "process.h"
 #include "record.h"
@@ -31,22 +33,31 @@
 #endif
 #define CPU_SECONDS_MAX 30
 
+#define GRACE_SECONDS 5 /* that a child with one job has beyond its alarm */
+
 struct worker {
 	int fd;
 	FILE *in, *out;
-	long begun_kib; /* resident at the start */
+	uid_t uid;       /* ours: the filter does not let us ask later */
+	long begun_kib;  /* resident at the start */
+	int may_pass_on; /* the job's mailbox has an owner who may be able to do it */
 };
 
 /* --- jobs ------------------------------------------------------------------------- */
 
+/* The mailbox could not be read, as errno tells. */
 static void
 write_failed(struct worker *w, const struct reason *why)
 {
+	int is_denied = errno == EACCES || errno == EPERM;
 	char *text = record_escape(why->text);
 
 	if (!text)
 		child_leave(1);
-	fprintf(w->out, "FAILED text=%s\n", text);
+	if (w->may_pass_on && is_denied)
+		fputs(SCANNER_OWNER "\n", w->out);
+	else
+		fprintf(w->out, "FAILED text=%s\n", text);
 	free(text);
 }
 
@@ -153,6 +164,34 @@ static const struct kind {
 	{"ping", SCANNER_PING_SECONDS, 0, 1, run_ping},
 };
 
+/* NULL: the line asks for no job. */
+static const struct kind *
+find_kind(const char *line, size_t length)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		size_t n = strlen(kinds[i].name);
+
+		if (length > n && memcmp(line, kinds[i].name, n) == 0 && line[n] == ' ')
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+/* One that has a single job ends soon after it should have answered. */
+static unsigned int
+life_of(const struct kind *kind, int one_job)
+{
+	return one_job ? kind->seconds + GRACE_SECONDS : SCANNER_LIFE_SECONDS;
+}
+
+unsigned int
+worker_life(const char *line, size_t length, int one_job)
+{
+	const struct kind *kind = find_kind(line, length);
+
+	return kind ? life_of(kind, one_job) : 0;
+}
+
 /* --- bounds ----------------------------------------------------------------------- */
 
 static void
@@ -188,10 +227,10 @@ set_limits(rlim_t address_space)
 /* A timer that can't be stopped, by a signal that can't be caught: it holds for one that
  * is taken over, too. */
 static void
-bound_life(void)
+bound_life(unsigned int seconds)
 {
 	struct sigevent end = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-	const struct itimerspec life = {.it_value.tv_sec = SCANNER_LIFE_SECONDS};
+	const struct itimerspec life = {.it_value.tv_sec = seconds};
 	timer_t timer;
 
 	if (timer_create(CLOCK_MONOTONIC, &end, &timer) ||
@@ -201,14 +240,14 @@ bound_life(void)
 
 /* All that a child that reads a hostile mailbox can use up, and do. */
 static void
-set_bounds(const struct kind *kind, rlim_t address_space)
+set_bounds(const struct kind *kind, const struct worker_bounds *bounds)
 {
 	struct reason why;
 
 	/* where this fails the count is only less polite */
 	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + kind->nice);
-	bound_life();
-	set_limits(address_space);
+	bound_life(life_of(kind, bounds->one_job));
+	set_limits(bounds->address_space);
 #ifdef BRIM_COVERAGE
 	(void)why;
 #else
@@ -227,11 +266,11 @@ usage_so_far(void)
 }
 
 static int
-may_go_on(const struct worker *w, const struct kind *kind)
+may_go_on(const struct worker *w)
 {
 	struct rusage used = usage_so_far();
 
-	return !kind->one_job && used.ru_maxrss - w->begun_kib <= GROWN_KIB_MAX &&
+	return used.ru_maxrss - w->begun_kib <= GROWN_KIB_MAX &&
 	       used.ru_utime.tv_sec + used.ru_stime.tv_sec < CPU_SECONDS_MAX;
 }
 
@@ -249,19 +288,18 @@ begin(struct worker *w, int fd)
 	w->out = fdopen(w->fd, "w");
 	if (!w->in || !w->out)
 		child_leave(1);
+	w->uid = geteuid();
 	w->begun_kib = usage_so_far().ru_maxrss;
 }
 
-static const struct kind *
-find_kind(const char *line, size_t length)
+/* Whose it is tells the daemon only where a child can become the owner. */
+static int
+is_of_another(const struct worker *w, const struct record *job)
 {
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		size_t n = strlen(kinds[i].name);
+	uint64_t uid;
 
-		if (length > n && memcmp(line, kinds[i].name, n) == 0 && line[n] == ' ')
-			return &kinds[i];
-	}
-	child_leave(1);
+	return record_get(job, "uid") && record_number(job, "uid", 0, &uid) == 0 &&
+	       uid != w->uid;
 }
 
 static void
@@ -275,15 +313,19 @@ perform(struct worker *w, const struct kind *kind, const char *line, size_t leng
 	path = record_get(&job, "path");
 	if (!path || strcmp(job.key, kind->name) != 0)
 		child_leave(1);
+	w->may_pass_on = is_of_another(w, &job);
 	alarm(kind->seconds);
-	kind->run(w, &job, path);
+	if (w->may_pass_on && foreign_holds(path))
+		fputs(SCANNER_OWNER "\n", w->out);
+	else
+		kind->run(w, &job, path);
 	alarm(0);
 	record_clear(&job);
 	descriptors_close((unsigned int)w->fd + 1, ~0U);
 }
 
 void
-worker_run(int fd, const char *line, size_t length, rlim_t address_space)
+worker_run(int fd, const char *line, size_t length, const struct worker_bounds *bounds)
 {
 	const struct kind *kind = find_kind(line, length);
 	struct worker w;
@@ -291,10 +333,12 @@ worker_run(int fd, const char *line, size_t length, rlim_t address_space)
 	size_t size = 0;
 	ssize_t n;
 
+	if (!kind)
+		child_leave(1);
 	begin(&w, fd);
-	set_bounds(kind, address_space);
+	set_bounds(kind, bounds);
 	perform(&w, kind, line, length);
-	while (may_go_on(&w, kind)) {
+	while (!kind->one_job && !bounds->one_job && may_go_on(&w)) {
 		fputs("READY\n", w.out);
 		if (fflush(w.out) || (n = getline(&next, &size, w.in)) <= 0)
 			break;
@@ -302,4 +346,14 @@ worker_run(int fd, const char *line, size_t length, rlim_t address_space)
 	}
 	fflush(w.out);
 	child_leave(0);
+}
+
+void
+worker_refuse(int fd, const struct reason *why)
+{
+	char *text = record_escape(why->text);
+
+	if (text)
+		dprintf(fd, "FAILED text=%s\n", text);
+	free(text);
 }

@@ -4,7 +4,7 @@
  * taken over) is done to a process that nobody else waits for.
  *
  * It takes jobs of one kind alone, ends with the daemon's end of its socket, by itself
- * when a mailbox made it grow, and is ended by the kernel after WORKER_LIFE_SECONDS,
+ * when a mailbox made it grow, and is ended by the kernel after SCANNER_LIFE_SECONDS,
  * whatever it does. It may read files and answer, and nothing else
  * (privileges_only_read), and nothing of one job is open in the next.
  */
@@ -14,9 +14,21 @@
 #include <stddef.h>
 #include <sys/resource.h>
 
-/* In a forked process: performs the job of LENGTH bytes and those that follow on FD, with
- * at most that much ADDRESS_SPACE. */
-void worker_run(int fd, const char *line, size_t length, rlim_t address_space)
-	__attribute__((noreturn));
+#include "reason.h"
+
+struct worker_bounds {
+	rlim_t address_space;
+	int one_job; /* then it ends */
+};
+
+/* In a forked process: performs the job of LENGTH bytes and those that follow on FD. */
+void worker_run(int fd, const char *line, size_t length,
+	const struct worker_bounds *bounds) __attribute__((noreturn));
+
+/* How many seconds a child may live that begins with this job: 0 where it is none. */
+unsigned int worker_life(const char *line, size_t length, int one_job);
+
+/* Answers in the place of a child that the job can't be done. */
+void worker_refuse(int fd, const struct reason *why);
 
 #endif

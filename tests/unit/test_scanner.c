@@ -132,14 +132,15 @@ read_stat(int pid, char name[32], char *state)
 static int
 children_of(int parent, int *pids, int most)
 {
-	char path[64];
+	char path[64], name[32], state;
 	int n = 0, pid;
 	FILE *f;
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
 	f = fopen(path, "r");
 	while (f && n < most && fscanf(f, "%d", &pid) == 1)
-		pids[n++] = pid;
+		if (read_stat(pid, name, &state) >= 0 && state != 'Z')
+			pids[n++] = pid;
 	if (f)
 		fclose(f);
 	return n;
@@ -217,7 +218,9 @@ start_as(const struct privileges_user *user)
 {
 	struct reason why;
 
-	scanner = scanner_start(user, &why);
+	scanner = scanner_start(
+		&(struct scanner_start){.user = user, .scan_as = CONF_SCAN_AS_SCANNER},
+		&why);
 	ck_assert_msg(scanner != NULL, "%s", why.text);
 	base = event_base_new();
 	ck_assert_int_eq(scanner_attach(scanner, base, &calls, NULL), 0);
@@ -471,7 +474,7 @@ START_TEST(death_of_both_is_told)
 	wait_for(&died, 1, 5000);
 	wait_for(&alice.counted, 1, 5000);
 	ck_assert_int_eq(alice.failed, 1);
-	ck_assert_ptr_nonnull(strstr(alice.text, "gone"));
+	ck_assert_msg(strstr(alice.text, "gone") != NULL, "%s", alice.text);
 }
 END_TEST
 
@@ -809,7 +812,7 @@ START_TEST(user_that_cannot_be_had_stops_the_start)
 	const struct privileges_user user = {0, 0};
 	struct reason why;
 
-	ck_assert_ptr_null(scanner_start(&user, &why));
+	ck_assert_ptr_null(scanner_start(&(struct scanner_start){.user = &user}, &why));
 	ck_assert_ptr_nonnull(strstr(why.text, "did not start"));
 }
 END_TEST

@@ -141,9 +141,9 @@ serve(int socket)
 }
 
 void
-scanner_process_run(int socket, const struct privileges_user *user)
+scanner_process_run(int socket, const struct scanner_role *role)
 {
-	(void)user;
+	(void)role;
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	if (send(socket, SCANNER_READY, strlen(SCANNER_READY), 0) < 0)
@@ -211,7 +211,8 @@ begin(const struct scanner_calls *whose)
 
 	signal(SIGPIPE, SIG_IGN);
 	ck_assert_int_eq(pipe(done), 0);
-	scanner = scanner_start(NULL, &why);
+	scanner = scanner_start(
+		&(struct scanner_start){.scan_as = CONF_SCAN_AS_SCANNER}, &why);
 	ck_assert_msg(scanner != NULL, "%s", why.text);
 	base = event_base_new();
 	ck_assert_int_eq(scanner_attach(scanner, base, whose, NULL), 0);

@@ -112,9 +112,9 @@ answer_job(int socket)
 }
 
 void
-scanner_process_run(int socket, const struct privileges_user *user)
+scanner_process_run(int socket, const struct scanner_role *role)
 {
-	(void)user;
+	(void)role;
 	signal(SIGPIPE, SIG_IGN);
 	if (send(socket, SCANNER_READY, strlen(SCANNER_READY), 0) < 0)
 		_exit(1);
@@ -130,7 +130,8 @@ setup(void)
 	struct reason why;
 
 	signal(SIGPIPE, SIG_IGN);
-	scanner = scanner_start(NULL, &why);
+	scanner = scanner_start(
+		&(struct scanner_start){.scan_as = CONF_SCAN_AS_SCANNER}, &why);
 	ck_assert_msg(scanner != NULL, "%s", why.text);
 	base = event_base_new();
 	ck_assert_int_eq(scanner_attach(scanner, base, &calls, NULL), 0);

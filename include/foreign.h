@@ -1,0 +1,13 @@
+/*
+ * File systems that ask another program or another host who may read what: FUSE, NFS and
+ * their like. They judge by the caller's uid, so a capability of this kernel does not
+ * help there, and what they show is what their owner's process sees.
+ */
+#ifndef BRIM_FOREIGN_H
+#define BRIM_FOREIGN_H
+
+/* Whether PATH is on such a file system; 1, too, where this process may not get there. 0
+ * where it is missing. Links are followed. */
+int foreign_holds(const char *path);
+
+#endif

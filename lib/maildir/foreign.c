@@ -1,0 +1,36 @@
+/* File systems that judge by uid, by their numbers. */
+#include "foreign.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+static const unsigned long kinds[] = {
+	FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+	SMB_SUPER_MAGIC, V9FS_MAGIC, CEPH_SUPER_MAGIC, AFS_FS_MAGIC, AFS_SUPER_MAGIC,
+	CODA_SUPER_MAGIC, 0x0bd00bd0, /* Lustre */
+	0x19830326,                   /* BeeGFS */
+};
+
+/* A disk has a device's number; most others have one that no device has, and only of
+ * those it is asked what they are. */
+int
+foreign_holds(const char *path)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (stat(path, &st))
+		return errno == EACCES || errno == EPERM;
+	if (major(st.st_dev) != 0)
+		return 0;
+	if (statfs(path, &fs))
+		return errno == EACCES || errno == EPERM;
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if ((unsigned long)fs.f_type == kinds[i])
+			return 1;
+	return 0;
+}
