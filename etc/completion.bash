@@ -47,12 +47,13 @@ _brimadm()
 	'')
 		words='init add set remove show list alias enable disable suspend move dump'
 		words+=' load apply import-passwd import-postfix import-postfixadmin'
-		words+=' check postfix simulate explain config' ;;
+		words+=' check postfix simulate explain recount config' ;;
 	add|set)
 		words='uid= gid= mail= quota= messages= over_quota= state= moved_to= alias='
 		words+=' catchall=' ;;
 	show|list|check|explain|config) options=--json ;;
 	dump) options=--salvage ;;
+	recount) options=--empty ;;
 	load) options='--replace --dry-run --force' files=yes ;;
 	apply) options='--dry-run --interval' files=yes ;;
 	import-passwd) options='--dry-run --min-uid' files=yes ;;

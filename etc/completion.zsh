@@ -39,6 +39,7 @@ _brimadm()
 		"postfix:show, make or take back Postfix's settings for Brim"
 		'simulate:show what a delivery would do, without one'
 		"explain:show where a mailbox's usage comes from"
+		'recount:count a mailbox anew'
 		'config:print all settings'
 	)
 
@@ -55,6 +56,7 @@ _brimadm()
 		"--size[of simulate: the message's size]:SIZE: " \
 		'--sender[of simulate: the envelope sender]:SENDER: ' \
 		'--salvage[of dump: print what a damaged table still has]' \
+		'--empty[of recount: its mail is gone on purpose]' \
 		'(-c --config)'{-c,--config}'[read settings from FILE, not /etc/brim/brim.conf]:FILE:_files' \
 		'(-h --help)'{-h,--help}'[print this, or what the command does]' \
 		'1:command:->command' '*::argument:->argument'

@@ -70,4 +70,8 @@ void outcome_from_quotad(struct outcome *o, enum verdict v, const char *text);
  * VERDICT_DELIVERED is empty (length 0), since an MTA may take any output for a fault. */
 size_t outcome_line(const struct outcome *o, char line[VERDICT_LINE_MAX + 1]);
 
+/* What is said of a Maildir that had mail when it was looked at last and is not there. */
+#define VERDICT_MISSING_TEXT                                                             \
+	"the mailbox had mail and is missing now: is its file system mounted?"
+
 #endif

@@ -332,7 +332,8 @@ finds_missing(struct account *a, const struct ledger_count *c)
 void
 counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
-	static const struct ledger_count missing = {.failed = 1, .text = MISSING_TEXT};
+	static const struct ledger_count missing = {
+		.failed = 1, .text = VERDICT_MISSING_TEXT};
 	int serves, exact;
 
 	places_review_rules(l, a);

@@ -285,7 +285,7 @@ static enum wait
 decide_missing(struct question *q, struct ledger_answer *answer)
 {
 	return q->request.is_missing || q->counts
-		       ? answer_with(answer, VERDICT_TROUBLE, MISSING_TEXT)
+		       ? answer_with(answer, VERDICT_TROUBLE, VERDICT_MISSING_TEXT)
 		       : wait_for_new_count(q);
 }
 

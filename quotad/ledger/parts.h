@@ -29,10 +29,6 @@ enum {
 	NAMES_KEPT = 4000,    /* of messages stored while a count of their mailbox runs */
 };
 
-/* What is said of a Maildir that had mail and is not there. */
-#define MISSING_TEXT                                                                     \
-	"the mailbox had mail and is missing now: is its file system mounted?"
-
 /* What a question waits for; INPUT: what the owners of the mailbox's tickets have sent
  * has been read. */
 enum wait { WAIT_NOTHING, WAIT_PROBE, WAIT_COUNT, WAIT_INPUT };

@@ -52,6 +52,8 @@ static const struct command commands[] = {
 		BIT(SIZE) | BIT(SENDER) | BIT(JSON), brimadm_simulate},
 	{"explain", "ADDRESS", "show where a mailbox's usage comes from", 1, 1, 0,
 		BIT(JSON), brimadm_explain},
+	{"recount", "ADDRESS", "count a mailbox anew", 1, 1, 0, BIT(EMPTY),
+		brimadm_recount},
 	{"config", "", "print all settings", 0, 0, 0, BIT(JSON), brimadm_config},
 	{0},
 };
@@ -137,6 +139,25 @@ run_alone(struct brimadm *a, const struct command *c, int argc, char **argv)
 	return status;
 }
 
+static int
+run(struct brimadm *a, int help, const struct tool_option *options, int argc, char **argv)
+{
+	const struct command *c;
+	int status;
+
+	if (argc < 1) {
+		brimadm_print_usage(commands, options, help ? stdout : stderr);
+		return help ? TOOL_OK : TOOL_USAGE;
+	}
+	c = help ? find_command(a, argv[0]) : brimadm_command(a, argv[0], argc - 1);
+	if (!c)
+		return tool_fail(TOOL_USAGE, "%s", a->why.text);
+	if (help)
+		return brimadm_print_help(c, options, stdout);
+	status = check_command(a, c, options);
+	return status ? status : run_alone(a, c, argc - 1, argv + 1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -172,6 +193,9 @@ main(int argc, char **argv)
 		[OPTION_SALVAGE] = {0, "salvage", NULL,
 			"of dump: print what a damaged table still has",
 			&a.option[OPTION_SALVAGE]},
+		[OPTION_EMPTY] = {0, "empty", NULL,
+			"of recount: its mail is gone on purpose",
+			&a.option[OPTION_EMPTY]},
 		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE,
 			&a.conf_file},
 		{'h', "help", NULL, "print this, or what the command does", &help},
@@ -179,21 +203,9 @@ main(int argc, char **argv)
 			&a.option[OPTION_TRANSPORT]}, /* its old name */
 		{0},
 	};
-	const struct command *c;
-	int status;
 
 	tool_start("brimadm");
 	if (tool_options(&argc, &argv, options))
 		return TOOL_USAGE;
-	if (argc < 1) {
-		brimadm_print_usage(commands, options, help ? stdout : stderr);
-		return tool_finish(help ? TOOL_OK : TOOL_USAGE);
-	}
-	c = help ? find_command(&a, argv[0]) : brimadm_command(&a, argv[0], argc - 1);
-	if (!c)
-		return tool_fail(TOOL_USAGE, "%s", a.why.text);
-	if (help)
-		return tool_finish(brimadm_print_help(c, options, stdout));
-	status = check_command(&a, c, options);
-	return tool_finish(status ? status : run_alone(&a, c, argc - 1, argv + 1));
+	return tool_finish(run(&a, help != NULL, options, argc, argv));
 }

@@ -32,6 +32,7 @@ enum brimadm_option {
 	OPTION_SIZE,
 	OPTION_SENDER,
 	OPTION_SALVAGE,
+	OPTION_EMPTY,
 	OPTIONS
 };
 
@@ -175,6 +176,9 @@ int brimadm_postfix(struct brimadm *a, int argc, char **argv);
 /* explain/simulate.c, explain/explain.c */
 int brimadm_simulate(struct brimadm *a, int argc, char **argv);
 int brimadm_explain(struct brimadm *a, int argc, char **argv);
+
+/* recount.c */
+int brimadm_recount(struct brimadm *a, int argc, char **argv);
 
 /* show.c */
 int brimadm_show(struct brimadm *a, int argc, char **argv);

@@ -64,6 +64,13 @@ static const struct help {
 	{"simulate", "Nothing is changed by it.",
 		"brimadm simulate alice@example.org --size 20M"},
 	{"explain", "Nothing is changed by it.", "brimadm explain alice@example.org"},
+	{"recount",
+		"A mailbox that had mail and is missing takes none until it is back, "
+		"since "
+		"its\n"
+		"file system may not be mounted; --empty says that its mail is gone on "
+		"purpose.",
+		"brimadm recount --empty alice@example.org"},
 	{"config", "They are printed as brim.conf has them.", "brimadm config"},
 };
 

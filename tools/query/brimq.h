@@ -13,6 +13,7 @@
 
 struct brimq_numbers {
 	int known, has_percent; /* used and messages only where quotad has counted it */
+	int missing;            /* its Maildir, which had mail */
 	uint64_t used, messages, percent;
 	uint64_t limit, message_limit, full_for;
 };

@@ -51,6 +51,7 @@ static int
 read_numbers(const struct record *fields, struct brimq_numbers *n)
 {
 	memset(n, 0, sizeof *n);
+	n->missing = record_get(fields, "missing") != NULL;
 	n->known = record_get(fields, "used") != NULL;
 	n->has_percent = record_get(fields, "percent") != NULL;
 	if (record_number(fields, "used", 0, &n->used) ||
@@ -119,6 +120,8 @@ show_state(const struct brimq_numbers *n, const char *state)
 {
 	if (state && strcmp(state, "enabled") != 0)
 		return state;
+	if (n->missing)
+		return "missing";
 	if (!n->known)
 		return "uncounted";
 	if (n->full_for)
@@ -129,7 +132,7 @@ show_state(const struct brimq_numbers *n, const char *state)
 static enum tool_colour
 colour_of(const struct brimq_numbers *n)
 {
-	if (n->full_for || brimq_is_over(n, 100) || n->percent >= 100)
+	if (n->missing || n->full_for || brimq_is_over(n, 100) || n->percent >= 100)
 		return TOOL_RED;
 	if (!n->has_percent)
 		return TOOL_PLAIN;

@@ -59,6 +59,9 @@ static const struct kind {
 	[CHECK_MAILBOX_MISSING] = {"mailbox-missing", ERROR,
 		"lda makes a mailbox only where its parent is the recipient's own, and "
 		"defers otherwise."},
+	[CHECK_MAILBOX_UNMOUNTED] = {"mailbox-unmounted", ERROR,
+		"A new mailbox would hide its mail under the mount point: lda defers "
+		"until it is back."},
 	[CHECK_MAILBOX_OWNER] = {"mailbox-owner", ERROR,
 		"lda defers with 4.3.5 where the mailbox is not the recipient's own."},
 	[CHECK_MAILBOX_MODE] = {"mailbox-mode", ERROR,

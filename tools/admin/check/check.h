@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "postfix/postconf.h"
 #include "probe.h"
+#include "quota_client.h"
 
 enum check_kind {
 	CHECK_SETTINGS,
@@ -32,6 +33,7 @@ enum check_kind {
 	CHECK_ADDRESS,
 	CHECK_ADDRESS_OLDER,
 	CHECK_MAILBOX_MISSING,
+	CHECK_MAILBOX_UNMOUNTED,
 	CHECK_MAILBOX_OWNER,
 	CHECK_MAILBOX_MODE,
 	CHECK_MAILBOX_WAY,
@@ -106,6 +108,10 @@ struct check {
 	struct check_place *places;
 	size_t place_count, place_room;
 	struct probe probe;
+	/* what quotad knows of those that are missing */
+	struct quota_client quotad;
+	int quotad_asked;
+	uint64_t asked_ms;
 };
 
 /* --- check.c: the story and the report -------------------------------------- */
@@ -197,6 +203,12 @@ const char *check_link_repair(struct check *c, const struct mailbox *m);
 void check_mailboxes(struct check *c);
 void check_stores(struct check *c);
 void check_mailboxes_free(struct check *c);
+
+/* --- unmounted.c --------------------------------------------- */
+
+/* Whether the mailbox had mail and is missing: then it is reported. */
+int check_unmounted(struct check *c, const struct mailbox *m);
+void check_unmounted_free(struct check *c);
 
 /* --- daemon.c: quotad, users and accounts -------------------- */
 

@@ -300,6 +300,8 @@ check_mailbox(struct check *c, const struct mailbox *m)
 			"the file system of %s does not answer", m->path);
 		return;
 	}
+	if (check_unmounted(c, m))
+		return;
 	dir = walk_open(m->path, &why);
 	if (dir < 0) {
 		cant_open(c, m, &why);
@@ -450,6 +452,7 @@ void
 check_mailboxes_free(struct check *c)
 {
 	probe_end(&c->probe);
+	check_unmounted_free(c);
 	for (size_t i = 0; i < c->place_count; i++)
 		free(c->places[i].key);
 	free(c->places);

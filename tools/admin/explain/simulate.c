@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "missing.h"
 #include "quota_client.h"
 
 /* What a sender's report says on MTAs that go by the exit status; measured on Exim 4.96,
@@ -33,6 +34,8 @@ struct simulation {
 	struct mailbox mailbox;
 	struct outcome outcome;
 	uint64_t size;
+	int is_missing;                /* its Maildir, or new/ in it */
+	int had_mail;                  /* when quotad looked at it last */
 	char quotad[REASON_SIZE + 64]; /* what it says */
 	json_t *way;                   /* the steps through the table, as texts */
 };
@@ -138,10 +141,10 @@ take_verdict(struct simulation *s, enum verdict verdict, const char *text)
 static int
 without_quotad(struct simulation *s, const struct reason *why)
 {
-	int delivers = s->a->conf.quotad_down_delivers != 0;
+	int delivers = s->a->conf.quotad_down_delivers && !s->is_missing;
 
 	snprintf(s->quotad, sizeof s->quotad, "%s; quotad_down = %s", why->text,
-		delivers ? "deliver" : "defer");
+		s->a->conf.quotad_down_delivers ? "deliver" : "defer");
 	if (!delivers)
 		outcome_set(&s->outcome, VERDICT_TROUBLE, "%s", why->text);
 	return delivers ? 0 : -1;
@@ -149,12 +152,17 @@ without_quotad(struct simulation *s, const struct reason *why)
 
 /* The last answer to EXPLAIN; those before it tell of the ledger. */
 static int
-receive_last(struct quota_client *q, struct quota_answer *answer, struct reason *why)
+receive_last(struct simulation *s, struct quota_client *q, struct quota_answer *answer,
+	struct reason *why)
 {
+	uint64_t had;
+
 	do {
 		quota_answer_clear(answer);
 		if (quota_receive(q, answer, why))
 			return -1;
+		if (record_number(&answer->fields, "had_mail", 0, &had) == 0 && had)
+			s->had_mail = 1;
 	} while (answer->kind == QUOTA_MORE);
 	return 0;
 }
@@ -169,6 +177,8 @@ take_answer(struct simulation *s, const struct quota_answer *answer)
 	if (quota_is_too_old(answer))
 		return take_verdict(s, VERDICT_TROUBLE,
 			"it is of an older version, which can't tell: start it again");
+	if (s->is_missing && s->had_mail)
+		return take_verdict(s, VERDICT_TROUBLE, VERDICT_MISSING_TEXT);
 	if (answer->kind != QUOTA_OK)
 		return take_verdict(s, VERDICT_TROUBLE, answer->outcome.text);
 	if (!next || verdict_parse(next, &verdict))
@@ -190,7 +200,7 @@ ask_quotad(struct simulation *s)
 	if (!key ||
 		quota_connect(&q, c->socket, c->daemon_user, c->quotad_timeout, &why) ||
 		quota_send(&q, &why, "EXPLAIN %s %" PRIu64, key, s->size) ||
-		receive_last(&q, &answer, &why))
+		receive_last(s, &q, &answer, &why))
 		result = without_quotad(s, &why);
 	else
 		result = take_answer(s, &answer);
@@ -198,6 +208,18 @@ ask_quotad(struct simulation *s)
 	quota_close(&q);
 	free(key);
 	return result;
+}
+
+/* All that is looked at of the mailbox itself: whether a delivery would have to make it.
+ */
+static int
+look_for_mailbox(struct simulation *s)
+{
+	struct probe probe = {0};
+
+	s->is_missing = missing_on_disk(&probe, s->mailbox.path);
+	probe_end(&probe);
+	return 0;
 }
 
 static int
@@ -216,7 +238,7 @@ simulate(struct simulation *s, const char *recipient)
 	result = mailbox_find(&s->mailbox, u, &a->conf, recipient, &s->outcome);
 	users_close(&u);
 	return result || mailbox_policy(&s->mailbox, &a->conf, s->size, &s->outcome) ||
-	       ask_quotad(s);
+	       look_for_mailbox(s) || ask_quotad(s);
 }
 
 /* --- showing it ------------------------------------------------------------ */
