@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -33,4 +36,39 @@ foreign_holds(const char *path)
 		if ((unsigned long)fs.f_type == kinds[i])
 			return 1;
 	return 0;
+}
+
+/* Whether a line of mountinfo (proc(5)) is of that device, and of root's mount. */
+static int
+is_roots_mount(const char *line, dev_t device)
+{
+	const char *options = strstr(line, " - ");
+	unsigned int ids[2];
+
+	return sscanf(line, "%*d %*d %u:%u", &ids[0], &ids[1]) == 2 &&
+	       makedev(ids[0], ids[1]) == device && options &&
+	       strstr(options, ",user_id=0,");
+}
+
+int
+foreign_is_users(int dir)
+{
+	FILE *mounts;
+	char *line = NULL;
+	size_t size = 0;
+	int is_users = 1;
+	struct statfs fs;
+	struct stat st;
+
+	if (fstatfs(dir, &fs) || fstat(dir, &st))
+		return 1;
+	if (fs.f_type != FUSE_SUPER_MAGIC)
+		return 0;
+	mounts = fopen("/proc/self/mountinfo", "re");
+	while (mounts && is_users && getline(&line, &size, mounts) > 0)
+		is_users = !is_roots_mount(line, st.st_dev);
+	free(line);
+	if (mounts)
+		fclose(mounts);
+	return is_users;
 }

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "foreign.h"
 #include "siphash.h"
 
 #define LINKS_MAX 20 /* more on one way are a loop */
@@ -44,12 +45,13 @@ open_part(int dir, const char *part)
 }
 
 /* Why a link was not followed. */
-enum refusal { NOT_ROOTS, PLACE_NOT_ROOTS, PLACE_WRITABLE, LOOP };
+enum refusal { NOT_ROOTS, PLACE_NOT_ROOTS, PLACE_WRITABLE, USERS_WORD, LOOP };
 
 static const char *const refusals[] = {
 	[NOT_ROOTS] = "is not root's",
 	[PLACE_NOT_ROOTS] = "stands in a directory that is not root's",
 	[PLACE_WRITABLE] = "stands in a directory that others than root may write to",
+	[USERS_WORD] = "is on a FUSE file system that a user has mounted",
 	[LOOP] = "leads into a loop",
 };
 
@@ -106,7 +108,9 @@ may_follow(const struct way *w, const struct stat *link)
 		return refuse(w, NOT_ROOTS);
 	if (st.st_uid != 0)
 		return refuse(w, PLACE_NOT_ROOTS);
-	return st.st_mode & (S_IWGRP | S_IWOTH) ? refuse(w, PLACE_WRITABLE) : 0;
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return refuse(w, PLACE_WRITABLE);
+	return foreign_is_users(w->dir) ? refuse(w, USERS_WORD) : 0;
 }
 
 static char *

@@ -30,7 +30,8 @@ def host():
 
 
 class Site(Brim):
-    """Alice's mailbox is on a file system of her own, Bob's is on the disk."""
+    """Alice's mailbox is on a file system of her own, which shows itself to others, too, or
+    (OTHERS is None) shows them all as root's; Bob's is on the disk."""
 
     def __init__(self, quota=1 << 20, others=False, **settings):
         super().__init__(**settings)
@@ -39,7 +40,8 @@ class Site(Brim):
         home = self.home / "alice"
         self.below = self.folder / "below"
         self.make_maildir(self.below / "Maildir", ALICE, ALICE)
-        self.fuse = self.mounts.fuse("bindfs", self.below, home, uid=ALICE, others=others)
+        options = "" if others is not None else "-o allow_other --force-user=root"
+        self.fuse = self.mounts.fuse("bindfs", self.below, home, options, ALICE, bool(others))
         self.alice = self.mailbox("alice@example.org", uid=ALICE, quota=quota,
                                   mail=home / "Maildir", make=False)
         self.bob = self.mailbox("bob@example.org", uid=BOB, quota=1 << 20)
@@ -196,6 +198,19 @@ def test_quotad_ends_while_a_count_hangs(site):
     assert site.stop_quotad() == 0
     site.start_quotad()
     goes_on(site)
+
+
+def test_a_link_that_a_users_file_system_shows_as_roots_is_not_followed():
+    """It leads the scanner, which may read everything, to another user's mail."""
+    pathlib.Path("/etc/fuse.conf").write_text("user_allow_other\n")
+    with Site(scan_as="scanner", others=None) as site:
+        (site.bob / "new/1.a,S=777").write_bytes(777 * b"x")
+        (site.below / "Maildir").rename(site.below / "old")
+        (site.below / "Maildir").symlink_to(site.bob)
+        assert os.lstat(site.alice).st_uid == os.stat(site.alice.parent).st_uid == 0
+        site.start_quotad()
+        answer = site.ask("RECOUNT alice@example.org")[0]
+        assert answer.startswith("ERR 4.3.0 ") and "a user has mounted" in answer, answer
 
 
 def test_nobody_of_the_owners_looks_into_the_child_or_changes_it(site):
