@@ -1,7 +1,10 @@
 """What the tests in a Debian of their own share: running things, the installed quotad, and
 ending with a line and 1 where something is not as it should be."""
 
+import fcntl
 import pathlib
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -13,6 +16,7 @@ LDA = pathlib.Path("/usr/lib/brim/lda")
 VIRTUAL = pathlib.Path("/usr/lib/brim/lda-virtual")
 QUOTAD = pathlib.Path("/usr/sbin/quotad")
 PATIENCE = 20
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # <linux/sockios.h>, <linux/if.h>
 
 
 def run(*command, **more):
@@ -33,6 +37,14 @@ def wait_until(what, condition, patience=PATIENCE):
         if time.monotonic() > limit:
             sys.exit(f"waited in vain: {what}")
         time.sleep(0.05)
+
+
+def bring_up_loopback():
+    """The interface lo of this network namespace, which is new."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        name = struct.pack("16sh", b"lo", 0)
+        flags = struct.unpack("16sh", fcntl.ioctl(s, SIOCGIFFLAGS, name))[1]
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh", b"lo", flags | IFF_UP))
 
 
 class Quotad:
