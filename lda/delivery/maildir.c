@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "maildir.h"
+#include "publish.h"
 #include "store.h"
 #include "tidy.h"
 #include "walk.h"
@@ -25,10 +26,12 @@ struct maildir {
 	const char *path; /* the caller's */
 	uid_t owner;
 	int directory, new;
-	int tmp;                          /* only where tmp/ must be used */
-	char tmp_name[MAILDIR_NAME_SIZE]; /* the file's in tmp/, or "" */
+	int tmp; /* only where tmp/ must be used */
+	char tmp_name[MAILDIR_NAME_SIZE];
 	atomic_int file;
-	atomic_int unwanted; /* it was linked, and has to be removed again */
+	atomic_int in_tmp;   /* the file has, or may have, its name there */
+	atomic_int naming;   /* it has, or may have, its name in new/ */
+	atomic_int unwanted; /* which has to be removed again */
 };
 
 /* What errno tells about who is at fault; what isn't here is an error of ours. */
@@ -45,6 +48,8 @@ static const struct {
 	{ELOOP, VERDICT_MISCONFIGURED, ""},
 	{ENOTDIR, VERDICT_MISCONFIGURED, ""},
 	{ENOENT, VERDICT_MISCONFIGURED, ""},
+	{EXDEV, VERDICT_MISCONFIGURED,
+		" (tmp/ and new/ must be on one file system, under one policy)"},
 };
 
 /* An administrative limit of the owner (RFC 3463, X.2.2), but for good it is never: no
@@ -116,7 +121,8 @@ static int
 make_folders(int maildir, struct outcome *o)
 {
 	if (make_directory(maildir, "tmp") || make_directory(maildir, "cur") ||
-		fsync(maildir) || make_directory(maildir, "new") || fsync(maildir))
+		publish_sync(maildir) || make_directory(maildir, "new") ||
+		publish_sync(maildir))
 		return failed(o, "the folders of the mailbox can't be made");
 	return 0;
 }
@@ -137,7 +143,7 @@ make_maildir(const char *path, uid_t owner, struct outcome *o)
 	}
 	if (check_owner(parent, owner, "the mailbox is missing, and its parent", NULL,
 		    o) == 0) {
-		if (make_directory(parent, name) || fsync(parent))
+		if (make_directory(parent, name) || publish_sync(parent))
 			failed(o, "the mailbox can't be made");
 		else
 			result = 0;
@@ -241,16 +247,16 @@ begin_in_tmp(struct store *s, struct outcome *o)
 
 	if (make_folder(m, "tmp", &m->tmp, o))
 		return -1;
-	if (maildir_make_name(m->tmp_name, 0)) {
-		m->tmp_name[0] = '\0';
+	if (maildir_make_name(m->tmp_name, 0))
 		return failed(o, "no name for a file in tmp/");
-	}
+	m->in_tmp = 1;
 	s->phase = STORE_BEGUN;
 	m->file = openat(m->tmp, m->tmp_name,
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return m->file < 0 ? failed(o, "no file can be made in tmp/") : 0;
 }
 
+/* It may have to be read again, see copy_to_tmp. */
 static int
 maildir_begin(struct store *s, struct outcome *o)
 {
@@ -258,8 +264,8 @@ maildir_begin(struct store *s, struct outcome *o)
 
 	if (s->is_missing && make_mailbox(s, o))
 		return -1;
-	m->file = openat(m->new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
-	if (m->file < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+	m->file = openat(m->new, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (m->file < 0 && publish_may_go_on(errno))
 		return begin_in_tmp(s, o);
 	if (m->file < 0)
 		return failed(o, "no file can be made in new/");
@@ -277,7 +283,9 @@ maildir_write(struct store *s, const char *data, size_t length, struct outcome *
 		n = write(m->file, data, length);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n == 0)
+			errno = EIO; /* FUSE may do so */
+		if (n <= 0)
 			return failed(o, "the message can't be written");
 		data += n;
 		length -= (size_t)n;
@@ -300,21 +308,85 @@ maildir_sync(struct store *s, struct outcome *o)
 {
 	const struct maildir *m = s->state;
 
-	return fsync(m->file) ? failed(o, "the message can't be synced") : 0;
+	return publish_sync(m->file) ? failed(o, "the message can't be synced") : 0;
 }
 
-/* A file in tmp/ is moved rather than linked and removed, so that it has one name at any
- * time. The name is random: nothing has it that could be lost. */
-static int
-give_name(const struct maildir *m, const char *name)
-{
-	int file = m->file;
-	char path[sizeof "/proc/self/fd/" + 3 * sizeof file];
+/* --- its name -------------------------------------------------------------------- */
 
-	if (m->tmp_name[0])
-		return renameat2(m->tmp, m->tmp_name, m->new, name, RENAME_NOREPLACE);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-	return linkat(AT_FDCWD, path, m->new, name, AT_SYMLINK_FOLLOW);
+static int
+copy_bytes(int from, struct store *s, struct outcome *o)
+{
+	uint64_t left = s->bytes;
+	char buffer[16384];
+	ssize_t n;
+
+	for (s->bytes = 0; s->bytes < left;) {
+		n = pread(from, buffer, sizeof buffer, (off_t)s->bytes);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO; /* it was longer */
+		if (n <= 0)
+			return failed(o, "the message can't be read again");
+		if (maildir_write(s, buffer, (size_t)n, o))
+			return -1;
+	}
+	return 0;
+}
+
+/* Where a nameless file can't be given a name (overlayfs: EXDEV; without /proc: ENOENT),
+ * its bytes get a file in tmp/. */
+static int
+copy_to_tmp(struct store *s, struct outcome *o)
+{
+	struct maildir *m = s->state;
+	int nameless = m->file;
+	int result = begin_in_tmp(s, o);
+
+	if (result == 0)
+		result = copy_bytes(nameless, s, o) || maildir_sync(s, o) ? -1 : 0;
+	if (m->file != nameless)
+		close(nameless);
+	return result;
+}
+
+/* Async-signal-safe. */
+static void
+leave_tmp(struct maildir *m)
+{
+	if (unlinkat(m->tmp, m->tmp_name, 0) == 0 || errno == ENOENT)
+		m->in_tmp = 0;
+}
+
+static struct publish_goal
+goal(const struct store *s)
+{
+	const struct maildir *m = s->state;
+
+	return (struct publish_goal){m->file, s->bytes, m->new, s->name};
+}
+
+/* Sets *way. */
+static int
+give_name(struct store *s, enum publish_way *way, struct outcome *o)
+{
+	struct maildir *m = s->state;
+	struct publish_goal named = goal(s);
+
+	*way = PUBLISH_NAMELESS;
+	m->naming = 1;
+	if (!m->in_tmp) {
+		if (publish_nameless(&named) == 0)
+			return 0;
+		if (publish_may_go_on(errno) && copy_to_tmp(s, o))
+			return -1;
+		named.file = m->file;
+	}
+	if (m->in_tmp && publish_from_tmp(m->tmp, m->tmp_name, &named, way) == 0)
+		return 0;
+	if (errno == EEXIST)
+		m->naming = 0; /* it is the name of somebody else's message */
+	return failed(o, "the message can't be given its name");
 }
 
 /* An XFS that has just shut itself down, since its log can't be written, syncs a
@@ -326,45 +398,56 @@ sync_names(const struct maildir *m)
 {
 	struct stat st;
 
-	return fsync(m->new) || fstat(m->file, &st) ? -1 : 0;
+	return publish_sync(m->new) || fstat(m->file, &st) ? -1 : 0;
+}
+
+/* A call may have failed, and have been done (a server that did not answer in time). */
+static void
+take_name_back(struct store *s)
+{
+	struct maildir *m = s->state;
+
+	m->unwanted = 1;
+	if (m->naming)
+		s->may_be_there = unlinkat(m->new, s->name, 0) && errno != ENOENT;
 }
 
 static int
 maildir_link(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
+	enum publish_way way;
 
-	if (give_name(m, s->name))
-		return failed(o, "the message can't be given its name");
-	if (sync_names(m) == 0) {
-		s->phase = STORE_STORED;
-		return 0;
+	if (give_name(s, &way, o) ||
+		(sync_names(m) && failed(o, "new/ can't be synced"))) {
+		take_name_back(s);
+		return -1;
 	}
-	m->unwanted = 1;
-	failed(o, "new/ can't be synced");
-	s->may_be_there = unlinkat(m->new, s->name, 0) != 0;
-	return -1;
+	if (way == PUBLISH_MOVE)
+		m->in_tmp = 0;
+	else if (m->in_tmp)
+		leave_tmp(m);
+	s->phase = STORE_STORED;
+	return 0;
 }
 
 /* --- its end --------------------------------------------------------------------- */
 
-/* The link count tells whether the message was linked. A file in tmp/ has one name at any
- * time: if that is missing it has been moved to new/; if it can't be removed it has not.
- */
+/* Its name in new/ tells whether the message is there: nobody else can have made it.
+ * While it is linked from tmp/ it has two names. */
 static int
 maildir_end_now(struct store *s)
 {
-	const struct maildir *m = s->state;
-	struct stat st;
+	struct maildir *m = s->state;
+	const struct publish_goal named = goal(s);
+	int stored = m->naming && !m->unwanted && publish_is_there(&named) &&
+		     sync_names(m) == 0;
 
-	if (m->tmp_name[0] && (unlinkat(m->tmp, m->tmp_name, 0) == 0 || errno != ENOENT))
-		return 0;
-	if (m->file < 0 || fstat(m->file, &st) || st.st_nlink == 0)
-		return 0;
-	if (!m->unwanted && sync_names(m) == 0)
-		return 1;
-	unlinkat(m->new, s->name, 0);
-	return 0;
+	if (m->naming && !stored)
+		unlinkat(m->new, s->name, 0);
+	if (m->in_tmp)
+		leave_tmp(m);
+	return stored;
 }
 
 static void
@@ -381,8 +464,8 @@ maildir_close(struct store *s)
 
 	if (!m)
 		return;
-	if (m->tmp_name[0] && s->phase != STORE_STORED)
-		unlinkat(m->tmp, m->tmp_name, 0);
+	if (m->in_tmp) /* its message stored, or not */
+		leave_tmp(m);
 	if (s->phase == STORE_STORED)
 		tidy_folders(m->directory);
 	else
