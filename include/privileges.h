@@ -62,6 +62,9 @@ int privileges_keep(unsigned kept, struct reason *why);
  * capability; NULL ends it. */
 int privileges_act_as(const struct privileges_user *user, struct reason *why);
 
+/* As root, for a while: root of the user's group. privileges_act_as ends it, too. */
+int privileges_act_in_group(const struct privileges_user *user, struct reason *why);
+
 /* Whether this process may become that user as below: 0, or -1 where the user is root's,
  * nobody's or no id at all, where the process is root (what it must not have must not
  * have been there), or where it was started without CAP_SETUID and CAP_SETGID; the reason

@@ -287,6 +287,14 @@ privileges_act_as(const struct privileges_user *user, struct reason *why)
 	return 0;
 }
 
+int
+privileges_act_in_group(const struct privileges_user *user, struct reason *why)
+{
+	if (seteuid(0) == -1)
+		return reason_errno(why, "seteuid 0");
+	return setegid(user->gid) == -1 ? fail_id(why, "setegid", user->gid) : 0;
+}
+
 /* --- from a user with two capabilities to a recipient ----------------------------- */
 
 static int

@@ -82,17 +82,47 @@ struct directory {
 	const struct privileges_user *user;
 };
 
+/* The user makes it in OUTER, which root has made for the user's group alone; to be
+ * moved, a directory must be open to who moves it. */
 static int
-give_away(const struct directory *d, struct reason *why)
+make_and_move(const struct directory *d, const char *outer, const char *inner)
 {
-	if (lchown(d->path, d->user->uid, d->user->gid) == 0)
-		return 0;
-	reason_errno(why,
-		"%s: directory %s can't be given to uid %u without CAP_CHOWN; make it "
-		"(install -d -m 700 -o %u -g %u %s)",
-		d->setting, d->path, d->user->uid, d->user->uid, d->user->gid, d->path);
-	rmdir(d->path);
-	return -1;
+	struct reason why;
+
+	if (privileges_act_in_group(d->user, &why) == -1 || mkdir(outer, 0700) == -1)
+		return -1;
+	if (chmod(outer, 0770) == -1 || privileges_act_as(d->user, &why) == -1 ||
+		mkdir(inner, 0700) == -1 || chmod(inner, 0770) == -1 ||
+		privileges_act_in_group(d->user, &why) == -1 ||
+		rename(inner, d->path) == -1)
+		return -1;
+	return privileges_act_as(d->user, &why) == -1 ? -1 : chmod(d->path, 0700);
+}
+
+/* Without CAP_CHOWN root can't give the user what it has made. */
+static int
+make_for_user(const struct directory *d, struct reason *why)
+{
+	char *outer = NULL, *inner = NULL;
+	int result = -1;
+
+	errno = ENOMEM;
+	if (asprintf(&outer, "%s.new", d->path) == -1)
+		outer = NULL;
+	else if (asprintf(&inner, "%s/d", outer) == -1)
+		inner = NULL;
+	if (inner != NULL)
+		result = make_and_move(d, outer, inner);
+	if (result == -1)
+		reason_errno(why, "%s: directory %s, for uid %u without CAP_CHOWN",
+			d->setting, d->path, d->user->uid);
+	if (privileges_act_in_group(d->user, why) == 0 && inner != NULL) {
+		rmdir(inner);
+		rmdir(outer);
+	}
+	free(inner);
+	free(outer);
+	return privileges_act_as(NULL, why) == -1 ? -1 : result;
 }
 
 static int
@@ -104,7 +134,10 @@ make_directory(void *arg, struct reason *why)
 		return errno == EEXIST ? 0
 				       : reason_errno(why, "%s: directory %s", d->setting,
 						 d->path);
-	return d->user != NULL && geteuid() == 0 ? give_away(d, why) : 0;
+	if (d->user == NULL || geteuid() != 0 ||
+		lchown(d->path, d->user->uid, d->user->gid) == 0)
+		return 0;
+	return rmdir(d->path) == -1 ? -1 : make_for_user(d, why);
 }
 
 /* A file system's own lost+found is nothing. FD is closed. */
@@ -195,14 +228,25 @@ static const struct {
 	int of_root; /* an ordinary user has no use for it */
 	const char *name, *cost;
 } wishes[] = {
-	{PRIVILEGES_READ_SEARCH, 0, "CAP_DAC_READ_SEARCH",
-		"a mailbox that daemon_user may not read is not counted, and its mail "
-		"waits"},
+	{PRIVILEGES_READ_SEARCH, 0, "CAP_DAC_READ_SEARCH", NULL},
 	{PRIVILEGES_SETPCAP, 1, "CAP_SETPCAP",
 		"the bounding set stays, no_new_privs alone guards it"},
 	{PRIVILEGES_CHOWN, 1, "CAP_CHOWN",
-		"directories that are missing are not made for daemon_user"},
+		"a volume of root's is not given to daemon_user"},
 };
+
+/* What becomes of a mailbox that daemon_user may not read. */
+static const char *
+cost_of_reading(const struct server *v)
+{
+	const unsigned both = PRIVILEGES_SETUID | PRIVILEGES_SETGID;
+
+	if (v->conf.scan_as != CONF_SCAN_AS_SCANNER && privileges_available(both) == both)
+		return "a mailbox that daemon_user may not read is counted as its owner, "
+		       "which takes longer";
+	return "a mailbox that daemon_user may not read is not counted, and its mail "
+	       "waits";
+}
 
 void
 prepare_tell_missing(const struct server *v, const struct privileges_user *user)
@@ -215,7 +259,7 @@ prepare_tell_missing(const struct server *v, const struct privileges_user *user)
 			(user != NULL || !wishes[i].of_root))
 			length += (size_t)snprintf(text + length, sizeof text - length,
 				"%s%s (%s)", length ? ", " : "", wishes[i].name,
-				wishes[i].cost);
+				wishes[i].cost ? wishes[i].cost : cost_of_reading(v));
 	if (length > 0)
 		log_line(user != NULL ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 			"started without %s; daemon_user=%s", text, v->conf.daemon_user);

@@ -20,7 +20,7 @@ DEFAULT = ("chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setfcap
 OWNER = pwd.getpwnam("games")  # of all mailboxes, on hosts with a single mail user
 STRANGER = 20001
 LETTER = b"Subject: hello\n\n" + 800 * b"x" + b"\n"
-READ_SEARCH, OVERRIDE = 1 << 2, 1 << 1
+READ_SEARCH, OVERRIDE, IDS = 1 << 2, 1 << 1, 3 << 6  # CAP_SETGID and CAP_SETUID
 
 
 # Executes what follows in a user namespace with all ids, mapped from outside.
@@ -122,6 +122,21 @@ def test_with_a_containers_default_capabilities_it_starts_and_says_what_is_missi
         brim.start_quotad(prefix=with_capabilities(*DEFAULT))
         told = log_of(brim, "started without")
         assert len(told) == 1 and "CAP_DAC_READ_SEARCH (" in told[0]
+        assert "is counted as its owner" in told[0]
+
+
+def test_with_a_containers_default_capabilities_other_users_mailboxes_are_counted():
+    with site() as brim:
+        brim.start_quotad(prefix=with_capabilities(*DEFAULT))
+        delivers_counts_and_refuses(brim)
+
+
+def test_what_nobody_may_count_waits_and_the_log_says_why():
+    with site(scan_as="scanner") as brim:
+        brim.start_quotad(prefix=with_capabilities(*DEFAULT))
+        assert fill(brim) == 3 * ["4.3.0"]
+        told = log_of(brim, "started without CAP_DAC_READ_SEARCH (")
+        assert len(told) == 1 and "is not counted, and its mail waits" in told[0]
 
 
 def test_where_daemon_user_owns_the_mailboxes_the_default_capabilities_are_enough():
@@ -154,7 +169,7 @@ def test_without_setpcap_the_bounding_set_stays_and_all_else_is_given_up():
                                                    "dac_read_search"))
         delivers_counts_and_refuses(brim)
         assert len(log_of(brim, "started without CAP_SETPCAP (")) == 1
-        assert not capabilities(brim) & ~READ_SEARCH
+        assert not capabilities(brim) & ~(READ_SEARCH | IDS)
         assert all(s["NoNewPrivs"] == "1" for s in processes(brim).values())
 
 
@@ -165,6 +180,16 @@ def test_with_two_capabilities_it_starts_in_directories_of_its_own():
         told = log_of(brim, "started without")
         assert len(told) == 1
         assert all(f"CAP_{n} (" in told[0] for n in ("DAC_READ_SEARCH", "SETPCAP", "CHOWN"))
+
+
+def test_without_chown_it_makes_the_directories_of_daemon_user_all_the_same():
+    with site() as brim:
+        brim.start_quotad(prefix=with_capabilities("setuid", "setgid"))
+        delivers_counts_and_refuses(brim)
+        for made in (brim.usage_dir, brim.socket.with_name("quotad.sock.d")):
+            assert made.owner() == DAEMON_USER and made.stat().st_mode & 0o777 == 0o700
+        assert sorted(p.name for p in brim.usage_dir.parent.iterdir()) == \
+            ["usage", "users.db", "users.db.lock"]
 
 
 @pytest.mark.parametrize("missing", ["setuid", "setgid"])
@@ -269,6 +294,14 @@ def test_without_a_syslog_the_log_goes_to_standard_error():
                                   f'{hide}; exec "$0" "$@"'])
         assert len(log_of(brim, ": ready, ")) == 1
         assert "<" not in brim.log.read_text()
+
+
+def test_with_a_read_only_root_its_own_directories_are_enough():
+    with site() as brim:
+        change = f"mount --bind {brim.folder} {brim.folder} && mount -o remount,bind,ro /"
+        brim.start_quotad(prefix=["unshare", "--mount", "sh", "-c",
+                                  f'{change} && ! touch /brim && exec "$0" "$@"'])
+        delivers_counts_and_refuses(brim)
 
 
 # --- process 1 ------------------------------------------------------------------------------
