@@ -9,11 +9,12 @@ import subprocess
 
 import pytest
 
-from brim import Brim
+from brim import SANITIZED, Brim
 from host import checked, libc
 from mounts import Missing, Mounts
 
 UID = 20001
+RELEASE = tuple(map(int, os.uname().release.split(".")[:2]))
 ALICE, BOB = "alice@example.org", "bob@example.org"
 MB = 1 << 20
 SHORT = b"Subject: short\n\n" + b"0123456789abcde\n" * 100
@@ -54,6 +55,9 @@ class Place:
     def overlay_on_tmpfs(self):
         self.tmpfs(self.disk)
         self.overlay()
+
+    def bindfs(self):
+        self.mounts.fuse("bindfs", self.disk, self.mail, uid=UID)
 
     # with a quota of 1 MB for what the owner stores
 
@@ -163,3 +167,23 @@ def test_disk_quota_is_4_2_2_and_never_for_good(kind):
         assert result.code == "4.2.2" and b"not of Brim" in result.output, result
         assert len(sent) > 1
         assert_counted(brim, ALICE, alice, sent)
+
+
+@pytest.mark.skipif(SANITIZED, reason="ASan makes calls of its own")
+@pytest.mark.parametrize("older", [False, True], ids=["linux_6.8", "older"])
+@pytest.mark.parametrize("kind, can_hang", [
+    ("ext4", False), ("tmpfs", False), ("btrfs", False), ("overlay_on_tmpfs", False),
+    ("bindfs", True)])
+def test_only_where_a_server_can_hang_another_process_delivers(kind, can_hang, older):
+    with brim_on(kind) as brim:
+        add(brim, ALICE)
+        brim.start_quotad()
+        log = brim.folder / "strace"
+        log.touch()
+        log.chmod(0o666)
+        unknown = ["-e", "inject=statx:error=ENOSYS:when=2"] if older else []
+        brim.deliver(ALICE, SHORT, prefix=["strace", "-f", "-o", log, *unknown])
+        trace = log.read_text()
+        assert ("clone(" in trace or "fork(" in trace) == can_hang
+        if older or RELEASE >= (6, 8):
+            assert ("mountinfo" in trace) == (older and kind != "ext4")
