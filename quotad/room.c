@@ -55,12 +55,16 @@ find(const struct room *room, struct room_question *q, const struct room_asker *
 {
 	struct users *users = users_reload_table(room->users);
 	struct outcome o;
+	int found;
 
 	if (users == NULL) {
 		answer(q, VERDICT_TROUBLE, "no user table could be read yet");
 		return -1;
 	}
-	if (mailbox_find(m, users, room->conf, q->recipient, &o) == -1) {
+	found = mailbox_find(m, users, room->conf, q->recipient, &o);
+	if (found == -1 || strcmp(m->key, q->recipient) != 0)
+		ledger_removed(room->ledger, q->recipient);
+	if (found == -1) {
 		if (asker->trusted && !asker->nobody)
 			q->answered(q, &o);
 		else

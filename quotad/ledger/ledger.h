@@ -209,6 +209,8 @@ const char *ledger_name(const struct account *a);
 void ledger_bind(struct ledger *l, struct account *a, struct ledger_place place);
 /* The table or the settings may say something else now: who waits is looked up again. */
 void ledger_table_changed(struct ledger *l);
+/* The table may have no mailbox of that name any more: then no mail of it is known. */
+void ledger_removed(struct ledger *l, const char *name);
 /* Whether a ticket of that name, open or orphan, is charged to the account. */
 int ledger_has_ticket(const struct account *a, const char *name);
 void ledger_numbers(

@@ -9,6 +9,26 @@
 
 #define REVIEWED_A_TICK 200
 
+/* Who removes a mailbox says that its mail is nobody's any more: should it be added again
+ * it has no history, even where the account could not be forgotten meanwhile. */
+static void
+forget_mail(struct ledger *l, struct account *a)
+{
+	if (!a->had_mail)
+		return;
+	a->had_mail = a->is_missing = 0;
+	l->calls->save_account(l->arg, a);
+}
+
+void
+ledger_removed(struct ledger *l, const char *name)
+{
+	struct account *a = ledger_find(l, name);
+
+	if (a && l->calls->is_removed(l->arg, a))
+		forget_mail(l, a);
+}
+
 void
 removed_review_all(struct ledger *l)
 {
@@ -70,7 +90,7 @@ removed_tick(struct ledger *l)
 			forget(l, a);
 			continue;
 		}
-		a->had_mail = a->is_missing = 0;
+		forget_mail(l, a);
 		l->is_one_left = 1;
 	}
 	if (l->to_review == 0 && l->is_one_left) {

@@ -195,8 +195,14 @@ def test_the_administrator_says_that_it_is_meant(site, quota):
     site.taken(1)
 
 
-def test_so_says_who_removes_it(site):
+@pytest.mark.parametrize("catchall", ["", "ann@example.org"], ids=["", "catch-all"])
+def test_so_says_who_removes_it(site, catchall):
+    """Also among so many accounts that quotad has not looked for it yet."""
+    others = [f"u{i}@example.org uid={UID} gid={UID} mail={site.point}/u{i}/" for i in range(600)]
     site.add(1 << 20)
+    site.brim.load(*others, f"ann@example.org uid={UID} gid={UID} mail={site.point}/ann/",
+                   f"@example.org catchall={catchall}" if catchall else "@example.org")
+    site.brim.ask(*(f"CHECK u{i}@example.org 1" for i in range(600)))
     site.fill(2)
     site.brim.admin("remove", BOB)
     shutil.rmtree(site.bob)
@@ -233,3 +239,5 @@ def test_check_and_simulate_say_so(site):
     assert "mailbox-unmounted (error)" in site.brim.admin("check", check=False).stdout
     done = site.brim.admin("simulate", BOB, check=False)
     assert done.returncode == 75 and MOUNTED.decode() in done.stdout, done
+    done = site.brim.admin("explain", BOB, check=False)
+    assert MOUNTED.decode() in done.stdout, done

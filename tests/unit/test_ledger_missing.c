@@ -492,6 +492,21 @@ START_TEST(one_that_was_removed_and_added_again_may_be_made)
 }
 END_TEST
 
+/* Among many accounts it takes a while until all that are removed have been found. */
+START_TEST(who_asks_for_one_that_was_removed_ends_what_is_known)
+{
+	know_mail();
+	ledger_removed(fake.ledger, "alice");
+	ck_assert_int_eq(numbers().had_mail, 1);
+	fake.place.path = 0;
+	ledger_removed(fake.ledger, "nobody");
+	ledger_removed(fake.ledger, "alice");
+	ck_assert_int_eq(fake.saved.had_mail, 0);
+	fake.place.path = A;
+	ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
+}
+END_TEST
+
 START_TEST(the_knowledge_is_there_after_a_restart_and_a_boot)
 {
 	fake.limit = _i & 1 ? LIMIT : 0;
@@ -529,6 +544,7 @@ add_tests(Suite *suite)
 		once_it_is_back_it_is_counted_before_its_limit_is_believed,
 		what_is_there_after_all_is_counted,
 		another_place_has_no_history,
+		who_asks_for_one_that_was_removed_ends_what_is_known,
 		another_name_for_the_place_has_its_knowledge,
 		messages_that_an_older_version_counted_are_mail,
 	};

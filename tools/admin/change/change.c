@@ -1,6 +1,7 @@
 /* The commands that change one record. */
 #include "brimadm.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,7 +107,11 @@ brimadm_remove(struct brimadm *a, int argc, char **argv)
 	int status = read_key(a, key, argv[0]);
 
 	(void)argc;
-	return status ? status : brimadm_status(change_remove(a->change, key, &a->why));
+	if (!status)
+		status = brimadm_status(change_remove(a->change, key, &a->why));
+	if (!status)
+		snprintf(a->removed, sizeof a->removed, "%s", key);
+	return status;
 }
 
 /* --- alias --- */

@@ -197,6 +197,7 @@ take_ledger(struct explain_ledger *l, const struct record *r)
 		{"full_for", &l->full_for},
 		{"full_smallest", &l->full_smallest},
 		{"counting", &l->counting},
+		{"had_mail", &l->had_mail},
 		{"held_ms", &l->held_ms},
 		{"counted_ago_ms", &l->counted_ago_ms},
 		{"counted_exact", &l->counted_exact},
@@ -310,6 +311,27 @@ ask_quotad(struct explain *e, const struct conf *c)
 
 /* --- both ------------------------------------------------------------------------- */
 
+/* What lda would be told, which looks at the mailbox before it asks. */
+static void
+expect_missing(struct explain *e)
+{
+	struct explain_ledger *l = &e->ledger;
+	char **const texts[] = {&l->next, &l->code, &l->text};
+	const char *const those[] = {verdict_name(VERDICT_TROUBLE),
+		verdict_code(VERDICT_TROUBLE), VERDICT_MISSING_TEXT};
+
+	if (!e->missing || !l->asked || !l->had_mail)
+		return;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		char *text = strdup(those[i]);
+
+		if (!text)
+			return;
+		free(*texts[i]);
+		*texts[i] = text;
+	}
+}
+
 /* What has changed since the count, which was made so long before ASKED_MS, by the clock
  * that ctimes are of. */
 static void
@@ -390,6 +412,7 @@ brimadm_explain(struct brimadm *a, int argc, char **argv)
 	ask_quotad(&e, &a->conf);
 	read_files(&e, &a->conf);
 	compare_times(&e, asked_ms);
+	expect_missing(&e);
 	if (a->option[OPTION_JSON])
 		explain_show_json(&e);
 	else

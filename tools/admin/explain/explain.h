@@ -30,7 +30,7 @@ struct explain_ledger {
 	struct reason why_not;
 	uint64_t known, used, messages, reserved, tickets, limit, message_limit;
 	uint64_t over_quota; /* CONF_DEFER: never hard */
-	uint64_t full_for, full_smallest, counting, held_ms;
+	uint64_t full_for, full_smallest, counting, held_ms, had_mail;
 	char *counted_why; /* "never" where it was not */
 	uint64_t counted_ago_ms, counted_exact, counted_was, counted_found;
 	/* the answer to the question what the next message would get */
