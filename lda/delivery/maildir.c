@@ -58,9 +58,8 @@ static int
 over_disk_quota(struct outcome *o, const char *what)
 {
 	outcome_set(o, VERDICT_FULL_FOR_NOW,
-		"%s: the disk quota of the owner (uid %u) is used up, a limit of the "
-		"file "
-		"system and not of Brim",
+		"%s: the disk quota of the owner (uid %u) is used up, "
+		"a limit of the file system and not of Brim",
 		what, (unsigned)geteuid());
 	return -1;
 }
