@@ -76,6 +76,12 @@ test-moves: all unit
 		/usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/system/test_counting.py -k client; \
 	result=$$?; rm -rf "$$bin"; exit $$result
 
+# Deliveries to mailboxes behind a server that hangs for a while.
+test-mounts: all
+	@bin=$$(mktemp -d) && chmod 755 $$bin && cp -a $B/bin/. $$bin && MOUNTS=200 BRIM_BIN=$$bin \
+		/usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/system/test_network_mounts.py -k hangs; \
+	result=$$?; rm -rf "$$bin"; exit $$result
+
 # Everything once more under ASan and UBSan.
 test-san: deps
 	@$(MAKE) --no-print-directory SAN=1 all unit
@@ -105,5 +111,5 @@ test-package: deb
 
 include tests/bench/bench.mk
 
-.PHONY: deb test-package deps bench-deps lint-deps unit test demo test-model test-power test-storm test-moves test-san \
+.PHONY: deb test-package deps bench-deps lint-deps unit test demo test-model test-power test-storm test-moves test-mounts test-san \
 	coverage lint

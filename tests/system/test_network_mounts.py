@@ -1,0 +1,168 @@
+"""Mailboxes behind a server that can hang, and that answers as a network's file systems do.
+
+This kernel has neither a client nor a server of NFS. So a hanging server is that of FUSE
+mounts (over SFTP it is another process than FUSE's own, as with NFS), and NFS's own answers
+are strace's injected errors for the same calls on a FUSE mount.
+
+MOUNTS=200 delivers as many messages, with the server stopped for 20 seconds in the middle,
+on more kinds of mounts: "make test-mounts".
+"""
+
+import collections
+import contextlib
+import os
+import queue
+import threading
+import time
+
+import pytest
+
+from brim import SANITIZED, Brim
+from host import Host
+from mounts import Mounts
+
+LONG = int(os.environ.get("MOUNTS", "0"))
+MESSAGES = LONG or 24
+STOPPED_SECONDS = 20 if LONG else 0  # at least; and until everybody has had an answer
+DEADLINE = 6 if SANITIZED else 3
+AT_A_TIME = 8
+SIZE = 4000
+PATIENCE = 120
+HUNG = (75, b"4.3.0")
+
+
+def message(number):
+    head = b"Subject: message %d\n\n" % number
+    return head + b"x" * (SIZE - len(head) - 1) + b"\n"
+
+
+def number_of(text):
+    """Of the message in a file, behind the headers that the delivery added."""
+    return int(text.split(b"Subject: message ")[1].split(b"\n")[0])
+
+
+class Remote:
+    """A private Brim whose mailboxes are all behind one server, and belong to one user."""
+
+    def __init__(self, kind, host, mounts):
+        self.uid = host.add_user("vmail")
+        self.brim = Brim(deadline=f"{DEADLINE}s", quotad_timeout="2s", over_quota="bounce")
+        self.fuse = mounts.fuse(kind, self.brim.folder / "below", self.brim.folder / "mail",
+                                uid=self.uid)
+        self.boxes, self.quotas = {}, {}
+
+    def add(self, name, quota):
+        self.quotas[name] = quota
+        folder = self.brim.folder / "mail" / name / "Maildir"
+        self.boxes[name] = self.brim.mailbox(f"{name}@example.org", self.uid, mail=folder,
+                                             quota=quota)
+        return self.boxes[name]
+
+    def deliver(self, name, number):
+        return self.brim.deliver(f"{name}@example.org", message(number), uid=self.uid,
+                                 timeout=PATIENCE)
+
+    def numbers(self, name):
+        return collections.Counter(map(number_of, self.brim.messages(self.boxes[name])))
+
+
+@pytest.fixture(params=["sshfs", "bindfs", "gocryptfs"] if LONG else ["sshfs"])
+def remote(request):
+    with Host() as host, Mounts() as mounts:
+        remote = Remote(request.param, host, mounts)
+        with remote.brim:
+            yield remote
+            mounts.stack.close()
+
+
+class Senders:
+    """As many at a time, each of which tries a message until it is delivered or bounced."""
+
+    def __init__(self, remote, names):
+        self.remote = remote
+        self.waiting = queue.SimpleQueue()
+        for number in range(MESSAGES):
+            self.waiting.put((number, names[number % len(names)]))
+        self.results = collections.defaultdict(list)  # (number, name) -> every result
+        self.first = [threading.Event() for _ in range(AT_A_TIME)]
+        self.stopped = threading.Event()
+        self.wrong = []
+        self.threads = [threading.Thread(target=self._send, args=(first,), daemon=True)
+                        for first in self.first]
+
+    def _send(self, had_answer_meanwhile):
+        with contextlib.suppress(queue.Empty):
+            while True:
+                number, name = self.waiting.get_nowait()
+                stopped = self.stopped.is_set()
+                result = self.remote.deliver(name, number)
+                self.results[number, name].append(result)
+                if self.stopped.is_set():
+                    if (result.status, result.output[:5]) == HUNG:
+                        had_answer_meanwhile.set()
+                    elif stopped:
+                        self.wrong.append((number, name, result))
+                if result.status == 75:
+                    self.waiting.put((number, name))
+
+    def delivered(self, name):
+        return [number for (number, to), results in self.results.items()
+                if to == name and results[-1].status == 0]
+
+
+def test_a_server_that_hangs_costs_a_delay_and_nothing_else(remote):
+    """8 at a time, to two mailboxes with room for all and one that gets full."""
+    few = MESSAGES // 8
+    for name, quota in (("ann", 1 << 20), ("bob", 1 << 20), ("tight", few * (SIZE + 200))):
+        remote.add(name, quota)
+    local = remote.brim.mailbox("local@example.org", uid=20001, quota=1 << 20)
+    remote.brim.start_quotad()
+    senders = Senders(remote, ("ann", "bob", "tight"))
+    for thread in senders.threads:
+        thread.start()
+    limit = time.monotonic() + PATIENCE
+    while len(senders.results) < MESSAGES // 4 and time.monotonic() < limit:
+        time.sleep(0.005)
+    remote.fuse.stop()
+    began = time.monotonic()
+    senders.stopped.set()
+    # the others' mailboxes go on, though the scanner hangs in these
+    counts = [remote.brim.connect() for _ in remote.boxes]
+    for connection, name in zip(counts, remote.boxes):
+        connection.sendall(f"RECOUNT {name}@example.org\n".encode())
+    while remote.brim.deliver("local@example.org").status != 0:
+        assert time.monotonic() < limit
+    assert remote.brim.recount("local@example.org")["used"] == str(remote.brim.total(local))
+    for first in senders.first:
+        assert first.wait(PATIENCE), "no answer while the server is stopped"
+    time.sleep(max(0, began + STOPPED_SECONDS - time.monotonic()))
+    senders.stopped.clear()
+    remote.fuse.go_on()
+    for thread in senders.threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    for connection in counts:
+        with connection:
+            assert connection.recv(1)
+    assert not senders.wrong
+    check_end(remote, senders)
+
+
+def check_end(remote, senders):
+    """What was acknowledged is there, once, but for what hung; counted right, none over."""
+    for name, mail in remote.boxes.items():
+        there = remote.numbers(name)
+        usage = remote.brim.recount(f"{name}@example.org")
+        assert int(usage["used"]) == remote.brim.total(mail) <= remote.quotas[name], name
+        for number in senders.delivered(name):
+            results = senders.results[number, name]
+            assert there.pop(number) == 1 or len(results) > 1, (name, number, results)
+        assert all(len(senders.results[number, name]) > 1 for number in there)
+    for (number, name), results in senders.results.items():
+        end = results[-1]
+        assert (end.status, end.output[:5]) in ((0, b""), (69, b"5.2.2")), (number, end)
+        assert end.status == 0 or name == "tight", (number, end)
+        for result in results[:-1]:
+            assert result.status == 75, result
+            assert result.code == "4.3.0" or name == "tight", result
+    assert senders.delivered("tight")
