@@ -195,7 +195,7 @@ open_rooms(struct server *v, struct reason *why)
 {
 	reason_set(why, "the event loop could not be set up");
 	v->room = (struct room){&v->conf, v->ledger, v->users};
-	v->line = (struct line){&v->room, v->usage, v->started_ms};
+	v->line = (struct line){&v->room, v->usage, v->started_ms, v->scanner};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
 		return -1;

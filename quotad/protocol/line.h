@@ -10,10 +10,13 @@
 #include "store/usage.h"
 
 /* Its service. */
+struct scanner;
+
 struct line {
 	const struct room *room;
 	const struct usage *usage;
 	uint64_t started_ms; /* when quotad did */
+	const struct scanner *scanner;
 };
 
 extern const struct protocol line_protocol;

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "line_request.h"
+#include "scanner/jobs.h"
 
 static uint64_t
 resident_bytes(void)
@@ -65,6 +66,15 @@ write_refused(const struct users_reload *users, FILE *to)
 	free(escaped);
 }
 
+/* Who reads mailboxes, and how often that was their owner. */
+static void
+write_readers(const struct scanner *scanner, FILE *to)
+{
+	if (scanner != NULL)
+		fprintf(to, "* scan_as=%s\n* as_owner=%" PRIu64 "\n",
+			scanner_scan_as(scanner), scanner_as_owner(scanner));
+}
+
 /* Whoever has changed the user table asks until it has been taken: so it is looked at
  * now. */
 void
@@ -81,6 +91,7 @@ line_statistics(struct line_request *l)
 			users_reload_identity(users),
 			usage_on_disk(l->line->usage) ? "disk" : "memory");
 		write_refused(users, to);
+		write_readers(l->line->scanner, to);
 		write_numbers(l, to);
 	}
 	if (to == NULL || fclose(to) != 0)

@@ -30,7 +30,7 @@ enum { COUNTS, PROBES, PINGS, LANES };
 struct scanner {
 	struct pair *pairs[READERS]; /* the second is NULL: nobody reads as an owner */
 	enum conf_scan_as scan_as;
-	long long as_owner; /* jobs done */
+	uint64_t as_owner; /* jobs done */
 	struct event_base *base;
 	const struct scanner_calls *calls;
 	void *arg;
@@ -505,10 +505,18 @@ scanner_attach(struct scanner *s, struct event_base *base,
 	return 0;
 }
 
-long long
+const char *
+scanner_scan_as(const struct scanner *s)
+{
+	if (!s->pairs[BY_OWNER])
+		return "scanner";
+	return s->scan_as == CONF_SCAN_AS_OWNER ? "owner" : "auto";
+}
+
+uint64_t
 scanner_as_owner(const struct scanner *s)
 {
-	return s->pairs[BY_OWNER] ? s->as_owner : -1;
+	return s->as_owner;
 }
 
 static void

@@ -63,8 +63,11 @@ struct scanner_start {
  * counts what it can read. */
 struct scanner *scanner_start(const struct scanner_start *how, struct reason *why);
 
-/* How many jobs were done as the mailboxes' owners; -1: there is no spawner. */
-long long scanner_as_owner(const struct scanner *s);
+/* The word of the setting that is in force: "scanner" where nobody can become an owner.
+ */
+const char *scanner_scan_as(const struct scanner *s);
+/* How many jobs were done as the mailboxes' owners. */
+uint64_t scanner_as_owner(const struct scanner *s);
 
 /* Binds it to the loop, and to CALLS, which must live as long: 0, or -1 without memory.
  * SIGPIPE must be ignored. */

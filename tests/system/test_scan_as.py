@@ -2,6 +2,7 @@
 counted as its owner, by a process that is nothing but that user."""
 
 import contextlib
+import json
 import os
 import pathlib
 import select
@@ -137,6 +138,23 @@ def test_spawner_and_child_have_what_they_need_and_no_more(site):
     assert len([fd for fd in os.listdir(f"/proc/{child}/fd") if "socket:" in
                 os.readlink(f"/proc/{child}/fd/{fd}")]) == 1
     assert "Max processes             0 " in pathlib.Path(f"/proc/{child}/limits").read_text()
+
+
+def findings(site):
+    return {f["check"] for f in json.loads(site.admin("check", "--json", check=False).stdout)}
+
+
+@pytest.mark.parametrize("scan_as, as_owner", [("auto", 1), ("owner", 2), ("scanner", 0)])
+def test_check_and_stats_say_who_reads(scan_as, as_owner):
+    with Site(scan_as=scan_as) as site:
+        site.start_quotad()
+        answers = site.ask("RECOUNT alice@example.org", "RECOUNT bob@example.org")
+        statistics = site.ask("STATS")
+        assert f"* scan_as={scan_as}" in statistics
+        assert f"* as_owner={as_owner}" in statistics
+        assert ("scan-as" in findings(site)) == (scan_as == "scanner")
+        assert answers[0].startswith("ERR" if scan_as == "scanner" else "OK"), answers
+        assert answers[1].startswith("OK used=0 "), answers
 
 
 # --- hostile -----------------------------------------------------------------------------

@@ -101,6 +101,9 @@ static const struct kind {
 		"limit."},
 	[CHECK_QUOTAD_STRANGER] = {"quotad-stranger", ERROR,
 		"lda believes root and daemon_user alone, and defers."},
+	[CHECK_SCAN_AS] = {"scan-as", WARNING,
+		"Of a mailbox that can't be read nothing is known: mail that needs a "
+		"count waits."},
 	[CHECK_QUOTAD_TABLE] = {"quotad-table", ERROR,
 		"Where quotad's table is not lda's, new users are deferred and old "
 		"limits "

@@ -51,6 +51,7 @@ enum check_kind {
 	CHECK_QUOTAD_DOWN,
 	CHECK_QUOTAD_STRANGER,
 	CHECK_QUOTAD_TABLE,
+	CHECK_SCAN_AS,
 	CHECK_SOCKET_REACH,
 	CHECK_ACCOUNTS,
 	CHECK_ROOT_MAIL,
@@ -96,6 +97,8 @@ struct check {
 	int is_mapped;      /* ... of mailbox_command_maps: not that of all accounts */
 	char *some_account; /* a mailbox of this host, for root's mail */
 	int has_accounts;   /* the table has bare names */
+	char *foreign;      /* a mailbox that its owner alone may be able to read */
+	uid_t daemon_uid;   /* 0: there is no such user */
 	/* the report */
 	size_t found[2]; /* errors, warnings */
 	size_t printed, mailboxes;

@@ -167,13 +167,15 @@ check_users(struct check *c)
 	struct privileges_user daemon;
 	struct reason why;
 
-	if (privileges_find_user(name, &daemon, &why))
+	if (privileges_find_user(name, &daemon, &why)) {
 		check_found(c, CHECK_DAEMON_USER, name,
 			getpwnam(name) ? "Name another user as daemon_user."
 				       : check_add_user(c, name),
 			"%s", why.text);
-	else
+	} else {
+		c->daemon_uid = daemon.uid;
 		check_usage(c, &daemon);
+	}
 	check_trusted(c);
 }
 
@@ -198,6 +200,50 @@ compare_tables(struct check *c, struct quota_client *q)
 			restart(c, "TERM"), "quotad has another table (%s)%s%s", identity,
 			why.text[0] ? ", and can't use this one: " : "", why.text);
 	free(identity);
+}
+
+/* What quotad says of itself by that name, for free; NULL: nothing. */
+static char *
+ask_statistic(struct quota_client *q, const char *name)
+{
+	enum quota_kind kind = QUOTA_MORE;
+	struct quota_answer answer;
+	struct reason why;
+	char *found = NULL;
+
+	if (quota_send(q, &why, "STATS"))
+		return NULL;
+	while (kind == QUOTA_MORE && quota_receive(q, &answer, &why) == 0) {
+		const char *value = record_get(&answer.fields, name);
+
+		kind = answer.kind;
+		if (value && !found)
+			found = strdup(value);
+		quota_answer_clear(&answer);
+	}
+	return found;
+}
+
+/* Where a capability does not open mailboxes quotad must be able to become their owners.
+ */
+static void
+check_scan_as(struct check *c, struct quota_client *q)
+{
+	const int by_setting = c->a->conf.scan_as == CONF_SCAN_AS_SCANNER;
+	char *scan_as = ask_statistic(q, "scan_as");
+
+	if (scan_as && strcmp(scan_as, "scanner") == 0)
+		check_found(c, CHECK_SCAN_AS, c->foreign,
+			by_setting ? check_text(c, "%s && %s",
+					     check_setting(c, "scan_as", "auto"),
+					     restart(c, "TERM"))
+				   : "Give quotad CAP_SETUID and CAP_SETGID, or make the "
+				     "mailboxes' owner its daemon_user.",
+			"its file system judges by the uid, and quotad %s",
+			by_setting ? "counts as its scanner alone (scan_as)"
+				   : "was started without the capabilities to become "
+				     "its owner");
+	free(scan_as);
 }
 
 static void
@@ -226,6 +272,8 @@ check_quotad(struct check *c)
 	if (quota_connect(&q, conf->socket, conf->daemon_user, SECONDS, &why) == 0) {
 		if (c->users)
 			compare_tables(c, &q);
+		if (c->foreign)
+			check_scan_as(c, &q);
 		quota_close(&q);
 		return;
 	}

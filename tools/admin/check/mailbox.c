@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "foreign.h"
 #include "walk.h"
 
 #define LEAST_PERCENT 2 /* of a file system's room and inodes */
@@ -302,6 +303,8 @@ check_mailbox(struct check *c, const struct mailbox *m)
 	}
 	if (check_unmounted(c, m))
 		return;
+	if (!c->foreign && m->uid != c->daemon_uid && foreign_holds(m->path))
+		c->foreign = strdup(m->key);
 	dir = walk_open(m->path, &why);
 	if (dir < 0) {
 		cant_open(c, m, &why);
@@ -451,6 +454,7 @@ check_mailboxes(struct check *c)
 void
 check_mailboxes_free(struct check *c)
 {
+	free(c->foreign);
 	probe_end(&c->probe);
 	check_unmounted_free(c);
 	for (size_t i = 0; i < c->place_count; i++)
