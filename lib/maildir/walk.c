@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,27 +22,59 @@
 
 #define LINKS_MAX 20 /* more on one way are a loop */
 
+/* The kernel looks at the size first: EINVAL, where the call gets to it. */
+static int
+is_blocked(void)
+{
+	return syscall(SYS_openat2, -1, "", NULL, (size_t)0) < 0 && errno != EINVAL;
+}
+
+/* ENOSYS where openat2 is not there, which is found once in a process: Linux before 5.6,
+ * a process that may only read, or a sandbox older than the call, which may answer
+ * anything (EPERM: engines and systemd-nspawn with libseccomp before 2.5). */
 static int
 open_without_links(int dir, const char *path)
 {
+	static atomic_int blocked;
 	struct open_how how = {
 		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
+	int fd = -1, error = ENOSYS;
 
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+	if (!blocked) {
+		fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+		error = errno;
+		if (fd >= 0 || error == ENOENT || error == ELOOP || error == ENOTDIR)
+			return fd;
+		blocked = is_blocked();
+	}
+	errno = blocked ? ENOSYS : error;
+	return -1;
 }
 
-/* PART has no slash in it, or is the slash. Where openat2 is not there (Linux before 5.6,
- * or a process that may only read), this does as much. */
+/* As openat2 has it, a link is ELOOP. */
+static int
+open_no_link(int dir, const char *part, int flags)
+{
+	int fd = openat(dir, part, flags | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd >= 0 || errno != ENOTDIR)
+		return fd;
+	errno = fstatat(dir, part, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)
+			? ELOOP
+			: ENOTDIR;
+	return -1;
+}
+
+/* PART has no slash in it, or is the slash; without openat2 this does as much. */
 static int
 open_part(int dir, const char *part)
 {
 	int fd = open_without_links(dir, part);
 
-	if (fd < 0 && errno == ENOSYS)
-		fd = openat(dir, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd;
+	return fd < 0 && errno == ENOSYS ? open_no_link(dir, part, O_RDONLY) : fd;
 }
 
 /* Why a link was not followed. */
@@ -271,20 +304,23 @@ walk_open_in(int dir, const char *name, struct reason *why)
 	return fd;
 }
 
-/* The same, part by part, from a directory that this takes. */
+/* The same, part by part. The way needs the right to search alone. */
 static int
 open_by_parts(int dir, char *path)
 {
+	int here = dir;
 	char *part;
 
-	while (dir >= 0 && (part = strsep(&path, "/"))) {
-		int next = open_part(dir, part), error = errno;
+	while (here >= 0 && (part = strsep(&path, "/"))) {
+		int next = open_no_link(here, part, path ? O_PATH : O_RDONLY);
+		int error = errno;
 
-		close(dir);
+		if (here != dir)
+			close(here);
 		errno = error;
-		dir = next;
+		here = next;
 	}
-	return dir;
+	return here;
 }
 
 int
@@ -295,7 +331,7 @@ walk_open_below(int dir, const char *path, struct reason *why)
 
 	if (fd < 0 && errno == ENOSYS) {
 		copy = strdup(path);
-		fd = copy ? open_by_parts(open_part(dir, "."), copy) : -1;
+		fd = copy ? open_by_parts(dir, copy) : -1;
 		free(copy);
 	}
 	if (fd < 0)
