@@ -5,13 +5,14 @@ system that this machine has not is a skip with the reason.
 
 import contextlib
 import os
+import re
 import subprocess
 
 import pytest
 
 from brim import SANITIZED, Brim
 from host import checked, libc
-from mounts import Missing, Mounts
+from mounts import FUSE, Missing, Mounts
 
 UID = 20001
 RELEASE = tuple(map(int, os.uname().release.split(".")[:2]))
@@ -44,6 +45,10 @@ class Place:
 
     def tmpfs(self, on=None, data=""):
         return self.mounts.tmpfs(on or self.mail, "mode=755,size=8m" + data)
+
+    def fuse(self, kind):
+        """Of root's; the files that sshfs shows are all the user's."""
+        self.mounts.fuse(kind, self.disk, self.mail, uid=UID if kind == "sshfs" else 0)
 
     def overlay(self):
         self.mounts.overlay(self.lowest, self.mail)
@@ -87,7 +92,10 @@ def brim_on(kind, **settings):
     with Brim(**settings) as brim, Mounts() as mounts:
         brim.place = Place(brim.folder, mounts)
         try:
-            getattr(brim.place, kind)()
+            if kind in FUSE:
+                brim.place.fuse(kind)
+            else:
+                getattr(brim.place, kind)()
         except (Missing, OSError) as error:
             pytest.skip(f"no {kind} here: {str(error).splitlines()[0]}")
         try:
@@ -111,8 +119,8 @@ def add(brim, address, make=True, **fields):
     return brim.mailbox(address, uid=UID, mail=mail, make=make, **fields)
 
 
-def send(brim, address, message=SHORT):
-    return brim.deliver(address, message, sender="bob@example.net")
+def send(brim, address, message=SHORT, prefix=()):
+    return brim.deliver(address, message, sender="bob@example.net", prefix=prefix)
 
 
 def assert_counted(brim, address, mail, messages):
@@ -151,6 +159,37 @@ def test_mail_is_delivered_counted_and_refused(kind):
         fill(brim.place.lowest)
         assert send(brim, BOB, LONG).code == "4.3.1"
         assert_counted(brim, BOB, bob, [SHORT, LONG])
+
+
+@pytest.mark.parametrize("kind", FUSE)
+def test_fuse_takes_mail_by_the_calls_that_it_knows(kind):
+    with brim_on(kind) as brim:
+        alice = add(brim, ALICE, quota=200_000)
+        bob = add(brim, BOB, make=False)
+        brim.start_quotad()
+        for address, mail in (ALICE, alice), (BOB, bob):
+            assert [send(brim, address, m).status for m in (SHORT, LONG)] == [0, 0]
+            assert_counted(brim, address, mail, [SHORT, LONG])
+        assert re.search(r"^verdict +delivered", brim.admin("simulate", BOB).stdout, re.M)
+        assert send(brim, ALICE, LONG).code == "4.2.2"
+        assert_counted(brim, ALICE, alice, [SHORT, LONG])
+
+
+# What sandboxes and file systems answer for calls that they don't know.
+BLOCKED = ["openat2:error=ENOSYS", "openat2:error=EPERM", "linkat:error=EXDEV",
+           "linkat:error=ENOENT", "fsync:error=EINVAL", "openat2,close_range:error=EPERM"]
+
+
+def test_a_call_that_is_not_known_is_done_without():
+    with Brim() as brim:
+        mail = brim.mailbox(ALICE, uid=UID, quota=100 * MB)
+        brim.start_quotad()
+        for number, blocked in enumerate(BLOCKED, 1):
+            prefix = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={blocked}"]
+            for message in SHORT, LONG:
+                result = send(brim, ALICE, message, prefix=prefix)
+                assert result.status == 0, (blocked, result)
+            assert_counted(brim, ALICE, mail, [SHORT, LONG] * number)
 
 
 @pytest.mark.parametrize("kind", ["group_of_btrfs", "overlay_on_group_of_btrfs", "user_of_xfs",
