@@ -90,6 +90,8 @@ Call = collections.namedtuple("Call", "name number of_main text")
 class Case:
     """One worker's own mailbox, and what must hold after each delivery to it."""
 
+    KILLED = (-9,)  # the status of a delivery that was killed
+
     def __init__(self, brim, number):
         self.brim = brim
         self.address = f"user{number}@example.org"
@@ -116,17 +118,19 @@ class Case:
                 prefix=["strace", "-f", "-o", self.log, *options])
 
     def trace(self, *injections):
-        """The calls of one delivery, each with its number among those of its name."""
+        """The calls of one delivery, each with its number among those of its name and
+        process."""
         assert self.deliver(*injections).status == 0
         self.empty()
         seen, calls, of_main = collections.Counter(), [], False
         for line in self.log.read_text().splitlines():
-            match = re.match(r"\d+ +(\w+)\((.*)", line)
-            if not match or match[1] in NEVER_RETURNS:
+            match = re.match(r"(\d+) +(\w+)\((.*)", line)
+            if not match or match[2] in NEVER_RETURNS:
                 continue
-            seen[match[1]] += 1
-            of_main = of_main or match[1] == FIRST_OF_MAIN
-            calls.append(Call(match[1], seen[match[1]], of_main, match[2][:60]))
+            process, name, text = match.groups()
+            seen[process, name] += 1
+            of_main = of_main or name == FIRST_OF_MAIN
+            calls.append(Call(name, seen[process, name], of_main, text[:60]))
         return calls
 
     def empty(self):
@@ -141,9 +145,9 @@ class Case:
         wrong = []
         if messages and not whole:
             wrong.append(f"{len(messages)} messages, not one whole one")
-        if killed and result.status != -9 and injection.split(":")[0] not in MAY_NOT_COME:
+        if killed and result.status not in self.KILLED and injection.split(":")[0] not in MAY_NOT_COME:
             wrong.append("not killed")
-        if not (killed and result.status == -9):
+        if not (killed and result.status in self.KILLED):
             if result.status not in (0, 75):
                 wrong.append("status")
             if whole != (result.status == 0):

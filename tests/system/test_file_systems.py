@@ -47,8 +47,10 @@ class Place:
         return self.mounts.tmpfs(on or self.mail, "mode=755,size=8m" + data)
 
     def fuse(self, kind):
-        """Of root's; the files that sshfs shows are all the user's."""
-        self.mounts.fuse(kind, self.disk, self.mail, uid=UID if kind == "sshfs" else 0)
+        """Of root's; the files that sshfs shows are all the user's, and those that encfs
+        makes the maker's where it is public."""
+        self.mounts.fuse(kind, self.disk, self.mail, "--public" if kind == "encfs" else "",
+                         uid=UID if kind == "sshfs" else 0)
 
     def overlay(self):
         self.mounts.overlay(self.lowest, self.mail)
@@ -168,7 +170,8 @@ def test_fuse_takes_mail_by_the_calls_that_it_knows(kind):
         bob = add(brim, BOB, make=False)
         brim.start_quotad()
         for address, mail in (ALICE, alice), (BOB, bob):
-            assert [send(brim, address, m).status for m in (SHORT, LONG)] == [0, 0]
+            sent = [send(brim, address, m) for m in (SHORT, LONG)]
+            assert [s.status for s in sent] == [0, 0], sent
             assert_counted(brim, address, mail, [SHORT, LONG])
         assert re.search(r"^verdict +delivered", brim.admin("simulate", BOB).stdout, re.M)
         assert send(brim, ALICE, LONG).code == "4.2.2"
