@@ -60,18 +60,30 @@ def start(brim, function, recipient, prepare):
     return Stepper(start_lda, BIN / "lda", function)
 
 
-def refuse_nameless_files():
-    """From now on openat with O_TMPFILE is EOPNOTSUPP, as on file systems without it."""
-    load, equal, any_bit, give = 0x20, 0x15, 0x45, 0x06
-    number, flags = 0, 16 + 2 * 8  # in struct seccomp_data
-    filters = [(load, 0, 0, number), (equal, 0, 3, 257), (load, 0, 0, flags),
-               (any_bit, 0, 1, 0o20000000), (give, 0, 0, 0x50000 | errno.EOPNOTSUPP),
-               (give, 0, 0, 0x7fff0000)]
+def filter_calls(*filters):
+    """From now on, by this program of the kernel's."""
     program = b"".join(struct.pack("HBBI", *f) for f in filters)
     text = ctypes.create_string_buffer(program)
     libc = ctypes.CDLL(None)
     which = struct.pack("HxxxxxxQ", len(filters), ctypes.addressof(text))
     assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, which) == 0
+
+
+def refuse_nameless_files():
+    """openat with O_TMPFILE is EOPNOTSUPP, as on file systems without it."""
+    load, equal, any_bit, give = 0x20, 0x15, 0x45, 0x06
+    number, flags = 0, 16 + 2 * 8  # in struct seccomp_data
+    filter_calls((load, 0, 0, number), (equal, 0, 3, 257), (load, 0, 0, flags),
+                 (any_bit, 0, 1, 0o20000000), (give, 0, 0, 0x50000 | errno.EOPNOTSUPP),
+                 (give, 0, 0, 0x7fff0000))
+
+
+def refuse_moves_too():
+    """renameat2 is EINVAL, as on NFS and FUSE: a file in tmp/ is linked."""
+    load, equal, give = 0x20, 0x15, 0x06
+    refuse_nameless_files()
+    filter_calls((load, 0, 0, 0), (equal, 0, 1, 316), (give, 0, 0, 0x50000 | errno.EINVAL),
+                 (give, 0, 0, 0x7fff0000))
 
 
 def count_steps(brim, function, *how):
@@ -135,6 +147,11 @@ def test_signal_at_each_instruction_is_a_delivery_or_try_again(brim, function):
 @pytest.mark.parametrize("function", ["maildir_begin", "maildir_link", "maildir_close"])
 def test_so_it_is_with_a_file_in_tmp(brim, function):
     try_all(brim, is_delivery_or_try_again, function, ALICE, refuse_nameless_files)
+
+
+@pytest.mark.parametrize("function", ["publish_from_tmp"])
+def test_so_it_is_where_that_is_linked(brim, function):
+    try_all(brim, is_delivery_or_try_again, function, ALICE, refuse_moves_too)
 
 
 @pytest.mark.parametrize("function", ["delivery_drain", "emergency_over"])
