@@ -51,7 +51,8 @@ _brimadm()
 	add|set)
 		words='uid= gid= mail= quota= messages= over_quota= state= moved_to= alias='
 		words+=' catchall=' ;;
-	show|list|check|explain|config) options=--json ;;
+	show|list|explain|config) options=--json ;;
+	check) options='--json --probe' ;;
 	dump) options=--salvage ;;
 	recount) options=--empty ;;
 	load) options='--replace --dry-run --force' files=yes ;;

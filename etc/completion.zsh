@@ -57,6 +57,7 @@ _brimadm()
 		'--sender[of simulate: the envelope sender]:SENDER: ' \
 		'--salvage[of dump: print what a damaged table still has]' \
 		'--empty[of recount: its mail is gone on purpose]' \
+		"--probe[of check: try a delivery's calls in the mailbox of ADDRESS]" \
 		'(-c --config)'{-c,--config}'[read settings from FILE, not /etc/brim/brim.conf]:FILE:_files' \
 		'(-h --help)'{-h,--help}'[print this, or what the command does]' \
 		'1:command:->command' '*::argument:->argument'

@@ -33,6 +33,7 @@ enum brimadm_option {
 	OPTION_SENDER,
 	OPTION_SALVAGE,
 	OPTION_EMPTY,
+	OPTION_PROBE,
 	OPTIONS
 };
 

@@ -57,8 +57,11 @@ static const struct help {
 		"of their paths.",
 		"brimadm import-postfixadmin --dry-run uid=5000 gid=5000 \\\n"
 		"      base=/var/mail/vhosts mailbox.csv alias.csv domain.csv"},
-	{"check", "It changes nothing. The exit status is 1 where something was found.",
-		"brimadm check alice@example.org"},
+	{"check",
+		"It changes nothing. The exit status is 1 where something was found. "
+		"--probe\n"
+		"writes a file into the mailbox, as its owner, and removes it.",
+		"brimadm check --probe alice@example.org"},
 	{"postfix", "Without --apply and --undo the settings are shown alone.",
 		"brimadm postfix --transport mailbox_command --apply"},
 	{"simulate", "Nothing is changed by it.",

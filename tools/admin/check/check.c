@@ -12,9 +12,9 @@
 
 #include "cli/quote.h"
 
-enum severity { ERROR, WARNING };
+enum severity { ERROR, WARNING, NOTE }; /* with a note alone nothing was found */
 
-static const char *const severities[] = {"error", "warning"};
+static const char *const severities[] = {"error", "warning", "note"};
 
 static const struct kind {
 	const char *name; /* stable: scripts rely on it */
@@ -83,6 +83,18 @@ static const struct kind {
 	[CHECK_MAILBOX_NOT_COUNTED] = {"mailbox-not-counted", WARNING,
 		"No link is followed in a mailbox: what is behind it is not part of its "
 		"size."},
+	[CHECK_PROBE] = {"probe", NOTE,
+		"These are a delivery's own calls, tried as the recipient."},
+	[CHECK_PROBE_FAILED] = {"probe-failed", ERROR,
+		"Where a delivery's own calls fail lda defers."},
+	[CHECK_PROBE_QUOTA] = {"probe-disk-quota", ERROR,
+		"Beyond the owner's disk quota lda defers with 4.2.2, whatever room the "
+		"mailbox has."},
+	[CHECK_PROBE_LEFT] = {"probe-left", WARNING,
+		"It counts as no message, but takes room."},
+	[CHECK_DISK_KIND] = {"disk-kind", NOTE,
+		"Not every file system has all that a delivery and a count do best "
+		"with."},
 	[CHECK_DISK_READ_ONLY] = {"disk-read-only", ERROR,
 		"Nothing can be delivered to a file system that is read-only."},
 	[CHECK_DISK_ROOM] = {"disk-room", WARNING,
@@ -470,6 +482,8 @@ brimadm_check(struct brimadm *a, int argc, char **argv)
 	struct check c = {.a = a, .address = argc ? argv[0] : NULL};
 	int status;
 
+	if (a->option[OPTION_PROBE] && !argc)
+		return tool_fail(TOOL_USAGE, "--probe needs the ADDRESS of a mailbox");
 	if (geteuid() != 0)
 		return tool_fail(TOOL_CANT, "only root can look at every mailbox");
 	if (a->conf_file && access(a->conf_file, F_OK))

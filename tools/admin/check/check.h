@@ -42,6 +42,11 @@ enum check_kind {
 	CHECK_MAILBOX_SHARED,
 	CHECK_MAILBOX_COUNT,
 	CHECK_MAILBOX_NOT_COUNTED,
+	CHECK_PROBE,
+	CHECK_PROBE_FAILED,
+	CHECK_PROBE_QUOTA,
+	CHECK_PROBE_LEFT,
+	CHECK_DISK_KIND,
 	CHECK_DISK_READ_ONLY,
 	CHECK_DISK_ROOM,
 	CHECK_DISK_INODES,
@@ -100,7 +105,7 @@ struct check {
 	char *foreign;      /* a mailbox that its owner alone may be able to read */
 	uid_t daemon_uid;   /* 0: there is no such user */
 	/* the report */
-	size_t found[2]; /* errors, warnings */
+	size_t found[3]; /* errors, warnings, notes */
 	size_t printed, mailboxes;
 	int failed; /* no memory: the report is not whole */
 	struct progress bar;
@@ -108,6 +113,7 @@ struct check {
 	/* what the mailboxes have in common */
 	struct check_disk *disks;
 	size_t disk_count;
+	unsigned disk_kinds; /* bits: those that were told of */
 	struct check_place *places;
 	size_t place_count, place_room;
 	struct probe probe;
@@ -164,6 +170,17 @@ int check_reach(struct check *c, enum check_kind kind, const char *subject,
 
 /* What of the mailbox's folders does not count, or keeps it from being counted. */
 void check_folders(struct check *c, const struct mailbox *m);
+
+/* --- delivery.c: what a delivery's calls answer ---------------- */
+
+/* Whether the mailbox is on a file system that something is known of. */
+void check_disk_kind(struct check *c, const struct mailbox *m);
+
+/* Whether its owner can open the mailbox and its new/, as root can't; errno stays. */
+int check_owner_sees(const struct mailbox *m);
+
+/* Tries the calls in the mailbox, and tells what they answered. */
+void check_delivery(struct check *c, const struct mailbox *m);
 
 /* --- repair.c: repairs of what users own --------------------- */
 

@@ -306,13 +306,16 @@ check_mailbox(struct check *c, const struct mailbox *m)
 	if (!c->foreign && m->uid != c->daemon_uid && foreign_holds(m->path))
 		c->foreign = strdup(m->key);
 	dir = walk_open(m->path, &why);
-	if (dir < 0) {
+	if (dir >= 0) {
+		check_directory(c, m, dir);
+		check_folders(c, m);
+		close(dir);
+	} else if (errno != EACCES || !check_owner_sees(m)) {
 		cant_open(c, m, &why);
-		return;
 	}
-	check_directory(c, m, dir);
-	check_folders(c, m);
-	close(dir);
+	check_disk_kind(c, m);
+	if (c->a->option[OPTION_PROBE])
+		check_delivery(c, m);
 }
 
 /* --- records --------------------------------------------------------------- */

@@ -1,0 +1,147 @@
+"""brimadm check --probe: a delivery's calls, tried as the mailbox's owner. What it says is held
+against the calls of an lda that delivers there."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import brim as private_brim
+from brim import Brim
+from host import Host
+from mounts import Missing, Mounts
+
+ADDRESS = "alice@example.org"
+UID = 20001
+IMAGES = ("ext4", "xfs")
+NAMELESS, MOVE, LINK = "a nameless file in new/", "rename without replacing", "link and unlink"
+
+
+@pytest.fixture
+def place(request):
+    """A Brim, its mailbox, and what may be mounted there: in a host of its own, but for a file
+    system on a loop device, which that host has none of."""
+    with contextlib.ExitStack() as stack:
+        if getattr(request, "param", None) not in IMAGES:
+            stack.enter_context(Host()).add_user("alice", UID)
+        mounts, brim = stack.enter_context(Mounts()), stack.enter_context(Brim())
+        mail = brim.mailbox(ADDRESS, uid=UID)
+        brim.start_quotad()
+        yield brim, mail, mounts
+
+
+def check(brim, *options):
+    done = brim.admin("check", "--json", *options, ADDRESS, check=False)
+    rows = json.loads(done.stdout)
+    assert done.returncode == int(any(r["severity"] != "note" for r in rows)), done
+    return {row["check"]: row for row in rows}
+
+
+def mount(mounts, kind, mail):
+    """The file system in the place of the mailbox's home, with a Maildir of UID's in it."""
+    home = mail.parent
+    shutil.rmtree(mail)
+    try:
+        if kind == "tmpfs":
+            mounts.tmpfs(home, f"mode=755,uid={UID},gid={UID}")
+        elif kind in IMAGES:
+            mounts.image(kind, home, (16 if kind == "ext4" else 320) << 20)
+        elif kind == "overlay":
+            mounts.overlay(home.with_name("layers"), home)
+        else:
+            mounts.fuse(kind, home.with_name("below"), home, uid=UID, others=kind != "bindfs")
+    except Missing as missing:
+        pytest.skip(str(missing))
+    made = ["sh", "-c", 'mkdir -p "$0" "$0/new" "$0/cur" "$0/tmp"', mail]
+    if kind in (*IMAGES, "overlay"):
+        os.chown(home, UID, UID)
+    subprocess.run(made, check=True, user=UID, group=UID, extra_groups=[], umask=0o077)
+
+
+def way_of_lda(brim):
+    """By strace, the call that gave a message its name."""
+    trace = brim.folder / "trace"
+    trace.touch()
+    trace.chmod(0o666)
+    done = brim.deliver(ADDRESS, prefix=[
+        "strace", "-f", "-qq", "-o", trace, "-e", "trace=linkat,renameat2,renameat"])
+    assert done.status == 0, done
+    done = [line for line in trace.read_text().splitlines() if line.endswith("= 0")]
+    assert len(done) == 1, trace.read_text()
+    if "renameat" in done[0]:
+        return MOVE if "RENAME_NOREPLACE" in done[0] else "rename"
+    return NAMELESS if "/proc/self/fd" in done[0] or "AT_EMPTY_PATH" in done[0] else LINK
+
+
+@pytest.mark.parametrize("place", ["ext4", "tmpfs", "overlay", "bindfs", "mergerfs"], indirect=True)
+def test_probe_says_what_lda_does(place, request):
+    brim, mail, mounts = place
+    kind = request.node.callspec.params["place"]
+    mount(mounts, kind, mail)
+    rows = check(brim, "--probe")
+    assert set(rows) <= {"probe", "disk-kind"}, rows
+    assert ("disk-kind" in rows) == (kind in ("bindfs", "mergerfs"))
+    brim.configure(quotad_down="deliver")
+    brim.stop_quotad()
+    assert way_of_lda(brim) in rows["probe"]["what"], rows
+    assert f"uid {UID}" in rows["probe"]["what"]
+    left = subprocess.run(["find", mail, "-type", "f"], user=UID, group=UID, extra_groups=[],
+                          capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(left) == 1 and "/new/" in left[0] and "/." not in left[0], left
+
+
+def test_check_knows_a_mailbox_that_root_can_not_see(place):
+    brim, mail, mounts = place
+    assert check(brim) == {}
+    mount(mounts, "bindfs", mail)
+    with pytest.raises(PermissionError):
+        list(mail.iterdir())
+    rows = check(brim)
+    assert set(rows) == {"disk-kind"}, rows
+    assert "FUSE" in rows["disk-kind"]["what"] and "--probe" in rows["disk-kind"]["mend"]
+
+
+def test_probe_says_which_call_fails(place):
+    brim, mail, _ = place
+    (mail / "new").chmod(0o500)
+    row = check(brim, "--probe")["probe-failed"]
+    assert "Permission denied" in row["what"], row
+    shutil.rmtree(mail / "new")
+    assert "new/" in check(brim, "--probe")["probe-failed"]["what"]
+
+
+def test_probe_says_that_the_disk_quota_is_reached(place):
+    """By strace, which lets the file's sync fail as NFS does beyond a quota."""
+    brim, mail, _ = place
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:error=EDQUOT",
+         private_brim.BIN / "brimadm", "-c", brim.conf, "check", "--json",
+         "--probe", ADDRESS], capture_output=True, text=True)
+    rows = {row["check"]: row for row in json.loads(done.stdout)}
+    assert "Disk quota exceeded" in rows["probe-disk-quota"]["what"], rows
+    assert brim.files(mail) == brim.leftovers(mail) == []
+
+
+def test_a_file_system_that_hangs_is_waited_for_in_bounded_time(place):
+    brim, mail, mounts = place
+    shutil.rmtree(mail)
+    try:
+        fuse = mounts.fuse("bindfs", mail.with_name("below"), mail, uid=UID)
+    except Missing as missing:
+        pytest.skip(str(missing))
+    brim.make_maildir(mail, UID, UID)
+    fuse.stop()
+    rows = check(brim, "--probe")
+    assert set(rows) == {"mailbox-open"}, rows
+    assert "does not answer" in rows["mailbox-open"]["what"]
+    fuse.go_on()
+
+
+def test_probe_wants_a_mailbox(place):
+    brim, _, _ = place
+    done = brim.admin("check", "--probe", check=False)
+    assert done.returncode == 64 and "ADDRESS" in done.stderr
+    assert "probe" not in check(brim)
