@@ -150,6 +150,8 @@ is_empty(int fd)
 
 	if (list == NULL)
 		close(fd);
+	else
+		rewinddir(list); /* FD may have been read before */
 	while (empty && (e = readdir(list)) != NULL)
 		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 			strcmp(e->d_name, "lost+found") == 0;
@@ -158,7 +160,8 @@ is_empty(int fd)
 	return empty;
 }
 
-/* A volume of a container belongs to root when it is new. Where it can't be given away
+/* A volume of a container belongs to root when it is new. It is closed to others before
+ * it is known to be empty; /tmp, or the like, is nobody's. Where it can't be given away
  * usage_open says what is wrong with it. */
 static void
 adopt(const struct directory *d)
@@ -168,9 +171,9 @@ adopt(const struct directory *d)
 
 	if (fd == -1)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_uid == 0 && is_empty(dup(fd)) &&
-		fchmod(fd, 0700) == 0) {
-		if (fchown(fd, d->user->uid, d->user->gid) == 0)
+	if (fstat(fd, &st) == 0 && st.st_uid == 0 && !(st.st_mode & S_ISVTX) &&
+		is_empty(dup(fd)) && fchmod(fd, 0700) == 0) {
+		if (is_empty(dup(fd)) && fchown(fd, d->user->uid, d->user->gid) == 0)
 			log_info("%s: the directory %s was root's and empty: it is "
 				 "quotad's now",
 				d->setting, d->path);

@@ -13,9 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log.h"
+
 struct syncer {
 	char *dir;
 	pthread_t thread;
+	int threadless;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	int ending; /* under the lock */
@@ -109,7 +112,8 @@ run(void *arg)
 	return NULL;
 }
 
-/* The thread takes no signals: they are the main thread's. */
+/* The thread takes no signals: they are the main thread's. Old sandboxes refuse clone3 in
+ * a way that the C library does not go around (EPERM). */
 static int
 start_thread(struct syncer *s)
 {
@@ -136,14 +140,16 @@ syncer_start(const char *dir, struct reason *why)
 
 	if (s)
 		s->dir = strdup(dir);
-	errno = s && s->dir ? start_thread(s) : ENOMEM;
-	if (errno == 0)
-		return s;
-	reason_errno(why, "the thread that syncs the usage store");
-	if (s)
-		free(s->dir);
-	free(s);
-	return NULL;
+	if (!s || !s->dir) {
+		free(s);
+		reason_set(why, "no memory");
+		return NULL;
+	}
+	errno = start_thread(s);
+	s->threadless = errno != 0;
+	if (s->threadless)
+		log_warning("no thread to sync the usage store: %m; answers wait for it");
+	return s;
 }
 
 void
@@ -155,6 +161,8 @@ syncer_note(struct syncer *s)
 int
 syncer_error(struct syncer *s)
 {
+	if (s->threadless && atomic_exchange(&s->noted, 0))
+		sync_directory(s);
 	return atomic_exchange(&s->error, 0);
 }
 
@@ -167,7 +175,10 @@ syncer_stop(struct syncer **s)
 	(*s)->ending = 1;
 	pthread_cond_signal(&(*s)->wake);
 	pthread_mutex_unlock(&(*s)->lock);
-	pthread_join((*s)->thread, NULL);
+	if ((*s)->threadless)
+		syncer_error(*s);
+	else
+		pthread_join((*s)->thread, NULL);
 	pthread_cond_destroy(&(*s)->wake);
 	pthread_mutex_destroy(&(*s)->lock);
 	free((*s)->dir);

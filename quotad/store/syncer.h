@@ -11,13 +11,14 @@
 struct syncer;
 
 /* Starts the thread for the directory DIR: its files in the order of their names, then
- * itself. NULL with the reason. */
+ * itself. NULL without memory. */
 struct syncer *syncer_start(const char *dir, struct reason *why);
 
 /* Something was written. */
 void syncer_note(struct syncer *s);
 
-/* 0, or the errno with which a sync has failed since the last call. */
+/* To be called about once a second: 0, or the errno with which a sync has failed since the
+ * last call. Where no thread could be started it syncs itself. */
 int syncer_error(struct syncer *s);
 
 /* Syncs what was noted, and ends the thread. */
