@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,6 +65,26 @@ stamp(uint64_t *chain, const void *data, size_t length)
 	*chain = siphash(&key, data, length);
 }
 
+/* The device, inode, type and ctime as they are now, of DIR itself where NAME is empty. A
+ * file system that asks a program or a server (FUSE, NFS) would tell fstat what it heard
+ * a while ago: then mail that was removed elsewhere still fills the mailbox. */
+static int
+stat_now(int dir, const char *name, struct stat *st)
+{
+	const int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+	struct statx x;
+
+	memset(st, 0, sizeof *st);
+	if (statx(dir, name, flags | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &x))
+		return errno == ENOSYS ? fstatat(dir, name, st, flags) : -1;
+	st->st_dev = makedev(x.stx_dev_major, x.stx_dev_minor);
+	st->st_ino = x.stx_ino;
+	st->st_mode = x.stx_mode;
+	st->st_ctim.tv_sec = x.stx_ctime.tv_sec;
+	st->st_ctim.tv_nsec = x.stx_ctime.tv_nsec;
+	return 0;
+}
+
 /* A directory's part of the stamp; ST is NULL where it is missing. */
 static void
 stamp_directory(struct folders *f, const struct stat *st)
@@ -115,7 +136,7 @@ look_at_part(struct folders *f, int folder, const char *name, const char *part,
 {
 	struct stat st;
 
-	if (fstatat(folder, part, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+	if (stat_now(folder, part, &st) == 0) {
 		stamp_directory(f, S_ISDIR(st.st_mode) ? &st : NULL);
 		return S_ISLNK(st.st_mode) ? note_link(f, name, part, why) : 0;
 	}
@@ -307,7 +328,7 @@ look_at_folder(struct folders *f, const struct folder *folder, DIR *dir,
 	uint64_t identity;
 	struct stat st;
 
-	if (fstat(dirfd(dir), &st))
+	if (stat_now(dirfd(dir), "", &st))
 		return reason_errno(why, "can't look at folder %.200s", folder->path);
 	identity = walk_identity(&st);
 	stamp(&f->set, &identity, sizeof identity);

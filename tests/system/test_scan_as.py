@@ -122,6 +122,20 @@ def test_a_folder_that_its_owner_alone_may_see_is_counted(site):
     assert site.recount("bob@example.org")["used"] == "3020"
 
 
+@pytest.mark.parametrize("over_quota, code", [("defer", "4.2.2"), ("bounce", "5.2.2")])
+def test_the_limit_is_kept_where_the_owner_alone_may_see_it(over_quota, code):
+    with Site(quota=2048, over_quota=over_quota) as site:
+        site.start_quotad()
+        codes = [site.deliver("alice@example.org", LETTER, uid=ALICE).code for _ in range(3)]
+        below = site.below / "Maildir"
+        assert codes == [None, None, code], site.log.read_text()
+        assert int(site.usage("alice@example.org")["used"]) == site.total(below) <= 2048
+        site.files(below)[0].unlink()
+        assert site.deliver("alice@example.org", LETTER, uid=ALICE).status == 0, \
+            "what was deleted is room"
+        assert site.leftovers(below) == []
+
+
 def test_spawner_and_child_have_what_they_need_and_no_more(site):
     """The child is held by the file system: there is time to look at it."""
     spawner = status_of(site.processes("quotad-spawner")[0])
