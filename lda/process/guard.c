@@ -83,7 +83,8 @@ wait_and_answer(pid_t child, int input, const sigset_t *signals, uint64_t second
 	int status = wait_for(child, signals, seconds);
 	struct told t;
 
-	kill(child, SIGKILL);
+	if (status < 0)
+		kill(child, SIGKILL);
 	read_told(input, &t);
 	if (t.length && t.text[0] == STORED) {
 		t.length = 0;

@@ -12,6 +12,7 @@ import collections
 import contextlib
 import os
 import queue
+import tempfile
 import threading
 import time
 
@@ -166,3 +167,112 @@ def check_end(remote, senders):
             assert result.status == 75, result
             assert result.code == "4.3.0" or name == "tight", result
     assert senders.delivered("tight")
+
+
+# What a network's file system answers besides: its server's errors come with fsync and close,
+# a handle is stale where the file was replaced behind its back, and a call that was repeated
+# meets its own work.
+WRITTEN = ("EIO", "EDQUOT", "ENOSPC", "ESTALE", "ETIMEDOUT", "EREMOTEIO")
+NFS_ERRORS = {
+    "openat2": ("ESTALE",),
+    "openat": ("ETIMEDOUT",),
+    "newfstatat": ("ESTALE",),
+    "write": ("EIO", "EDQUOT"),
+    "fsync": WRITTEN,
+    "renameat2": ("ENOENT", "EEXIST"),
+    "linkat": ("EEXIST", "EIO", "ESTALE"),
+    "unlinkat": ("ENOENT", "ESTALE"),
+    "getdents64": ("ESTALE",),
+    "close": ("EIO",),
+}
+
+
+@pytest.fixture
+def fuse():
+    """A Brim whose mailboxes are on a bindfs, which knows neither O_TMPFILE nor
+    RENAME_NOREPLACE, as NFS."""
+    with Brim() as brim, Mounts() as mounts:
+        mounts.fuse("bindfs", brim.folder / "below", brim.home)
+        yield brim
+        brim.stop_quotad()
+
+
+def calls_of_delivery(fuse, address):
+    """How often the process that delivers makes each call."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        trace = os.path.join(folder, "trace")
+        assert fuse.deliver(address, prefix=["strace", "-f", "-o", trace]).status == 0
+        with open(trace, encoding="utf-8") as lines:
+            pairs = [line.split(None, 1) for line in lines]
+    child = next(pid for pid, _ in pairs if pid != pairs[0][0])
+    return collections.Counter(rest.split("(")[0] for pid, rest in pairs if pid == child)
+
+
+@pytest.mark.skipif(SANITIZED, reason="ASan makes calls of its own")
+def test_what_nfs_answers_is_soft_and_the_message_whole_or_not_there(fuse):
+    address = "alice@example.org"
+    mail = fuse.mailbox(address, quota=1 << 20)
+    fuse.start_quotad()
+    calls = calls_of_delivery(fuse, address)
+    assert set(NFS_ERRORS) <= set(calls), calls
+    cases = [(call, error, nth) for call, errors in NFS_ERRORS.items() for error in errors
+             for nth in range(1, calls[call] + 1)]
+    there = set(fuse.files(mail))
+    wrong, delivered = [], 0
+    for call, error, nth in cases:
+        inject = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                  f"inject={call}:error={error}:when={nth}"]
+        result = fuse.deliver(address, prefix=inject)
+        now = set(fuse.files(mail))
+        new = now - there
+        there = now
+        whole = all(p.read_bytes().endswith(b"\n\ntest\n") for p in new)
+        left = fuse.leftovers(mail)
+        if call == "unlinkat":  # the call that removes it is the one that failed
+            for path in left:
+                path.unlink()
+            left = []
+        if result.status == 0:
+            delivered += 1
+            right = len(new) == 1
+        else:
+            # the first write of the process that writes the line fails as well
+            said = result.output.startswith(b"4.") or call == "write"
+            right = result.status == 75 and said and not new
+        if not (right and whole and not left):
+            wrong.append((call, error, nth, result, len(new), left))
+    assert not wrong
+    assert 0 < delivered < len(cases)
+    fuse.recount(address)
+    assert int(fuse.usage(address)["used"]) == fuse.total(mail)
+
+
+@pytest.mark.parametrize("error", ["ESTALE", "EIO", "ETIMEDOUT"])
+def test_a_mailbox_that_cannot_be_read_is_neither_empty_nor_full(fuse, error):
+    """The scanner meets it at each directory; without it the next count is right again."""
+    address = "alice@example.org"
+    mail = fuse.mailbox(address, quota=10_000, over_quota="bounce")
+    (mail / "new/1.a.host").write_bytes(b"x" * 9_990)
+    os.chown(mail / "new/1.a.host", 20001, 20001)
+    fuse.start_quotad(prefix=["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=openat2",
+                              "-e", f"inject=openat2:error={error}"])
+    result = fuse.deliver(address)
+    assert result.status == 75 and result.code.startswith("4.3."), result
+    assert fuse.messages(mail) == [b"x" * 9_990]
+    fuse.stop_quotad()
+    fuse.start_quotad()
+    assert fuse.deliver(address).code == "5.2.2"
+
+
+def test_what_nfs_keeps_of_a_deleted_file_counts_nowhere(fuse):
+    """.nfsXXXX is a file that somebody still has open; .fuse_hiddenXXXX is FUSE's."""
+    address = "alice@example.org"
+    mail = fuse.mailbox(address, quota=10_000, over_quota="bounce")
+    for name in ("new/.nfs000000000000000a00000003", "cur/.fuse_hidden0000000300000001"):
+        (mail / name).write_bytes(b"x" * 9_990)
+        os.chown(mail / name, 20001, 20001)
+    fuse.start_quotad()
+    assert fuse.deliver(address).status == 0
+    fuse.recount(address)
+    assert int(fuse.usage(address)["used"]) < 1000
