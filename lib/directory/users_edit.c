@@ -70,7 +70,8 @@ make_names(struct users_edit *e, const char *path, struct reason *why)
 
 	e->copy.path = strdup(path);
 	e->name = strdup(slash ? slash + 1 : path);
-	if (!e->copy.path || !e->name || asprintf(&e->new_name, "%s" COPY_SUFFIX, e->name) < 0 ||
+	if (!e->copy.path || !e->name ||
+		asprintf(&e->new_name, "%s" COPY_SUFFIX, e->name) < 0 ||
 		asprintf(&e->lock_name, "%s.lock", e->name) < 0)
 		return reason_no_memory(why, path);
 	return 0;

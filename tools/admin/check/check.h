@@ -99,10 +99,10 @@ struct check {
 	struct postconf postfix;
 	int has_postfix;    /* Postfix is there, and its settings were read */
 	char *command;      /* mailbox_command as it is written, if it runs lda */
-	int is_mapped;      /* ... of mailbox_command_maps: not that of all accounts */
 	char *some_account; /* a mailbox of this host, for root's mail */
-	int has_accounts;   /* the table has bare names */
 	char *foreign;      /* a mailbox that its owner alone may be able to read */
+	int is_mapped;      /* command is of mailbox_command_maps: not for all accounts */
+	int has_accounts;   /* the table has bare names */
 	uid_t daemon_uid;   /* 0: there is no such user */
 	/* the report */
 	size_t found[3]; /* errors, warnings, notes */
@@ -113,10 +113,10 @@ struct check {
 	/* what the mailboxes have in common */
 	struct check_disk *disks;
 	size_t disk_count;
-	unsigned disk_kinds; /* bits: those that were told of */
 	struct check_place *places;
 	size_t place_count, place_room;
 	struct probe probe;
+	unsigned disk_kinds; /* bits: those that were told of */
 	/* what quotad knows of those that are missing */
 	struct quota_client quotad;
 	int quotad_asked;
