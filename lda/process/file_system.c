@@ -107,7 +107,7 @@ tells_of_remote(char *line, uint64_t mount)
 		strsep(&line, " ");
 	on = strsep(&line, " ");
 	type = line ? strstr(line, " - ") : NULL;
-	if (!type || (mount != ANY && strtoull(id, NULL, 10) != mount))
+	if (!on || !type || (mount != ANY && strtoull(id, NULL, 10) != mount))
 		return 0;
 	type += strlen(" - ");
 	type[strcspn(type, " ")] = '\0';
