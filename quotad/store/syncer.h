@@ -17,8 +17,8 @@ struct syncer *syncer_start(const char *dir, struct reason *why);
 /* Something was written. */
 void syncer_note(struct syncer *s);
 
-/* To be called about once a second: 0, or the errno with which a sync has failed since the
- * last call. Where no thread could be started it syncs itself. */
+/* To be called about once a second: 0, or the errno with which a sync has failed since
+ * the last call. Where no thread could be started it syncs itself. */
 int syncer_error(struct syncer *s);
 
 /* Syncs what was noted, and ends the thread. */
