@@ -101,9 +101,9 @@ path_is_remote(const char *path, uint64_t *mount)
 static int
 tells_of_remote(char *line, uint64_t mount)
 {
-	char *id = strsep(&line, " "), *on, *type;
+	char *id = line, *on, *type;
 
-	for (int i = 0; line && i < 3; i++)
+	for (int i = 0; line && i < 4; i++)
 		strsep(&line, " ");
 	on = strsep(&line, " ");
 	type = line ? strstr(line, " - ") : NULL;
