@@ -53,6 +53,10 @@ class Place:
     def overlay(self):
         self.mounts.overlay(self.lowest, self.mail)
 
+    def mergerfs(self, policy="epmfs"):
+        self.mounts.fuse("mergerfs", self.lowest, self.mail,
+                         f"-o minfreespace=0,category.create={policy}")
+
     def overlay_on_ext4(self):
         self.ext4(self.disk)
         self.overlay()
@@ -64,6 +68,18 @@ class Place:
     def bindfs(self):
         self.mounts.fuse("bindfs", self.disk, self.mail, uid=UID)
 
+    def mergerfs_on_ext4(self):
+        self.ext4(self.disk)
+        self.mergerfs()
+
+    def mergerfs_of_two_disks(self):
+        """Each file on one of them by chance, whatever its folder is on."""
+        self.tmpfs(self.disk)
+        self.mergerfs("rand")
+        self.tmpfs(self.disk.with_name("other"))
+        os.setxattr(self.mail / ".mergerfs", "user.mergerfs.branches",
+                    b"+>" + os.fsencode(self.disk.with_name("other")))
+
     # with a quota of 1 MB for what the owner stores
 
     def group_of_btrfs(self, on=None):
@@ -74,6 +90,10 @@ class Place:
     def overlay_on_group_of_btrfs(self):
         self.group_of_btrfs(self.disk)
         self.overlay()
+
+    def mergerfs_on_group_of_btrfs(self):
+        self.group_of_btrfs(self.disk)
+        self.mergerfs()
 
     def user_of_xfs(self):
         run("xfs_quota", "-x", "-c", f"limit bhard=1m {UID}", self.xfs("uquota"))
@@ -144,8 +164,8 @@ def fill(folder):
                 step //= 2
 
 
-@pytest.mark.parametrize("kind", ["xfs", "btrfs", "tmpfs", "overlay_on_ext4",
-                                  "overlay_on_tmpfs"])
+@pytest.mark.parametrize("kind", ["xfs", "btrfs", "tmpfs", "overlay_on_ext4", "overlay_on_tmpfs",
+                                  "mergerfs_on_ext4"])
 def test_mail_is_delivered_counted_and_refused(kind):
     with brim_on(kind) as brim:
         alice = add(brim, ALICE, quota=200_000)
@@ -194,8 +214,16 @@ def test_a_call_that_is_not_known_is_done_without():
             assert_counted(brim, ALICE, mail, [SHORT, LONG] * number)
 
 
-@pytest.mark.parametrize("kind", ["group_of_btrfs", "overlay_on_group_of_btrfs", "user_of_xfs",
-                                  "user_of_tmpfs"])
+def test_mail_is_spread_over_two_disks():
+    with brim_on("mergerfs_of_two_disks") as brim:
+        alice = add(brim, ALICE, make=False)
+        brim.start_quotad()
+        assert [send(brim, ALICE).status for _ in range(6)] == [0] * 6
+        assert_counted(brim, ALICE, alice, [SHORT] * 6)
+
+
+@pytest.mark.parametrize("kind", ["group_of_btrfs", "overlay_on_group_of_btrfs",
+                                  "mergerfs_on_group_of_btrfs", "user_of_xfs", "user_of_tmpfs"])
 def test_disk_quota_is_4_2_2_and_never_for_good(kind):
     with brim_on(kind, over_quota="bounce") as brim:
         alice = add(brim, ALICE, quota=100 * MB)
