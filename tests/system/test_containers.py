@@ -347,6 +347,7 @@ def test_as_process_1_it_waits_for_whoever_dies_without_a_parent():
 def test_as_process_1_it_waits_for_a_scanner_that_was_killed():
     with site() as brim, first_process(brim) as quotad:
         scanner = children(quotad, "quotad-scanner")[0]
+        wait_until(lambda: children(scanner, "quotad-scanner"))  # its spare
         os.kill(scanner, signal.SIGKILL)
         wait_until(lambda: scanner not in children(quotad, "quotad-scanner"))
         delivers_counts_and_refuses(brim)
