@@ -1,8 +1,8 @@
 /*
  * The way to a mailbox. A link on it is followed if root owns it and it stands in a
- * directory that root owns and nobody else may write to (homes on other disks), on no FUSE
- * file system of a user's, where these are that user's word; any other link is refused,
- * and inside a mailbox none is followed. One walker for lda and scanner.
+ * directory that root owns and nobody else may write to (homes on other disks), on no
+ * FUSE file system of a user's, where these are that user's word; any other link is
+ * refused, and inside a mailbox none is followed. One walker for lda and scanner.
  */
 #ifndef BRIM_WALK_H
 #define BRIM_WALK_H

@@ -58,9 +58,9 @@ static int
 over_disk_quota(struct outcome *o, const char *what)
 {
 	outcome_set(o, VERDICT_FULL_FOR_NOW,
-		"%s: the disk quota of the owner (uid %u) is used up, "
+		"%s: the disk quota of the mailbox's owner is used up, "
 		"a limit of the file system and not of Brim",
-		what, (unsigned)geteuid());
+		what);
 	return -1;
 }
 

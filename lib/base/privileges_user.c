@@ -103,7 +103,7 @@ privileges_find_user(const char *name, struct privileges_user *user, struct reas
 int
 privileges_find_uid(const char *name, uid_t *uid, struct reason *why)
 {
-	struct privileges_user user;
+	struct privileges_user user = {0};
 
 	errno = find_entry(name, &user);
 	if (errno == ENOENT)

@@ -1,9 +1,13 @@
 /* Children of this process, in a table. */
 #include "forked.h"
 
+#include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "clock.h"
+
+#define END_MS 200 /* that a child has which was told to end */
 
 static struct forked_child table[FORKED_MAX];
 static unsigned int count;
@@ -27,12 +31,37 @@ forked_reap(void)
 		forget(pid);
 }
 
+/* Their end comes by the kernel's own timer. Where that is late, or this process has
+ * another clock, they are told to end; the spawner can't tell its children, which are
+ * another user's. */
+static void
+end_late_ones(uint64_t now)
+{
+	int told = 0, is_there;
+
+	for (unsigned int i = 0; i < count; i++)
+		if (now >= table[i].over_ms && !table[i].is_told) {
+			table[i].is_told = 1;
+			told += kill(table[i].pid, SIGKILL) == 0;
+		}
+	for (int ms = 0; told && ms < END_MS; ms++) {
+		forked_reap();
+		is_there = 0;
+		for (unsigned int i = 0; i < count; i++)
+			is_there += now >= table[i].over_ms;
+		if (is_there == 0)
+			break;
+		usleep(1000);
+	}
+}
+
 int
 forked_may_begin(uint64_t mailbox, uint64_t uid, struct reason *why)
 {
 	uint64_t now = clock_now_ms();
 	unsigned int stuck = 0;
 
+	end_late_ones(now);
 	if (count == FORKED_MAX)
 		return reason_set(why, "%d processes are at work or stuck", FORKED_MAX);
 	for (unsigned int i = 0; i < count; i++) {

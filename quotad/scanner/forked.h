@@ -2,8 +2,9 @@
  * What a scanner process has forked and has not ended yet, so that children which no
  * signal ends are bounded: one that waits for the program behind a FUSE file system, say.
  *
- * A child is stuck when it is there although its life has been over for a while. A
- * mailbox that has one gets no other, a user who has STUCK_OF_USER gets none.
+ * A child is stuck when it is there although its life has been over for a while, and
+ * SIGKILL, where this process may send it, does not end it. A mailbox that has one gets
+ * no other, a user who has STUCK_OF_USER gets none.
  */
 #ifndef QUOTAD_SCANNER_FORKED_H
 #define QUOTAD_SCANNER_FORKED_H
@@ -21,6 +22,7 @@ struct forked_child {
 	uint64_t uid;     /* of its owner */
 	uint64_t over_ms; /* when it is stuck if it is there */
 	pid_t pid;
+	int is_told; /* to end */
 };
 
 /* Forgets those that have ended. */

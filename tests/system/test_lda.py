@@ -1143,7 +1143,7 @@ def test_full_or_broken_disk_at_each_step(brim, step, error):
     result = injected(brim, INJECTED[step].format(error, when))
     assert_nothing_left(brim, result, CODES[error])
     if error == "EDQUOT":
-        assert b"the disk quota of the owner (uid %d)" % UID in result.output
+        assert b"the disk quota of the mailbox's owner" in result.output
         assert b"not of Brim" in result.output
 
 
