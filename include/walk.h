@@ -27,7 +27,13 @@ int walk_open_in(int dir, const char *name, struct reason *why);
 int walk_open_below(int dir, const char *path, struct reason *why);
 
 /* Tells one open directory from another, whatever paths lead there: a hash of its device
- * and inode, which means nothing in another boot. Never 0. */
+ * and inode, which means nothing in another boot. Never 0. A file system without a disk
+ * of its own gets a device's number that another had before, and a user's FUSE has the
+ * inodes that the user likes: there the owner is part of it, so that no directory passes
+ * for another user's. */
 uint64_t walk_identity(const struct stat *st);
+
+/* This process reads what is UID's alone, whoever the file system says is the owner. */
+void walk_believe_owner(uid_t uid);
 
 #endif

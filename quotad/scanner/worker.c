@@ -18,6 +18,7 @@
 #include "privileges.h"
 #include "process.h"
 #include "record.h"
+#include "walk.h"
 
 /* A count takes its time, and must not take it from answers that have none. */
 #define COUNT_NICE 10
@@ -336,6 +337,8 @@ worker_run(int fd, const char *line, size_t length, const struct worker_bounds *
 	if (!kind)
 		child_leave(1);
 	begin(&w, fd);
+	if (bounds->one_job)
+		walk_believe_owner(w.uid);
 	set_bounds(kind, bounds);
 	perform(&w, kind, line, length);
 	while (!kind->one_job && !bounds->one_job && may_go_on(&w)) {

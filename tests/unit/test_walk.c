@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "suite.h"
@@ -320,10 +321,36 @@ START_TEST(that_openat2_is_blocked_is_found_once)
 }
 END_TEST
 
+static uint64_t
+identity(unsigned int device, uid_t owner)
+{
+	const struct stat st = {
+		.st_dev = makedev(device, 45), .st_ino = 1, .st_uid = owner};
+
+	return walk_identity(&st);
+}
+
+/* A FUSE file system shows the inodes and the owners that its user likes, and its
+ * device's number is another one's next. */
+START_TEST(without_a_disk_no_directory_passes_for_another_users)
+{
+	const uint64_t of_user = identity(0, USER), on_disk = identity(8, USER);
+
+	ck_assert_uint_eq(identity(0, USER), of_user);
+	ck_assert_uint_ne(identity(0, USER + 1), of_user);
+	ck_assert_uint_eq(identity(8, USER + 1), on_disk);
+	walk_believe_owner(USER + 1);
+	ck_assert_uint_ne(identity(0, USER), of_user);
+	ck_assert_uint_eq(identity(0, USER), identity(0, USER + 1));
+	ck_assert_uint_eq(identity(8, USER), on_disk);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
-	const TTest *const found_once[] = {that_openat2_is_blocked_is_found_once};
+	const TTest *const found_once[] = {that_openat2_is_blocked_is_found_once,
+		without_a_disk_no_directory_passes_for_another_users};
 	const TTest *const tests[] = {
 		a_plain_path_is_opened,
 		a_link_of_roots_is_followed,
