@@ -417,6 +417,12 @@ def test_the_lock_of_a_killed_one_s_children_is_waited_for(brim):
     assert quotad.wait(PATIENCE) == 0
 
 
+def test_a_limit_on_files_that_the_store_does_not_fit_in_is_told_and_ends_nothing(brim):
+    brim.start_quotad(prefix=["prlimit", "--fsize=1000"])
+    assert brim.deliver("alice@example.org").status == 0
+    assert "can't be opened: File too large; going on in memory" in brim.log.read_text()
+
+
 def test_a_socket_path_that_is_too_long_is_told(brim):
     brim.configure(socket=brim.folder / "run" / ("s" * 120))
     assert start_by_hand(brim).wait(PATIENCE) == 1
