@@ -1,6 +1,7 @@
 """Where memory is short that is what is said, with the limit's name: no table is called damaged
 for it, and the one before stays in use. Run as root."""
 
+import os
 import resource
 import subprocess
 
@@ -58,7 +59,8 @@ def test_brimadm_without_memory_says_so_and_changes_nothing(brim):
 
 def test_a_usage_dir_that_can_not_be_used_is_named_as_the_setting(brim):
     for spoil in (lambda: brim.usage_dir.write_text(""),
-                  lambda: (brim.usage_dir.unlink(), brim.usage_dir.mkdir(mode=0o755)),
+                  lambda: (brim.usage_dir.unlink(), brim.usage_dir.mkdir(mode=0o755),
+                           os.chown(brim.usage_dir, 12345, 12345)),
                   lambda: brim.configure(usage_dir="/nonexistent/usage")):
         spoil()
         with pytest.raises(AssertionError, match=r"usage_dir:? .*usage"):

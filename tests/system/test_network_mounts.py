@@ -255,8 +255,8 @@ def test_a_mailbox_that_cannot_be_read_is_neither_empty_nor_full(fuse, error):
     mail = fuse.mailbox(address, quota=10_000, over_quota="bounce")
     (mail / "new/1.a.host").write_bytes(b"x" * 9_990)
     os.chown(mail / "new/1.a.host", 20001, 20001)
-    fuse.start_quotad(prefix=["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=openat2",
-                              "-e", f"inject=openat2:error={error}"])
+    fuse.start_quotad(prefix=["strace", "-D", "-f", "-o", "/dev/null", "-e",
+                              "trace=getdents64", "-e", f"inject=getdents64:error={error}"])
     result = fuse.deliver(address)
     assert result.status == 75 and result.code.startswith("4.3."), result
     assert fuse.messages(mail) == [b"x" * 9_990]
