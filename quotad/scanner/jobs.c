@@ -25,7 +25,9 @@
 #define TRIES_MAX 4    /* the first one and three more */
 #define GRACE_MS  5000 /* that a child has beyond its own alarm */
 
-enum { COUNTS, PROBES, PINGS, LANES };
+/* What is done as an owner has lanes of its own: many mailboxes of a server that does not
+ * answer must not take the places of those that are on a disk. */
+enum { COUNTS, PROBES, PINGS, OWNER_COUNTS, OWNER_PROBES, LANES };
 
 struct scanner {
 	struct pair *pairs[READERS]; /* the second is NULL: nobody reads as an owner */
@@ -76,6 +78,8 @@ static const struct kind kinds[LANES] = {
 	[COUNTS] = {"count", ANSWER_COUNT, 32, SCANNER_COUNT_SECONDS, count_done},
 	[PROBES] = {"probe", ANSWER_PROBE, 64, SCANNER_PROBE_SECONDS, probe_done},
 	[PINGS] = {"ping", ANSWER_PING, 1, SCANNER_PING_SECONDS, ping_done},
+	[OWNER_COUNTS] = {"count", ANSWER_COUNT, 32, SCANNER_COUNT_SECONDS, count_done},
+	[OWNER_PROBES] = {"probe", ANSWER_PROBE, 64, SCANNER_PROBE_SECONDS, probe_done},
 };
 
 static void
@@ -139,12 +143,30 @@ ask_again(struct job *job)
 	pump_soon(job->scanner);
 }
 
+static struct lane *
+owners_lane(struct scanner *s, const struct lane *lane)
+{
+	return &s->lanes[lane == &s->lanes[COUNTS] ? OWNER_COUNTS : OWNER_PROBES];
+}
+
 /* The child is not the one to do it; this can happen once. */
 static void
 ask_owner(struct job *job)
 {
-	job->reader = BY_OWNER;
+	struct lane *lane = owners_lane(job->scanner, job->lane);
+	struct owner *owner = lane_owner(lane, job->owner->uid);
+
 	lane_stop_running(job);
+	if (!owner) {
+		reason_set(&job->answer.why, "no memory");
+		fail(job);
+		return;
+	}
+	lane_forget(job);
+	job->reader = BY_OWNER;
+	job->lane = lane;
+	job->owner = owner;
+	owner->jobs++;
 	lane_wait(job);
 	pump_soon(job->scanner);
 }
@@ -346,7 +368,10 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 {
 	size_t length = strlen(wanted->mailbox);
 	struct job *job = calloc(1, sizeof *job + length + 1);
+	int as_owner = s->scan_as == CONF_SCAN_AS_OWNER && has_other_owner(s, wanted);
 
+	if (as_owner)
+		lane = owners_lane(s, lane);
 	if (!job || !(job->owner = lane_owner(lane, wanted->owner))) {
 		free(job);
 		log_error("no memory for a job of the scanner");
@@ -359,8 +384,7 @@ ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 	job->owner->jobs++;
 	memcpy(job->mailbox, wanted->mailbox, length);
 	job->request = make_request(s, lane->kind->name, wanted, &job->answer.why);
-	if (s->scan_as == CONF_SCAN_AS_OWNER && has_other_owner(s, wanted))
-		job->reader = BY_OWNER;
+	job->reader = as_owner ? BY_OWNER : BY_SCANNER;
 	lane_wait(job);
 	pump_soon(s);
 }

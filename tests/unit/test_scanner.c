@@ -18,7 +18,9 @@
 #include "quotad/scanner/jobs.h"
 #include "suite.h"
 
-#define USER_ID 54321
+#define USER_ID     54321
+#define FIRST_OWNER 30001
+#define OWNERS      200 /* more than may hang at once */
 
 struct account {
 	const char *name;
@@ -36,7 +38,7 @@ static char root[64];
 static struct account alice = {.name = "alice"}, bob = {.name = "bob"};
 static struct scanner *scanner;
 static struct event_base *base;
-static int died, kills, alice_hangs;
+static int died, kills, alice_hangs, owners_hang;
 
 /* --- the ledger ------------------------------------------------------------------ */
 
@@ -50,6 +52,7 @@ seconds(void)
 }
 
 static void kill_children(int signal);
+static void stop_owners(void);
 
 static void
 names(void *arg, void *key, void (*add)(void *to, const char *name), void *to)
@@ -63,6 +66,8 @@ names(void *arg, void *key, void (*add)(void *to, const char *name), void *to)
 	}
 	if (alice_hangs && a == &alice)
 		kill_children(SIGSTOP);
+	if (owners_hang && a == &alice)
+		stop_owners();
 	for (int i = 0; i < a->others; i++)
 		add(to, "a.name.that.no.message.has.host");
 	for (int i = 0; a->names[i]; i++)
@@ -189,6 +194,20 @@ kill_children(int signal)
 		kill(pid[i], signal);
 }
 
+/* Stops those that have become owners. */
+static void
+stop_owners(void)
+{
+	int parent[8], pid[512], parents = children_of(getpid(), parent, 8);
+	char name[32], state;
+
+	for (int i = 0; i < parents; i++)
+		for (int n = children_of(parent[i], pid, 512); n-- > 0;)
+			if (read_stat(pid[n], name, &state) >= 0 &&
+				strcmp(name, "quotad-owner") == 0)
+				kill(pid[n], SIGSTOP);
+}
+
 /* --- mailboxes -------------------------------------------------------------------- */
 
 static void
@@ -211,6 +230,18 @@ make_box(struct account *a)
 	mkdir(path, 0700);
 	snprintf(path, sizeof path, "%scur", a->path);
 	mkdir(path, 0700);
+}
+
+static void
+open_to_all(const struct account *a)
+{
+	static const char *const parts[] = {"", "new", "cur"};
+	char path[160];
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		snprintf(path, sizeof path, "%s%s", a->path, parts[i]);
+		ck_assert_int_eq(chmod(path, 0755), 0);
+	}
 }
 
 static void
@@ -252,7 +283,8 @@ count(struct account *a)
 	scanner_count(scanner, &(struct scanner_job){.key = a,
 				       .mailbox = a->name,
 				       .path = a->path,
-				       .owner = a->owner});
+				       .owner = a->owner,
+				       .group = a->owner});
 }
 
 static void
@@ -728,6 +760,34 @@ START_TEST(owners_whose_mailboxes_all_hang_give_their_places_back)
 }
 END_TEST
 
+/* As behind a server that does not answer. */
+START_TEST(owners_children_that_hang_take_no_place_of_the_scanners)
+{
+	const struct scanner_start how = {
+		.scan_as = CONF_SCAN_AS_OWNER, .min_uid = FIRST_OWNER};
+	struct reason why;
+
+	scanner_stop(&scanner);
+	event_base_free(base);
+	scanner = scanner_start(&how, &why);
+	ck_assert_msg(scanner != NULL, "%s", why.text);
+	base = event_base_new();
+	ck_assert_int_eq(scanner_attach(scanner, base, &calls, NULL), 0);
+	open_to_all(&alice);
+	owners_hang = 1;
+	for (unsigned i = 0; i < OWNERS; i++) {
+		alice.owner = FIRST_OWNER + i;
+		count(&alice);
+	}
+	run_for(1000);
+	ck_assert_int_lt(alice.counted, OWNERS);
+	bob.owner = geteuid();
+	count(&bob);
+	wait_for(&bob.counted, 1, 4000);
+	ck_assert_int_eq(bob.failed, 0);
+}
+END_TEST
+
 START_TEST(child_may_read_and_answer_alone)
 {
 	spare_pid();
@@ -837,6 +897,7 @@ add_tests(Suite *suite)
 		owner_of_many_mailboxes_takes_turns_with_others,
 		owner_whose_mailboxes_all_hang_leaves_room_for_others,
 		owners_whose_mailboxes_all_hang_give_their_places_back,
+		owners_children_that_hang_take_no_place_of_the_scanners,
 		child_killed_at_rest_costs_no_job, child_that_hangs_holds_nobody_else_up,
 		child_may_read_and_answer_alone,
 		child_is_ended_by_the_kernel_whatever_it_does,
