@@ -552,7 +552,7 @@ is_for_folder(const struct postfix_files *f, const char *conf)
 
 	if (folder && asprintf(&path, "%s" FOR, conf) >= 0 &&
 		read_file(AT_FDCWD, path, &c, NULL) > 0)
-		same_folder = c.length == strlen(folder) &&
+		same_folder = c.bytes && c.length == strlen(folder) &&
 			      memcmp(c.bytes, folder, c.length) == 0;
 	free(c.bytes);
 	free(path);
