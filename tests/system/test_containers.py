@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from brim import BIN, DAEMON_USER, PATIENCE, Brim
+from brim import BIN, DAEMON_USER, PATIENCE, SANITIZED, Brim
 
 # What container engines leave root by default.
 DEFAULT = ("chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setfcap,setpcap,"
@@ -269,8 +269,11 @@ def without_proc(*options):
     return ["unshare", "--mount", "sh", "-c", f'{change} && exec "$0" "$@"']
 
 
-@pytest.mark.parametrize("options", [(), ("-o", "subset=pid"), ("-o", "hidepid=2")],
-                         ids=["none", "subset", "hidepid"])
+@pytest.mark.parametrize("options", [
+    pytest.param((), id="none",
+                 marks=pytest.mark.skipif(SANITIZED, reason="ASan needs /proc")),
+    pytest.param(("-o", "subset=pid"), id="subset"),
+    pytest.param(("-o", "hidepid=2"), id="hidepid")])
 def test_whatever_is_there_of_proc_it_delivers_counts_and_refuses(options):
     with site() as brim:
         brim.start_quotad(prefix=without_proc(*options))

@@ -80,7 +80,7 @@ brimadm_recount(struct brimadm *a, int argc, char **argv)
 		{"MAILBOX", 0}, {"USED", TOOL_RIGHT}};
 	char key[ADDRESS_MAX + 1], text[AMOUNT_SIZE];
 	struct tool_table *t;
-	uint64_t used;
+	uint64_t used = 0;
 	int status = find_key(a, argv[0], key);
 
 	(void)argc;
