@@ -313,9 +313,13 @@ def test_with_a_read_only_root_its_own_directories_are_enough():
 def first_process(brim):
     """quotad as the first process of a container: its id outside."""
     unshare = brim.start_quotad(prefix=["unshare", "--pid", "--fork", "--kill-child"])
+    first = next(pid for pid in processes(brim) if pid != unshare.pid)
     try:
-        yield next(pid for pid in processes(brim) if pid != unshare.pid)
+        yield first
     finally:
+        # it has become another user, so that --kill-child does not reach it any more
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, signal.SIGKILL)
         brim.stop_quotad(signal.SIGKILL)  # unshare takes no other
 
 
