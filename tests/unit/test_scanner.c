@@ -760,8 +760,8 @@ START_TEST(owners_whose_mailboxes_all_hang_give_their_places_back)
 }
 END_TEST
 
-/* As behind a server that does not answer. */
-START_TEST(owners_children_that_hang_take_no_place_of_the_scanners)
+static void
+count_as_owners(void)
 {
 	const struct scanner_start how = {
 		.scan_as = CONF_SCAN_AS_OWNER, .min_uid = FIRST_OWNER};
@@ -774,6 +774,31 @@ START_TEST(owners_children_that_hang_take_no_place_of_the_scanners)
 	base = event_base_new();
 	ck_assert_int_eq(scanner_attach(scanner, base, &calls, NULL), 0);
 	open_to_all(&alice);
+}
+
+/* Here the file system says that root is the owner of all. */
+START_TEST(directory_passes_for_no_other_owners_whatever_its_file_system_says)
+{
+	uint64_t first;
+
+	count_as_owners();
+	alice.owner = FIRST_OWNER;
+	count(&alice);
+	wait_for(&alice.counted, 1, 20000);
+	first = alice.found.directory;
+	alice.owner = FIRST_OWNER + 1;
+	count(&alice);
+	wait_for(&alice.counted, 2, 20000);
+	ck_assert_int_eq(alice.failed, 0);
+	ck_assert_uint_ne(first, 0);
+	ck_assert_uint_ne(alice.found.directory, first);
+}
+END_TEST
+
+/* As behind a server that does not answer. */
+START_TEST(owners_children_that_hang_take_no_place_of_the_scanners)
+{
+	count_as_owners();
 	owners_hang = 1;
 	for (unsigned i = 0; i < OWNERS; i++) {
 		alice.owner = FIRST_OWNER + i;
@@ -898,6 +923,7 @@ add_tests(Suite *suite)
 		owner_whose_mailboxes_all_hang_leaves_room_for_others,
 		owners_whose_mailboxes_all_hang_give_their_places_back,
 		owners_children_that_hang_take_no_place_of_the_scanners,
+		directory_passes_for_no_other_owners_whatever_its_file_system_says,
 		child_killed_at_rest_costs_no_job, child_that_hangs_holds_nobody_else_up,
 		child_may_read_and_answer_alone,
 		child_is_ended_by_the_kernel_whatever_it_does,
