@@ -34,11 +34,13 @@ struct conf {
 	char *recipient_delimiter;
 	char *local_domains;
 	char *quota_ignore;
+	char *blocked_senders;
 	uint64_t users_mode;
 	uint64_t
 		over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
 	uint64_t quota;
 	uint64_t message_size_limit;
+	uint64_t send_quota;
 	uint64_t quotad_down_delivers; /* 1 where quotad_down = deliver */
 	uint64_t deadline;             /* seconds, as all times here */
 	uint64_t quotad_timeout;
@@ -61,6 +63,11 @@ void conf_free(struct conf *c);
 /* Whether the file's status lets nobody change it but root and this process's user: 0, or
  * -1 with the reason and the repair. conf_load takes no other file. */
 int conf_check_owner(const char *path, const struct stat *st, struct reason *why);
+
+/* Reads a file that an administrator writes: its *SIZE bytes with a NUL behind them,
+ * which the caller frees; NULL with the reason and errno where it can't be read, is no
+ * regular file, larger than 1 MB, or conf_check_owner refuses it. */
+char *conf_read_file(const char *path, size_t *size, struct reason *why);
 
 /* Reads one value as the table says for NAME, "over_quota" say: what a record's field may
  * hold is checked by the same row. */

@@ -62,6 +62,12 @@ static const struct setting {
 		"written %20."},
 	{"message_size_limit", SIZE, RELOAD, AT(message_size_limit), "0", 0, UINT64_MAX,
 		NULL, "A message larger than this is refused with 5.2.3; 0 is no limit."},
+	{"send_quota", SIZE, RELOAD, AT(send_quota), "0", 0, UINT64_MAX, NULL,
+		"Whoever has more than this in a mailbox may not send until mail is "
+		"deleted; 0 is no limit."},
+	{"blocked_senders", PATH, RELOAD, AT(blocked_senders), "", 0, 0, NULL,
+		"File of addresses, @domains and .domains whose mail is refused at SMTP "
+		"time; empty for none."},
 	{"quotad_down", CHOICE, RELOAD, AT(quotad_down_delivers), "defer", 0, 0,
 		WORDS("defer", "deliver"),
 		"What lda does when quotad can't be asked: defer, or deliver without a "
@@ -155,7 +161,8 @@ set_text(struct conf *c, const struct setting *s, const char *value, struct reas
 	struct reason fault;
 	char *copy;
 
-	if (s->type == PATH && (value[0] != '/' || strstr(value, "/../")))
+	if (s->type == PATH && (*value || *s->fallback) &&
+		(value[0] != '/' || strstr(value, "/../")))
 		return reason_set(
 			why, "%s: \"%.80s\" is not an absolute path", s->name, value);
 	if (s->type == LIST && check_list(value, &fault))

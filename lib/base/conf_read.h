@@ -27,11 +27,6 @@ struct conf_reader {
 	void *arg;
 };
 
-/* The file's *SIZE bytes with a NUL behind them, which the caller frees; NULL with the
- * reason and errno where it can't be read, is no regular file, larger than allowed, or
- * conf_check_owner refuses it. */
-char *conf_read_file(const char *path, size_t *size, struct reason *why);
-
 /* Hands out the settings of TEXT, as conf_read_file made it, and changes it. FILE is for
  * reasons, which name the line too: 0, or -1. */
 int conf_read_text(const char *file, char *text, size_t size,

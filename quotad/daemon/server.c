@@ -108,6 +108,7 @@ server_reload(struct server *v)
 	conf_keep(&new, &v->conf, warn_of_fixed, NULL);
 	conf_free(&v->conf);
 	v->conf = new;
+	senders_configure(v->senders, v->conf.blocked_senders);
 	server_list_services(v); /* their paths are the settings' */
 	server_rules(&v->conf, &rules);
 	ledger_set_rules(v->ledger, &rules);
@@ -195,6 +196,10 @@ open_rooms(struct server *v, struct reason *why)
 {
 	reason_set(why, "the event loop could not be set up");
 	v->room = (struct room){&v->conf, v->ledger, v->users};
+	v->senders = senders_new();
+	if (v->senders == NULL)
+		return -1;
+	senders_configure(v->senders, v->conf.blocked_senders);
 	v->line = (struct line){&v->room, v->usage, v->started_ms, v->scanner};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
@@ -245,6 +250,7 @@ server_close(struct server *v)
 	connections_free(&v->connections);
 	recount_schedule_free(&v->schedule);
 	users_reload_free(&v->users);
+	senders_free(&v->senders);
 	usage_close(&v->usage);
 	looks_free(v);
 	ledger_free(&v->ledger);

@@ -20,6 +20,7 @@
 #include "reason.h"
 #include "room.h"
 #include "scanner/jobs.h"
+#include "senders.h"
 #include "store/usage.h"
 #include "systemd.h"
 #include "timers.h"
@@ -50,6 +51,7 @@ struct server {
 	struct usage *usage;
 	struct users_reload *users;
 	struct room room;
+	struct senders *senders;
 	struct line line;
 	struct peers *peers;
 	struct connections *connections;
