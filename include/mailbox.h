@@ -57,6 +57,21 @@ int mailbox_find_record(struct users *u, const struct conf *c, const struct addr
 int mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a,
 	struct record *r, struct reason *why);
 
+/* The record of the domain, which may be any text, in either form: 1, 0, -1. R is cleared
+ * by the caller. */
+int mailbox_find_domain(
+	struct users *u, const char *domain, struct record *r, struct reason *why);
+
+/* The address that is looked up: less the extension where it would be too long for a key
+ * with it, since MTAs take extensions of any length; then it is in SHORTER. */
+const char *mailbox_cut_extension(
+	char shorter[ADDRESS_MAX + 1], const char *text, const char *delimiters);
+
+/* Nobody has the address: -1 with the outcome, no such user or an error of ours. OWNED:
+ * the table has its domain. A is NULL where it can't be a key. */
+int mailbox_nobody(struct users *u, const struct conf *c, int owned,
+	const struct address *a, const char *domain, struct outcome *o);
+
 /* Fills a mailbox from its record, with the defaults of its domain (record or NULL) and
  * of the settings; -1 with the reason where the record makes no sense. */
 int mailbox_from_record(struct mailbox *m, const struct record *r,

@@ -57,6 +57,10 @@ const char *verdict_code(enum verdict v);
 /* "552 5.2.2", the reply at SMTP time; "DUNNO" for VERDICT_DELIVERED. */
 const char *verdict_smtp(enum verdict v);
 
+/* Whether A does less harm than B, where one answer must do for several mailboxes: a yes,
+ * then an error of ours (which may have been a yes), then "try again", then the rest. */
+int verdict_is_gentler(enum verdict a, enum verdict b);
+
 /* Sets verdict and text. A NULL format takes the verdict's own text; what is not
  * printable ASCII becomes '?', what is too long is cut, so any address may be quoted. */
 void outcome_set(struct outcome *o, enum verdict v, const char *format, ...)

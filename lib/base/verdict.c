@@ -89,6 +89,37 @@ verdict_smtp(enum verdict v)
 	return rows[v].smtp;
 }
 
+/* Where it stands among all, from the gentlest on. */
+static int
+rank(enum verdict v)
+{
+	static const enum verdict order[VERDICTS] = {
+		VERDICT_DELIVERED,
+		VERDICT_TROUBLE,
+		VERDICT_MISCONFIGURED,
+		VERDICT_NO_DISK,
+		VERDICT_FULL_FOR_NOW,
+		VERDICT_SUSPENDED,
+		VERDICT_MOVED,     /* the sender learns the new address, */
+		VERDICT_TOO_LARGE, /* or may write less, */
+		VERDICT_FULL,      /* or later */
+		VERDICT_DISABLED,
+		VERDICT_NO_SUCH_USER,
+		VERDICT_REFUSED,
+	};
+	int i = 0;
+
+	while (i < VERDICTS && order[i] != v)
+		i++;
+	return i;
+}
+
+int
+verdict_is_gentler(enum verdict a, enum verdict b)
+{
+	return rank(a) < rank(b);
+}
+
 void
 outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
 {

@@ -176,9 +176,9 @@ misconfigured(struct outcome *o, const struct reason *why)
 	return -1;
 }
 
-/* The record of the domain, which may be any text: 1, 0, -1. */
-static int
-find_domain(struct users *u, const char *domain, struct record *r, struct reason *why)
+int
+mailbox_find_domain(
+	struct users *u, const char *domain, struct record *r, struct reason *why)
 {
 	char text[ADDRESS_MAX + 1] = "@", key[ADDRESS_MAX + 1], older[ADDRESS_MAX + 1];
 	size_t length = strlen(domain);
@@ -197,7 +197,7 @@ find_domain(struct users *u, const char *domain, struct record *r, struct reason
 	return users_get(u, key, r, why);
 }
 
-/* The address's domain, so that find_domain sees both of its forms. */
+/* The address's domain, so that mailbox_find_domain sees both of its forms. */
 static const char *
 given_domain(const struct address *a)
 {
@@ -219,7 +219,7 @@ has_accounts(
 		return 1;
 	if (!this_host_has(domain))
 		return 0;
-	virtual = find_domain(u, domain, &r, why);
+	virtual = mailbox_find_domain(u, domain, &r, why);
 	record_clear(&r);
 	return virtual < 0 ? -1 : !virtual;
 }
@@ -304,7 +304,7 @@ mailbox_find_in_domains(struct users *u, const struct conf *c, struct address *a
 
 		if (found)
 			return found;
-		if (find_domain(u, given_domain(a), r, why) < 0)
+		if (mailbox_find_domain(u, given_domain(a), r, why) < 0)
 			return -1;
 		to = r->key ? record_get(r, "alias") : NULL;
 		if (to && to[0] != '@')
@@ -380,11 +380,10 @@ no_account(
 	return -1;
 }
 
-/* Nobody has this address. That there is no such user is said only where the domain is
- * ours and the table has names of that form; all else may be a mistake of the
- * administrator's. A is NULL where it can't be a key. */
-static int
-nobody(struct users *u, const struct conf *c, int owned, const struct address *a,
+/* That there is no such user is said only where the domain is ours and the table has
+ * names of that form; all else may be a mistake of the administrator's. */
+int
+mailbox_nobody(struct users *u, const struct conf *c, int owned, const struct address *a,
 	const char *domain, struct outcome *o)
 {
 	struct reason why;
@@ -416,18 +415,18 @@ refuse_malformed(struct users *u, const struct conf *c, const char *text,
 
 	if (text[0] == '\0' || (at && !domain[0]))
 		return misconfigured(o, why);
-	owned = find_domain(u, domain, &r, &fault);
+	owned = mailbox_find_domain(u, domain, &r, &fault);
 	record_clear(&r);
 	if (owned < 0)
 		return misconfigured(o, &fault);
-	return nobody(u, c, owned, NULL, domain, o);
+	return mailbox_nobody(u, c, owned, NULL, domain, o);
 }
 
-/* The address that is looked up: less the extension where it would be too long for a key
- * with it, since MTAs take extensions of any length. Other bytes are not lost on the way:
- * what address_parse would refuse stays. */
-static const char *
-cut_extension(char shorter[ADDRESS_MAX + 1], const char *text, const char *delimiters)
+/* Other bytes than the extension are not lost on the way: what address_parse would refuse
+ * stays. */
+const char *
+mailbox_cut_extension(
+	char shorter[ADDRESS_MAX + 1], const char *text, const char *delimiters)
 {
 	const char *at = address_domain_key(text);
 	const size_t length = strlen(text), domain = at ? strlen(at) : 0;
@@ -519,7 +518,7 @@ catch_all(struct users *u, const struct conf *c, const struct address *a,
 			MAILBOX_ALIASES_MAX, r->key);
 		return misconfigured(o, &why);
 	}
-	return nobody(u, c, r->key != NULL, a, a->domain, o);
+	return mailbox_nobody(u, c, r->key != NULL, a, a->domain, o);
 }
 
 /* Fills the mailbox, and looks for its domain's defaults only where they matter. */
@@ -533,7 +532,7 @@ fill(struct mailbox *m, struct users *u, const struct conf *c, const struct reco
 
 	if (at && !(record_get(r, "quota") && record_get(r, "messages") &&
 			  record_get(r, "over_quota")))
-		result = find_domain(u, at + 1, &domain, why);
+		result = mailbox_find_domain(u, at + 1, &domain, why);
 	if (result >= 0)
 		result = mailbox_from_record(m, r, result ? &domain : NULL, c, why);
 	record_clear(&domain);
@@ -545,7 +544,8 @@ mailbox_find(struct mailbox *m, struct users *u, const struct conf *c,
 	const char *address_text, struct outcome *o)
 {
 	char shorter[ADDRESS_MAX + 1];
-	const char *text = cut_extension(shorter, address_text, c->recipient_delimiter);
+	const char *text =
+		mailbox_cut_extension(shorter, address_text, c->recipient_delimiter);
 	struct address a;
 	struct record r;
 	struct reason why;

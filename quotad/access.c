@@ -1,0 +1,239 @@
+/*
+ * The recipients are asked about one after the other. Each is asked of the room as it was
+ * given, since most are mailboxes or nobody's; what leads to no mailbox is looked at
+ * again with its targets. A loop goes on where the room answers at once, so that a
+ * thousand targets do not make a stack of a thousand calls.
+ */
+#include "access.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+static void go_on(struct access_question *q);
+
+static struct access_question *
+question_of(struct room_question *room)
+{
+	struct access_work *w = (struct access_work *)room;
+
+	return (struct access_question *)((char *)w -
+					  offsetof(struct access_question, work));
+}
+
+/* --- outcomes ------------------------------------------------------------------- */
+
+/* Takes the outcome of one target: the gentlest stays. */
+static void
+take(struct access_work *w, const struct outcome *o)
+{
+	if (!w->has_outcome || verdict_is_gentler(o->verdict, w->gentlest.verdict))
+		w->gentlest = *o;
+	w->has_outcome = 1;
+}
+
+static void
+take_verdict(struct access_work *w, enum verdict verdict, const char *text)
+{
+	struct outcome o;
+
+	if (text != NULL)
+		outcome_set(&o, verdict, "%s", text);
+	else
+		outcome_set(&o, verdict, NULL);
+	take(w, &o);
+}
+
+/* --- one target ----------------------------------------------------------------- */
+
+/* A refusal by CHECK starts "full since", one by EXPLAIN does not. */
+static enum ledger_kind
+kind_of(const struct access_question *q)
+{
+	if (q->leaves_no_trace)
+		return LEDGER_EXPLAIN;
+	if (q->stage != ACCESS_MESSAGE && q->bytes > ACCESS_ORDINARY_BYTES)
+		return LEDGER_EXPLAIN;
+	return LEDGER_CHECK;
+}
+
+/* Where the recipient, as it was given, led to no mailbox: all that it leads to. */
+static void
+find_targets(struct access_question *q)
+{
+	struct access_work *w = &q->work;
+	struct users *users = users_reload_table(w->access->room->users);
+	const char *recipient = w->recipients[w->recipient - 1];
+	struct outcome o;
+
+	if (users == NULL)
+		take_verdict(w, VERDICT_TROUBLE, "no user table could be read yet");
+	else if (targets_find(&w->targets, users, w->access->conf, recipient, &o) == -1)
+		take(w, &o);
+}
+
+/* A mailbox has answered, or no mailbox was found. A target that was a mailbox, and is
+ * none any more, is no reason to refuse anything for good. */
+static void
+answered(struct room_question *room, const struct outcome *o)
+{
+	struct access_question *q = question_of(room);
+	struct access_work *w = &q->work;
+	int led_nowhere =
+		room->account == NULL && (o->verdict == VERDICT_NO_SUCH_USER ||
+						 o->verdict == VERDICT_MISCONFIGURED);
+
+	if (!led_nowhere)
+		take(w, o);
+	else if (w->targets.count == 0)
+		find_targets(q);
+	else
+		take_verdict(w, VERDICT_TROUBLE, "the user table has changed meanwhile");
+	w->is_answered = 1;
+	if (!w->is_asking)
+		go_on(q);
+}
+
+/* Whether the answer has come already. A message of no known size has a byte at least. */
+static int
+ask_room(struct access_question *q, const char *recipient)
+{
+	struct access_work *w = &q->work;
+
+	w->room = (struct room_question){
+		.kind = kind_of(q),
+		.recipient = recipient,
+		.bytes = q->bytes ? q->bytes : 1,
+		.answered = answered,
+	};
+	w->is_answered = 0;
+	w->is_asking = 1;
+	room_ask(w->access->room, &w->room, &w->asker);
+	w->is_asking = 0;
+	return w->is_answered;
+}
+
+/* An alias to a name that a domain of the table lacks is a mistake in the table. */
+static void
+take_nobody(struct access_work *w, const char *address)
+{
+	struct outcome o;
+
+	if (w->targets.is_alias) {
+		outcome_set(&o, VERDICT_MISCONFIGURED,
+			"an alias leads to %.100s, which is not in the table", address);
+		take(w, &o);
+	} else {
+		take_verdict(w, VERDICT_NO_SUCH_USER, NULL);
+	}
+}
+
+/* Whether the next target, if it had to be asked, has answered. */
+static int
+next_target(struct access_question *q)
+{
+	struct access_work *w = &q->work;
+	const struct target *t = &w->targets.list[w->target++];
+
+	switch (t->kind) {
+	case TARGET_MAILBOX:
+		return ask_room(q, t->address);
+	case TARGET_ELSEWHERE:
+		take_verdict(w, VERDICT_DELIVERED, NULL);
+		break;
+	case TARGET_NOBODY:
+		take_nobody(w, t->address);
+		break;
+	}
+	return 1;
+}
+
+static int
+next_recipient(struct access_question *q)
+{
+	struct access_work *w = &q->work;
+
+	targets_clear(&w->targets);
+	w->target = 0;
+	return ask_room(q, w->recipients[w->recipient++]);
+}
+
+/* --- all of them ---------------------------------------------------------------- */
+
+static int
+is_decided(const struct access_question *q)
+{
+	const struct access_work *w = &q->work;
+
+	return (w->has_outcome && w->gentlest.verdict == VERDICT_DELIVERED) ||
+	       (w->recipient == q->count && w->target == w->targets.count);
+}
+
+/* Asks on until it must wait, or has the answer. */
+static void
+go_on(struct access_question *q)
+{
+	struct access_work *w = &q->work;
+	const uint64_t patience_ms = w->access->conf->quotad_timeout * 1000;
+	int has_answered = 1;
+
+	while (has_answered && !is_decided(q)) {
+		if (w->has_outcome && clock_now_ms() - w->since_ms > patience_ms) {
+			take_verdict(w, VERDICT_TROUBLE,
+				"its many targets took too long to ask");
+			break;
+		}
+		has_answered =
+			w->target < w->targets.count ? next_target(q) : next_recipient(q);
+	}
+	if (!has_answered)
+		return;
+	if (!w->has_outcome)
+		take_verdict(w, VERDICT_DELIVERED, NULL);
+	q->answered(q, &w->gentlest);
+}
+
+/* Copies of all, since the room may answer much later: one piece of memory. */
+static char **
+copy_all(const char *const *texts, size_t count)
+{
+	size_t size = (count + 1) * sizeof *texts, used = size;
+	char **copies;
+
+	for (size_t i = 0; i < count; i++)
+		size += strlen(texts[i]) + 1;
+	copies = malloc(size);
+	for (size_t i = 0; copies != NULL && i < count; i++) {
+		copies[i] = strcpy((char *)copies + used, texts[i]);
+		used += strlen(texts[i]) + 1;
+	}
+	return copies;
+}
+
+void
+access_ask(const struct access *access, struct access_question *q,
+	const struct room_asker *asker)
+{
+	struct access_work *w = &q->work;
+
+	*w = (struct access_work){
+		.access = access, .asker = *asker, .since_ms = clock_now_ms()};
+	/* who sends is looked at here, before who receives: its refusal goes to
+	 * q->answered, and nothing more is done */
+	w->recipients = copy_all(q->recipients, q->count);
+	if (w->recipients == NULL) {
+		take_verdict(w, VERDICT_TROUBLE, "no memory");
+		q->answered(q, &w->gentlest);
+		return;
+	}
+	go_on(q);
+}
+
+void
+access_finish(struct access_question *q)
+{
+	targets_clear(&q->work.targets);
+	free(q->work.recipients);
+	q->work.recipients = NULL;
+}

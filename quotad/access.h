@@ -1,0 +1,74 @@
+/*
+ * Access: the one answer at SMTP time, whatever the protocol. A sender, recipients as the
+ * client has named them and a size go in; an outcome comes out by callback, at once or
+ * later. What a mailbox says is the room's answer, the same as at delivery.
+ *
+ * An address with several targets, or several recipients, is refused only if every one
+ * would refuse, with the gentlest of their answers. They are asked one after the other,
+ * up to the first yes. What is not ours is a yes: VERDICT_DELIVERED is "nothing to
+ * object". VERDICT_TROUBLE and VERDICT_MISCONFIGURED are errors of ours, which no
+ * protocol may make a refusal of.
+ *
+ * The announced size is anybody's claim: only a small one, that ordinary mail has, starts
+ * or keeps "full since" (ledger/full_since.c) as the real one does.
+ */
+#ifndef QUOTAD_ACCESS_H
+#define QUOTAD_ACCESS_H
+
+#include "room.h"
+#include "senders.h"
+#include "targets.h"
+
+#define ACCESS_ORDINARY_BYTES 65536 /* an announced size that ordinary mail has */
+
+/* What answers rest on. */
+struct access {
+	const struct conf *conf;
+	const struct room *room;
+	struct senders *senders; /* that the site has blocked; NULL: none */
+};
+
+enum access_stage {
+	ACCESS_RCPT,   /* with the announced size */
+	ACCESS_DATA,   /* the same */
+	ACCESS_MESSAGE /* the whole message is there: its real size */
+};
+
+/* A question. The caller keeps it until access_finish; the strings are needed during
+ * access_ask alone. */
+struct access_question {
+	enum access_stage stage;
+	const char *const *recipients; /* as the client has named them */
+	size_t count;
+	const char *sender;  /* "": the null sender; NULL: not told */
+	const char *login;   /* sasl_username; NULL or "": not logged in */
+	uint64_t bytes;      /* 0: not known */
+	int leaves_no_trace; /* a person only wants to know */
+	/* Once, and the last that is done with the question. */
+	void (*answered)(struct access_question *q, const struct outcome *o);
+
+	/* access.c's own */
+	struct access_work {
+		struct room_question room; /* of the target that is asked about */
+		const struct access *access;
+		struct room_asker asker;
+		char **recipients;      /* copies, in one piece of memory */
+		size_t recipient;       /* the next */
+		struct targets targets; /* of the recipient before it */
+		size_t target;          /* the next */
+		uint64_t since_ms;
+		struct outcome gentlest; /* so far */
+		int has_outcome;
+		int is_asking, is_answered; /* the room, in this very call */
+	} work;
+};
+
+/* Asks. The question is answered once: at once, or later as long as the asker's
+ * connection is not forgotten by the ledger. */
+void access_ask(const struct access *access, struct access_question *q,
+	const struct room_asker *asker);
+
+/* Frees what the question keeps, answered or not. */
+void access_finish(struct access_question *q);
+
+#endif
