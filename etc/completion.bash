@@ -49,8 +49,8 @@ _brimadm()
 		words+=' load apply import-passwd import-postfix import-postfixadmin'
 		words+=' check postfix simulate explain recount config' ;;
 	add|set)
-		words='uid= gid= mail= quota= messages= over_quota= state= moved_to= alias='
-		words+=' catchall=' ;;
+		words='uid= gid= mail= quota= messages= over_quota= send_quota= login= state='
+		words+=' moved_to= alias= catchall=' ;;
 	show|list|explain|config) options=--json ;;
 	check) options='--json --probe' ;;
 	dump) options=--salvage ;;

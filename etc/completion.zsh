@@ -8,8 +8,8 @@ _brimadm_fields()
 	state=*) compset -P '*='; compadd -- enabled disabled suspended moved ;;
 	mail=*) compset -P '*='; _files ;;
 	*=*) ;;
-	*) compadd -S '' -- uid= gid= mail= quota= messages= over_quota= state= moved_to= \
-		alias= catchall= ;;
+	*) compadd -S '' -- uid= gid= mail= quota= messages= over_quota= send_quota= \
+		login= state= moved_to= alias= catchall= ;;
 	esac
 }
 

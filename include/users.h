@@ -49,6 +49,10 @@ int users_generation(struct users *u, uint64_t *generation, struct reason *why);
  * sound table, -1 with the reason. */
 int users_get(struct users *u, const char *key, struct record *r, struct reason *why);
 
+/* The key (ADDRESS_MAX + 1 bytes) of the mailbox whose login= this is, in any form: 1, 0
+ * if there is none or it can be no login, -1. */
+int users_login(struct users *u, const char *login, char *key, struct reason *why);
+
 /* 1 if the table has at least one mailbox, alias or domain, 0 if not, -1. */
 int users_has_records(struct users *u, struct reason *why);
 
@@ -126,10 +130,15 @@ int users_edit_get(
 int users_edit_path_owner(
 	struct users_edit *e, const char *path, char *key, struct reason *why);
 
-/* Puts the record in the place of any of the same key; keeps the index of paths. */
+/* As users_login, in the copy. */
+int users_edit_login_owner(
+	struct users_edit *e, const char *login, char *key, struct reason *why);
+
+/* Puts the record in the place of any of the same key; keeps the indexes of paths and
+ * logins. */
 int users_edit_put(struct users_edit *e, const struct record *r, struct reason *why);
 
-/* The same, but the index of paths has none for it until it is put again. */
+/* The same, but the indexes have nothing of it until it is put again. */
 int users_edit_put_unindexed(
 	struct users_edit *e, const struct record *r, struct reason *why);
 

@@ -32,7 +32,7 @@ struct walk {
 	int is_key;       /* the long item is one: a separator may share its pages */
 	int unstamped;    /* a page was */
 	struct totals totals;
-	char told[128]; /* the table's own record */
+	char told[256]; /* the table's own record */
 	size_t told_size;
 	uint8_t long_key[BTREE_LONG_MAX], long_value[BTREE_LONG_MAX];
 	uint8_t window[AT_ONCE * BTREE_PAGE_SIZE];

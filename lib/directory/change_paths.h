@@ -2,7 +2,8 @@
  * No two mailboxes have one path, or one inside the other. A change may give a mailbox a
  * path that another still has, as two do that change places, one line at a time: where
  * that may wait, the record is put, its path stands in no index, and whether it is free
- * is asked once the change is whole.
+ * is asked once the change is whole. So it is with logins, of which no two mailboxes have
+ * the same either.
  */
 #ifndef BRIM_CHANGE_PATHS_H
 #define BRIM_CHANGE_PATHS_H

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "index_entry.h"
+
 /* The index's key for the path: \001, then the path without '/' at its end; there is room
  * for a byte more. */
 static char *
@@ -23,16 +25,6 @@ index_key(const char *path, size_t *size, struct reason *why)
 	memcpy(key + 1, path, length);
 	*size = length + 1;
 	return key;
-}
-
-static int
-copy_owner(const struct users *u, const DBT *value, char *key, struct reason *why)
-{
-	if (value->size == 0 || value->size > ADDRESS_MAX)
-		return users_db_damaged(u, "its index of mail paths", why);
-	memcpy(key, value->data, value->size);
-	key[value->size] = '\0';
-	return 1;
 }
 
 /* How many bytes at their beginning are the same. */
@@ -77,7 +69,7 @@ find_around(struct users *u, const char *index, size_t size, int *inside, char *
 	while (size > 1) {
 		hit = users_db_seek(u, index, size, &found, &value, why);
 		if (hit)
-			return hit > 0 ? copy_owner(u, &value, key, why) : -1;
+			return hit > 0 ? index_entry_owner(u, &value, key, why) : -1;
 		if (size == whole)
 			*inside = common_bytes(&found, index, size) == size;
 		if (look_before(u, index, size, &common, why))
@@ -100,7 +92,7 @@ find_inside(struct users *u, char *index, size_t size, char *key, struct reason 
 	hit = users_db_seek(u, index, size, &found, &value, why);
 	if (hit == 0)
 		hit = common_bytes(&found, index, size) == size;
-	return hit > 0 ? copy_owner(u, &value, key, why) : hit;
+	return hit > 0 ? index_entry_owner(u, &value, key, why) : hit;
 }
 
 int
@@ -119,19 +111,6 @@ path_index_find(struct users *u, const char *path, char *key, struct reason *why
 	return hit;
 }
 
-/* The path may be another's by now: two that change places. */
-static int
-remove_own(struct users *u, const char *index, size_t size, const char *key,
-	struct reason *why)
-{
-	DBT found, value;
-	int hit = users_db_seek(u, index, size, &found, &value, why);
-
-	if (hit <= 0 || users_db_compare(&value, key, strlen(key)) != 0)
-		return hit < 0 ? -1 : 0;
-	return users_db_remove(u, index, size, why);
-}
-
 static int
 change(struct users *u, const struct record *r, int put, struct reason *why)
 {
@@ -148,7 +127,7 @@ change(struct users *u, const struct record *r, int put, struct reason *why)
 	/* "/" alone would be the table's first key */
 	result = size == 1 ? 0
 		 : put     ? users_db_put(u, index, size, r->key, why)
-			   : remove_own(u, index, size, r->key, why);
+			   : index_entry_remove_own(u, index, size, r->key, why);
 	free(index);
 	return result < 0 ? -1 : 0;
 }

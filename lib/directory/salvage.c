@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "btree_page.h"
+#include "login_index.h"
 #include "path_index.h"
 
 struct bytes {
@@ -180,7 +181,7 @@ salvage_close(struct salvage *s)
 struct saving {
 	const struct salvage *s;
 	const struct users_salvage *to;
-	struct totals found; /* with a path for each mailbox, as a sound table has them */
+	struct totals found; /* with the indexes, as a sound table has them */
 	uint64_t unreadable; /* records that are none */
 };
 
@@ -201,6 +202,7 @@ give_record(struct saving *g, const struct salvaged *e)
 		totals_add(&g->found, e->bytes, e->key_size, e->bytes + e->key_size,
 			e->value_size);
 		path_index_count(&g->found, &r);
+		login_index_count(&g->found, &r);
 		result = g->to->each(g->to->arg, &r);
 	}
 	record_clear(&r);
@@ -228,13 +230,15 @@ has_key(const struct salvage *s, const char *key, size_t size)
 	return 0;
 }
 
-/* A path whose mailbox is not among the records. */
+/* A path or login whose mailbox is not among the records: by its path alone where it has
+ * both, so that it is told once. */
 static void
 give_path(struct saving *g, const struct salvaged *e)
 {
 	char owner[ADDRESS_MAX + 1];
 
-	if (e->value_size == 0 || e->value_size > ADDRESS_MAX ||
+	if (login_index_is_entry(e->bytes, e->key_size) || e->value_size == 0 ||
+		e->value_size > ADDRESS_MAX ||
 		has_key(g->s, e->bytes + e->key_size, e->value_size))
 		return;
 	memcpy(owner, e->bytes + e->key_size, e->value_size);

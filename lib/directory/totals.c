@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "login_index.h"
 #include "users_db.h"
 
 #define KEY_1 0x9e3779b97f4a7c15 /* odd numbers without a pattern */
@@ -54,13 +55,13 @@ hash(uint64_t begin, const uint8_t *bytes, size_t size)
 	return multiply(pair[0] ^ KEY_1, pair[1] ^ h ^ size * KEY_2);
 }
 
-enum kind { OF_TABLE, PATH, RECORD };
+enum kind { OF_TABLE, INDEX, RECORD };
 
 static enum kind
 kind_of(const uint8_t *key, size_t size)
 {
 	if (key[0] == (uint8_t)users_key_first[0])
-		return size == 1 ? OF_TABLE : PATH;
+		return size == 1 ? OF_TABLE : INDEX;
 	if (key[0] < (uint8_t)users_key_records[0])
 		return OF_TABLE;
 	return size > ADDRESS_MAX ? OF_TABLE : RECORD;
@@ -99,6 +100,7 @@ totals_add(struct totals *t, const void *key, size_t key_size, const void *value
 	t->records += kind == RECORD;
 	t->bare += kind == RECORD && !memchr(key, '@', key_size);
 	t->older += kind == RECORD && totals_is_older(key, key_size);
+	t->logins += kind == INDEX && login_index_is_entry(key, key_size);
 	t->sum += hash_entry(key, key_size, value, value_size);
 }
 
@@ -112,5 +114,6 @@ totals_remove(struct totals *t, const void *key, size_t key_size, const void *va
 	t->records -= one.records;
 	t->bare -= one.bare;
 	t->older -= one.older;
+	t->logins -= one.logins;
 	t->sum -= one.sum;
 }

@@ -1,8 +1,8 @@
 /*
  * What a table holds, told in numbers: how many records, how many of them have a bare
- * name or one in the form of an older brimadm, and a sum over all records and paths. The
- * sum adds up one hash for each, mod 2^64, so that a change costs what it changes. The
- * table keeps them beside its generation; whoever reads all of it compares.
+ * name or one in the form of an older brimadm, and a sum over all records and indexes.
+ * The sum adds up one hash for each, mod 2^64, so that a change costs what it changes.
+ * The table keeps them beside its generation; whoever reads all of it compares.
  *
  * The hash sees damage, and is no defence against root, who writes the table.
  */
@@ -14,8 +14,9 @@
 
 struct totals {
 	uint64_t records, sum;
-	uint64_t bare;  /* of the records: local parts of this host, without a domain */
-	uint64_t older; /* keys that address_key would make another of today */
+	uint64_t bare;   /* of the records: local parts of this host, without a domain */
+	uint64_t older;  /* keys that address_key would make another of today */
+	uint64_t logins; /* entries of their index */
 };
 
 /* Whether address_key would make another key of it today: one of an older brimadm's. */

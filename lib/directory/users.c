@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "btree_get.h"
+#include "login_index.h"
+#include "mailbox_record.h"
 
 /* Pages kept; more costs a fresh process its page faults, fewer cost one that stays a
  * read and a checksum for each look-up in a large table. */
@@ -177,6 +179,39 @@ users_get(struct users *u, const char *key, struct record *r, struct reason *why
 	hit = find_record(u, key, r, why);
 	if (hit > 0 && u->stays && key[0] == '@' && record_copy(&u->domain, r))
 		record_clear(&u->domain);
+	return hit;
+}
+
+/* Whether the record is a mailbox's that has this login. */
+static int
+has_login(const struct record *r, const char *login)
+{
+	const char *own = record_get(r, "login");
+	char key[ADDRESS_MAX + 1];
+
+	return own && mailbox_kind_of(r) == MAILBOX_KIND_MAILBOX &&
+	       login_index_key(key, own) == 0 && strcmp(key, login) == 0;
+}
+
+/* The entry may be out of date where an older brimadm has changed the table since. */
+int
+users_login(struct users *u, const char *login, char *key, struct reason *why)
+{
+	char canonical[ADDRESS_MAX + 1];
+	struct record r;
+	int hit;
+
+	if (login_index_key(canonical, login))
+		return 0;
+	if (start_libdb(u, why))
+		return -1;
+	hit = login_index_find(u, canonical, key, why);
+	if (hit <= 0)
+		return hit;
+	hit = users_get(u, key, &r, why);
+	if (hit > 0)
+		hit = has_login(&r, canonical);
+	record_clear(&r);
 	return hit;
 }
 

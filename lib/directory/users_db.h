@@ -2,8 +2,8 @@
  * What reader and writer of the user table share: the file through libdb's eyes.
  *
  * Keys in the Btree, in order: FIRST (the form's version), one \001PATH for each mail=
- * (its value: the mailbox's key), TABLE (fields of the table itself; none in an old one),
- * the records, LAST. So every key that may be asked for has a neighbour on each side.
+ * (its value: the mailbox's key), one \001=LOGIN for each login= (login_index.h), TABLE
+ * (fields of the table itself; none in an old one), the records, LAST. So every key that may be asked for has a neighbour on each side.
  */
 #ifndef BRIM_USERS_DB_H
 #define BRIM_USERS_DB_H

@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "login_index.h"
 #include "path_index.h"
 #include "salvage.h"
 #include "table_copy.h"
@@ -212,7 +213,8 @@ attach_copy(struct users_edit *e, struct reason *why)
 	if (e->fresh)
 		return make_empty(e, why);
 	return users_db_check_meta(&e->copy, why) ||
-			       users_db_attach(&e->copy, 0, WRITER_CACHE, why)
+			       users_db_attach(&e->copy, 0, WRITER_CACHE, why) ||
+			       login_index_renew(&e->copy, why)
 		       ? -1
 		       : 0;
 }
@@ -261,15 +263,16 @@ users_edit_generation(struct users_edit *e, uint64_t *generation, struct reason 
 static int
 put_own_record(struct users_edit *e, uint64_t generation, struct reason *why)
 {
-	char value[sizeof "generation= records= sum= bare= older=" + 5 * 20];
+	char value[sizeof "generation= records= sum= bare= older= logins=" + 6 * 20];
 
 	snprintf(value, sizeof value,
-		"generation=%llu records=%llu sum=%llu bare=%llu older=%llu",
+		"generation=%llu records=%llu sum=%llu bare=%llu older=%llu logins=%llu",
 		(unsigned long long)generation,
 		(unsigned long long)e->copy.totals.records,
 		(unsigned long long)e->copy.totals.sum,
 		(unsigned long long)e->copy.totals.bare,
-		(unsigned long long)e->copy.totals.older);
+		(unsigned long long)e->copy.totals.older,
+		(unsigned long long)e->copy.totals.logins);
 	return users_db_put(&e->copy, users_key_table, 1, value, why);
 }
 
@@ -327,6 +330,15 @@ users_edit_path_owner(
 	return attach_copy(e, why) ? -1 : path_index_find(&e->copy, path, key, why);
 }
 
+int
+users_edit_login_owner(
+	struct users_edit *e, const char *login, char *key, struct reason *why)
+{
+	if (attach_copy(e, why))
+		return -1;
+	return e->copy.totals.logins ? users_login(&e->copy, login, key, why) : 0;
+}
+
 /* --- changes -------------------------------------------------------------------- */
 
 static int
@@ -340,7 +352,7 @@ check_key(const struct users_edit *e, const char *key, struct reason *why)
 	return 0;
 }
 
-/* Takes the record of that key out, and its path out of the index: 1, 0, -1. */
+/* Takes the record of that key out, and what the indexes have of it: 1, 0, -1. */
 static int
 take_out(struct users_edit *e, const char *key, struct reason *why)
 {
@@ -351,6 +363,7 @@ take_out(struct users_edit *e, const char *key, struct reason *why)
 		return found;
 	forget_answers(e, key);
 	if (path_index_remove(&e->copy, &old, why) ||
+		login_index_remove(&e->copy, &old, why) ||
 		users_db_remove(&e->copy, key, strlen(key), why) < 0)
 		found = -1;
 	record_clear(&old);
@@ -388,7 +401,10 @@ put(struct users_edit *e, const struct record *r, int indexed, struct reason *wh
 		return -1;
 	if (take_out(e, r->key, why) >= 0 &&
 		users_db_put(&e->copy, r->key, strlen(r->key), value, why) == 0)
-		result = indexed ? path_index_put(&e->copy, r, why) : 0;
+		result = indexed && (path_index_put(&e->copy, r, why) ||
+					    login_index_put(&e->copy, r, why))
+				 ? -1
+				 : 0;
 	forget_answers(e, r->key);
 	free(value);
 	return result;
