@@ -33,6 +33,7 @@ struct conf {
 	char *trusted_users;
 	char *recipient_delimiter;
 	char *local_domains;
+	char *map_transport;
 	char *quota_ignore;
 	char *blocked_senders;
 	uint64_t users_mode;

@@ -72,6 +72,10 @@ const char *mailbox_cut_extension(
 int mailbox_nobody(struct users *u, const struct conf *c, int owned,
 	const struct address *a, const char *domain, struct outcome *o);
 
+/* Whether accounts of this host have addresses in the domain: 1, 0, -1. */
+int mailbox_domain_has_accounts(
+	struct users *u, const struct conf *c, const char *domain, struct reason *why);
+
 /* Fills a mailbox from its record, with the defaults of its domain (record or NULL) and
  * of the settings; -1 with the reason where the record makes no sense. */
 int mailbox_from_record(struct mailbox *m, const struct record *r,

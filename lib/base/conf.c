@@ -52,6 +52,9 @@ static const struct setting {
 	{"local_domains", LIST, RELOAD, AT(local_domains), "", 0, 0, NULL,
 		"Domains of this host, whose users are bare names in the table, besides "
 		"localhost, its own names and literals of its addresses."},
+	{"map_transport", TEXT, RELOAD, AT(map_transport), "brim", 0, 0, NULL,
+		"What the map transport answers for virtual mailboxes: a service of "
+		"master.cf."},
 	{"over_quota", OVER_QUOTA, RELOAD, AT(over_quota), "3d", 0, 0, NULL,
 		"A full mailbox: defer, bounce, or a time for which it is deferred "
 		"before it bounces."},

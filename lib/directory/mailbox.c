@@ -206,10 +206,10 @@ given_domain(const struct address *a)
 	return at ? at + 1 : a->domain;
 }
 
-/* Whether accounts have addresses in the domain: 1, 0, -1. What is this host's without
- * being named may be a virtual domain of the same name: where the table has it, it is. */
-static int
-has_accounts(
+/* What is this host's without being named may be a virtual domain of the same name: where
+ * the table has it, it is. */
+int
+mailbox_domain_has_accounts(
 	struct users *u, const struct conf *c, const char *domain, struct reason *why)
 {
 	struct record r;
@@ -256,7 +256,7 @@ find_keys(struct users *u, const struct conf *c, const struct address *a,
 
 	for (size_t i = 0; i < n && found == 0; i++) {
 		if (i == full)
-			accounts = has_accounts(u, c, a->domain, why);
+			accounts = mailbox_domain_has_accounts(u, c, a->domain, why);
 		if (accounts <= 0)
 			return accounts;
 		found = users_get(u, keys[i], r, why);
