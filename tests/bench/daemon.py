@@ -35,14 +35,16 @@ class Daemon:
             process.wait()
         self.brim.close()
 
-    def set_up(self, mailboxes, messages):
-        folder = self.brim.folder
+    def set_up(self, small, mailboxes, messages):
+        """SMALL is the folder that gets the mailboxes, where folders cost little."""
         self.large = self.brim.home / "large/Maildir"
         self.brim.make_maildir(self.large, UID, UID)
         for i in range(messages):
             os.mknod(self.large / ("cur" if i % 10 else "new") /
                      f"1700000000.M{i}P{i % 32768}.bench,S=4096", 0o100600)
-        fixed = f"uid={UID} gid={UID} quota={1 << 40} mail={folder}/none"
+        # what is committed to a Maildir that is not there is missing mail to quotad
+        make_maildirs(small, mailboxes)
+        fixed = f"uid={UID} gid={UID} quota={1 << 40} mail={small}"
         self.brim.load("@bench.test", f"{LARGE} uid={UID} gid={UID} mail={self.large}/",
                        *(f"u{i}@bench.test {fixed}/{i}/" for i in range(mailboxes)))
         self.brim.start_quotad()
@@ -88,6 +90,15 @@ class Daemon:
         children = pathlib.Path(f"/proc/{daemon}/task/{daemon}/children").read_text()
         family = [pid for child in children.split() for pid in (child, *descendants(child))]
         return resident(daemon), [resident(pid) for pid in family]
+
+
+def make_maildirs(parent, count):
+    """Empty ones, numbered, that belong to the benchmark's user."""
+    parent.mkdir(mode=0o755)
+    for i in range(count):
+        for name in ("", "/cur", "/new", "/tmp"):
+            os.mkdir(f"{parent}/{i}{name}", 0o700)
+            os.chown(f"{parent}/{i}{name}", UID, UID)
 
 
 def descendants(pid):
