@@ -47,14 +47,14 @@ take_verdict(struct access_work *w, enum verdict verdict, const char *text)
 
 /* --- one target ----------------------------------------------------------------- */
 
-/* A refusal by CHECK starts "full since", one by EXPLAIN does not. */
+/* A refusal by CHECK alone starts "full since". */
 static enum ledger_kind
 kind_of(const struct access_question *q)
 {
 	if (q->leaves_no_trace)
 		return LEDGER_EXPLAIN;
 	if (q->stage != ACCESS_MESSAGE && q->bytes > ACCESS_ORDINARY_BYTES)
-		return LEDGER_EXPLAIN;
+		return LEDGER_ANNOUNCED;
 	return LEDGER_CHECK;
 }
 

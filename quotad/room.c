@@ -161,7 +161,8 @@ ask_ledger(const struct room *room, struct room_question *q,
 static int
 is_about_message(enum ledger_kind kind)
 {
-	return kind == LEDGER_CHECK || kind == LEDGER_RESERVE || kind == LEDGER_EXPLAIN;
+	return kind == LEDGER_CHECK || kind == LEDGER_ANNOUNCED ||
+	       kind == LEDGER_RESERVE || kind == LEDGER_EXPLAIN;
 }
 
 /* Answers, or asks the ledger. */

@@ -200,7 +200,9 @@ open_rooms(struct server *v, struct reason *why)
 	if (v->senders == NULL)
 		return -1;
 	senders_configure(v->senders, v->conf.blocked_senders);
-	v->line = (struct line){&v->room, v->usage, v->started_ms, v->scanner};
+	v->access = (struct access){&v->conf, &v->room, v->senders};
+	v->line =
+		(struct line){&v->room, &v->access, v->usage, v->started_ms, v->scanner};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
 		return -1;

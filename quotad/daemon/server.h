@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "access.h"
 #include "conf.h"
 #include "ledger/ledger.h"
 #include "protocol/line.h"
@@ -52,6 +53,7 @@ struct server {
 	struct users_reload *users;
 	struct room room;
 	struct senders *senders;
+	struct access access;
 	struct line line;
 	struct peers *peers;
 	struct connections *connections;

@@ -98,6 +98,13 @@ decide_grant(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return grant(l, q, answer);
 }
 
+/* Whether a refusal is one of a message that was there. */
+static int
+leaves_trace(const struct question *q)
+{
+	return q->request.kind == LEDGER_CHECK || q->request.kind == LEDGER_RESERVE;
+}
+
 /* Exact, unmoved, all input read: what is in the way? */
 static enum wait
 refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
@@ -113,8 +120,8 @@ refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	if (fits(q, 0, 0))
 		return answer_with(answer, VERDICT_FULL_FOR_NOW,
 			"the mailbox is full with the deliveries that are under way");
-	hard = q->request.kind == LEDGER_EXPLAIN ? full_is_hard(l, a, &q->request.limits)
-						 : full_refused(l, a, &q->request);
+	hard = leaves_trace(q) ? full_refused(l, a, &q->request)
+			       : full_is_hard(l, a, &q->request.limits);
 	return answer_with(answer, hard ? VERDICT_FULL : VERDICT_FULL_FOR_NOW, NULL);
 }
 

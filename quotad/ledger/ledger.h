@@ -50,9 +50,11 @@ struct ledger_place {
 	uint64_t path, owner;
 };
 
-/* EXPLAIN is decided as CHECK, but leaves no trace: a person's question is no refusal. */
+/* ANNOUNCED is a CHECK by a size that is only claimed, and EXPLAIN one by a person, who
+ * has more patience and is refused nothing: neither starts "full since". */
 enum ledger_kind {
 	LEDGER_CHECK,
+	LEDGER_ANNOUNCED,
 	LEDGER_RESERVE,
 	LEDGER_GET,
 	LEDGER_RECOUNT,
@@ -65,7 +67,7 @@ struct ledger_request {
 	struct account *account;
 	struct ledger_connection *connection;
 	struct ledger_limits limits;
-	uint64_t bytes;   /* CHECK, RESERVE, EXPLAIN */
+	uint64_t bytes;   /* CHECK, ANNOUNCED, RESERVE, EXPLAIN */
 	const char *name; /* RESERVE */
 	struct ledger_place place;
 	uint64_t directory; /* RESERVE: that is open for the message; 0: not told */

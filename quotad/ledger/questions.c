@@ -17,9 +17,14 @@ question_move(struct question *q, struct questions *list)
 static enum asker
 asker_of(const struct question *q)
 {
-	return q->request.kind == LEDGER_CHECK || q->request.kind == LEDGER_RESERVE
-		       ? DELIVERY
-		       : PERSON;
+	switch (q->request.kind) {
+	case LEDGER_CHECK:
+	case LEDGER_ANNOUNCED:
+	case LEDGER_RESERVE:
+		return DELIVERY;
+	default:
+		return PERSON;
+	}
 }
 
 struct question *
@@ -37,7 +42,7 @@ question_new(struct ledger *l, const struct ledger_request *r)
 	q->request.name = q->name = name;
 	q->asked_at = l->now;
 	q->table = l->table;
-	if (r->kind == LEDGER_CHECK && r->bytes == 0)
+	if (asker_of(q) == DELIVERY && r->bytes == 0)
 		q->request.bytes = 1; /* a message has a byte at least */
 	q->after_count = r->account->counts_applied;
 	q->was = r->account->charged.used;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "amount.h"
+#include "ask_access.h"
 #include "explain.h"
 #include "line_request.h"
 #include "numbers.h"
@@ -42,8 +43,8 @@ struct line_command {
 
 /* --- answers ---------------------------------------------------------------------- */
 
-static void
-malformed(struct line_request *l, const char *text)
+void
+line_malformed(struct line_request *l, const char *text)
 {
 	request_fault(l->request);
 	request_answer(l->request, "ERR 4.5.2 %s\n", text);
@@ -230,9 +231,9 @@ check(struct line_request *l, char **argument)
 	take_last(q, argument + 2, "place=", take_place);
 	q->sender = argument[2];
 	if (amount_count(argument[1], &q->bytes, NULL) == -1)
-		malformed(l, NO_NUMBER);
+		line_malformed(l, NO_NUMBER);
 	else if (argument[2] != NULL && argument[3] != NULL)
-		malformed(l, l->command->usage);
+		line_malformed(l, l->command->usage);
 	else
 		ask(l, LEDGER_CHECK, argument[0]);
 }
@@ -294,7 +295,7 @@ reserve(struct line_request *l, char **argument)
 	if (wrong == NULL && amount_count(argument[1], &l->question.bytes, NULL) == -1)
 		wrong = NO_NUMBER;
 	if (wrong != NULL)
-		malformed(l, wrong);
+		line_malformed(l, wrong);
 	else
 		ask(l, LEDGER_RESERVE, argument[0]);
 }
@@ -308,7 +309,7 @@ commit(struct line_request *l, char **argument)
 	uint64_t ticket;
 
 	if (amount_count(argument[0], &ticket, NULL) == -1)
-		malformed(l, "a ticket is a number");
+		line_malformed(l, "a ticket is a number");
 	else if (ledger_commit(l->line->room->ledger, asker.connection, ticket, &a) == -1)
 		line_error(l, NO_TICKET);
 	else
@@ -323,7 +324,7 @@ cancel(struct line_request *l, char **argument)
 	uint64_t ticket;
 
 	if (amount_count(argument[0], &ticket, NULL) == -1)
-		malformed(l, "a ticket is a number");
+		line_malformed(l, "a ticket is a number");
 	else if (ledger_cancel(l->line->room->ledger, asker.connection, ticket) == -1)
 		line_error(l, NO_TICKET);
 	else
@@ -347,7 +348,7 @@ recount(struct line_request *l, char **argument)
 
 	l->question.is_meant = argument[1] != NULL;
 	if (argument[1] != NULL && strcmp(argument[1], "empty") != 0)
-		malformed(l, l->command->usage);
+		line_malformed(l, l->command->usage);
 	else if (argument[1] != NULL && !asker.trusted)
 		request_answer(l->request, FORBIDDEN);
 	else
@@ -372,7 +373,7 @@ explain(struct line_request *l, char **argument)
 	l->question.found = write_explanation;
 	if (argument[1] != NULL &&
 		amount_count(argument[1], &l->question.bytes, NULL) == -1)
-		malformed(l, NO_NUMBER);
+		line_malformed(l, NO_NUMBER);
 	else
 		ask(l, LEDGER_EXPLAIN, argument[0]);
 }
@@ -423,6 +424,7 @@ static const struct line_command commands[] = {
 		"RECOUNT <mailbox> [empty]"},
 	{"EXPLAIN", 1, 2, TRUSTED, 1, "4.1.1", explain, answer_explanation,
 		"EXPLAIN <recipient> [<bytes>]"},
+	{"ACCESS", 2, 6, TRUSTED, 0, NULL, ask_access, NULL, ASK_ACCESS_USAGE},
 	{"TABLE", 1, 1, ANYONE, 0, NULL, table, NULL, "TABLE <identity>"},
 	{"STATS", 0, 0, TRUSTED, 0, NULL, stats, NULL, "STATS"},
 };
@@ -481,12 +483,13 @@ perform_line(struct line_request *l, char *line, size_t length)
 	if (!may_use(c, &asker))
 		request_answer(l->request, FORBIDDEN);
 	else if (arguments < 0)
-		malformed(l, "not a request: words with one space between, other bytes "
-			     "as %XX");
+		line_malformed(l,
+			"not a request: words with one space between, other bytes "
+			"as %XX");
 	else if (c == NULL)
-		malformed(l, "no such request");
+		line_malformed(l, "no such request");
 	else if (arguments < c->least || arguments > c->most)
-		malformed(l, c->usage);
+		line_malformed(l, c->usage);
 	else
 		c->perform(l, words + 1);
 }
@@ -547,6 +550,7 @@ finish(struct request *r)
 
 	if (l == NULL)
 		return;
+	ask_access_free(&l->access);
 	free(l->explanation);
 	free(l->pattern);
 	free(l->last);

@@ -9,11 +9,13 @@
 #include "protocol.h"
 #include "store/usage.h"
 
-/* Its service. */
+struct access;
 struct scanner;
 
+/* Its service. */
 struct line {
 	const struct room *room;
+	const struct access *access;
 	const struct usage *usage;
 	uint64_t started_ms; /* when quotad did */
 	const struct scanner *scanner;

@@ -5,17 +5,22 @@
 #include "line.h"
 
 struct line_command;
+struct line_access;
 
 struct line_request {
 	struct room_question question; /* first: the room gives it back */
 	struct request *request;
 	const struct line *line;
 	const struct line_command *command;
-	char *explanation; /* EXPLAIN: all lines but the last */
-	char *pattern;     /* LIST */
-	char *last;        /* LIST: the key that was looked at last */
+	struct line_access *access; /* ACCESS */
+	char *explanation;          /* EXPLAIN: all lines but the last */
+	char *pattern;              /* LIST */
+	char *last;                 /* LIST: the key that was looked at last */
 	uint64_t listed;
 };
+
+/* The answer to what is no request. */
+void line_malformed(struct line_request *l, const char *text);
 
 /* The answer where quotad itself is at fault. */
 void line_error(struct line_request *l, const char *text);

@@ -1271,6 +1271,26 @@ START_TEST(an_explanation_hears_no_and_leaves_no_trace)
 }
 END_TEST
 
+/* Whoever announces the largest size a full mailbox may not take must not start the time
+ * after which its mail bounces. */
+START_TEST(an_announced_size_is_refused_as_a_message_and_leaves_no_trace)
+{
+	uint64_t refused;
+
+	know(1000);
+	refused = ledger_totals(fake.ledger)->refused;
+	ask(LEDGER_ANNOUNCED, 0, 0, NULL); /* a message has a byte at least */
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL_FOR_NOW);
+	ck_assert_uint_eq(numbers().full_for, 0);
+	ck_assert_uint_eq(ledger_totals(fake.ledger)->refused, refused + 1);
+	ask(LEDGER_ANNOUNCED, 0, 501, NULL);
+	pass_time(ANSWER_MS);
+	expect(VERDICT_TROUBLE); /* with a delivery's patience */
+}
+END_TEST
+
 static void
 note_ticket(void *arg, const struct ledger_ticket *t)
 {
@@ -1752,6 +1772,7 @@ add_tests(Suite *suite)
 		defer_is_never_hard, why_it_was_counted_and_what_that_corrected_is_kept,
 		a_count_for_a_refusal_says_so,
 		an_explanation_hears_no_and_leaves_no_trace,
+		an_announced_size_is_refused_as_a_message_and_leaves_no_trace,
 		a_ticket_is_shown_with_its_age_and_state, full_since_ends_when_used_falls,
 		full_since_ends_when_the_limit_rises,
 		full_since_ends_with_a_message_as_large_as_the_smallest_refused,

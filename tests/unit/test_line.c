@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "mailbox_record.h"
+#include "quotad/access.h"
 #include "quotad/protocol/line.h"
 #include "suite.h"
 
@@ -23,6 +24,8 @@ static struct fake {
 	struct ledger_request asked;
 	char asked_name[300];
 	int asks;
+	struct access_question *access; /* that was asked, */
+	char access_text[200];          /* in short */
 } fake;
 
 static struct conf conf;
@@ -388,6 +391,28 @@ ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t ticket)
 {
 	(void)l;
 	return c->number == 5 && ticket == 7 ? 0 : -1;
+}
+
+void
+access_ask(const struct access *access, struct access_question *q,
+	const struct room_asker *asker)
+{
+	ck_assert_ptr_null(access); /* of this file's service */
+	ck_assert_int_eq(asker->trusted, 1);
+	ck_assert_uint_eq(q->count, 1);
+	fake.asks++;
+	fake.access = q;
+	snprintf(fake.access_text, sizeof fake.access_text,
+		"%s %ju from %s stage %d%s%s%s", q->recipients[0], (uintmax_t)q->bytes,
+		q->sender ? q->sender : "?", (int)q->stage,
+		q->leaves_no_trace ? " no trace" : "", q->login ? " login " : "",
+		q->login ? q->login : "");
+}
+
+void
+access_finish(struct access_question *q)
+{
+	(void)q;
 }
 
 /* --- the tests -------------------------------------------------------------------- */
@@ -818,6 +843,110 @@ START_TEST(a_reservation_has_no_other_words_and_none_twice)
 }
 END_TEST
 
+/* What was asked at SMTP time, in short. */
+static const char *
+ask_access_of(const char *line)
+{
+	ck_assert_msg(send_line(line)[0] == '\0', "%s: %s", line, fake.answer);
+	ck_assert_int_eq(fake.asks, 1);
+	return fake.access_text;
+}
+
+START_TEST(a_message_is_asked_about_at_smtp_time)
+{
+	static const struct {
+		const char *line, *asked;
+	} cases[] = {
+		{"ACCESS alice 7", "alice 7 from ? stage 0"},
+		{"ACCESS al%20ice 0 a@b.test", "al ice 0 from a@b.test stage 0"},
+		{"ACCESS alice 7 <>", "alice 7 from  stage 0"},
+		{"ACCESS alice 7 stage=data", "alice 7 from ? stage 1"},
+		{"ACCESS alice 7 a@b stage=message login=bob",
+			"alice 7 from a@b stage 2 login bob"},
+		{"ACCESS alice 7 a@b login=bob trace=no stage=rcpt",
+			"alice 7 from a@b stage 0 no trace login bob"},
+		/* a stranger's address, which gets nobody's rights */
+		{"ACCESS alice 7 login=bob@b.test",
+			"alice 7 from login=bob@b.test stage 0"},
+		{"ACCESS alice 7 stage=x@b.test", "alice 7 from stage=x@b.test stage 0"},
+		{"ACCESS alice 7 trace=no@b.test stage=rcpt",
+			"alice 7 from trace=no@b.test stage 0"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		ck_assert_str_eq(ask_access_of(cases[i].line), cases[i].asked);
+}
+END_TEST
+
+START_TEST(the_answer_at_smtp_time_has_its_reply_code)
+{
+	static const struct {
+		enum verdict verdict;
+		const char *answer;
+	} cases[] = {
+		{VERDICT_DELIVERED, "OK\n"},
+		{VERDICT_FULL, "NO full 552 5.2.2 the mailbox is full\n"},
+		{VERDICT_FULL_FOR_NOW, "NO full-for-now 452 4.2.2 the mailbox is full\n"},
+		{VERDICT_NO_SUCH_USER, "NO no-such-user 550 5.1.1 User unknown, no such "
+				       "mailbox here\n"},
+		{VERDICT_TROUBLE, "ERR 4.3.0 error on the mail server\n"},
+		{VERDICT_MISCONFIGURED,
+			"ERR 4.3.5 the mail server is not set up right\n"},
+	};
+	struct outcome o;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		ask_access_of("ACCESS alice 7");
+		outcome_set(&o, cases[i].verdict, NULL);
+		fake.access->answered(fake.access, &o);
+		ck_assert_str_eq(fake.answer, cases[i].answer);
+	}
+}
+END_TEST
+
+START_TEST(the_answer_at_delivery_leaves_no_trace)
+{
+	const char *line = "ACCESS alice 7 a@b stage=delivery";
+
+	ck_assert_str_eq(send_and_decide(line, VERDICT_FULL, NULL),
+		"NO full 552 5.2.2 the mailbox is full\n");
+	ck_assert_int_eq(fake.asked.kind, LEDGER_EXPLAIN);
+	ck_assert_uint_eq(fake.asked.bytes, 7);
+	ck_assert_str_eq(send_and_decide(line, VERDICT_DELIVERED, NULL), "OK\n");
+	ck_assert_str_eq(send_line("ACCESS carol 7 stage=delivery"),
+		"NO no-such-user 550 5.1.1 User unknown, no such mailbox here\n");
+	ck_assert_str_eq(send_line("ACCESS bob 7 stage=delivery"),
+		"NO disabled 550 5.2.1 the mailbox is disabled\n");
+}
+END_TEST
+
+START_TEST(only_the_trusted_ask_at_smtp_time)
+{
+	fake.trusted = 0;
+	ck_assert_str_eq(
+		send_line("ACCESS alice 7"), "ERR 4.7.0 not yours to ask about\n");
+	ck_assert_int_eq(fake.asks, 0);
+}
+END_TEST
+
+START_TEST(what_is_no_field_of_access_is_told_so)
+{
+	static const char *const lines[] = {"ACCESS alice", "ACCESS alice x",
+		"ACCESS alice 1k", "ACCESS alice 1 a@b c@d",
+		"ACCESS alice 1 a@b stage=", "ACCESS alice 1 a@b stage=eom",
+		"ACCESS alice 1 a@b trace=yes",
+		"ACCESS alice 1 a@b stage=rcpt stage=data",
+		"ACCESS alice 1 a@b login=b login=b",
+		"ACCESS alice 1 a@b stage=rcpt trace=no login=b x"};
+
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		ck_assert_msg(strncmp(send_line(lines[i]), "ERR 4.5.2 ", 10) == 0,
+			"%s: %s", lines[i], fake.answer);
+		ck_assert_int_eq(fake.asks, 0);
+	}
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -841,7 +970,11 @@ add_tests(Suite *suite)
 		what_became_of_a_table_is_told_to_anybody,
 		statistics_are_lines_and_an_end,
 		a_message_is_a_line_of_at_most_4096_bytes, what_is_no_line_is_told_so,
-		a_reservation_has_no_other_words_and_none_twice};
+		a_reservation_has_no_other_words_and_none_twice,
+		a_message_is_asked_about_at_smtp_time,
+		the_answer_at_smtp_time_has_its_reply_code,
+		the_answer_at_delivery_leaves_no_trace, only_the_trusted_ask_at_smtp_time,
+		what_is_no_field_of_access_is_told_so};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
 }
