@@ -31,12 +31,19 @@ struct conf {
 	char *socket;
 	char *daemon_user;
 	char *trusted_users;
+	char *policy_listen;
+	char *policy_group;
+	char *map_listen;
+	char *map_group;
 	char *recipient_delimiter;
 	char *local_domains;
 	char *map_transport;
 	char *quota_ignore;
 	char *blocked_senders;
 	uint64_t users_mode;
+	uint64_t policy_mode;
+	uint64_t map_mode;
+	uint64_t policy_error_passes; /* 1 where policy_error = pass */
 	uint64_t
 		over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
 	uint64_t quota;

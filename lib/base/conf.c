@@ -16,7 +16,7 @@
 #define SEPARATORS " ,\t" /* of a list */
 #define LISTED_MAX 1024   /* bytes of a name in a list, escaped: a file's name has 255 */
 
-enum type { TEXT, LIST, PATH, SIZE, TIME, COUNT, MODE, OVER_QUOTA, CHOICE };
+enum type { TEXT, LIST, PATHS, PATH, SIZE, TIME, COUNT, MODE, OVER_QUOTA, CHOICE };
 enum takes_change { RELOAD, RESTART }; /* what quotad needs for it */
 
 #define AT(member) offsetof(struct conf, member)
@@ -47,6 +47,27 @@ static const struct setting {
 	{"trusted_users", LIST, RELOAD, AT(trusted_users), "", 0, 0, NULL,
 		"Users who may ask about every mailbox, such as the one mail user of a "
 		"pipe transport."},
+	{"policy_listen", PATHS, RESTART, AT(policy_listen), "", 0, 0, NULL,
+		"Where Postfix asks the policy service: paths of sockets, such as "
+		"/var/spool/postfix/private/brim-policy."},
+	{"policy_group", TEXT, RESTART, AT(policy_group), "postfix", 0, 0, NULL,
+		"Group of the policy sockets; who may open one may ask about every "
+		"mailbox."},
+	{"policy_mode", MODE, RESTART, AT(policy_mode), "0660", 0600, 0666, NULL,
+		"Mode of the policy sockets."},
+	{"policy_error", CHOICE, RELOAD, AT(policy_error_passes), "defer", 0, 0,
+		WORDS("defer", "pass"),
+		"What the policy service answers to an error of ours: defer (451), or "
+		"pass "
+		"and leave it to the delivery."},
+	{"map_listen", PATHS, RESTART, AT(map_listen), "", 0, 0, NULL,
+		"Where Postfix and sendmail look up mailboxes, aliases and domains: "
+		"paths "
+		"of sockets, such as /var/spool/postfix/private/brim-map."},
+	{"map_group", TEXT, RESTART, AT(map_group), "postfix", 0, 0, NULL,
+		"Group of the map sockets; who may open one may look up every mailbox."},
+	{"map_mode", MODE, RESTART, AT(map_mode), "0660", 0600, 0666, NULL,
+		"Mode of the map sockets."},
 	{"recipient_delimiter", TEXT, RELOAD, AT(recipient_delimiter), "+", 0, 0, NULL,
 		"Bytes that begin an address's extension; empty for none."},
 	{"local_domains", LIST, RELOAD, AT(local_domains), "", 0, 0, NULL,
@@ -117,9 +138,15 @@ number_of(const struct conf *c, const struct setting *s)
 }
 
 static int
+is_list(const struct setting *s)
+{
+	return s->type == LIST || s->type == PATHS;
+}
+
+static int
 is_text(const struct setting *s)
 {
-	return s->type == TEXT || s->type == PATH || s->type == LIST;
+	return s->type == TEXT || s->type == PATH || is_list(s);
 }
 
 /* The next element of a list as it is written: *LENGTH bytes, 0 at the end. */
@@ -143,18 +170,28 @@ list_decode(const char *element, size_t length, char decoded[LISTED_MAX])
 }
 
 static int
-check_list(const char *list, struct reason *why)
+is_path(const char *value)
+{
+	return value[0] == '/' && strstr(value, "/../") == NULL;
+}
+
+static int
+check_list(const char *list, int of_paths, struct reason *why)
 {
 	char decoded[LISTED_MAX];
 	size_t n;
 
-	for (const char *p = list; (p = list_next(p, &n), n); p += n)
-		if (memchr(p, '%', n) && list_decode(p, n, decoded))
+	for (const char *p = list; (p = list_next(p, &n), n); p += n) {
+		if ((of_paths || memchr(p, '%', n)) && list_decode(p, n, decoded))
 			return reason_set(why,
 				"\"%.*s\" has no place in a list: write a blank in a "
 				"name "
 				"as %%20, and a %% as %%25",
 				n > 80 ? 80 : (int)n, p);
+		if (of_paths && !is_path(decoded))
+			return reason_set(
+				why, "\"%.80s\" is not an absolute path", decoded);
+	}
 	return 0;
 }
 
@@ -164,11 +201,10 @@ set_text(struct conf *c, const struct setting *s, const char *value, struct reas
 	struct reason fault;
 	char *copy;
 
-	if (s->type == PATH && (*value || *s->fallback) &&
-		(value[0] != '/' || strstr(value, "/../")))
+	if (s->type == PATH && (*value || *s->fallback) && !is_path(value))
 		return reason_set(
 			why, "%s: \"%.80s\" is not an absolute path", s->name, value);
-	if (s->type == LIST && check_list(value, &fault))
+	if (is_list(s) && check_list(value, s->type == PATHS, &fault))
 		return reason_set(why, "%s: %s", s->name, fault.text);
 	copy = strdup(value);
 	if (!copy)

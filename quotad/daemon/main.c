@@ -19,6 +19,7 @@
 #include "prepare.h"
 #include "privileges.h"
 #include "server.h"
+#include "services.h"
 
 #define STATUS_FAILED 1
 #define STATUS_USAGE  64
@@ -257,6 +258,7 @@ finish(struct start *s)
 	scanner_stop(&s->server.scanner);
 	server_close(&s->server);
 	listener_close(&s->server.listener);
+	services_free(&s->server);
 	systemd_free(&s->server.systemd);
 	conf_free(&s->server.conf);
 	free(s->run_dir);

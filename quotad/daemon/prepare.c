@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "services.h"
 
 /* --- as root or as the user ------------------------------------------------------- */
 
@@ -63,16 +64,80 @@ open_listener(void *server, struct reason *why)
 {
 	struct server *v = server;
 
-	v->listener = listener_open(v->services, SERVER_SERVICES, v->systemd.sockets,
+	v->listener = listener_open(v->services, v->service_count, v->systemd.sockets,
 		(size_t)v->systemd.count, why);
 	return v->listener == NULL ? -1 : 0;
+}
+
+/* --- sockets in directories of others --------------------------------------------- */
+
+/* The owner of the directory that PATH is in: Postfix's private/ is closed even to a root
+ * without CAP_DAC_OVERRIDE, which its unit leaves it without. The group is the socket's
+ * from its beginning. */
+static void
+find_owner(const char *path, gid_t group, struct privileges_user *owner)
+{
+	char *parent = strdup(path), *slash = parent ? strrchr(parent, '/') : NULL;
+	struct stat st;
+
+	*owner = (struct privileges_user){0, group == (gid_t)-1 ? getegid() : group};
+	if (slash != NULL) {
+		slash[slash == parent] = '\0';
+		if (stat(parent, &st) == 0)
+			owner->uid = st.st_uid;
+	}
+	free(parent);
+}
+
+static int
+act_as_owner(const struct privileges_user *owner, struct reason *why)
+{
+	return owner->uid == 0 ? privileges_act_in_group(owner, why)
+			       : privileges_act_as(owner, why);
+}
+
+static int
+open_permitted(struct server *v, const struct service *s, int as_root, struct reason *why)
+{
+	struct privileges_user owner;
+	struct reason second;
+	int result;
+
+	if (!as_root)
+		return listener_open_own(v->listener, s, why);
+	find_owner(s->path, s->group, &owner);
+	if (act_as_owner(&owner, why) == -1) {
+		privileges_act_as(NULL, &second);
+		return -1;
+	}
+	result = listener_open_own(v->listener, s, why);
+	return privileges_act_as(NULL, &second) == -1 ? -1 : result;
+}
+
+/* Without them quotad starts all the same: deliveries need none of them. */
+static void
+open_all_permitted(struct server *v, int as_root)
+{
+	struct reason why;
+
+	for (size_t i = 0; i < v->service_count; i++) {
+		const struct service *s = &v->services[i];
+
+		if (s->who == SERVICE_PERMITTED && s->path != NULL &&
+			open_permitted(v, s, as_root, &why) == -1)
+			log_error("protocol %s: %s; quotad goes on without it",
+				s->protocol->name, why.text);
+	}
 }
 
 int
 prepare_listener(struct server *v, const struct privileges_user *user, struct reason *why)
 {
-	server_list_services(v);
-	return as_either(v->conf.socket, open_listener, v, user, why);
+	if (services_list(v, why) == -1 ||
+		as_either(v->conf.socket, open_listener, v, user, why) == -1)
+		return -1;
+	open_all_permitted(v, user != NULL);
+	return 0;
 }
 
 /* --- directories ------------------------------------------------------------------ */

@@ -15,7 +15,8 @@
 
 /* USER is whom root becomes; NULL where this process is an ordinary user, who stays. */
 
-/* Opens the server's listener. */
+/* Opens the server's listener: its own socket, or -1; those of policy and maps where they
+ * can be had, with a line in the log where not. */
 int prepare_listener(
 	struct server *v, const struct privileges_user *user, struct reason *why);
 

@@ -14,15 +14,9 @@
 #include "log.h"
 #include "looks.h"
 #include "scanner/recount_schedule.h"
+#include "services.h"
 #include "wire/connection.h"
 #include "zombies.h"
-
-void
-server_list_services(struct server *v)
-{
-	v->services[0] = (struct service){
-		v->conf.socket, &line_protocol, &v->line, SERVICE_ANYONE};
-}
 
 void
 server_fail(struct server *v, const char *text)
@@ -109,7 +103,7 @@ server_reload(struct server *v)
 	conf_free(&v->conf);
 	v->conf = new;
 	senders_configure(v->senders, v->conf.blocked_senders);
-	server_list_services(v); /* their paths are the settings' */
+	services_relist(v);
 	server_rules(&v->conf, &rules);
 	ledger_set_rules(v->ledger, &rules);
 	ledger_table_changed(v->ledger);
@@ -203,6 +197,8 @@ open_rooms(struct server *v, struct reason *why)
 	v->access = (struct access){&v->conf, &v->room, v->senders};
 	v->line =
 		(struct line){&v->room, &v->access, v->usage, v->started_ms, v->scanner};
+	v->policy = (struct policy){&v->access, &v->conf};
+	v->socketmap = (struct socketmap){&v->room, &v->conf};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
 		return -1;

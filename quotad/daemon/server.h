@@ -18,6 +18,8 @@
 #include "conf.h"
 #include "ledger/ledger.h"
 #include "protocol/line.h"
+#include "protocol/policy.h"
+#include "protocol/socketmap.h"
 #include "reason.h"
 #include "room.h"
 #include "scanner/jobs.h"
@@ -31,7 +33,7 @@
 #include "wire/peer.h"
 
 #define SERVER_VERSION  BRIM_VERSION /* the Makefile has it */
-#define SERVER_SERVICES 1
+#define SERVER_SERVICES 16           /* at most: sockets, but for those of systemd */
 
 struct connections;
 struct recount_schedule;
@@ -44,6 +46,7 @@ struct server {
 	struct systemd systemd;
 	struct scanner *scanner;
 	struct service services[SERVER_SERVICES];
+	size_t service_count;
 	struct listener *listener;
 	gid_t group; /* that is trusted; (gid_t)-1: none */
 	/* opened by server_open */
@@ -55,6 +58,8 @@ struct server {
 	struct senders *senders;
 	struct access access;
 	struct line line;
+	struct policy policy;
+	struct socketmap socketmap;
 	struct peers *peers;
 	struct connections *connections;
 	struct recount_schedule *schedule;
@@ -68,9 +73,6 @@ struct server {
 	struct watchdog watchdog;
 	int stop, failed;
 };
-
-/* Lists what is offered, and at which sockets. */
-void server_list_services(struct server *v);
 
 /* Opens ledger, store (RUN_DIR has its markers), table and loop. -1 with the reason. */
 int server_open(struct server *v, const char *run_dir, struct reason *why);

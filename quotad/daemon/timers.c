@@ -59,6 +59,7 @@ on_sweep(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	connections_sweep(v->connections, clock_now_ms());
+	listener_tell_lost(v->listener);
 }
 
 static void

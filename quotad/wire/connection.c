@@ -301,7 +301,8 @@ connections_accept(struct connections *owner, int fd, const struct service *serv
 	struct peer peer;
 	struct connection *c;
 
-	if (peer_enter(owner->peers, fd, &peer, &why) == -1) {
+	if (peer_enter(owner->peers, fd, service->who == SERVICE_PERMITTED, &peer,
+		    &why) == -1) {
 		turn_away(fd, service->protocol, why.text);
 		return;
 	}

@@ -6,21 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "amount.h"
 #include "clock.h"
 #include "log.h"
+#include "socket_file.h"
 
 #define BACKLOG                                                                          \
 	1024 /* the kernel serves them in turn: who connects waits behind so many */
 #define ACCEPTS      256 /* of a socket, in a pass of the loop */
 #define PAUSE_MS     100
-#define LOCK_MS      2000
 #define LOG_AGAIN_MS 60000 /* between two lines about the same error */
 
 /* Names of sockets that were given none of their own. */
@@ -31,8 +27,7 @@ struct place {
 	struct listener *listener;
 	const struct service *service;
 	int fd;
-	char *path; /* of a socket of our own, and its lock; else NULL, -1 */
-	int lock;
+	struct socket_file file;
 	struct event *event; /* NULL until the start */
 };
 
@@ -54,160 +49,8 @@ add_place(struct listener *l, const struct service *service, int fd)
 	p->listener = l;
 	p->service = service;
 	p->fd = fd;
-	p->lock = -1;
+	p->file = (struct socket_file){.lock = -1, .itself = -1};
 	return p;
-}
-
-/* --- a socket of our own ---------------------------------------------------------- */
-
-static int
-set_address(struct sockaddr_un *to, const char *path, struct reason *why)
-{
-	size_t length = strlen(path);
-
-	memset(to, 0, sizeof *to);
-	to->sun_family = AF_UNIX;
-	if (length >= sizeof to->sun_path)
-		return reason_set(why,
-			"socket %.60s...: the path has %s, %zu at most are possible",
-			path, AMOUNT_OF(length, "byte", "bytes"),
-			sizeof to->sun_path - 1);
-	memcpy(to->sun_path, path, length);
-	return 0;
-}
-
-static int
-make_directory(const char *path, struct reason *why)
-{
-	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
-	int result = 0;
-
-	if (copy == NULL)
-		return reason_set(why, "no memory");
-	if (slash != NULL && slash > copy) {
-		*slash = '\0';
-		/* umask is 077: the mode is set by hand, and only on what was made here
-		 */
-		if (mkdir(copy, 0755) == 0)
-			result = chmod(copy, 0755);
-		else if (errno != EEXIST)
-			result = -1;
-		if (result == -1)
-			reason_errno(why, "directory %s", copy);
-	}
-	free(copy);
-	return result;
-}
-
-/* The children of one that was killed have its lock until they are gone, too. */
-static int
-lock_soon(int fd)
-{
-	uint64_t limit = clock_now_ms() + LOCK_MS;
-	int result;
-
-	while ((result = flock(fd, LOCK_EX | LOCK_NB)) == -1 && errno == EWOULDBLOCK &&
-		clock_now_ms() < limit)
-		usleep(10000);
-	return result;
-}
-
-static int
-take_lock(const char *path, struct reason *why)
-{
-	char *name;
-	int fd;
-
-	if (asprintf(&name, "%s.lock", path) == -1)
-		return reason_set(why, "no memory");
-	fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1) {
-		reason_errno(why, "%s", name);
-	} else if (lock_soon(fd) == -1) {
-		if (errno == EWOULDBLOCK)
-			reason_set(why, "another quotad serves %s", path);
-		else
-			reason_errno(why, "%s", name);
-		close(fd);
-		fd = -1;
-	}
-	free(name);
-	return fd;
-}
-
-/* Whether somebody accepts connections there: systemd, say, or a quotad that it has
- * started, which has no lock. */
-static int
-is_served(const struct sockaddr_un *at)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int served = 1; /* where that can't be told */
-
-	if (fd == -1)
-		return served;
-	if (connect(fd, (const struct sockaddr *)at, sizeof *at) == -1)
-		served = errno != ECONNREFUSED && errno != ENOENT;
-	close(fd);
-	return served;
-}
-
-static int
-remove_stale(const struct sockaddr_un *at, struct reason *why)
-{
-	const char *path = at->sun_path;
-	struct stat st;
-
-	if (lstat(path, &st) == -1)
-		return errno == ENOENT ? 0 : reason_errno(why, "socket %s", path);
-	if (!S_ISSOCK(st.st_mode))
-		return reason_set(why, "%s is there and is not a socket", path);
-	if (is_served(at))
-		return reason_set(why,
-			"%s is served already: by systemd (quotad.socket), or a quotad "
-			"that it has started",
-			path);
-	if (unlink(path) == -1)
-		return reason_errno(why, "removing the old socket %s", path);
-	return 0;
-}
-
-/* Everybody may connect: who asks for what is decided by request. */
-static int
-bind_public(int fd, const struct sockaddr_un *to)
-{
-	mode_t before = umask(0111);
-	int result = bind(fd, (const struct sockaddr *)to, sizeof *to);
-
-	umask(before);
-	return result;
-}
-
-static int
-bind_at(struct place *p, const struct sockaddr_un *to, struct reason *why)
-{
-	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (p->fd == -1)
-		return reason_errno(why, "socket");
-	if (bind_public(p->fd, to) == -1)
-		return reason_errno(why, "socket %s", to->sun_path);
-	p->path = strdup(to->sun_path);
-	return p->path == NULL ? reason_set(why, "no memory") : 0;
-}
-
-static int
-open_own(struct listener *l, const struct service *service, struct reason *why)
-{
-	const char *path = service->path;
-	struct sockaddr_un to;
-	struct place *p;
-
-	if (set_address(&to, path, why) == -1 || make_directory(path, why) == -1)
-		return -1;
-	p = add_place(l, service, -1);
-	p->lock = take_lock(path, why);
-	if (p->lock == -1 || remove_stale(&to, why) == -1)
-		return -1;
-	return bind_at(p, &to, why);
 }
 
 /* --- systemd's sockets ------------------------------------------------------------ */
@@ -254,7 +97,7 @@ take_given(struct listener *l, const struct service *service,
 			fd);
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
 		return reason_errno(why, "descriptor %d from systemd", fd);
-	add_place(l, service, fd);
+	socket_file_note(&add_place(l, service, fd)->file, fd);
 	return 0;
 }
 
@@ -358,6 +201,18 @@ listener_start(struct listener *l, struct event_base *base,
 }
 
 void
+listener_tell_lost(struct listener *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (socket_file_is_lost(&l->places[i].file))
+			log_error("the socket of protocol %s was removed%s%s: nobody can "
+				  "connect to it any more; restart quotad",
+				l->places[i].service->protocol->name,
+				l->places[i].file.path ? ", " : "",
+				l->places[i].file.path ? l->places[i].file.path : "");
+}
+
+void
 listener_stop(struct listener *l)
 {
 	if (l->resume != NULL)
@@ -369,13 +224,35 @@ listener_stop(struct listener *l)
 
 /* --- life ------------------------------------------------------------------------- */
 
+/* Whether it needs no socket of our own: systemd has one, for the permitted at that
+ * path. */
 static int
 has_place(const struct listener *l, const struct service *service)
 {
 	for (size_t i = 0; i < l->count; i++)
-		if (l->places[i].service == service)
+		if (service->who == SERVICE_PERMITTED
+				? service->path != NULL &&
+					  socket_file_is(l->places[i].fd, service->path)
+				: l->places[i].service == service)
 			return 1;
 	return 0;
+}
+
+int
+listener_open_own(struct listener *l, const struct service *service, struct reason *why)
+{
+	struct place *p;
+
+	if (service->path == NULL || has_place(l, service))
+		return 0;
+	p = add_place(l, service, -1);
+	p->fd = socket_file_make(&p->file, service, why);
+	if (p->fd != -1)
+		return 0;
+	socket_file_remove(&p->file);
+	socket_file_unlock(&p->file);
+	l->count--;
+	return -1;
 }
 
 static int
@@ -387,8 +264,8 @@ open_places(struct listener *l, const struct service *services, size_t count,
 			    why) == -1)
 			return -1;
 	for (size_t i = 0; i < count; i++)
-		if (!has_place(l, &services[i]) && services[i].path != NULL &&
-			open_own(l, &services[i], why) == -1)
+		if (services[i].who != SERVICE_PERMITTED &&
+			listener_open_own(l, &services[i], why) == -1)
 			return -1;
 	return 0;
 }
@@ -425,7 +302,6 @@ listener_listen(struct listener *l, struct reason *why)
 	return 0;
 }
 
-/* In a directory of root's the daemon can't remove the socket; the next start does. */
 static void
 end_place(struct place *p)
 {
@@ -433,12 +309,9 @@ end_place(struct place *p)
 		event_free(p->event);
 	if (p->fd != -1)
 		close(p->fd);
-	if (p->path != NULL)
-		unlink(p->path);
-	free(p->path);
+	socket_file_remove(&p->file);
 	p->event = NULL;
 	p->fd = -1;
-	p->path = NULL;
 }
 
 void
@@ -463,8 +336,7 @@ listener_close(struct listener **listener)
 		return;
 	listener_end(l);
 	for (size_t i = 0; i < l->count; i++)
-		if (l->places[i].lock != -1)
-			close(l->places[i].lock);
+		socket_file_unlock(&l->places[i].file);
 	if (l->spare != -1)
 		close(l->spare);
 	free(l->places);

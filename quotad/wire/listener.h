@@ -3,10 +3,10 @@
  * they are those that systemd has under the protocol's name; a service that has none
  * there gets one at its own path, under a lock that keeps a second quotad away from it.
  *
- * A socket file that is there already is removed only once the lock is ours, and only if
- * it is a socket that nobody serves. A pass of the loop accepts so many connections and
- * no more. When the process has no descriptor left, a spare one
- * is used to turn a client away, and accepting pauses for 100 ms instead of spinning.
+ * A PERMITTED service is opened by itself, with a failure of its own: a policy service
+ * that can't be had is no reason to hold up deliveries. A pass of the loop accepts so
+ * many connections and no more. When the process has no descriptor left, a spare one is
+ * used to turn a client away, and accepting pauses for 100 ms instead of spinning.
  */
 #ifndef QUOTAD_LISTENER_H
 #define QUOTAD_LISTENER_H
@@ -26,10 +26,16 @@ struct listener_given {
 	const char *name;
 };
 
-/* Takes the given sockets and binds the others (mode 0666; a directory that is missing is
- * made). The services must live as long. NULL with the reason. */
+/* Takes the given sockets and binds those of the services that are not PERMITTED (mode
+ * 0666; a directory that is missing is made). The services must live as long. NULL with
+ * the reason. */
 struct listener *listener_open(const struct service *services, size_t count,
 	const struct listener_given *given, size_t given_count, struct reason *why);
+
+/* Binds the service's own socket, unless it has none or systemd has it. -1 with the
+ * reason. */
+int listener_open_own(
+	struct listener *l, const struct service *service, struct reason *why);
 
 /* Listens, as the user that this process is by now: it is what clients are told of who is
  * at the other end. They wait until accepting begins. 0, or -1 with the reason. */
@@ -39,6 +45,9 @@ int listener_listen(struct listener *l, struct reason *why);
  * which is the callee's. 0, or -1 without memory. */
 int listener_start(struct listener *l, struct event_base *base,
 	void (*accepted)(void *arg, int fd, const struct service *service), void *arg);
+
+/* Says in the log, once, which socket's file was removed. */
+void listener_tell_lost(struct listener *l);
 
 /* Accepts no more. */
 void listener_stop(struct listener *l);

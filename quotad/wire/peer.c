@@ -19,8 +19,17 @@
 #define FREE_FOR_EACH  8  /* times what is free, but for one, a user has at most */
 #define GROUPS_AT_ONCE 64
 
-struct peer_user {
+/* Of connections on sockets that are kept by their permission. */
+#define PERMITTED(max)  ((max) - (max) / 8)
+#define FOR_OTHERS(max) ((max) / 32)
+
+struct user_key {
 	uid_t uid;
+	int permitted;
+};
+
+struct peer_user {
+	struct user_key key;
 	int trusted;
 	int is_own; /* as the scanner's children, which read what users wrote */
 	uint64_t connections, tickets;
@@ -36,15 +45,15 @@ struct peers {
 	gid_t group;
 	const struct users_reload *table; /* NULL: everybody has a mailbox */
 	struct trusted trusted;
-	uint64_t connections[ROTA_RANKS];
+	uint64_t connections[ROTA_RANKS], permitted;
 	uint64_t max_connections, max_user_connections, max_user_tickets;
 	struct hash users;
 };
 
 static int
-has_uid(const void *user, const void *uid, size_t length)
+has_key(const void *user, const void *key, size_t length)
 {
-	return memcmp(&((const struct peer_user *)user)->uid, uid, length) == 0;
+	return memcmp(&((const struct peer_user *)user)->key, key, length) == 0;
 }
 
 struct peers *
@@ -52,7 +61,7 @@ peers_new(gid_t group, const struct users_reload *users)
 {
 	struct peers *p = calloc(1, sizeof *p);
 
-	if (p == NULL || hash_init(&p->users, has_uid) == -1) {
+	if (p == NULL || hash_init(&p->users, has_key) == -1) {
 		free(p);
 		return NULL;
 	}
@@ -151,23 +160,24 @@ peers_configure(struct peers *p, const struct conf *c, struct reason *why)
 	p->max_user_connections = c->max_user_connections;
 	p->max_user_tickets = c->max_user_tickets;
 	while ((u = hash_next(&p->users, &at)) != NULL)
-		u->trusted = uid_is_trusted(p, u->uid);
+		u->trusted = uid_is_trusted(p, u->key.uid);
 	return 0;
 }
 
 /* The user of that uid, made if it has no connection yet; NULL without memory. */
 static struct peer_user *
-find_user(struct peers *p, uid_t uid)
+find_user(struct peers *p, uid_t uid, int permitted)
 {
-	struct peer_user *u = hash_find(&p->users, &uid, sizeof uid);
+	const struct user_key key = {uid, permitted};
+	struct peer_user *u = hash_find(&p->users, &key, sizeof key);
 
 	if (u != NULL || (u = calloc(1, sizeof *u)) == NULL)
 		return u;
-	u->uid = uid;
+	u->key = key;
 	u->trusted = uid_is_trusted(p, uid);
 	u->is_own = uid != 0 && uid == geteuid();
 	rota_user_init(&u->rota, ROTA_STRANGERS);
-	if (hash_add(&p->users, &uid, sizeof uid, u) == 1)
+	if (hash_add(&p->users, &key, sizeof key, u) == 1)
 		return u;
 	free(u);
 	return NULL;
@@ -178,7 +188,7 @@ forget_if_idle(struct peers *p, struct peer_user *user)
 {
 	if (user->connections > 0)
 		return;
-	hash_remove(&p->users, &user->uid, sizeof user->uid);
+	hash_remove(&p->users, &user->key, sizeof user->key);
 	free(user);
 }
 
@@ -208,14 +218,16 @@ has_group(int fd, gid_t group)
 static int
 is_nobody(const struct peer *peer)
 {
-	return peer->user->uid == UID_NOBODY || peer->user->uid == (uid_t)-1;
+	const uid_t uid = peer->user->key.uid;
+
+	return !peer->permitted && (uid == UID_NOBODY || uid == (uid_t)-1);
 }
 
 static int
 is_trusted(const struct peer *peer)
 {
-	return !is_nobody(peer) && !peer->user->is_own &&
-	       (peer->user->trusted || peer->in_group);
+	return peer->permitted || (!is_nobody(peer) && !peer->user->is_own &&
+					  (peer->user->trusted || peer->in_group));
 }
 
 /* Where the ldas have the daemon's own user they need no more than the limits. */
@@ -232,7 +244,7 @@ rank_of(const struct peers *p, const struct peer *peer)
 	if (has_generous_limits(peer))
 		return ROTA_TRUSTED;
 	if (!is_nobody(peer) &&
-		(p->table == NULL || users_reload_knows(p->table, peer->user->uid)))
+		(p->table == NULL || users_reload_knows(p->table, peer->user->key.uid)))
 		return ROTA_KNOWN;
 	return ROTA_STRANGERS;
 }
@@ -270,11 +282,26 @@ left_for(const struct peers *p, enum rota_rank rank)
 }
 
 static int
+check_permitted(const struct peers *p, uint64_t has, struct reason *why)
+{
+	uint64_t max = p->max_connections;
+	uint64_t free_ones = left(PERMITTED(max), p->permitted);
+
+	if (peers_connections(p) >= max || free_ones == 0)
+		return reason_set(why, "too many connections");
+	if (free_ones <= FOR_OTHERS(max) && has >= FOR_OTHERS(max))
+		return reason_set(why, "too many connections of this user");
+	return 0;
+}
+
+static int
 check_limits(const struct peers *p, const struct peer *peer, enum rota_rank rank,
 	struct reason *why)
 {
 	uint64_t free_ones = left_for(p, rank), has = peer->user->connections;
 
+	if (peer->permitted)
+		return check_permitted(p, has, why);
 	if (has >= most_of_user(p, rank))
 		return reason_set(why, "too many connections of this user");
 	if (free_ones == 0 || (rank != ROTA_TRUSTED && has > 0 &&
@@ -289,10 +316,11 @@ count_in(struct peers *p, struct peer *peer, enum rota_rank rank)
 	peer->user->connections++;
 	peer->user->rota.rank = peer->counted_as = rank;
 	p->connections[rank]++;
+	p->permitted += (uint64_t)peer->permitted;
 }
 
 int
-peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
+peer_enter(struct peers *p, int fd, int permitted, struct peer *peer, struct reason *why)
 {
 	struct ucred who;
 	socklen_t size = sizeof who;
@@ -300,7 +328,8 @@ peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == -1)
 		return reason_errno(why, "SO_PEERCRED");
-	peer->user = find_user(p, who.uid);
+	peer->permitted = permitted;
+	peer->user = find_user(p, who.uid, permitted);
 	if (peer->user == NULL)
 		return reason_set(why, "no memory");
 	peer->in_group =
@@ -319,6 +348,7 @@ peer_leave(struct peers *p, struct peer *peer)
 {
 	peer->user->connections--;
 	p->connections[peer->counted_as]--;
+	p->permitted -= (uint64_t)peer->permitted;
 	forget_if_idle(p, peer->user);
 	peer->user = NULL;
 }
@@ -341,7 +371,7 @@ peer_asker(const struct peers *p, const struct peer *peer)
 	int generous = has_generous_limits(peer);
 
 	return (struct room_asker){
-		.uid = peer->user->uid,
+		.uid = peer->user->key.uid,
 		.nobody = is_nobody(peer),
 		.trusted = is_trusted(peer),
 		.tickets = peer->user->tickets,

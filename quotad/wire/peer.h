@@ -9,6 +9,12 @@
  * limits alone). 65534 and -1 are what the kernel says of a user that it can't name: they
  * are nobody, and may ask nothing.
  *
+ * Whoever may open a socket that is kept by its permission (the policy service and the
+ * maps of the MTA) may ask about every mailbox there, and has turns, limits and bytes of
+ * its own as that: what comes in on such a socket takes nothing from the same uid's other
+ * connections. All such have seven eighths of all connections together, and the last
+ * thirty-second of all is for users who have few of them.
+ *
  * A quarter of all connections is kept for the trusted. Of what is left a user gets no
  * more than eight times what is free, and never the last, so that there is room for one
  * who comes later. Strangers, uids that have no mailbox, have a sixteenth of all
@@ -34,6 +40,7 @@ struct peer_user; /* one uid that has connections */
 
 struct peer {
 	struct peer_user *user;
+	int permitted; /* by the permission of the socket */
 	int in_group;
 	enum rota_rank counted_as; /* among the connections of that rank */
 };
@@ -48,9 +55,11 @@ void peers_free(struct peers **p);
  * reason, and all stays as it was, without memory or where the file can't be read. */
 int peers_configure(struct peers *p, const struct conf *c, struct reason *why);
 
-/* Asks the kernel who is at FD's other end, and counts the connection: -1 with the reason
- * where that can't be told or one of the limits is reached. */
-int peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why);
+/* Asks the kernel who is at FD's other end, and counts the connection, PERMITTED where
+ * the permission of the socket is the right to ask: -1 with the reason where that can't
+ * be told or one of the limits is reached. */
+int peer_enter(
+	struct peers *p, int fd, int permitted, struct peer *peer, struct reason *why);
 void peer_leave(struct peers *p, struct peer *peer);
 
 /* Adds to (or with a negative number takes from) the user's tickets, open or asked for.

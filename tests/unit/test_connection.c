@@ -134,8 +134,8 @@ static const struct protocol protocol = {
 	.turn_away = turn_away,
 };
 
-static const struct service for_anyone = {NULL, &protocol, &fake, SERVICE_ANYONE};
-static const struct service for_trusted = {NULL, &protocol, &fake, SERVICE_TRUSTED};
+static const struct service for_anyone = {NULL, &protocol, &fake, SERVICE_ANYONE, 0, 0};
+static const struct service for_trusted = {NULL, &protocol, &fake, SERVICE_TRUSTED, 0, 0};
 
 void
 ledger_each_owner(const struct ledger *l,
@@ -171,8 +171,9 @@ ledger_disconnected(struct ledger *l, struct ledger_connection *c, int by_client
 }
 
 int
-peer_enter(struct peers *p, int fd, struct peer *peer, struct reason *why)
+peer_enter(struct peers *p, int fd, int permitted, struct peer *peer, struct reason *why)
 {
+	(void)permitted;
 	(void)p;
 	(void)fd;
 	peer->user = (struct peer_user *)&users[user];
@@ -914,8 +915,8 @@ static const struct protocol paragraphs = {
 	.name = "paragraphs", .read = read_paragraph, .perform = perform_form};
 static const struct protocol netstrings = {
 	.name = "netstrings", .read = read_netstring, .perform = perform_form};
-static const struct service of_paragraphs = {NULL, &paragraphs, NULL, SERVICE_ANYONE};
-static const struct service of_netstrings = {NULL, &netstrings, NULL, SERVICE_ANYONE};
+static const struct service of_paragraphs = {NULL, &paragraphs, NULL, SERVICE_ANYONE, 0, 0};
+static const struct service of_netstrings = {NULL, &netstrings, NULL, SERVICE_ANYONE, 0, 0};
 
 START_TEST(two_messages_in_one_read_are_two)
 {

@@ -32,7 +32,7 @@ setup(void)
 	for (int i = 0; i < SERVICES; i++) {
 		snprintf(paths[i], sizeof paths[i], "%s/%d", directory, i);
 		services[i] = (struct service){
-			paths[i], i ? &second : &first, NULL, SERVICE_ANYONE};
+			paths[i], i ? &second : &first, NULL, SERVICE_ANYONE, 0, 0};
 	}
 }
 

@@ -101,7 +101,7 @@ asker(struct peers *p, uid_t uid)
 	struct reason why;
 
 	fake.uid = uid;
-	ck_assert_int_eq(peer_enter(p, 0, &peer, &why), 0);
+	ck_assert_int_eq(peer_enter(p, 0, 0, &peer, &why), 0);
 	a = peer_asker(p, &peer);
 	peer_leave(p, &peer);
 	return a;
@@ -164,7 +164,7 @@ enter_many(struct peers *p, uid_t uid)
 	int entered = 0;
 
 	fake.uid = fake.gid = uid;
-	while (peer_enter(p, 0, &peer, &why) == 0)
+	while (peer_enter(p, 0, 0, &peer, &why) == 0)
 		entered++;
 	return entered;
 }
