@@ -96,4 +96,9 @@ uint64_t mailbox_place(const char *path, uint64_t uid);
  * is the host's name), or it is this host's whatever the settings say (this_host.h). */
 int mailbox_domain_is_local(const struct conf *c, const char *domain);
 
+/* Whether the address is one of this host or of a domain of the table, whoever has it: 1,
+ * 0, -1. One without a domain is. */
+int mailbox_address_is_ours(
+	struct users *u, const struct conf *c, const char *address, struct reason *why);
+
 #endif

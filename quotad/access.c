@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "send_quota.h"
 
 static void go_on(struct access_question *q);
 
@@ -194,6 +195,64 @@ go_on(struct access_question *q)
 	q->answered(q, &w->gentlest);
 }
 
+/* --- who sends -------------------------------------------------------------------- */
+
+/* Whether the site takes no mail of the sender: then that is answered. Mail for others,
+ * which only passes through, is not ours to refuse. */
+static int
+refuse_sender(struct access_question *q)
+{
+	const struct access *access = q->work.access;
+	struct users *users = users_reload_table(access->room->users);
+	struct outcome o;
+
+	if (users == NULL || access->senders == NULL ||
+		!senders_refuse(access->senders, q->sender, &o))
+		return 0;
+	for (size_t i = 0; i < q->count; i++)
+		if (mailbox_address_is_ours(
+			    users, access->conf, q->work.recipients[i], NULL) <= 0)
+			return 0;
+	q->answered(q, &o);
+	return 1;
+}
+
+static void
+may_send(struct room_question *room, const struct outcome *answer)
+{
+	struct access_question *q = question_of(room);
+	struct outcome o;
+
+	if (send_quota_refuse(answer, &o))
+		q->answered(q, &o);
+	else
+		go_on(q);
+}
+
+/* Whether the mailbox of the login says first whether its user may send. */
+static int
+ask_sender(struct access_question *q)
+{
+	struct access_work *w = &q->work;
+	struct outcome o;
+	struct login l;
+	int applies = send_quota_applies(&l, w->access->room, q->login,
+		(const char *const *)w->recipients, q->count, &o);
+
+	if (applies > 0) {
+		w->room = (struct room_question){.kind = LEDGER_SEND,
+			.recipient = l.mailbox,
+			.bytes = l.send_quota,
+			.answered = may_send};
+		room_ask(w->access->room, &w->room, &w->asker);
+	} else if (applies < 0) {
+		q->answered(q, &o);
+	}
+	return applies != 0;
+}
+
+/* --- the beginning ---------------------------------------------------------------- */
+
 /* Copies of all, since the room may answer much later: one piece of memory. */
 static char **
 copy_all(const char *const *texts, size_t count)
@@ -219,15 +278,14 @@ access_ask(const struct access *access, struct access_question *q,
 
 	*w = (struct access_work){
 		.access = access, .asker = *asker, .since_ms = clock_now_ms()};
-	/* who sends is looked at here, before who receives: its refusal goes to
-	 * q->answered, and nothing more is done */
 	w->recipients = copy_all(q->recipients, q->count);
 	if (w->recipients == NULL) {
 		take_verdict(w, VERDICT_TROUBLE, "no memory");
 		q->answered(q, &w->gentlest);
 		return;
 	}
-	go_on(q);
+	if (!refuse_sender(q) && !ask_sender(q))
+		go_on(q);
 }
 
 void

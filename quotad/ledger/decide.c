@@ -8,6 +8,8 @@
 #include "amount.h"
 #include "parts.h"
 
+#define NOT_COUNTED "the mailbox is being changed and could not be counted"
+
 /* --- deciding --- */
 
 static enum wait
@@ -82,8 +84,18 @@ grant(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return answer_with(answer, VERDICT_DELIVERED, NULL);
 }
 
+/* Behind whoever asks, who does not wait for it. */
+static void
+look_now_and_then(struct ledger *l, struct account *a)
+{
+	if (l->now - a->looked_at >= LOOK_MS || !a->looked_at) {
+		a->looked_at = l->now;
+		counts_probe(l, a);
+	}
+}
+
 /* There is room. Above recheck_above the mailbox is looked at first, and counted where it
- * was changed; below, it is looked at behind the delivery's back now and then. */
+ * was changed; below, it is looked at now and then. */
 static enum wait
 decide_grant(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
@@ -91,10 +103,7 @@ decide_grant(struct ledger *l, struct question *q, struct ledger_answer *answer)
 
 	if (is_near_limit(l, q) && q->probed != UNMOVED && !q->counts)
 		return q->probed == MOVED ? wait_for_new_count(q) : WAIT_PROBE;
-	if (l->now - a->looked_at >= LOOK_MS || !a->looked_at) {
-		a->looked_at = l->now;
-		counts_probe(l, a);
-	}
+	look_now_and_then(l, a);
 	return grant(l, q, answer);
 }
 
@@ -135,8 +144,7 @@ no_exact_count(struct question *q, struct ledger_answer *answer)
 
 	if (a->may_be_twice || fits_beside(q, amount_add(a->activity->sure, promised),
 				       amount_add(a->activity->sure_messages, tickets)))
-		return answer_with(answer, VERDICT_TROUBLE,
-			"the mailbox is being changed and could not be counted");
+		return answer_with(answer, VERDICT_TROUBLE, NOT_COUNTED);
 	if (a->sure_by_files)
 		return answer_with(answer, VERDICT_FULL_FOR_NOW, NULL);
 	q->by_files = 1;
@@ -402,6 +410,43 @@ decide_get(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return q->probed == MOVED ? wait_for_new_count(q) : WAIT_PROBE;
 }
 
+/* No more is there than may be, as far as is known; near the limit that is looked at. */
+static enum wait
+decide_may_send(struct ledger *l, struct question *q, struct ledger_answer *answer)
+{
+	struct account *a = q->request.account;
+
+	if (is_above(a->charged.used, q->request.bytes, l->rules.recheck_per_cent) &&
+		q->probed != UNMOVED && !q->counts)
+		return q->probed == MOVED ? wait_for_new_count(q) : WAIT_PROBE;
+	look_now_and_then(l, a);
+	return answer_with(answer, VERDICT_DELIVERED, NULL);
+}
+
+/* As decide_refusal, but what counts is what is there: deliveries under way are not. */
+static enum wait
+decide_send(struct ledger *l, struct question *q, struct ledger_answer *answer)
+{
+	struct account *a = q->request.account;
+	int serves = a->count_serves && l->now - a->counted_at <= COUNT_SERVES_MS;
+
+	if (a->known && a->charged.used <= q->request.bytes)
+		return decide_may_send(l, q, answer);
+	if (is_missing(q))
+		return decide_missing(q, answer);
+	if (a->rivalry != NO_RIVAL)
+		return decide_rivalry(l, q, answer);
+	if (!a->known || !serves || !a->by_files) {
+		q->by_files = a->known && (serves || q->counts);
+		return q->counts < TRIES
+			       ? wait_for_new_count(q)
+			       : answer_with(answer, VERDICT_TROUBLE, NOT_COUNTED);
+	}
+	if (q->probed != UNMOVED || q->probed_count != a->counts_applied)
+		return WAIT_PROBE;
+	return owners_were_read(q) ? answer_with(answer, VERDICT_FULL, NULL) : WAIT_INPUT;
+}
+
 static enum wait
 decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
@@ -418,6 +463,8 @@ decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 		answer->was = q->was;
 		return q->counts ? answer_with(answer, VERDICT_DELIVERED, NULL)
 				 : wait_for_new_count(q);
+	case LEDGER_SEND:
+		return decide_send(l, q, answer);
 	default:
 		return decide_room(l, q, answer);
 	}
@@ -439,6 +486,9 @@ why_count(const struct ledger *l, const struct question *q)
 		return LEDGER_ORPHANS;
 	if (q->request.kind == LEDGER_GET)
 		return LEDGER_CHANGED;
+	if (q->request.kind == LEDGER_SEND)
+		return a->charged.used > q->request.bytes ? LEDGER_REFUSAL
+							  : LEDGER_CHANGED;
 	return fits(q, a->charged.reserved, a->charged.tickets) ? LEDGER_CHANGED
 								: LEDGER_REFUSAL;
 }
@@ -469,7 +519,8 @@ note_verdict(struct ledger *l, const struct question *q, enum verdict verdict)
 {
 	if (verdict == VERDICT_TROUBLE)
 		l->totals.later++;
-	else if (verdict != VERDICT_DELIVERED && q->request.kind != LEDGER_EXPLAIN)
+	else if (verdict != VERDICT_DELIVERED && q->request.kind != LEDGER_EXPLAIN &&
+		 q->request.kind != LEDGER_SEND)
 		l->totals.refused++;
 }
 

@@ -51,14 +51,17 @@ struct ledger_place {
 };
 
 /* ANNOUNCED is a CHECK by a size that is only claimed, and EXPLAIN one by a person, who
- * has more patience and is refused nothing: neither starts "full since". */
+ * has more patience and is refused nothing: neither starts "full since".
+ * SEND asks whether more than so many bytes are in the mailbox, whose limits do not
+ * matter: VERDICT_FULL is as exact as any refusal, and leaves no trace either. */
 enum ledger_kind {
 	LEDGER_CHECK,
 	LEDGER_ANNOUNCED,
 	LEDGER_RESERVE,
 	LEDGER_GET,
 	LEDGER_RECOUNT,
-	LEDGER_EXPLAIN
+	LEDGER_EXPLAIN,
+	LEDGER_SEND
 };
 
 /* A question. ledger_ask copies it, the name too. */
@@ -67,7 +70,7 @@ struct ledger_request {
 	struct account *account;
 	struct ledger_connection *connection;
 	struct ledger_limits limits;
-	uint64_t bytes;   /* CHECK, ANNOUNCED, RESERVE, EXPLAIN */
+	uint64_t bytes; /* CHECK, ANNOUNCED, RESERVE, EXPLAIN; SEND: that may be there */
 	const char *name; /* RESERVE */
 	struct ledger_place place;
 	uint64_t directory; /* RESERVE: that is open for the message; 0: not told */

@@ -21,6 +21,7 @@ asker_of(const struct question *q)
 	case LEDGER_CHECK:
 	case LEDGER_ANNOUNCED:
 	case LEDGER_RESERVE:
+	case LEDGER_SEND:
 		return DELIVERY;
 	default:
 		return PERSON;

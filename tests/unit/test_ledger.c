@@ -1291,6 +1291,70 @@ START_TEST(an_announced_size_is_refused_as_a_message_and_leaves_no_trace)
 }
 END_TEST
 
+START_TEST(whoever_may_send_is_told_at_once)
+{
+	know(500);
+	limits.bytes = 100; /* the mailbox's limit is another matter */
+	ask(LEDGER_SEND, 0, 1000, NULL);
+	expect(VERDICT_DELIVERED);
+	limits.bytes = 0;
+	reserve(0, 600, "a"); /* on its way, and not there */
+	fake.answers = 0;
+	ask(LEDGER_SEND, 0, 500, NULL);
+	probe_ends(1); /* as near as that */
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(nobody_is_kept_from_sending_by_a_number_that_was_not_counted_by_files)
+{
+	uint64_t refused;
+
+	know(0); /* in a look at names */
+	refused = ledger_totals(fake.ledger)->refused;
+	fake.by_name = 5;
+	ask(LEDGER_RECOUNT, 0, 0, NULL);
+	count_ends(1, 900, 5, 1);
+	fake.answers = 0;
+	ask(LEDGER_SEND, 0, 500, NULL);
+	ck_assert_int_eq(fake.answers, 0);
+	ck_assert(fake.counting && fake.thorough);
+	fake.by_name = 0;
+	count_ends(1, 900, 5, 1);
+	ck_assert_int_eq(numbers().last.why, LEDGER_REFUSAL);
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL);
+	ck_assert_uint_eq(numbers().full_for, 0);
+	ck_assert_uint_eq(ledger_totals(fake.ledger)->refused, refused);
+}
+END_TEST
+
+START_TEST(whoever_has_deleted_mail_sends_at_once)
+{
+	know(900);
+	ask(LEDGER_SEND, 0, 500, NULL);
+	probe_ends(1);
+	settle();
+	expect(VERDICT_FULL);
+	ask(LEDGER_SEND, 0, 500, NULL);
+	probe_ends(2); /* changed */
+	count_ends(1, 400, 1, 2);
+	expect(VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(what_can_not_be_counted_keeps_nobody_from_sending_for_good)
+{
+	know(900);
+	ask(LEDGER_SEND, 0, 500, NULL);
+	probe_ends(2);
+	for (int i = 0; i < 3; i++)
+		count_ends(0, 900, 1, 2);
+	expect(VERDICT_TROUBLE);
+}
+END_TEST
+
 static void
 note_ticket(void *arg, const struct ledger_ticket *t)
 {
@@ -1773,6 +1837,10 @@ add_tests(Suite *suite)
 		a_count_for_a_refusal_says_so,
 		an_explanation_hears_no_and_leaves_no_trace,
 		an_announced_size_is_refused_as_a_message_and_leaves_no_trace,
+		whoever_may_send_is_told_at_once,
+		nobody_is_kept_from_sending_by_a_number_that_was_not_counted_by_files,
+		whoever_has_deleted_mail_sends_at_once,
+		what_can_not_be_counted_keeps_nobody_from_sending_for_good,
 		a_ticket_is_shown_with_its_age_and_state, full_since_ends_when_used_falls,
 		full_since_ends_when_the_limit_rises,
 		full_since_ends_with_a_message_as_large_as_the_smallest_refused,
