@@ -1,4 +1,5 @@
 /* From an address to its mailbox, over a table of lines in place of the database. */
+#include "line_table.h"
 #include "mailbox.h"
 #include "suite.h"
 
@@ -68,75 +69,12 @@ static const char *const sound_lines[] = {
 	NULL,
 };
 
-static const char *const *lines = sound_lines;
-static const char *damaged_key;
-static int lookups;
-
-int
-users_get(struct users *u, const char *key, struct record *r, struct reason *why)
-{
-	size_t length = strlen(key);
-
-	(void)u;
-	lookups++;
-	memset(r, 0, sizeof *r);
-	if (damaged_key && strcmp(key, damaged_key) == 0)
-		return reason_set(why, "users.db: damaged");
-	for (size_t i = 0; lines[i]; i++)
-		if (strncmp(lines[i], key, length) == 0 &&
-			(lines[i][length] == ' ' || lines[i][length] == '\0')) {
-			ck_assert_int_eq(
-				record_parse(r, lines[i], strlen(lines[i]), 1, why), 0);
-			return 1;
-		}
-	return 0;
-}
-
-int
-users_has_records(struct users *u, struct reason *why)
-{
-	(void)u;
-	if (damaged_key && damaged_key[0] == '\0')
-		return reason_set(why, "users.db: damaged");
-	return lines[0] != NULL;
-}
-
 static char delimiter[] = "+", local_domains[] = "host.test, Host2.Test, host3.test";
 
-static int has_older_keys;
-
-int
-users_has_older_keys(struct users *u, struct reason *why)
+static void
+setup(void)
 {
-	(void)u;
-	(void)why;
-	return has_older_keys;
-}
-
-int
-users_has_bare_names(struct users *u, struct reason *why)
-{
-	(void)u;
-	if (damaged_key && strcmp(damaged_key, "bare") == 0)
-		return reason_set(why, "users.db: damaged");
-	for (size_t i = 0; lines[i]; i++)
-		if (!memchr(lines[i], '@', strcspn(lines[i], " ")))
-			return 1;
-	return 0;
-}
-
-int
-users_has_local_part(struct users *u, const char *local, struct reason *why)
-{
-	size_t length = strlen(local);
-
-	(void)u;
-	if (damaged_key && strcmp(damaged_key, "whole") == 0)
-		return reason_set(why, "users.db: damaged");
-	for (size_t i = 0; lines[i]; i++)
-		if (strncmp(lines[i], local, length) == 0 && lines[i][length] == '@')
-			return 1;
-	return 0;
+	line_table.lines = sound_lines;
 }
 
 static struct conf
@@ -337,13 +275,13 @@ START_TEST(an_empty_table_bounces_nobody)
 	struct outcome o;
 	struct mailbox m;
 
-	lines = none;
+	line_table.lines = none;
 	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
 		ck_assert_int_eq(mailbox_find(&m, NULL, &conf, addresses[i], &o), -1);
 		ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
 		ck_assert_msg(strstr(o.text, "empty") != NULL, "%s", o.text);
 	}
-	lines = sound_lines;
+	line_table.lines = sound_lines;
 }
 END_TEST
 
@@ -362,7 +300,7 @@ START_TEST(a_table_without_bare_names_bounces_none)
 	struct outcome o;
 	struct mailbox m;
 
-	lines = virtual_only;
+	line_table.lines = virtual_only;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		ck_assert_int_eq(mailbox_find(&m, NULL, &conf, names[i].address, &o), -1);
 		ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
@@ -372,7 +310,7 @@ START_TEST(a_table_without_bare_names_bounces_none)
 	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "x@host2.test", &o), -1);
 	ck_assert_int_eq((int)o.verdict, VERDICT_NO_SUCH_USER);
-	lines = sound_lines;
+	line_table.lines = sound_lines;
 }
 END_TEST
 
@@ -403,11 +341,11 @@ START_TEST(a_damaged_table_bounces_nobody)
 	struct outcome o;
 	struct mailbox m;
 
-	damaged_key = damages[_i].key;
+	line_table.damaged = damages[_i].key;
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, damages[_i].address, &o), -1);
 	ck_assert_int_eq((int)o.verdict, VERDICT_MISCONFIGURED);
 	ck_assert_msg(strstr(o.text, "damaged") != NULL, "%s", o.text);
-	damaged_key = NULL;
+	line_table.damaged = NULL;
 }
 END_TEST
 
@@ -418,12 +356,13 @@ START_TEST(an_unknown_name_asks_for_its_domain_once)
 	struct outcome o;
 	struct mailbox m;
 
-	lookups = 0;
+	line_table.lookups = 0;
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "nobody1@example.org", &o), -1);
-	ck_assert_int_eq(lookups, 2);
-	lookups = 0;
+	ck_assert_int_eq(line_table.lookups, 2);
+	line_table.lookups = 0;
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "bob@alias.test", &o), 0);
-	ck_assert_int_eq(lookups, 3); /* there, the alias domain, and the record */
+	ck_assert_int_eq(
+		line_table.lookups, 3); /* there, the alias domain, and the record */
 	mailbox_clear(&m);
 }
 END_TEST
@@ -434,17 +373,19 @@ START_TEST(the_common_case_asks_twice)
 	struct outcome o;
 	struct mailbox m;
 
-	lookups = 0;
+	line_table.lookups = 0;
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "alice@example.org", &o), 0);
-	ck_assert_int_eq(lookups, 2); /* the record and its domain's defaults */
+	ck_assert_int_eq(
+		line_table.lookups, 2); /* the record and its domain's defaults */
 	mailbox_clear(&m);
-	lookups = 0;
+	line_table.lookups = 0;
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "bob@example.org", &o), 0);
-	ck_assert_int_eq(lookups, 1); /* it has a value of its own for each of them */
+	ck_assert_int_eq(
+		line_table.lookups, 1); /* it has a value of its own for each of them */
 	mailbox_clear(&m);
-	lookups = 0;
+	line_table.lookups = 0;
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "carol", &o), 0);
-	ck_assert_int_eq(lookups, 1);
+	ck_assert_int_eq(line_table.lookups, 1);
 	mailbox_clear(&m);
 }
 END_TEST
@@ -662,7 +603,7 @@ START_TEST(a_virtual_domain_named_as_the_host_has_no_accounts_unless_it_is_local
 	struct outcome o;
 	struct mailbox m;
 
-	lines = named;
+	line_table.lines = named;
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "eve@localhost", &o), 0);
 	mailbox_clear(&m);
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "carol@localhost", &o), -1);
@@ -670,7 +611,7 @@ START_TEST(a_virtual_domain_named_as_the_host_has_no_accounts_unless_it_is_local
 	conf.local_domains = (char[]){"localhost"};
 	ck_assert_int_eq(mailbox_find(&m, NULL, &conf, "carol@localhost", &o), 0);
 	mailbox_clear(&m);
-	lines = sound_lines;
+	line_table.lines = sound_lines;
 }
 END_TEST
 
@@ -703,7 +644,7 @@ add_tests(Suite *suite)
 		the_hosts_names_and_addresses_are_local_whatever_is_set,
 		a_virtual_domain_named_as_the_host_has_no_accounts_unless_it_is_local,
 		a_place_is_a_path_and_an_owner};
-	TCase *c = ADD_CASE(suite, tests);
+	TCase *c = ADD_CASE(suite, tests, .setup = setup);
 
 	tcase_add_loop_test(
 		c, each_address_finds_its_mailbox_or_its_verdict, 0, COUNT(cases));

@@ -1,0 +1,355 @@
+/*
+ * The answer at SMTP time, over a fake room and a fake table: which mailboxes are asked,
+ * how, and in what order; which of their answers is told. The room answers at once or
+ * when the test lets it.
+ */
+#include "quotad/access.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "suite.h"
+
+static struct fake {
+	int has_table, answers_later;
+	uint64_t now;
+	uint64_t takes_ms; /* the room for one answer */
+	struct room_question *waiting;
+	enum ledger_kind kind; /* of the last question, */
+	uint64_t bytes;        /* and its size */
+	char asked[4000];      /* all that were asked about */
+	int answers;
+	struct outcome outcome;
+} fake;
+
+static struct conf conf = {.quotad_timeout = 10};
+static const struct room room = {.conf = &conf};
+static const struct access service = {.conf = &conf, .room = &room};
+static const struct room_asker asker = {.trusted = 1};
+
+/* --- the neighbours --------------------------------------------------------------- */
+
+uint64_t
+clock_now_ms(void)
+{
+	return fake.now;
+}
+
+struct users *
+users_reload_table(struct users_reload *r)
+{
+	(void)r;
+	return fake.has_table ? (struct users *)&fake : NULL;
+}
+
+/* What a mailbox says, by its name; "many*" and "far*" lead to none. */
+static const struct answer {
+	const char *name;
+	enum verdict verdict;
+} answers[] = {
+	{"free", VERDICT_DELIVERED},
+	{"full", VERDICT_FULL},
+	{"later", VERDICT_FULL_FOR_NOW},
+	{"suspended", VERDICT_SUSPENDED},
+	{"disabled", VERDICT_DISABLED},
+	{"moved", VERDICT_MOVED},
+	{"large", VERDICT_TOO_LARGE},
+	{"trouble", VERDICT_TROUBLE},
+	{"twin", VERDICT_MISCONFIGURED},
+	{"nobody", VERDICT_NO_SUCH_USER},
+};
+
+static int has_mailbox = 1; /* so that an account is found */
+
+static void
+answer_now(struct room_question *q, const char *name)
+{
+	struct outcome o;
+
+	fake.now += fake.takes_ms;
+	q->account = NULL;
+	outcome_set(&o, VERDICT_MISCONFIGURED, "it leads to no mailbox");
+	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+		if (strcmp(answers[i].name, name) == 0) {
+			outcome_set(&o, answers[i].verdict, NULL);
+			if (o.verdict != VERDICT_NO_SUCH_USER)
+				q->account = (struct account *)&has_mailbox;
+		}
+	q->answered(q, &o);
+}
+
+static char waiting_name[100];
+
+void
+room_ask(const struct room *r, struct room_question *q, const struct room_asker *who)
+{
+	ck_assert_ptr_eq(r, &room);
+	ck_assert_int_eq(who->trusted, 1);
+	ck_assert_ptr_null(fake.waiting); /* one at a time */
+	fake.kind = q->kind;
+	fake.bytes = q->bytes;
+	snprintf(fake.asked + strlen(fake.asked), sizeof fake.asked - strlen(fake.asked),
+		"%s%s", fake.asked[0] ? " " : "", q->recipient);
+	if (!fake.answers_later) {
+		answer_now(q, q->recipient);
+		return;
+	}
+	fake.waiting = q;
+	snprintf(waiting_name, sizeof waiting_name, "%s", q->recipient);
+}
+
+/* What is no mailbox: its targets after "many:", with commas between. */
+int
+targets_find(struct targets *t, struct users *u, const struct conf *c,
+	const char *address, struct outcome *o)
+{
+	char *copy = strdup(address), *rest = strchr(copy, ':'), *target;
+
+	(void)u;
+	ck_assert_ptr_eq(c, &conf);
+	*t = (struct targets){.is_alias = rest != NULL};
+	if (strcmp(address, "broken") == 0) {
+		outcome_set(o, VERDICT_MISCONFIGURED, "a loop");
+		free(copy);
+		return -1;
+	}
+	rest = rest ? rest + 1 : copy;
+	t->list = calloc(strlen(address) + 1, sizeof *t->list);
+	while ((target = strsep(&rest, ",")) != NULL)
+		t->list[t->count++] = (struct target){
+			.kind = strcmp(target, "far") == 0      ? TARGET_ELSEWHERE
+				: strcmp(target, "nobody") == 0 ? TARGET_NOBODY
+								: TARGET_MAILBOX,
+			.address = strdup(target)};
+	free(copy);
+	return 0;
+}
+
+void
+targets_clear(struct targets *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->list[i].address);
+	free(t->list);
+	*t = (struct targets){0};
+}
+
+/* --- asking ----------------------------------------------------------------------- */
+
+static struct access_question question;
+
+static void
+setup(void)
+{
+	fake = (struct fake){.has_table = 1, .now = 1000};
+	question = (struct access_question){0};
+}
+
+/* As a protocol may: the question is over, and its memory used for something else. */
+static void
+answered(struct access_question *q, const struct outcome *o)
+{
+	fake.answers++;
+	fake.outcome = *o;
+	access_finish(q);
+	memset(q, 0xff, sizeof *q);
+}
+
+/* Asks of the recipients, a list with blanks between; what is said at once. */
+static const char *
+ask(const char *recipients, enum access_stage stage, uint64_t bytes)
+{
+	static char copy[8000];
+	const char *list[2000];
+	char *rest = copy;
+	size_t count = 0;
+
+	snprintf(copy, sizeof copy, "%s", recipients);
+	while (rest != NULL && *rest != '\0')
+		list[count++] = strsep(&rest, " ");
+	question = (struct access_question){.stage = stage,
+		.recipients = list,
+		.count = count,
+		.bytes = bytes,
+		.answered = answered};
+	fake.answers = 0;
+	fake.asked[0] = '\0';
+	access_ask(&service, &question, &asker);
+	memset(copy, 'x', sizeof copy - 1); /* it was needed until now */
+	memset(list, 0xff, sizeof list);
+	ck_assert_int_le(fake.answers, 1);
+	return fake.answers ? verdict_name(fake.outcome.verdict) : "";
+}
+
+/* Lets the room answer whatever it is asked, one after the other. */
+static const char *
+let_the_room_answer(void)
+{
+	while (fake.waiting != NULL) {
+		struct room_question *q = fake.waiting;
+
+		fake.waiting = NULL;
+		answer_now(q, waiting_name);
+	}
+	ck_assert_int_eq(fake.answers, 1);
+	return verdict_name(fake.outcome.verdict);
+}
+
+/* --- the tests -------------------------------------------------------------------- */
+
+static const struct access_case {
+	const char *recipients, *verdict, *asked;
+} cases[] = {
+	{"free", "delivered", "free"},
+	{"full", "full", "full"},
+	{"nobody", "no-such-user", "nobody"},
+	{"far", "delivered", "far"},
+	{"broken", "misconfigured", "broken"},
+	/* an alias: up to the first yes, else the gentlest */
+	{"many:full,free,later", "delivered", "many:full,free,later full free"},
+	{"many:full,far,free", "delivered", "many:full,far,free full"},
+	{"many:disabled,later,full", "full-for-now",
+		"many:disabled,later,full disabled later full"},
+	{"many:full,suspended", "suspended", "many:full,suspended full suspended"},
+	{"many:later,trouble", "trouble", "many:later,trouble later trouble"},
+	{"many:disabled,moved", "moved", "many:disabled,moved disabled moved"},
+	{"many:nobody", "misconfigured", "many:nobody"},
+	{"many:nobody,full", "misconfigured", "many:nobody,full full"},
+	{"many:gone,full", "trouble", "many:gone,full gone full"},
+	/* many recipients */
+	{"full free", "delivered", "full free"},
+	{"free full", "delivered", "free"},
+	{"nobody disabled", "disabled", "nobody disabled"},
+	{"nobody broken", "misconfigured", "nobody broken"},
+	{"twin full", "misconfigured", "twin full"},
+	{"many:full,disabled many:later,full free", "delivered",
+		"many:full,disabled full disabled many:later,full later full free"},
+	{"many:full,disabled full", "full", "many:full,disabled full disabled full"},
+	{"", "delivered", ""},
+};
+
+START_TEST(only_if_all_would_refuse_is_it_refused_and_gently)
+{
+	const struct access_case *c = &cases[_i];
+
+	fake.answers_later = 0;
+	ck_assert_msg(strcmp(ask(c->recipients, ACCESS_MESSAGE, 10), c->verdict) == 0,
+		"%s: %s", c->recipients, verdict_name(fake.outcome.verdict));
+	ck_assert_str_eq(fake.asked, c->asked);
+	fake.answers_later = 1;
+	ask(c->recipients, ACCESS_MESSAGE, 10);
+	ck_assert_str_eq(let_the_room_answer(), c->verdict);
+	ck_assert_str_eq(fake.asked, c->asked);
+}
+END_TEST
+
+START_TEST(a_size_that_is_only_announced_starts_nothing)
+{
+	static const struct {
+		enum access_stage stage;
+		uint64_t bytes, asked;
+		enum ledger_kind kind;
+	} sizes[] = {
+		{ACCESS_RCPT, 0, 1, LEDGER_CHECK},
+		{ACCESS_RCPT, 1, 1, LEDGER_CHECK},
+		{ACCESS_RCPT, 65536, 65536, LEDGER_CHECK},
+		{ACCESS_RCPT, 65537, 65537, LEDGER_ANNOUNCED},
+		{ACCESS_RCPT, 1 << 30, 1 << 30, LEDGER_ANNOUNCED},
+		{ACCESS_RCPT, UINT64_MAX, UINT64_MAX, LEDGER_ANNOUNCED},
+		{ACCESS_DATA, 65536, 65536, LEDGER_CHECK},
+		{ACCESS_DATA, 65537, 65537, LEDGER_ANNOUNCED},
+		{ACCESS_MESSAGE, 65537, 65537, LEDGER_CHECK},
+		{ACCESS_MESSAGE, 0, 1, LEDGER_CHECK},
+	};
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		ask("free", sizes[i].stage, sizes[i].bytes);
+		ck_assert_int_eq(fake.kind, sizes[i].kind);
+		ck_assert_uint_eq(fake.bytes, sizes[i].asked);
+		ask("many:full,free", sizes[i].stage, sizes[i].bytes);
+		ck_assert_int_eq(fake.kind, sizes[i].kind);
+	}
+}
+END_TEST
+
+START_TEST(who_only_wants_to_know_leaves_no_trace)
+{
+	const char *const recipient = "full";
+
+	question = (struct access_question){.stage = ACCESS_MESSAGE,
+		.recipients = &recipient,
+		.count = 1,
+		.bytes = 1,
+		.leaves_no_trace = 1,
+		.answered = answered};
+	access_ask(&service, &question, &asker);
+	ck_assert_int_eq(fake.kind, LEDGER_EXPLAIN);
+	ck_assert_int_eq(fake.answers, 1);
+}
+END_TEST
+
+START_TEST(without_a_table_nothing_is_refused)
+{
+	fake.has_table = 0;
+	ck_assert_str_eq(ask("nobody", ACCESS_RCPT, 0), "trouble");
+	ck_assert_str_eq(ask("many:full", ACCESS_RCPT, 0), "trouble");
+}
+END_TEST
+
+/* Whoever lists very slow mailboxes does not keep its question for ever. */
+START_TEST(many_slow_targets_are_asked_so_long_and_no_longer)
+{
+	fake.takes_ms = 6000;
+	ck_assert_str_eq(ask("many:full,full,full,full", ACCESS_RCPT, 0), "trouble");
+	ck_assert_str_eq(fake.asked, "many:full,full,full,full full");
+	fake.takes_ms = 30000;
+	ck_assert_str_eq(ask("full", ACCESS_RCPT, 0), "full");
+	ck_assert_str_eq(ask("full free", ACCESS_RCPT, 0), "trouble");
+}
+END_TEST
+
+/* A stack that grew with each would not hold them. */
+START_TEST(thousands_are_asked_one_after_the_other)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	for (int i = 0; i < 1000; i++)
+		fputs("full ", to);
+	fputs("free", to);
+	fclose(to);
+	ck_assert_str_eq(ask(text, ACCESS_MESSAGE, 1), "delivered");
+	fake.answers_later = 1;
+	ask(text, ACCESS_MESSAGE, 1);
+	ck_assert_str_eq(let_the_room_answer(), "delivered");
+	free(text);
+}
+END_TEST
+
+START_TEST(who_is_gone_leaves_nothing_behind)
+{
+	fake.answers_later = 1;
+	ask("many:full,free free", ACCESS_RCPT, 0);
+	access_finish(&question);
+	access_finish(&question);
+	ck_assert_int_eq(fake.answers, 0);
+}
+END_TEST
+
+void
+add_tests(Suite *suite)
+{
+	const TTest *const tests[] = {a_size_that_is_only_announced_starts_nothing,
+		who_only_wants_to_know_leaves_no_trace,
+		without_a_table_nothing_is_refused,
+		many_slow_targets_are_asked_so_long_and_no_longer,
+		thousands_are_asked_one_after_the_other,
+		who_is_gone_leaves_nothing_behind};
+	TCase *c = ADD_CASE(suite, tests, .setup = setup);
+
+	tcase_add_loop_test(c, only_if_all_would_refuse_is_it_refused_and_gently, 0,
+		(int)(sizeof cases / sizeof *cases));
+}
