@@ -703,6 +703,34 @@ def test_a_trusted_user_that_does_not_exist(sound):
     assert "trusted_users = mail news\n" in sound.conf.read_text()
 
 
+@pytest.mark.parametrize("text, mode, owner", [
+    ("@bad.test\n<>\n  example.org # none\n", 0o644, 0),
+    ("@bad.test\n", 0o666, 0),
+    ("@bad.test\n", 0o644, UID),
+    ("@bad.test\n", 0o640, 0),
+], ids=["lines", "for all to write", "a user's", "for root alone"])
+def test_a_list_of_blocked_senders_with_a_fault(sound, text, mode, owner):
+    path = sound.brim.folder / "the blocked"
+    path.write_text(text)
+    path.chmod(mode)
+    os.chown(path, owner, 0)
+    sound.brim.configure(blocked_senders=path)
+    if "<>" in text:
+        assert "line 2: the null sender" in sound.findings()[0]["what"]
+        sound.run(sound.findings()[0]["mend"])
+    sound.repairs("blocked-senders")
+    assert "\n@bad.test\n" in "\n" + path.read_text()
+
+
+def test_a_list_of_blocked_senders_that_is_not_there_or_behind_a_closed_door(sound):
+    folder = sound.brim.folder / "closed"
+    sound.brim.configure(blocked_senders=folder / "list")
+    sound.tells("blocked-senders", "No such file", "take blocked_senders out of")
+    folder.mkdir(mode=0o700)
+    (folder / "list").write_text("@bad.test\n")
+    sound.tells("blocked-senders", "daemon, whom quotad runs as", "search the directories")
+
+
 def test_a_trusted_user_that_does_not_exist_in_a_line_that_continues(sound):
     text = sound.conf.read_text()
     lines = "trusted_users =\n  # ours\n  mail,\n\n  vmale\n\tnews\nquota = 0\n"

@@ -108,6 +108,9 @@ static const struct kind {
 		"of every mailbox."},
 	[CHECK_TRUSTED_USER] = {"trusted-user", WARNING,
 		"A user of that name made later could ask about every mailbox."},
+	[CHECK_BLOCKED_SENDERS] = {"blocked-senders", ERROR,
+		"quotad keeps the list that it has read before, and blocks nobody where "
+		"there is none."},
 	[CHECK_QUOTAD_DOWN] = {"quotad-down", ERROR,
 		"Without quotad lda defers, or with quotad_down = deliver keeps no "
 		"limit."},
@@ -205,6 +208,7 @@ static const struct step {
 	{"settings", 0, check_settings},
 	{"settings", 0, check_settings_file},
 	{"users", CONF, check_users},
+	{"blocked senders", CONF, check_senders},
 	{"Postfix", CONF, check_postfix_read},
 	{"user table", CONF, check_table},
 	{"mailboxes", CONF | TABLE, check_mailboxes},

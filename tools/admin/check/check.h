@@ -53,6 +53,7 @@ enum check_kind {
 	CHECK_DAEMON_USER,
 	CHECK_USAGE_OWNER,
 	CHECK_TRUSTED_USER,
+	CHECK_BLOCKED_SENDERS,
 	CHECK_QUOTAD_DOWN,
 	CHECK_QUOTAD_STRANGER,
 	CHECK_QUOTAD_TABLE,
@@ -241,6 +242,10 @@ const char *check_reload(struct check *c);
 
 /* A command that adds a user of the system. */
 const char *check_add_user(struct check *c, const char *name);
+
+/* --- senders.c ----------------------------------------------- */
+
+void check_senders(struct check *c);
 
 /* --- postfix.c ----------------------------------------------- */
 
