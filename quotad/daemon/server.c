@@ -13,6 +13,7 @@
 #include "keeping.h"
 #include "log.h"
 #include "looks.h"
+#include "protocol/policy_instances.h"
 #include "scanner/recount_schedule.h"
 #include "services.h"
 #include "wire/connection.h"
@@ -197,7 +198,7 @@ open_rooms(struct server *v, struct reason *why)
 	v->access = (struct access){&v->conf, &v->room, v->senders};
 	v->line =
 		(struct line){&v->room, &v->access, v->usage, v->started_ms, v->scanner};
-	v->policy = (struct policy){&v->access, &v->conf};
+	v->policy = (struct policy){&v->access, &v->conf, policy_instances_new()};
 	v->socketmap = (struct socketmap){&v->room, &v->conf};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
@@ -246,6 +247,7 @@ void
 server_close(struct server *v)
 {
 	connections_free(&v->connections);
+	policy_instances_free(&v->policy.instances);
 	recount_schedule_free(&v->schedule);
 	users_reload_free(&v->users);
 	senders_free(&v->senders);

@@ -1,41 +1,262 @@
-/* The policy service. */
+/* The policy service: which question a request is, and which action its answer. */
 #include "policy.h"
 
 #include <event2/buffer.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUEST_MAX 32768 /* bytes, with all its attributes */
+#include "clock.h"
+#include "log.h"
+#include "policy_instances.h"
+#include "policy_request.h"
 
-/* Up to the first empty line. */
+#define PASS "action=DUNNO\n\n"
+
+/* Postfix closes a connection that was idle for smtpd_policy_service_max_idle (300 s) or
+ * is older than max_ttl (1000 s), but only between two SMTP sessions; one that is closed
+ * here before costs it a try. */
+#define IDLE_MS 1800000
+
+/* A request that is being answered. */
+struct asked {
+	struct access_question question; /* first: access.c gives it back */
+	struct request *request;
+	const struct policy *policy;
+	char *recipient; /* at RCPT, behind the instance */
+	char instance[];
+};
+
+/* --- answers ---------------------------------------------------------------------- */
+
+/* Postfix looks for a ":" in an action that begins with no reply code. The texts quote
+ * addresses, so the one in an address stays. */
+static void
+replace_colons(char *text)
+{
+	for (; (text = strchr(text, ':')) != NULL; text++)
+		if (text[1] == ' ' || text[1] == '\0')
+			*text = ';';
+}
+
+/* What went wrong is for the log: a stranger is told that something did. */
+static void
+answer_error(struct asked *a, const struct outcome *o)
+{
+	struct outcome plain;
+
+	log_warning("policy: %s answered with %s: %s", a->instance,
+		a->policy->conf->policy_error_passes ? "DUNNO" : verdict_smtp(o->verdict),
+		o->text);
+	if (a->policy->conf->policy_error_passes) {
+		request_answer(a->request, PASS);
+		return;
+	}
+	outcome_set(&plain, o->verdict, NULL);
+	request_answer(
+		a->request, "action=%s %s\n\n", verdict_smtp(plain.verdict), plain.text);
+}
+
+/* A recipient that was refused is no part of the message. */
+static void
+remember(const struct asked *a)
+{
+	if (a->recipient != NULL && a->policy->instances != NULL)
+		policy_instances_add(
+			a->policy->instances, a->instance, a->recipient, clock_now_ms());
+}
+
+static void
+answered(struct access_question *q, const struct outcome *o)
+{
+	struct asked *a = (struct asked *)q;
+	struct outcome told = *o;
+
+	switch (o->verdict) {
+	case VERDICT_DELIVERED:
+		remember(a);
+		request_answer(a->request, PASS);
+		break;
+	case VERDICT_TROUBLE:
+	case VERDICT_MISCONFIGURED:
+		if (a->policy->conf->policy_error_passes)
+			remember(a);
+		answer_error(a, o);
+		break;
+	default:
+		if (told.text[0] == '\0')
+			outcome_set(&told, o->verdict, NULL);
+		replace_colons(told.text);
+		request_answer(a->request, "action=%s %s\n\n", verdict_smtp(told.verdict),
+			told.text);
+	}
+}
+
+/* --- questions -------------------------------------------------------------------- */
+
+/* Which stage it is: 0, or -1 where nothing is to be said in that one. Without a state it
+ * is taken for RCPT. */
+static int
+find_stage(const struct policy_request *q, enum access_stage *stage)
+{
+	static const struct {
+		const char *state;
+		enum access_stage stage;
+	} stages[] = {{"RCPT", ACCESS_RCPT}, {"DATA", ACCESS_DATA},
+		{"END-OF-MESSAGE", ACCESS_MESSAGE}};
+
+	*stage = ACCESS_RCPT;
+	if (q->state == NULL)
+		return 0;
+	for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+		if (strcmp(stages[i].state, q->state) == 0) {
+			*stage = stages[i].stage;
+			return 0;
+		}
+	return -1;
+}
+
+static struct asked *
+new_asked(const struct policy *p, struct request *r, const struct policy_request *q,
+	enum access_stage stage)
+{
+	const char *instance = q->instance != NULL ? q->instance : "";
+	const char *recipient = q->recipient != NULL ? q->recipient : "";
+	size_t length = strlen(instance) + 1, more = strlen(recipient) + 1;
+	struct asked *a = calloc(1, sizeof *a + length + more);
+
+	if (a == NULL)
+		return NULL;
+	memcpy(a->instance, instance, length);
+	if (stage == ACCESS_RCPT)
+		a->recipient = memcpy(a->instance + length, recipient, more);
+	a->request = r;
+	a->policy = p;
+	a->question = (struct access_question){.stage = stage,
+		.sender = q->sender,
+		.login = q->login,
+		.bytes = q->bytes,
+		.answered = answered};
+	return a;
+}
+
+/* Takes the recipients that the message's instance is known to have: 0, or -1 where some
+ * are not known. *list is to be freed, the texts are the memory's. */
+static int
+find_recipients(const struct policy *p, const struct policy_request *q,
+	struct access_question *question, const char ***list)
+{
+	size_t count;
+	const char *next = p->instances == NULL || q->instance == NULL
+				   ? NULL
+				   : policy_instances_find(p->instances, q->instance,
+					     &count, clock_now_ms());
+
+	if (next == NULL || count < q->recipients)
+		return -1;
+	*list = reallocarray(NULL, count, sizeof **list);
+	if (*list == NULL)
+		return -1;
+	for (size_t i = 0; i < count; i++, next += strlen(next) + 1)
+		(*list)[i] = next;
+	question->recipients = *list;
+	question->count = count;
+	return 0;
+}
+
+static void
+ask(const struct policy *p, struct request *r, const struct policy_request *q,
+	enum access_stage stage)
+{
+	const struct room_asker asker = request_asker(r);
+	int has_one = q->recipient != NULL && q->recipient[0] != '\0';
+	struct asked *a = NULL;
+	const char **list = NULL;
+
+	if (has_one || stage != ACCESS_RCPT)
+		a = new_asked(p, r, q, stage);
+	if (a != NULL)
+		request_set_state(r, a);
+	if (a != NULL && has_one) {
+		a->question.recipients = &q->recipient;
+		a->question.count = 1;
+	}
+	if (a == NULL || (!has_one && find_recipients(p, q, &a->question, &list) == -1))
+		request_answer(r, PASS);
+	else
+		access_ask(p->access, &a->question, &asker);
+	free(list);
+	if (stage == ACCESS_MESSAGE && p->instances != NULL && q->instance != NULL)
+		policy_instances_forget(p->instances, q->instance);
+}
+
+/* --- the protocol ----------------------------------------------------------------- */
+
 static enum protocol_read
 read_request(struct evbuffer *bytes, char **message, size_t *length)
 {
-	struct evbuffer_ptr end = evbuffer_search(bytes, "\n\n", 2, NULL);
+	size_t has = evbuffer_get_length(bytes);
+	const unsigned char *all = evbuffer_pullup(
+		bytes, has < POLICY_REQUEST_MAX ? (ev_ssize_t)has : POLICY_REQUEST_MAX);
+	ssize_t n = all == NULL ? -1 : policy_request_length((const char *)all, has);
 
 	*message = NULL;
-	if (end.pos == -1)
-		return evbuffer_get_length(bytes) > REQUEST_MAX ? PROTOCOL_NONSENSE
-								: PROTOCOL_INCOMPLETE;
-	*length = (size_t)end.pos + 2;
-	*message = malloc(*length + 1);
-	if (*message == NULL)
+	if (n == 0)
+		return PROTOCOL_INCOMPLETE;
+	if (n == -1 || (*message = malloc((size_t)n + 1)) == NULL)
 		return PROTOCOL_NONSENSE;
-	evbuffer_remove(bytes, *message, *length);
-	(*message)[*length] = '\0';
+	evbuffer_remove(bytes, *message, (size_t)n);
+	(*message)[n] = '\0';
+	*length = (size_t)n;
 	return PROTOCOL_MESSAGE;
 }
 
 static void
 perform(void *service, struct request *r, char *message, size_t length)
 {
-	(void)service;
+	struct policy_request q;
+	enum access_stage stage;
+
 	(void)length;
-	request_answer(r, "%s", message == NULL ? "" : "action=DUNNO\n\n");
+	if (message == NULL) {
+		log_warning("policy: a request that can't be read, from uid %u: the "
+			    "connection ends",
+			request_asker(r).uid);
+		request_answer(r, "%s", "");
+		return;
+	}
+	policy_request_read(&q, message);
+	if ((q.request != NULL && strcmp(q.request, "smtpd_access_policy") != 0) ||
+		find_stage(&q, &stage) == -1)
+		request_answer(r, PASS);
+	else
+		ask(service, r, &q, stage);
+}
+
+static void
+finish(struct request *r)
+{
+	struct asked *a = request_state(r);
+
+	if (a != NULL)
+		access_finish(&a->question);
+	free(a);
+}
+
+/* It gets no answer, and asks again. */
+static void
+turn_away(char *to, size_t size, const char *text)
+{
+	(void)size;
+	to[0] = '\0';
+	log_warning("policy: a connection is not taken: %s", text);
 }
 
 const struct protocol policy_protocol = {
 	.name = "policy",
+	.idle_ms = IDLE_MS,
 	.read = read_request,
 	.perform = perform,
+	.finish = finish,
+	.turn_away = turn_away,
 };

@@ -29,6 +29,9 @@ enum protocol_read {
 struct protocol {
 	const char *name; /* of its sockets among those of systemd */
 
+	/* How long a client may be idle between two requests; 0: as anyone. */
+	uint64_t idle_ms;
+
 	/* Takes the first message off the bytes: into *message, which the connection
 	 * frees and may be changed, with a NUL after its *length bytes. To be bounded:
 	 * bytes that make no message are kept. */

@@ -380,8 +380,11 @@ static uint64_t
 patience(const struct connection *c)
 {
 	const struct conf *conf = c->owner->conf;
+	const struct protocol *p = c->service->protocol;
 	uint64_t ms = CONNECTION_IDLE_MS;
 
+	if (p->idle_ms > 0 && !(c->incomplete && evbuffer_get_length(c->in) > 0))
+		ms = p->idle_ms;
 	if (c->ledger.tickets > 0)
 		ms = (conf->deadline + CONNECTION_GRACE_S) * 1000;
 	if (c->ledger.waiting > 0)

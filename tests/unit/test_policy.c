@@ -1,0 +1,478 @@
+/*
+ * The policy protocol with a faked brain: what is a request, which question it makes, and
+ * which action each outcome becomes; and the memory of recipients by instance.
+ */
+#include <event2/buffer.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quotad/protocol/policy.h"
+#include "quotad/protocol/policy_instances.h"
+#include "quotad/protocol/policy_request.h"
+#include "suite.h"
+
+static struct fake {
+	void *state;
+	struct access_question *question; /* that waits for its answer */
+	struct outcome outcome;
+	int later, asked, answers, finished;
+	enum access_stage stage;
+	char recipients[2000]; /* of the last question, a blank after each */
+	char sender[100], login[100];
+	uint64_t bytes;
+	char answer[1000];
+} fake;
+
+static struct conf conf;
+static struct policy service = {.conf = &conf};
+
+static void
+setup(void)
+{
+	memset(&fake, 0, sizeof fake);
+	memset(&conf, 0, sizeof conf);
+	service.instances = policy_instances_new();
+}
+
+static void
+teardown(void)
+{
+	policy_instances_free(&service.instances);
+}
+
+/* --- the neighbours --------------------------------------------------------------- */
+
+void
+request_set_state(struct request *r, void *state)
+{
+	(void)r;
+	fake.state = state;
+}
+
+void *
+request_state(const struct request *r)
+{
+	(void)r;
+	return fake.state;
+}
+
+struct room_asker
+request_asker(const struct request *r)
+{
+	(void)r;
+	return (struct room_asker){.trusted = 1};
+}
+
+void
+request_answer(struct request *r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(fake.answer, sizeof fake.answer, format, args);
+	va_end(args);
+	fake.answers++;
+	policy_protocol.finish(r);
+	fake.state = NULL;
+}
+
+void
+access_ask(const struct access *access, struct access_question *q,
+	const struct room_asker *asker)
+{
+	(void)access;
+	ck_assert_int_eq(asker->trusted, 1);
+	fake.asked++;
+	fake.stage = q->stage;
+	fake.bytes = q->bytes;
+	fake.recipients[0] = '\0';
+	for (size_t i = 0; i < q->count; i++)
+		sprintf(fake.recipients + strlen(fake.recipients), "%s ",
+			q->recipients[i]);
+	strcpy(fake.sender, q->sender ? q->sender : "NULL");
+	strcpy(fake.login, q->login ? q->login : "NULL");
+	if (fake.later)
+		fake.question = q;
+	else
+		q->answered(q, &fake.outcome);
+}
+
+void
+access_finish(struct access_question *q)
+{
+	(void)q;
+	fake.finished++;
+}
+
+/* --- what is a request ------------------------------------------------------------ */
+
+static enum protocol_read
+read_all(const char *bytes, size_t length, char **message, size_t *size)
+{
+	struct evbuffer *in = evbuffer_new();
+	enum protocol_read result;
+
+	ck_assert_int_eq(evbuffer_add(in, bytes, length), 0);
+	result = policy_protocol.read(in, message, size);
+	if (result == PROTOCOL_MESSAGE)
+		ck_assert_uint_eq(evbuffer_get_length(in), length - *size);
+	evbuffer_free(in);
+	return result;
+}
+
+static enum protocol_read
+kind_of(const char *bytes, size_t length)
+{
+	char *message = NULL;
+	size_t size;
+	enum protocol_read result = read_all(bytes, length, &message, &size);
+
+	free(message);
+	return result;
+}
+
+#define KIND(bytes) kind_of(bytes, sizeof(bytes) - 1)
+
+START_TEST(a_request_ends_with_an_empty_line)
+{
+	ck_assert_int_eq(KIND("a=b\n\n"), PROTOCOL_MESSAGE);
+	ck_assert_int_eq(KIND("a=\nb==c\n\nrest"), PROTOCOL_MESSAGE);
+	ck_assert_int_eq(KIND("a=b\n\nnonsense\n\n"), PROTOCOL_MESSAGE);
+	ck_assert_int_eq(KIND("a=b\n"), PROTOCOL_INCOMPLETE);
+	ck_assert_int_eq(KIND("a"), PROTOCOL_INCOMPLETE);
+	ck_assert_int_eq(KIND("a=b\r\n\r\n"), PROTOCOL_INCOMPLETE);
+}
+END_TEST
+
+START_TEST(what_is_no_line_of_name_and_value_can_not_be_read)
+{
+	ck_assert_int_eq(KIND("\n"), PROTOCOL_NONSENSE);
+	ck_assert_int_eq(KIND("\n\n"), PROTOCOL_NONSENSE);
+	ck_assert_int_eq(KIND("\na=b\n\n"), PROTOCOL_NONSENSE);
+	ck_assert_int_eq(KIND("abc\n\n"), PROTOCOL_NONSENSE);
+	ck_assert_int_eq(KIND("a=b\nc\nd=e\n\n"), PROTOCOL_NONSENSE);
+	ck_assert_int_eq(KIND("=b\n\n"), PROTOCOL_NONSENSE);
+	ck_assert_int_eq(KIND("a=b\0c\n\n"), PROTOCOL_NONSENSE);
+	ck_assert_int_eq(KIND("GET / HTTP/1.1\nHost: x\n\n"), PROTOCOL_NONSENSE);
+}
+END_TEST
+
+START_TEST(a_request_is_bounded)
+{
+	char *bytes = malloc(POLICY_REQUEST_MAX + 1);
+
+	memset(bytes, 'x', POLICY_REQUEST_MAX + 1);
+	memcpy(bytes, "a=", 2);
+	ck_assert_int_eq(kind_of(bytes, POLICY_REQUEST_MAX - 1), PROTOCOL_INCOMPLETE);
+	ck_assert_int_eq(kind_of(bytes, POLICY_REQUEST_MAX), PROTOCOL_NONSENSE);
+	memcpy(bytes + POLICY_REQUEST_MAX - 2, "\n\n", 2);
+	ck_assert_int_eq(kind_of(bytes, POLICY_REQUEST_MAX), PROTOCOL_MESSAGE);
+	memcpy(bytes + POLICY_REQUEST_MAX - 2, "x\n\n", 3);
+	ck_assert_int_eq(kind_of(bytes, POLICY_REQUEST_MAX + 1), PROTOCOL_NONSENSE);
+	free(bytes);
+}
+END_TEST
+
+START_TEST(the_order_is_free_and_the_last_of_two_counts)
+{
+	char text[] = "size=5\nunknown=1\nrecipient=a@x.test\nsize=12\nsizes=7\n"
+		      "sender=\nrecipient_count=x\nrecipient=b=c@x.test\n\n";
+	struct policy_request q;
+
+	policy_request_read(&q, text);
+	ck_assert_uint_eq(q.bytes, 12);
+	ck_assert_str_eq(q.recipient, "b=c@x.test");
+	ck_assert_str_eq(q.sender, "");
+	ck_assert_uint_eq(q.recipients, 0);
+	ck_assert_ptr_null(q.login);
+}
+END_TEST
+
+/* --- questions and answers -------------------------------------------------------- */
+
+/* Performs a request of these lines; its answer. */
+static const char *
+perform(const char *text)
+{
+	char *message = NULL;
+	size_t length;
+	int answers = fake.answers;
+
+	ck_assert_int_eq(
+		read_all(text, strlen(text), &message, &length), PROTOCOL_MESSAGE);
+	fake.answer[0] = '\0';
+	policy_protocol.perform(&service, NULL, message, length);
+	free(message);
+	ck_assert_int_eq(fake.answers, answers + !fake.later);
+	return fake.answer;
+}
+
+#define PASS      "action=DUNNO\n\n"
+#define REQUEST   "request=smtpd_access_policy\n"
+#define RCPT(who) REQUEST "protocol_state=RCPT\ninstance=i\nrecipient=" who "\n\n"
+#define DATA(count)                                                                      \
+	REQUEST "protocol_state=DATA\ninstance=i\nrecipient_count=" count "\n\n"
+#define END(count)                                                                       \
+	REQUEST "protocol_state=END-OF-MESSAGE\ninstance=i\nsize=9\nrecipient=\n"        \
+		"recipient_count=" count "\n\n"
+
+START_TEST(rcpt_data_and_end_of_message_are_asked)
+{
+	ck_assert_str_eq(
+		perform(REQUEST "protocol_state=RCPT\nrecipient=a@x.test\n"
+				"sender=s@y.test\nsasl_username=joe\nsize=70000\n\n"),
+		PASS);
+	ck_assert_int_eq(fake.stage, ACCESS_RCPT);
+	ck_assert_str_eq(fake.recipients, "a@x.test ");
+	ck_assert_str_eq(fake.sender, "s@y.test");
+	ck_assert_str_eq(fake.login, "joe");
+	ck_assert_uint_eq(fake.bytes, 70000);
+	perform(REQUEST "protocol_state=DATA\nrecipient=a@x.test\n\n");
+	ck_assert_int_eq(fake.stage, ACCESS_DATA);
+	ck_assert_str_eq(fake.sender, "NULL");
+	perform(REQUEST "protocol_state=END-OF-MESSAGE\nrecipient=a@x.test\n\n");
+	ck_assert_int_eq(fake.stage, ACCESS_MESSAGE);
+	perform("recipient=a@x.test\n\n"); /* a person's: that is RCPT */
+	ck_assert_int_eq(fake.asked, 4);
+	ck_assert_int_eq(fake.finished, 4);
+}
+END_TEST
+
+START_TEST(all_else_is_passed_at_once)
+{
+	static const char *const texts[] = {
+		REQUEST "protocol_state=CONNECT\n\n",
+		REQUEST "protocol_state=EHLO\n\n",
+		REQUEST "protocol_state=MAIL\nrecipient=a@x.test\n\n",
+		REQUEST "protocol_state=VRFY\nrecipient=a@x.test\n\n",
+		REQUEST "protocol_state=ETRN\n\n",
+		REQUEST "protocol_state=rcpt\nrecipient=a@x.test\n\n",
+		REQUEST "protocol_state=\nrecipient=a@x.test\n\n",
+		REQUEST "protocol_state=RCPT\n\n",
+		REQUEST "protocol_state=RCPT\nrecipient=\n\n",
+		"request=junk_mail\nprotocol_state=RCPT\nrecipient=a@x.test\n\n",
+	};
+
+	fake.outcome.verdict = VERDICT_NO_SUCH_USER;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		ck_assert_str_eq(perform(texts[i]), PASS);
+	ck_assert_int_eq(fake.asked, 0);
+}
+END_TEST
+
+START_TEST(each_verdict_has_its_code)
+{
+	static const struct {
+		enum verdict verdict;
+		const char *start;
+	} cases[] = {{VERDICT_NO_SUCH_USER, "action=550 5.1.1 "},
+		{VERDICT_MOVED, "action=551 5.1.6 "},
+		{VERDICT_DISABLED, "action=550 5.2.1 "},
+		{VERDICT_SUSPENDED, "action=450 4.2.1 "},
+		{VERDICT_FULL_FOR_NOW, "action=452 4.2.2 "},
+		{VERDICT_FULL, "action=552 5.2.2 "},
+		{VERDICT_TOO_LARGE, "action=552 5.2.3 "},
+		{VERDICT_REFUSED, "action=554 5.7.1 "},
+		{VERDICT_NO_DISK, "action=452 4.3.1 "},
+		{VERDICT_TROUBLE, "action=451 4.3.0 "},
+		{VERDICT_MISCONFIGURED, "action=451 4.3.5 "}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *answer;
+
+		fake.outcome = (struct outcome){.verdict = cases[i].verdict};
+		answer = perform(RCPT("a@x.test"));
+		ck_assert_msg(
+			strncmp(answer, cases[i].start, strlen(cases[i].start)) == 0,
+			"%s", answer);
+		ck_assert_str_eq(strstr(answer, "\n"), "\n\n");
+		ck_assert_int_gt((int)strlen(answer), (int)strlen(cases[i].start) + 10);
+	}
+}
+END_TEST
+
+START_TEST(an_action_is_of_printable_ascii_without_a_colon_of_its_own)
+{
+	outcome_set(&fake.outcome, VERDICT_MOVED, "to: x@[IPv6:2001:db8::1]\n\u00fc:");
+	ck_assert_str_eq(perform(RCPT("a@x.test")),
+		"action=551 5.1.6 to; x@[IPv6:2001:db8::1]???;\n\n");
+}
+END_TEST
+
+START_TEST(an_error_of_ours_defers_or_passes_and_tells_no_stranger_why)
+{
+	outcome_set(&fake.outcome, VERDICT_MISCONFIGURED, "an alias leads to secret@x");
+	ck_assert_str_eq(perform(RCPT("a@x.test")),
+		"action=451 4.3.5 the mail server is not set up right\n\n");
+	conf.policy_error_passes = 1;
+	ck_assert_str_eq(perform(RCPT("a@x.test")), PASS);
+	outcome_set(&fake.outcome, VERDICT_FULL, NULL); /* is none of ours */
+	ck_assert_str_eq(
+		perform(RCPT("a@x.test")), "action=552 5.2.2 the mailbox is full\n\n");
+}
+END_TEST
+
+START_TEST(what_can_not_be_read_gets_no_answer)
+{
+	policy_protocol.perform(&service, NULL, NULL, 0);
+	ck_assert_int_eq(fake.answers, 1);
+	ck_assert_str_eq(fake.answer, "");
+}
+END_TEST
+
+START_TEST(an_answer_may_come_later)
+{
+	fake.later = 1;
+	ck_assert_str_eq(perform(RCPT("a@x.test")), "");
+	outcome_set(&fake.outcome, VERDICT_FULL, NULL);
+	fake.question->answered(fake.question, &fake.outcome);
+	ck_assert_str_eq(fake.answer, "action=552 5.2.2 the mailbox is full\n\n");
+	ck_assert_int_eq(fake.finished, 1);
+}
+END_TEST
+
+/* --- several recipients ----------------------------------------------------------- */
+
+START_TEST(several_recipients_are_those_that_were_taken)
+{
+	perform(RCPT("a@x.test"));
+	fake.outcome.verdict = VERDICT_FULL;
+	perform(RCPT("full@x.test"));
+	fake.outcome.verdict = VERDICT_DELIVERED;
+	perform(RCPT("b@x.test"));
+	perform(RCPT("a@x.test"));
+	perform(DATA("2"));
+	ck_assert_int_eq(fake.stage, ACCESS_DATA);
+	ck_assert_str_eq(fake.recipients, "a@x.test b@x.test ");
+	fake.outcome.verdict = VERDICT_FULL;
+	ck_assert_str_eq(perform(END("2")), "action=552 5.2.2 the mailbox is full\n\n");
+	ck_assert_str_eq(fake.recipients, "a@x.test b@x.test ");
+	ck_assert_uint_eq(fake.bytes, 9);
+	ck_assert_str_eq(perform(END("2")), PASS); /* it is over */
+}
+END_TEST
+
+START_TEST(nothing_is_refused_where_a_recipient_is_unknown)
+{
+	perform(RCPT("a@x.test"));
+	fake.outcome.verdict = VERDICT_FULL;
+	ck_assert_str_eq(perform(DATA("2")), PASS);
+	ck_assert_str_eq(
+		perform(REQUEST "protocol_state=DATA\ninstance=other\n\n"), PASS);
+	ck_assert_str_eq(perform(REQUEST "protocol_state=DATA\ninstance=\n\n"), PASS);
+	ck_assert_str_eq(perform(REQUEST "protocol_state=DATA\n\n"), PASS);
+	ck_assert_int_eq(fake.asked, 1);
+}
+END_TEST
+
+START_TEST(one_that_an_error_let_pass_is_a_recipient)
+{
+	conf.policy_error_passes = 1;
+	fake.outcome.verdict = VERDICT_TROUBLE;
+	perform(RCPT("a@x.test"));
+	fake.outcome.verdict = VERDICT_DELIVERED;
+	perform(RCPT("b@x.test"));
+	perform(END("2"));
+	ck_assert_str_eq(fake.recipients, "a@x.test b@x.test ");
+}
+END_TEST
+
+static size_t
+count_of(struct policy_instances *all, const char *instance, uint64_t now_ms)
+{
+	size_t count;
+
+	policy_instances_find(all, instance, &count, now_ms);
+	return count;
+}
+
+START_TEST(an_instance_is_forgotten_after_its_time)
+{
+	struct policy_instances *all = service.instances;
+
+	policy_instances_add(all, "old", "a", 1);
+	policy_instances_add(all, "new", "a", 1);
+	policy_instances_add(all, "new", "b", 1 + POLICY_INSTANCE_MS);
+	ck_assert_uint_eq(count_of(all, "old", 1 + POLICY_INSTANCE_MS), 1);
+	ck_assert_uint_eq(count_of(all, "old", 2 + POLICY_INSTANCE_MS), 0);
+	ck_assert_uint_eq(count_of(all, "new", 2 + POLICY_INSTANCE_MS), 2);
+}
+END_TEST
+
+START_TEST(of_too_many_instances_the_oldest_goes)
+{
+	struct policy_instances *all = service.instances;
+	char name[20];
+
+	for (int i = 0; i <= POLICY_INSTANCES_MAX; i++) {
+		snprintf(name, sizeof name, "i%d", i);
+		policy_instances_add(all, name, "a", 1);
+	}
+	ck_assert_uint_eq(count_of(all, "i0", 1), 0);
+	ck_assert_uint_eq(count_of(all, "i1", 1), 1);
+	ck_assert_uint_eq(count_of(all, name, 1), 1);
+}
+END_TEST
+
+START_TEST(instances_are_bounded_in_bytes)
+{
+	struct policy_instances *all = service.instances;
+	char name[20], recipient[600];
+
+	for (int i = 0; i < 400; i++)
+		for (int k = 0; k < 60; k++) {
+			snprintf(name, sizeof name, "i%d", i);
+			snprintf(recipient, sizeof recipient, "%0500d", k);
+			policy_instances_add(all, name, recipient, 1);
+			ck_assert_uint_le(
+				policy_instances_bytes(all), POLICY_INSTANCES_BYTES);
+		}
+	ck_assert_uint_eq(count_of(all, "i0", 1), 0);
+	ck_assert_uint_eq(count_of(all, "i399", 1), 60);
+	policy_instances_forget(all, "i399");
+	ck_assert_uint_eq(count_of(all, "i399", 1), 0);
+}
+END_TEST
+
+START_TEST(of_a_list_that_was_cut_nothing_is_known)
+{
+	struct policy_instances *all = service.instances;
+	char recipient[600], name[POLICY_INSTANCE_NAME + 2];
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(recipient, sizeof recipient, "%0500d", i);
+		policy_instances_add(all, "many", recipient, 1);
+	}
+	ck_assert_uint_eq(count_of(all, "many", 1), 0);
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	policy_instances_add(all, name, "a", 1);
+	ck_assert_uint_eq(count_of(all, name, 1), 0);
+	ck_assert_uint_eq(count_of(all, name + 1, 1), 0);
+	policy_instances_add(all, name + 1, "a", 1);
+	ck_assert_uint_eq(count_of(all, name + 1, 1), 1);
+}
+END_TEST
+
+void
+add_tests(Suite *suite)
+{
+	const TTest *const tests[] = {a_request_ends_with_an_empty_line,
+		what_is_no_line_of_name_and_value_can_not_be_read, a_request_is_bounded,
+		the_order_is_free_and_the_last_of_two_counts,
+		rcpt_data_and_end_of_message_are_asked, all_else_is_passed_at_once,
+		each_verdict_has_its_code,
+		an_action_is_of_printable_ascii_without_a_colon_of_its_own,
+		an_error_of_ours_defers_or_passes_and_tells_no_stranger_why,
+		what_can_not_be_read_gets_no_answer, an_answer_may_come_later,
+		several_recipients_are_those_that_were_taken,
+		nothing_is_refused_where_a_recipient_is_unknown,
+		one_that_an_error_let_pass_is_a_recipient,
+		an_instance_is_forgotten_after_its_time,
+		of_too_many_instances_the_oldest_goes, instances_are_bounded_in_bytes,
+		of_a_list_that_was_cut_nothing_is_known};
+
+	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
+}
