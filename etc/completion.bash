@@ -29,7 +29,8 @@ _brimadm()
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--interval|--min-uid|--transport|--size|--sender|-c|--config) ((i++)) ;;
+		--interval|--min-uid|--transport|--size|--sender|--stage|--login|-c|--config)
+			((i++)) ;;
 		-*) ;;
 		*) command=${COMP_WORDS[i]}; break ;;
 		esac
@@ -37,7 +38,8 @@ _brimadm()
 	case $before in
 	-c|--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
 	--transport) COMPREPLY=($(compgen -W 'mailbox_command pipe virtual' -- "$word")); return ;;
-	--interval|--min-uid|--size|--sender) return ;;
+	--stage) COMPREPLY=($(compgen -W 'rcpt data message delivery map' -- "$word")); return ;;
+	--interval|--min-uid|--size|--sender|--login) return ;;
 	esac
 	if [[ $word == '=' || $before == '=' ]]; then
 		_brimadm_value
@@ -60,7 +62,7 @@ _brimadm()
 	import-passwd) options='--dry-run --min-uid' files=yes ;;
 	import-postfix|import-postfixadmin) options=--dry-run files=yes ;;
 	postfix) options='--transport --apply --undo' ;;
-	simulate) options='--json --size --sender' ;;
+	simulate) options='--json --size --sender --stage --login' ;;
 	esac
 	_brim_options "$options -c --config -h --help"
 }

@@ -55,6 +55,8 @@ _brimadm()
 		'--undo[of postfix: take them back]' \
 		"--size[of simulate: the message's size]:SIZE: " \
 		'--sender[of simulate: the envelope sender]:SENDER: ' \
+		'--stage[of simulate: rcpt, data, message, delivery or map]:STAGE:(rcpt data message delivery map)' \
+		'--login[of simulate --stage: who has logged in to send]:NAME: ' \
 		'--salvage[of dump: print what a damaged table still has]' \
 		'--empty[of recount: its mail is gone on purpose]' \
 		"--probe[of check: try a delivery's calls in the mailbox of ADDRESS]" \

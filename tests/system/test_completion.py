@@ -183,6 +183,7 @@ def test_another_option_s_argument_is_nobody_s_guess(complete):
 
 @pytest.mark.parametrize("option, values", [
     ("--transport", {"mailbox_command", "pipe", "virtual"}),
+    ("--stage", {"rcpt", "data", "message", "delivery", "map"}),
     ("--sort", {"used", "percent", "limit", "messages", "name"})])
 def test_values_that_are_offered_are_those_of_the_usage(complete, option, values):
     tool = "brimq" if option == "--sort" else "brimadm"

@@ -64,8 +64,11 @@ static const struct help {
 		"brimadm check --probe alice@example.org"},
 	{"postfix", "Without --apply and --undo the settings are shown alone.",
 		"brimadm postfix --transport mailbox_command --apply"},
-	{"simulate", "Nothing is changed by it.",
-		"brimadm simulate alice@example.org --size 20M"},
+	{"simulate",
+		"Nothing is changed by it. --stage tells what is said before: at SMTP "
+		"time, and\n"
+		"by each map.",
+		"brimadm simulate alice@example.org --size 20M --stage rcpt"},
 	{"explain", "Nothing is changed by it.", "brimadm explain alice@example.org"},
 	{"recount",
 		"A mailbox that had mail and is missing takes none until it is back, "

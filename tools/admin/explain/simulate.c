@@ -13,6 +13,7 @@
 
 #include "missing.h"
 #include "quota_client.h"
+#include "stage.h"
 
 /* What a sender's report says on MTAs that go by the exit status; measured on Exim 4.96,
  * OpenSMTPD 6.8 and sendmail 8.17. Postfix (3.7) says the code of the line. */
@@ -85,7 +86,8 @@ domain_step(struct simulation *s, struct users *u, const struct address *address
 	return target;
 }
 
-/* Where the address leads at once; the target as a new string, or NULL at the end. */
+/* Where the address leads at once; the target as a new string, or NULL at the end, which
+ * several targets are for a delivery. */
 static char *
 one_step(struct simulation *s, struct users *u, const char *text)
 {
@@ -102,7 +104,7 @@ one_step(struct simulation *s, struct users *u, const char *text)
 	if (mailbox_find_record(u, &a->conf, &address, &r, &a->why) > 0) {
 		to = record_get(&r, "alias");
 		step(s, address.text, to ? "alias -> " : "mailbox ", to ? to : r.key);
-		target = to ? strdup(to) : NULL;
+		target = to && !strchr(to, ',') ? strdup(to) : NULL;
 	} else {
 		step(s, address.text, "not there", NULL);
 		target = domain_step(s, u, &address);
@@ -297,14 +299,12 @@ as_json(const struct simulation *s)
 	return all;
 }
 
-#define LABEL "%-12s "
-
 static void
 print_name(const char *label, const char *name)
 {
 	char *escaped = record_escape(name);
 
-	printf(LABEL "%s\n", label, escaped ? escaped : "");
+	printf(SIMULATE_LABEL "%s\n", label, escaped ? escaped : "");
 	free(escaped);
 }
 
@@ -315,24 +315,24 @@ print_mailbox(const struct mailbox *m)
 
 	print_name("mailbox", m->key);
 	print_name("mail", m->path);
-	printf(LABEL "%u\n", "uid", (unsigned)m->uid);
-	printf(LABEL "%s\n", "quota", m->quota ? amount_show(m->quota, quota) : "none");
+	printf(SIMULATE_LABEL "%u\n", "uid", (unsigned)m->uid);
+	printf(SIMULATE_LABEL "%s\n", "quota",
+		m->quota ? amount_show(m->quota, quota) : "none");
 }
 
-/* Each item of a list or object on a line of its own, the label before the first. */
-static void
-print_all(const char *label, json_t *all)
+void
+simulate_print_all(const char *label, const json_t *all)
 {
 	const char *name;
 	json_t *value;
 	int first = 1;
 
 	for (size_t i = 0; i < json_array_size(all); i++)
-		printf(LABEL "%s\n", i == 0 ? label : "",
+		printf(SIMULATE_LABEL "%s\n", i == 0 ? label : "",
 			json_string_value(json_array_get(all, i)));
-	json_object_foreach(all, name, value)
+	json_object_foreach((json_t *)all, name, value)
 	{
-		printf(LABEL "%s %s\n", first ? label : "", name,
+		printf(SIMULATE_LABEL "%s %s\n", first ? label : "", name,
 			json_string_value(value));
 		first = 0;
 	}
@@ -344,28 +344,32 @@ print_text(const struct simulation *s, json_t *all)
 {
 	const char *line = json_string_value(json_object_get(all, "line"));
 
-	print_all("way", s->way);
+	simulate_print_all("way", s->way);
 	if (s->mailbox.path)
 		print_mailbox(&s->mailbox);
 	if (s->quotad[0])
-		printf(LABEL "%s\n", "quotad", s->quotad);
-	printf(LABEL "%s\n", "verdict", verdict_name(s->outcome.verdict));
-	printf(LABEL "%d\n", "exit_status", verdict_exit_status(s->outcome.verdict));
+		printf(SIMULATE_LABEL "%s\n", "quotad", s->quotad);
+	printf(SIMULATE_LABEL "%s\n", "verdict", verdict_name(s->outcome.verdict));
+	printf(SIMULATE_LABEL "%d\n", "exit_status",
+		verdict_exit_status(s->outcome.verdict));
 	if (line && *line)
-		printf(LABEL "%s\n", "line", line);
-	print_all("dsn", json_object_get(all, "dsn"));
+		printf(SIMULATE_LABEL "%s\n", "line", line);
+	simulate_print_all("dsn", json_object_get(all, "dsn"));
 }
 
 int
 brimadm_simulate(struct brimadm *a, int argc, char **argv)
 {
 	struct simulation s = {.a = a, .size = 0};
+	const char *stage = a->option[OPTION_STAGE];
 	json_t *all;
 
 	(void)argc;
 	if (a->option[OPTION_SIZE] &&
 		amount_size(a->option[OPTION_SIZE], &s.size, &a->why))
 		return tool_fail(TOOL_USAGE, "--size: %s", a->why.text);
+	if (stage && strcmp(stage, "delivery") != 0)
+		return simulate_stage(a, argv[0], stage, s.size);
 	s.way = json_array();
 	simulate(&s, argv[0]);
 	all = as_json(&s);
