@@ -40,7 +40,8 @@ trim(char *text)
 	return text;
 }
 
-/* What people write that means something else, or nobody, elsewhere. */
+/* What people write that means something else, or nobody, elsewhere; and two lines in
+ * one, where the first had no end when the second was appended. */
 static int
 check_form(const char *entry, struct reason *why)
 {
@@ -55,6 +56,9 @@ check_form(const char *entry, struct reason *why)
 			"\"%.80s\" has no @: write name@example.org, or @%.80s for a "
 			"domain",
 			entry, entry);
+	if (entry[0] != '"' && strchr(entry, '@') != strrchr(entry, '@'))
+		return reason_set(why,
+			"\"%.80s\" has more than one @: a line is one sender", entry);
 	return 0;
 }
 

@@ -1,13 +1,16 @@
 """Who may send: users whose mailbox is over send_quota, found by their login, and senders that
 the site has blocked. Asked by ACCESS, with a real quotad and real files."""
 
+import contextlib
 import os
 import signal
+import smtplib
 import time
 
 import pytest
 
 from brim import PATIENCE, Brim
+from postfix import MailServer
 
 ALICE = "alice@example.org"
 FULL = ("NO full 552 5.2.2 your mailbox is over its limit for sending; delete mail or empty "
@@ -189,3 +192,64 @@ def test_quotad_starts_with_a_bad_list_and_blocks_nobody(brim, blocked, break_it
     brim.start_quotad()
     assert access(brim, "bob@example.org", "spam@bad.test") == "OK"
     assert "; nobody is blocked" in brim.log.read_text()
+
+
+# --- with Postfix ---------------------------------------------------------------------
+
+
+class Submission(MailServer):
+    """Postfix asks the policy, and believes XCLIENT who has logged in."""
+
+    def _ways(self):
+        settings, services = super()._ways()
+        policy = self.brim.folder / "run/policy"
+        self.brim.configure(policy_listen=policy)
+        return settings + f"""\
+smtpd_authorized_xclient_hosts = 127.0.0.1
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+smtpd_recipient_restrictions = check_policy_service unix:{policy}
+""", services
+
+
+@contextlib.contextmanager
+def client(server, login=None):
+    """An SMTP connection of somebody who has logged in."""
+    with smtplib.SMTP("127.0.0.1", server.postfix.port, "client.test", timeout=PATIENCE) as s:
+        s.ehlo()
+        if login:
+            assert s.docmd(f"XCLIENT LOGIN={login}")[0] == 220
+            s.ehlo()
+        yield s
+
+
+def rcpt(s, recipient, sender="me@sender.test"):
+    """The whole reply to RCPT."""
+    s.docmd("RSET")
+    assert s.docmd(f"MAIL FROM:<{sender}>")[0] == 250
+    code, text = s.docmd(f"RCPT TO:<{recipient}>")
+    return f"{code} {text.decode()}"
+
+
+def test_postfix_says_it_while_the_client_is_connected():
+    with Submission() as server:
+        alice = server.account("alice", login="asmith", send_quota=10000)
+        bob = server.mailbox("bob")
+        blocked = server.brim.folder / "blocked"
+        blocked.write_text("@bad.test\n")
+        server.brim.configure(blocked_senders=blocked)
+        server.brim.quotad.send_signal(signal.SIGHUP)
+        mail = put(alice.maildir, "1.a.host", 20000)
+        with client(server, "ASmith") as s:
+            for recipient in bob.address, "x@elsewhere.test":
+                assert rcpt(s, recipient).startswith(
+                    "552 5.2.2 ") and FULL.split("5.2.2 ")[1] in rcpt(s, recipient)
+            assert rcpt(s, alice.address).startswith("250 ")
+            assert rcpt(s, "postmaster@host.test").startswith("250 ")
+            mail.unlink()
+            assert rcpt(s, bob.address).startswith("250 ")
+        with client(server) as s:
+            put(alice.maildir, "1.a.host", 20000)
+            assert rcpt(s, bob.address).startswith("250 ")
+            wait_until("the list", lambda: rcpt(s, bob.address, "x@bad.test").startswith(
+                "554 5.7.1 ") and BLOCKED.split("5.7.1 ")[1] in rcpt(s, bob.address, "x@bad.test"))
+            assert rcpt(s, bob.address, "").startswith("250 ")

@@ -199,7 +199,10 @@ START_TEST(a_line_that_names_the_null_sender_or_nobody_is_a_fault)
 		{"*.example.org\n", "write .example.org"},
 		{"<spam@example.org>\n", "\"<\" in it"},
 		{"spam@example.org REJECT\n", "the domain has \" \" in it"},
-		{"a@b,c@d\n", "\",\" in it"},
+		{"a@b,c\n", "the domain has \",\" in it"},
+		{"a@b,c@d\n", "more than one @"},
+		{"a@b.testc@d.test\n", "more than one @"},
+		{"@a@b\n", "more than one @"},
 		{"@example.org\n@exa mple\n", "line 2: "},
 	};
 
