@@ -105,6 +105,7 @@ server_reload(struct server *v)
 	v->conf = new;
 	senders_configure(v->senders, v->conf.blocked_senders);
 	services_relist(v);
+	listener_tell_lost(v->listener);
 	server_rules(&v->conf, &rules);
 	ledger_set_rules(v->ledger, &rules);
 	ledger_table_changed(v->ledger);

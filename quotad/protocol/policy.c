@@ -29,14 +29,17 @@ struct asked {
 
 /* --- answers ---------------------------------------------------------------------- */
 
-/* Postfix looks for a ":" in an action that begins with no reply code. The texts quote
- * addresses, so the one in an address stays. */
+/* Postfix takes a ":" in an action for the name of a table, unless a reply code comes
+ * first, as it always does here; nobody should have to rely on that. The one within an
+ * address stays. */
 static void
-replace_colons(char *text)
+drop_colons(char *text)
 {
-	for (; (text = strchr(text, ':')) != NULL; text++)
+	while ((text = strchr(text, ':')) != NULL)
 		if (text[1] == ' ' || text[1] == '\0')
-			*text = ';';
+			memmove(text, text + 1, strlen(text));
+		else
+			text++;
 }
 
 /* What went wrong is for the log: a stranger is told that something did. */
@@ -86,7 +89,7 @@ answered(struct access_question *q, const struct outcome *o)
 	default:
 		if (told.text[0] == '\0')
 			outcome_set(&told, o->verdict, NULL);
-		replace_colons(told.text);
+		drop_colons(told.text);
 		request_answer(a->request, "action=%s %s\n\n", verdict_smtp(told.verdict),
 			told.text);
 	}
