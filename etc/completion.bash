@@ -61,7 +61,7 @@ _brimadm()
 	apply) options='--dry-run --interval' files=yes ;;
 	import-passwd) options='--dry-run --min-uid' files=yes ;;
 	import-postfix|import-postfixadmin) options=--dry-run files=yes ;;
-	postfix) options='--transport --apply --undo' ;;
+	postfix) options='--transport --apply --undo' words='policy maps' ;;
 	simulate) options='--json --size --sender --stage --login' ;;
 	esac
 	_brim_options "$options -c --config -h --help"

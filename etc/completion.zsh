@@ -69,6 +69,7 @@ _brimadm()
 		case $words[1] in
 		add|set) _brimadm_fields ;;
 		load|apply|import-*) _files ;;
+		postfix) compadd -- policy maps ;;
 		esac ;;
 	esac
 }

@@ -480,6 +480,135 @@ def test_a_brim_conf_that_is_not_there_is_made_and_removed(server, folder):
         link.symlink_to(target)
 
 
+# --- what Postfix asks at SMTP time ------------------------------------------------------------
+
+POLICY = ("check_policy_service { unix:private/brim-policy, default_action=DUNNO, timeout=5s, "
+          "try_limit=1 }")
+MAP = "socketmap:unix:private/brim-map"
+LOGINS = "submission inet n - y - - smtpd\n  -o smtpd_recipient_restrictions="
+LISTS = {  # of main.cf, and what it becomes
+    "none": ("", POLICY),
+    "guarded": ("permit_mynetworks,\n # hm\n  reject_unauth_destination\n  reject_rbl_client z.test",
+                f"permit_mynetworks, reject_unauth_destination, {POLICY}, reject_rbl_client z.test"),
+    "deferred": ("permit_mynetworks Defer_Unauth_Destination,", f"permit_mynetworks "
+                 f"Defer_Unauth_Destination, {POLICY}"),
+    "open at the end": ("permit_mynetworks, reject_rbl_client z.test",
+                        f"permit_mynetworks, reject_rbl_client z.test, {POLICY}"),
+    "closed": ("permit_mynetworks, reject", f"permit_mynetworks, {POLICY}, reject"),
+    "another service": (
+        "reject_unauth_destination check_policy_service { inet:[::1]:10023, "
+        "{ default_action = 451 4.3.0 no }}",
+        f"reject_unauth_destination, {POLICY}, check_policy_service {{ inet:[::1]:10023, "
+        "{ default_action = 451 4.3.0 no }}"),
+}
+
+
+def parts_conf(server, folder, **settings):
+    conf = conf_with(server, folder.path / "brim" / "brim.conf", **settings)
+    conf.chmod(0o640)
+    return conf
+
+
+def in_conf(conf, name):
+    return re.findall(rf"^{name} = (.*)$", conf.read_text(), re.M)
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_the_policy_service_goes_behind_the_guard_and_all_else_stays(server, folder, case):
+    before, after = LISTS[case]
+    write_settings(folder.main, SETTINGS + "queue_directory = /q//x/\n" +
+                   (f"smtpd_recipient_restrictions = {before}\n" if before else ""))
+    conf = parts_conf(server, folder)
+    states = folder.state(), conf_state(conf)
+    done = folder.run("--apply", "policy", conf=conf)
+    assert done.returncode == 0, done
+    assert " ".join(folder.get("smtpd_recipient_restrictions").split()) == after
+    assert folder.get("smtpd_end_of_data_restrictions") == POLICY
+    assert in_conf(conf, "policy_listen") == ["/q/x/private/brim-policy"]
+    assert re.search("restart (of )?quotad.* postfix reload", done.stdout), done
+    assert folder.run("--apply", "policy", conf=conf).stdout == "Nothing to change.\n"
+    done = folder.run("--undo", conf=conf)
+    assert re.search("postfix reload.*restart (of )?quotad", done.stdout), done
+    assert (folder.state(), conf_state(conf)) == states
+
+
+def test_lists_without_any_guard_get_one(server, folder):
+    write_settings(folder.main, "compatibility_level = 0\n")
+    conf = parts_conf(server, folder)
+    assert folder.run("--apply", "policy", conf=conf).returncode == 0
+    assert folder.get("smtpd_recipient_restrictions").endswith(f"reject_unauth_destination, {POLICY}")
+
+
+@pytest.mark.parametrize("own, wanted", [
+    ("permit_sasl_authenticated,reject", "check_policy_service,{%s},permit_sasl_authenticated,reject"),
+    ("reject_unauth_destination,permit", "reject_unauth_destination,check_policy_service,{%s},permit"),
+    ("", "check_policy_service,{%s}")])
+def test_a_service_with_a_list_of_its_own_gets_it_there(server, folder, own, wanted):
+    inside = "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_recipient_restrictions=reject\n"
+    folder.master.write_text(LOGINS + own + "\n" + inside)
+    conf = parts_conf(server, folder)
+    before = folder.state(), conf_state(conf)
+    assert folder.run("--apply", "policy", conf=conf).returncode == 0
+    shown = subprocess.run(["postconf", "-c", folder.path, "-Ph",
+                            "submission/inet/smtpd_recipient_restrictions"],
+                           check=True, capture_output=True, text=True).stdout.strip()
+    assert shown == wanted % re.sub(r"[ {}]", "", POLICY.split(" ", 1)[1])
+    assert inside in folder.master.read_text()
+    assert folder.run("--undo", conf=conf).returncode == 0
+    assert (folder.state(), conf_state(conf)) == before
+
+
+@pytest.mark.parametrize("transport", WAYS)
+def test_the_maps_of_a_transport(server, folder, transport):
+    conf = parts_conf(server, folder)
+    before = folder.state(), conf_state(conf)
+    done = folder.run("--transport", transport, "--apply", "maps", "policy", conf=conf)
+    assert done.returncode == 0, done
+    maps = {"relocated_maps": f"{MAP}:relocated", "virtual_alias_maps": f"{MAP}:alias"}
+    if transport == "mailbox_command":
+        maps["local_recipient_maps"] = f"{MAP}:mailbox {folder.get('alias_maps')}".rstrip()
+    else:
+        maps["virtual_mailbox_maps"] = f"{MAP}:mailbox"
+        maps["virtual_mailbox_domains"] = f"{MAP}:domain"
+    assert {name: folder.get(name) for name in maps} == maps
+    assert folder.get("smtpd_recipient_restrictions") == POLICY
+    done = folder.run("--transport", transport, "--apply", "policy", "maps", conf=conf)
+    assert done.stdout == "Nothing to change.\n"
+    assert folder.run("--undo", conf=conf).returncode == 0
+    assert (folder.state(), conf_state(conf)) == before
+
+
+def test_tables_of_the_site_s_own_stay_and_sockets_that_are_there_are_used(server, folder):
+    write_settings(folder.main, SETTINGS + f"mailbox_command = {server.lda}\n"
+                   "queue_directory = /q\nlocal_recipient_maps = hash:/etc/a,\n  hash:/etc/b\n"
+                   "virtual_alias_maps = hash:/etc/c\n")
+    folder.master.write_text("smtp inet n - n - - smtpd\n" + SERVICE + "\n")
+    conf = parts_conf(server, folder, policy_listen="/run/p.sock", map_listen="/run/m /q/sub/m")
+    done = folder.run("--apply", "policy", "maps", conf=conf)
+    assert done.returncode == 0 and "listen" not in done.stdout, done
+    assert folder.get("local_recipient_maps").split() == [
+        "hash:/etc/a,", "hash:/etc/b", "socketmap:unix:sub/m:mailbox"]
+    assert folder.get("virtual_alias_maps") == "hash:/etc/c socketmap:unix:sub/m:alias"
+    assert "unix:/run/p.sock," in folder.get("smtpd_recipient_restrictions")
+    folder.run("--undo", conf=conf)
+    folder.master.write_text("smtp inet n - y - - smtpd\n")
+    assert folder.run("--apply", "policy", conf=conf).returncode == 0
+    assert in_conf(conf, "policy_listen") == ["/run/p.sock /q/private/brim-policy"]
+
+
+def test_a_transport_alone_asks_for_neither(folder):
+    folder.apply("pipe")
+    assert folder.get("smtpd_recipient_restrictions") == ""
+    assert "socketmap" not in folder.main.read_text()
+
+
+def test_maps_for_no_transport_are_refused(folder):
+    done = folder.run("--apply", "maps")
+    assert done.returncode == 64 and "--transport" in done.stderr
+    for words in (["nonsense"], ["--undo", "policy"], ["policy", "maps", "policy"]):
+        assert folder.run(*words).returncode == 64, words
+
+
 # --- what is set and what is not -------------------------------------------------------------
 
 def test_without_apply_it_shows_and_changes_nothing(folder):

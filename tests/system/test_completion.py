@@ -177,6 +177,11 @@ def test_files_are_offered_where_a_file_is_read(complete, zsh, tmp_path):
     assert zsh("argument", "", "load") == ["files"]
 
 
+def test_what_postfix_is_to_ask_is_offered(complete, zsh):
+    assert complete("brimadm", "postfix", "--apply", "") >= {"policy", "maps"}
+    assert zsh("argument", "", "postfix") == ["policy", "maps"]
+
+
 def test_another_option_s_argument_is_nobody_s_guess(complete):
     assert complete("brimadm", "simulate", "--size", "") == set()
 

@@ -62,8 +62,12 @@ static const struct help {
 		"--probe\n"
 		"writes a file into the mailbox, as its owner, and removes it.",
 		"brimadm check --probe alice@example.org"},
-	{"postfix", "Without --apply and --undo the settings are shown alone.",
-		"brimadm postfix --transport mailbox_command --apply"},
+	{"postfix",
+		"Without --apply and --undo the settings are shown alone. With policy "
+		"and "
+		"maps\n"
+		"Postfix asks quotad while the sender is still there.",
+		"brimadm postfix --transport mailbox_command --apply policy maps"},
 	{"simulate",
 		"Nothing is changed by it. --stage tells what is said before: at SMTP "
 		"time, and\n"

@@ -112,7 +112,7 @@ struct comparison {
 	const struct conf *other;
 	const char *name, *value; /* of the row that is looked for */
 	char *found;              /* its value in the other; NULL without memory */
-	size_t count;
+	struct brim_conf_changes changes;
 	void (*each)(
 		struct comparison *c, const char *name, const char *old, const char *new);
 };
@@ -135,7 +135,8 @@ compare_row(void *arg, const struct conf_row *row)
 	c->found = NULL;
 	conf_each(c->other, find_row, c);
 	if (c->found && strcmp(c->found, row->value) != 0) {
-		c->count++;
+		c->changes.count++;
+		c->changes.restarts += row->takes_restart != 0;
 		c->each(c, row->name, row->value, c->found);
 	}
 	free(c->found);
@@ -165,7 +166,7 @@ compare(struct comparison *c, const char *old_suffix, const char *new_suffix,
 static void
 print_row(struct comparison *c, const char *name, const char *old, const char *new)
 {
-	if (c->count == 1)
+	if (c->changes.count == 1)
 		printf("# %s:\n", c->files->conf);
 	printf("-%s =%s%s\n+%s =%s%s\n", name, *old ? " " : "", old, name,
 		*new ? " " : "", new);
@@ -173,14 +174,14 @@ print_row(struct comparison *c, const char *name, const char *old, const char *n
 
 int
 brim_conf_show(const struct postfix_files *f, const char *old, const char *new,
-	size_t *count, struct reason *why)
+	struct brim_conf_changes *changes, struct reason *why)
 {
 	struct comparison c = {.files = f, .each = print_row};
 	int result = 0;
 
 	if (f->conf && (new || f->brim.staged_fd >= 0))
 		result = compare(&c, old, new, why);
-	*count = c.count;
+	*changes = c.changes;
 	return result;
 }
 

@@ -13,11 +13,16 @@
 int brim_conf_stage(const struct plan *p, struct postfix_files *f, const char *conf,
 	struct reason *why);
 
+/* How many settings differ, and how many of them take a restart of quotad. */
+struct brim_conf_changes {
+	size_t count, restarts;
+};
+
 /* Prints the settings that differ between NAMEold and NAMEnew of brim.conf (NULL: what is
  * staged), and counts them; none where brim.conf has no part in it. 0, or -1 with the
  * reason. */
 int brim_conf_show(const struct postfix_files *f, const char *old, const char *new,
-	size_t *count, struct reason *why);
+	struct brim_conf_changes *changes, struct reason *why);
 
 /* Prints the commands that take back what was applied, and nothing else. */
 int brim_conf_print_commands(const struct postfix_files *f, struct reason *why);

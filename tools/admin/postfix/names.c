@@ -11,9 +11,8 @@
 #define SEPARATORS ", \t\r\n"
 #define DEPTH_MAX  5 /* of files in files */
 
-/* The next element: blanks within braces are its own. *LENGTH is 0 at the end. */
-static const char *
-next_element(const char *p, size_t *length)
+const char *
+names_next(const char *p, size_t *length)
 {
 	const char *end;
 	int braces = 0;
@@ -85,7 +84,7 @@ names_of_maps(const char *maps, const char *asked, names_pair *each, void *arg)
 	int result = 0;
 	size_t n;
 
-	for (const char *p = maps; (p = next_element(p, &n), n); p += n) {
+	for (const char *p = maps; (p = names_next(p, &n), n); p += n) {
 		char *table = strndup(p, n);
 
 		if (!table || read_table(without_proxy(table), asked, each, arg))
@@ -171,7 +170,7 @@ read_list(struct reading *r, const char *list, int excluded, int depth)
 	int result = 0;
 	size_t n;
 
-	for (const char *p = list; result == 0 && (p = next_element(p, &n), n); p += n) {
+	for (const char *p = list; result == 0 && (p = names_next(p, &n), n); p += n) {
 		char *element = strndup(p, n);
 
 		result = element ? read_element(r, element, excluded, depth) : -1;

@@ -22,6 +22,10 @@ struct names {
 	int partial;
 };
 
+/* The next element of a list; blanks within braces are its own. *LENGTH is 0 at the end.
+ */
+const char *names_next(const char *list, size_t *length);
+
 /* Adds what LIST has. ASKED are the names to ask for, one a line. 0, or -1 without
  * memory; names_free frees it in any case. */
 int names_read(struct names *n, const char *list, const char *asked);

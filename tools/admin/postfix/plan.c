@@ -12,6 +12,7 @@
 #include "brim_side.h"
 #include "mailbox.h"
 #include "privileges.h"
+#include "smtp_time.h"
 #include "users.h"
 
 #ifndef BRIM_LIBEXEC
@@ -21,15 +22,10 @@
 #define DOMAINS_MAX 20 /* more belong in a map */
 #define DAY         (UINT64_C(24) * 60 * 60)
 
-#define LOCAL   1u /* accounts of this host, as themselves */
-#define PIPE    2u /* all mailboxes as one user */
-#define VIRTUAL 4u /* mailboxes of many uids */
-#define ALL     (LOCAL | PIPE | VIRTUAL)
-
 static const struct transport transports[] = {
-	{"mailbox_command", LOCAL, BRIM_LIBEXEC "/lda", NULL, NULL},
-	{"pipe", PIPE, BRIM_LIBEXEC "/lda", "brim", NULL},
-	{"virtual", VIRTUAL, BRIM_LIBEXEC "/lda-virtual", "brim-virtual", "brimlda"},
+	{"mailbox_command", PLAN_LOCAL, BRIM_LIBEXEC "/lda", NULL, NULL},
+	{"pipe", PLAN_PIPE, BRIM_LIBEXEC "/lda", "brim", NULL},
+	{"virtual", PLAN_VIRTUAL, BRIM_LIBEXEC "/lda-virtual", "brim-virtual", "brimlda"},
 };
 
 const struct transport *
@@ -96,7 +92,7 @@ recipient_maps(const struct plan *p, FILE *to)
 {
 	const char *value = postconf_get(&p->now, "local_recipient_maps");
 
-	return value && !value[0] &&
+	return !(p->parts & PLAN_MAPS) && value && !value[0] &&
 	       fputs("proxy:unix:passwd.byname $alias_maps", to) >= 0;
 }
 
@@ -134,7 +130,8 @@ domains(const struct plan *p, FILE *to)
 	struct domains d = {p, to, 0};
 	struct users *u;
 
-	if (strcmp(now(p, "virtual_mailbox_domains"), now(p, "virtual_mailbox_maps")))
+	if (p->parts & PLAN_MAPS ||
+		strcmp(now(p, "virtual_mailbox_domains"), now(p, "virtual_mailbox_maps")))
 		return 0;
 	u = users_open(p->conf->users_db, NULL);
 	if (!u)
@@ -188,34 +185,35 @@ static const struct setting {
 	int (*value)(const struct plan *p, FILE *to);
 	const char *reason;
 } settings[] = {
-	{"mailbox_command", LOCAL, program,
+	{"mailbox_command", PLAN_LOCAL, program,
 		"No quotes, $ or ; here: with them Postfix runs a shell, and a shell "
 		"turns a\n# killed delivery into a bounce. Recipient and sender are in "
 		"the environment."},
-	{"mailbox_size_limit", LOCAL, zero,
+	{"mailbox_size_limit", PLAN_LOCAL, zero,
 		"A limit for every file that a delivery writes; limits are Brim's."},
-	{"mailbox_transport", LOCAL, no_transport, "It would go before mailbox_command."},
-	{"local_recipient_maps", LOCAL, recipient_maps,
+	{"mailbox_transport", PLAN_LOCAL, no_transport,
+		"It would go before mailbox_command."},
+	{"local_recipient_maps", PLAN_LOCAL, recipient_maps,
 		"With it unknown names are refused while the sender is still there; "
 		"empty, they\n# are taken and bounced."},
-	{"virtual_mailbox_domains", PIPE | VIRTUAL, domains,
+	{"virtual_mailbox_domains", PLAN_PIPE | PLAN_VIRTUAL, domains,
 		"The domains of the user table."},
-	{"virtual_transport", PIPE | VIRTUAL, transport, "The service below."},
-	{"brim_destination_recipient_limit", PIPE, one,
+	{"virtual_transport", PLAN_PIPE | PLAN_VIRTUAL, transport, "The service below."},
+	{"brim_destination_recipient_limit", PLAN_PIPE, one,
 		"One exit status can't speak for many."},
-	{"brim-virtual_destination_recipient_limit", VIRTUAL, one,
+	{"brim-virtual_destination_recipient_limit", PLAN_VIRTUAL, one,
 		"One exit status can't speak for many."},
-	{"brim-virtual_destination_concurrency_limit", VIRTUAL, two,
+	{"brim-virtual_destination_concurrency_limit", PLAN_VIRTUAL, two,
 		"A recipient can stop its own delivery: it holds two, not all."},
-	{"command_time_limit", ALL, command_time,
+	{"command_time_limit", PLAN_ALL, command_time,
 		"Longer than lda's deadline: Postfix bounces what runs into this."},
-	{"delay_warning_time", ALL, warning_time,
+	{"delay_warning_time", PLAN_ALL, warning_time,
 		"The sender is told that the message waits, for room say; with 0 nobody "
 		"is."},
-	{"maximal_queue_lifetime", ALL, queue_lifetime,
+	{"maximal_queue_lifetime", PLAN_ALL, queue_lifetime,
 		"Longer than over_quota in brim.conf, or mail for a full mailbox "
 		"bounces\n# before that."},
-	{"message_size_limit", ALL, message_size,
+	{"message_size_limit", PLAN_ALL, message_size,
 		"That of brim.conf: a larger message is refused while the sender is "
 		"still there."},
 };
@@ -231,7 +229,7 @@ value_of(const struct plan *p, const struct setting *s)
 	FILE *to;
 	int set;
 
-	if (!(s->transports & p->transport->bit))
+	if (!p->transport || !(s->transports & p->transport->bit))
 		return NULL;
 	to = open_memstream(&text, &size);
 	if (!to)
@@ -256,7 +254,7 @@ plan_each(const struct plan *p, plan_setting *each, void *arg)
 			result = each(arg, s->name, value, s->reason);
 		free(value);
 	}
-	return result;
+	return result ? result : smtp_time_each(p, each, arg);
 }
 
 static const struct brim_setting {
@@ -265,9 +263,9 @@ static const struct brim_setting {
 	char *(*value)(const struct postconf *now, const struct conf *conf);
 	const char *reason;
 } brim_settings[] = {
-	{"local_domains", LOCAL, brim_side_local_domains,
+	{"local_domains", PLAN_LOCAL, brim_side_local_domains,
 		"All of Postfix's mydestination: an account has addresses in each."},
-	{"recipient_delimiter", ALL, brim_side_delimiters,
+	{"recipient_delimiter", PLAN_ALL, brim_side_delimiters,
 		"Postfix's: an extension that one of them takes off, the other must."},
 };
 
@@ -279,7 +277,7 @@ plan_each_of_brim(const struct plan *p, plan_setting *each, void *arg)
 	for (size_t i = 0; i < sizeof brim_settings / sizeof *brim_settings && !result;
 		i++) {
 		const struct brim_setting *s = &brim_settings[i];
-		char *value = s->transports & p->transport->bit
+		char *value = p->transport && s->transports & p->transport->bit
 				      ? s->value(&p->now, p->conf)
 				      : NULL;
 
@@ -287,7 +285,7 @@ plan_each_of_brim(const struct plan *p, plan_setting *each, void *arg)
 			result = each(arg, s->name, value, s->reason);
 		free(value);
 	}
-	return result;
+	return result ? result : smtp_time_each_of_brim(p, each, arg);
 }
 
 char *
@@ -304,11 +302,42 @@ plan_service(const struct plan *p, const char *break_)
 		       : line;
 }
 
+/* The bit of a service of pipe(8) that runs lda or lda-virtual; 0 where it does not. */
+static unsigned
+find_pipe(const struct plan *p, const char *name)
+{
+	size_t n = strcspn(name, ":");
+
+	for (size_t i = 0; i < p->now.service_count; i++) {
+		const struct postconf_service *s = &p->now.services[i];
+
+		if (strlen(s->name) == n && strncmp(s->name, name, n) == 0 &&
+			strcmp(s->command, "pipe") == 0 && strstr(s->arguments, "/lda"))
+			return strstr(s->arguments, "/lda-virtual") ? PLAN_VIRTUAL
+								    : PLAN_PIPE;
+	}
+	return 0;
+}
+
+unsigned
+plan_find_transports(const struct plan *p)
+{
+	unsigned found = find_pipe(p, now(p, "virtual_transport"));
+
+	if (strstr(now(p, "mailbox_command"), "/lda") ||
+		find_pipe(p, now(p, "mailbox_transport")) ||
+		find_pipe(p, now(p, "local_transport")))
+		found |= PLAN_LOCAL;
+	return found;
+}
+
 int
 plan_find_user(struct plan *p)
 {
 	const char *trusted = p->conf->trusted_users;
 
+	if (!p->transport)
+		return 0;
 	p->user = p->transport->user ? strdup(p->transport->user)
 				     : conf_list_next(&trusted);
 	if (!p->user)
@@ -321,11 +350,14 @@ plan_check_ready(const struct plan *p, struct reason *why)
 {
 	struct privileges_user user;
 
+	if (!p->transport)
+		return 0;
 	if (access(p->transport->program, X_OK))
 		return reason_errno(why, "%s is not installed", p->transport->program);
 	if (p->transport->service && privileges_find_user(p->user, &user, why))
 		return -1;
-	if (p->transport->bit == PIPE && !conf_list_has(p->conf->trusted_users, p->user))
+	if (p->transport->bit == PLAN_PIPE &&
+		!conf_list_has(p->conf->trusted_users, p->user))
 		return reason_set(why,
 			"brim.conf must let the user %s ask about all mailboxes: "
 			"trusted_users = %s",

@@ -403,13 +403,29 @@ postconf_free(struct postconf *p)
 	memset(p, 0, sizeof *p);
 }
 
-const char *
-postconf_get(const struct postconf *p, const char *name)
+static const struct postconf_setting *
+find_setting(const struct postconf *p, const char *name)
 {
 	for (size_t i = 0; i < p->setting_count; i++)
 		if (strcmp(p->settings[i].name, name) == 0)
-			return p->settings[i].value;
+			return &p->settings[i];
 	return NULL;
+}
+
+const char *
+postconf_name(const struct postconf *p, const char *name)
+{
+	const struct postconf_setting *s = find_setting(p, name);
+
+	return s ? s->name : NULL;
+}
+
+const char *
+postconf_get(const struct postconf *p, const char *name)
+{
+	const struct postconf_setting *s = find_setting(p, name);
+
+	return s ? s->value : NULL;
 }
 
 /* "brim/unix/NAME" */

@@ -52,6 +52,10 @@ void postconf_free(struct postconf *p);
  * setting of that name and main.cf sets none. */
 const char *postconf_get(const struct postconf *p, const char *name);
 
+/* The setting's name, which lives as long as the settings; NULL where there is none of
+ * that name. */
+const char *postconf_name(const struct postconf *p, const char *name);
+
 /* What the service sets itself with -o, $names expanded; NULL where it does not. */
 const char *postconf_override(
 	const struct postconf *p, const struct postconf_service *s, const char *name);

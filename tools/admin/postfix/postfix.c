@@ -21,10 +21,28 @@ find_transport(struct brimadm *a, struct plan *p)
 
 	p->transport = name ? plan_transport(name) : NULL;
 	if (p->transport)
+		p->transports = p->transport->bit;
+	if (p->transport || (!name && p->parts))
 		return plan_find_user(p) ? tool_fail(TOOL_CANT, "no memory") : TOOL_OK;
 	return tool_fail(TOOL_USAGE,
 		"%s%s%s--transport is mailbox_command, pipe or virtual", name ? "\"" : "",
 		name ? name : "", name ? "\" is no transport: " : "");
+}
+
+/* The words that are left name what Postfix is to ask at SMTP time. */
+static int
+find_parts(struct plan *p, int count, char **words)
+{
+	for (int i = 0; i < count; i++) {
+		if (strcmp(words[i], "policy") == 0)
+			p->parts |= PLAN_POLICY;
+		else if (strcmp(words[i], "maps") == 0)
+			p->parts |= PLAN_MAPS;
+		else
+			return tool_fail(TOOL_USAGE,
+				"\"%.40s\" is neither policy nor maps", words[i]);
+	}
+	return TOOL_OK;
 }
 
 /* --- showing it ------------------------------------------------------------------ */
@@ -37,14 +55,19 @@ print_setting(void *arg, const char *name, const char *value, const char *reason
 
 	fputs(*head, stdout);
 	*head = (char *)"";
-	printf("\n# %s\n%s =%s%s\n", reason, name, value[0] ? " " : "", value);
+	if (strchr(name, '/'))
+		printf("\n# %s In master.cf:\n# postconf -P '%s=%s'\n", reason, name,
+			value);
+	else
+		printf("\n# %s\n%s =%s%s\n", reason, name, value[0] ? " " : "", value);
 	return 0;
 }
 
 static void
 print_service(const struct plan *p, const char *folder)
 {
-	char *line = p->transport->service ? plan_service(p, "\n  ") : NULL;
+	char *line =
+		p->transport && p->transport->service ? plan_service(p, "\n  ") : NULL;
 
 	if (line)
 		printf("\n# --- lines for %s/master.cf\n\n"
@@ -116,7 +139,7 @@ edit_service(const struct plan *p, const struct postfix_files *f, struct reason 
 	char *line, *key = NULL;
 	int result = -1;
 
-	if (!p->transport->service)
+	if (!p->transport || !p->transport->service)
 		return 0;
 	line = plan_service(p, " ");
 	if (!line || asprintf(&key, "%s/unix", p->transport->service) < 0)
@@ -144,7 +167,7 @@ edit_setting(void *arg, const char *name, const char *value, const char *reason)
 	(void)reason;
 	if (old && strcmp(old, value) == 0)
 		return 0;
-	return edit(e->files, "-e", name, value, e->why);
+	return edit(e->files, strchr(name, '/') ? "-Pe" : "-e", name, value, e->why);
 }
 
 static int
@@ -171,21 +194,38 @@ check_state(const struct postfix_files *f, struct reason *why)
 		"another Postfix)");
 }
 
-/* How what was changed takes effect. */
+/* How what was changed takes effect. What Postfix asks of quotad must be there first, and
+ * when it is taken back, be asked no more. */
 static void
-print_done(size_t of_brim)
+print_done(const struct brim_conf_changes *of_brim, int is_undone)
 {
-	printf("Done; it takes effect with: postfix reload%s\n",
-		of_brim == 0                               ? ""
-		: access("/run/systemd/system", F_OK) == 0 ? " && systemctl reload quotad"
-							   : ", and SIGHUP to quotad");
+	const int has_systemd = access("/run/systemd/system", F_OK) == 0;
+
+	if (of_brim->restarts && has_systemd)
+		puts(is_undone ? "Done; it takes effect with: postfix reload && "
+				 "systemctl "
+				 "restart quotad"
+			       : "Done; it takes effect with: systemctl restart quotad "
+				 "&& "
+				 "postfix reload");
+	else if (of_brim->restarts)
+		puts(is_undone ? "Done; it takes effect with: postfix reload, and then a "
+				 "restart of quotad"
+			       : "Done; it takes effect with: a restart of quotad, and "
+				 "then postfix reload");
+	else
+		printf("Done; it takes effect with: postfix reload%s\n",
+			of_brim->count == 0 ? ""
+			: has_systemd       ? " && systemctl reload quotad"
+					    : ", and SIGHUP to quotad");
 }
 
 static int
 apply_staged(const struct plan *p, struct postfix_files *f, const char *conf,
 	struct reason *why)
 {
-	size_t count = 0, of_brim = 0;
+	struct brim_conf_changes of_brim;
+	size_t count = 0;
 
 	if (postfix_files_stage(f, "", why) || edit_staged(p, f, why))
 		return -1;
@@ -193,14 +233,14 @@ apply_staged(const struct plan *p, struct postfix_files *f, const char *conf,
 	if (brim_conf_stage(p, f, conf, why) || show_differences(f, &count, why) ||
 		brim_conf_show(f, "", NULL, &of_brim, why))
 		return -1;
-	if (count + of_brim == 0) {
+	if (count + of_brim.count == 0) {
 		puts("Nothing to change.");
 		return 0;
 	}
 	fflush(stdout);
 	if (check_state(f, why) || postfix_files_commit(f, why))
 		return -1;
-	print_done(of_brim);
+	print_done(&of_brim, 0);
 	return 0;
 }
 
@@ -234,6 +274,12 @@ show_or_apply(struct brimadm *a, struct plan *p)
 	found = postconf_read(&p->now, &a->why);
 	if (found < 0 || (!found && a->option[OPTION_APPLY]))
 		return tool_fail(TOOL_CANT, "%s", a->why.text);
+	if (!p->transport)
+		p->transports = plan_find_transports(p);
+	if (p->parts & PLAN_MAPS && !p->transports)
+		return tool_fail(TOOL_USAGE, "Postfix delivers nothing by Brim: which "
+					     "--transport are the maps "
+					     "for?");
 	return a->option[OPTION_APPLY] ? apply(p, conf_path(a), &a->why)
 				       : print_plan(p, conf_path(a));
 }
@@ -264,14 +310,15 @@ print_by_hand(struct postfix_files *f, struct reason *why)
 static int
 undo_applied(struct postfix_files *f, struct reason *why)
 {
-	size_t count, of_brim = 0;
+	struct brim_conf_changes of_brim;
+	size_t count;
 
 	if (postfix_files_stage(f, POSTFIX_FILES_BEFORE, why) ||
 		show_differences(f, &count, why) ||
 		brim_conf_show(f, "", POSTFIX_FILES_BEFORE, &of_brim, why) ||
 		postfix_files_undo(f, why))
 		return tool_fail(TOOL_CANT, "%s", why->text);
-	print_done(of_brim);
+	print_done(&of_brim, 1);
 	return TOOL_OK;
 }
 
@@ -322,11 +369,12 @@ brimadm_postfix(struct brimadm *a, int argc, char **argv)
 	struct plan p = {.conf = &a->conf};
 	int status;
 
-	(void)argc;
-	(void)argv;
 	if (a->option[OPTION_UNDO] &&
-		(a->option[OPTION_APPLY] || a->option[OPTION_TRANSPORT]))
-		return tool_fail(TOOL_USAGE, "--undo goes with no other option");
+		(a->option[OPTION_APPLY] || a->option[OPTION_TRANSPORT] || argc))
+		return tool_fail(TOOL_USAGE, "--undo goes with nothing else");
+	status = find_parts(&p, argc, argv);
+	if (status)
+		return status;
 	if ((a->option[OPTION_UNDO] || a->option[OPTION_APPLY]) && geteuid() != 0)
 		return tool_fail(TOOL_CANT, "only root can change Postfix's settings");
 	if (a->option[OPTION_UNDO])

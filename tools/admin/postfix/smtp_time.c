@@ -1,0 +1,290 @@
+/* The tables: which lists get the policy service, and which settings which map. */
+#include "smtp_time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+#include "restrictions.h"
+#include "sockets.h"
+
+#define GUARD "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+
+static const char rcpt[] = "smtpd_recipient_restrictions";
+
+/* The value as it is written; "" where Postfix is not there. The caller frees it. */
+static char *
+read_raw(const struct plan *p, const char *name)
+{
+	const char *const arguments[] = {strchr(name, '/') ? "-Ph" : "-h", name, NULL};
+	char *value = NULL;
+	struct reason why;
+
+	if (!p->now.folder || postconf_run(arguments, &value, &why) || !value)
+		return strdup("");
+	value[strcspn(value, "\n")] = '\0';
+	return value;
+}
+
+/* --- the policy service ------------------------------------------------------------- */
+
+/* Whether the list has a policy service that is Brim's, and whether a guard. */
+static int
+look(const struct plan *p, const struct postconf_service *s, const char *name,
+	int *has_guard)
+{
+	struct restrictions r = {0};
+	int has = 0;
+
+	restrictions_read(&r, &p->now, s, name);
+	for (size_t i = 0; i < r.count; i++) {
+		char *endpoint = NULL;
+
+		*has_guard |= restrictions_guards(r.list[i].word) ||
+			      strcasecmp(r.list[i].word, "reject") == 0 ||
+			      strcasecmp(r.list[i].word, "defer") == 0;
+		if (i && strcasecmp(r.list[i - 1].word, RESTRICTIONS_POLICY) == 0)
+			endpoint = policy_endpoint(r.list[i].word);
+		has |= endpoint && strncmp(endpoint, "unix:", 5) == 0 &&
+		       sockets_is_brims(p->conf->policy_listen, endpoint + 5);
+		free(endpoint);
+	}
+	restrictions_free(&r);
+	return has;
+}
+
+/* Logins are asked about before they are let pass: a user above its send_quota. */
+static int
+is_for_logins(const char *list)
+{
+	return restrictions_have(list, "permit_sasl_authenticated") &&
+	       restrictions_have(list, "reject") &&
+	       !restrictions_have(list, "reject_unauth_destination") &&
+	       !restrictions_have(list, "defer_unauth_destination");
+}
+
+char *
+smtp_time_list(const char *raw, const char *argument, int is_own)
+{
+	char *list = restrictions_place(raw, argument, is_own && is_for_logins(raw)),
+	     *compact = is_own && list ? restrictions_compact(list) : NULL;
+
+	if (!is_own)
+		return list;
+	free(list);
+	return compact;
+}
+
+/* Whether the service is for this host alone, as one that takes mail back from a filter.
+ */
+static int
+is_inside(const struct postconf_service *s)
+{
+	static const char *const inside[] = {"127.", "localhost:", "[::1]:", "::1:"};
+
+	for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
+		if (strncmp(s->name, inside[i], strlen(inside[i])) == 0)
+			return 1;
+	return 0;
+}
+
+/* OWN is the service whose list it is; NULL for that of main.cf. */
+static int
+set_list(const struct plan *p, const struct postconf_service *own, const char *name,
+	const char *argument, plan_setting *each, void *arg)
+{
+	static const struct postconf_service none = {.name = "", .type = ""};
+	char *key = NULL, *raw = NULL, *value = NULL;
+	int has_guard = 0, result = 0;
+
+	if (look(p, own ? own : &none, name, &has_guard))
+		return 0;
+	if (!own && name == rcpt)
+		look(p, &none, "smtpd_relay_restrictions", &has_guard);
+	else
+		has_guard = 1;
+	if ((own ? asprintf(&key, "%s/%s/%s", own->name, own->type, name)
+		 : asprintf(&key, "%s", name)) >= 0)
+		raw = read_raw(p, key);
+	if (raw && !has_guard && p->now.folder) { /* else Postfix would not start */
+		char *guarded;
+
+		if (asprintf(&guarded, "%s%s" GUARD, raw, raw[0] ? ", " : "") >= 0) {
+			free(raw);
+			raw = guarded;
+		}
+	}
+	if (raw)
+		value = smtp_time_list(raw, argument, own != NULL);
+	if (value)
+		result = each(arg, key, value,
+			name == rcpt ? "Each recipient is judged while the sender is "
+				       "still there. DUNNO: if quotad is\n# down, mail "
+				       "is taken, and judged when it is delivered."
+				     : "The whole message, with its real size: not every "
+				       "client announces it.");
+	free(key);
+	free(raw);
+	free(value);
+	return result;
+}
+
+static int
+set_policy(const struct plan *p, plan_setting *each, void *arg)
+{
+	char *list,
+		*name = sockets_name(&p->now, p->conf, SOCKETS_POLICY,
+			sockets_any_chroot(&p->now, "smtpd"), &list),
+		*endpoint = NULL, *argument = NULL;
+	int result = 0;
+
+	if (name && asprintf(&endpoint, "unix:%s", name) >= 0)
+		argument = policy_argument(endpoint, NULL, 1);
+	if (argument)
+		result = set_list(p, NULL, rcpt, argument, each, arg);
+	for (size_t i = 0; argument && i < p->now.service_count && !result; i++) {
+		const struct postconf_service *s = &p->now.services[i];
+
+		if (strcmp(s->command, "smtpd") == 0 && !is_inside(s) &&
+			postconf_override(&p->now, s, rcpt))
+			result = set_list(p, s, rcpt, argument, each, arg);
+	}
+	if (argument && !result)
+		result = set_list(
+			p, NULL, "smtpd_end_of_data_restrictions", argument, each, arg);
+	free(list);
+	free(name);
+	free(endpoint);
+	free(argument);
+	return result;
+}
+
+/* --- the maps ----------------------------------------------------------------------- */
+
+static const struct map {
+	const char *setting, *map;
+	unsigned transports;
+	const char *replaces; /* the value that says nothing of the site's own */
+	const char *instead;  /* behind the map then */
+	int is_kept;          /* a value of the site's own is enough */
+	const char *reason;
+} maps[] = {
+	{"local_recipient_maps", "mailbox", PLAN_LOCAL,
+		"proxy:unix:passwd.byname $alias_maps", " $alias_maps", 0,
+		"An account without a mailbox is refused while the sender is still "
+		"there."},
+	{"virtual_mailbox_domains", "domain", PLAN_PIPE | PLAN_VIRTUAL,
+		"$virtual_mailbox_maps", "", 1, "The domains of the user table."},
+	{"virtual_mailbox_maps", "mailbox", PLAN_PIPE | PLAN_VIRTUAL, "$virtual_maps", "",
+		0, "An unknown address is refused while the sender is still there."},
+	{"virtual_alias_maps", "alias", PLAN_ALL, "$virtual_maps", "", 0,
+		"Aliases of the user table, those of many targets, too."},
+	{"relocated_maps", "relocated", PLAN_ALL, "", "", 0,
+		"Who has moved, and where to."},
+};
+
+static int
+has_map(const struct plan *p, const struct map *m)
+{
+	const char *value = postconf_get(&p->now, m->setting);
+	char *end;
+	int has = 0;
+
+	if (asprintf(&end, ":%s", m->map) < 0)
+		return 1;
+	for (size_t n; value && (value = names_next(value, &n), n); value += n) {
+		char *element = strndup(value, n), *name;
+
+		if (element && (name = strstr(element, "socketmap:unix:"))) {
+			char *colon = strrchr(name, ':');
+			int is_name;
+
+			is_name = strcmp(colon, end) == 0;
+			*colon = '\0';
+			has |= is_name && sockets_is_brims(p->conf->map_listen,
+						  name + strlen("socketmap:unix:"));
+		}
+		free(element);
+	}
+	free(end);
+	return has;
+}
+
+static int
+set_map(const struct plan *p, const struct map *m, const char *socket, plan_setting *each,
+	void *arg)
+{
+	char *raw = read_raw(p, m->setting), *value = NULL;
+	int is_own = raw && raw[0] && strcmp(raw, m->replaces) != 0, result = 0;
+
+	if (!raw || (is_own && m->is_kept) ||
+		asprintf(&value, "%s%ssocketmap:unix:%s:%s%s", is_own ? raw : "",
+			is_own ? " " : "", socket, m->map, is_own ? "" : m->instead) < 0)
+		value = NULL;
+	if (value)
+		result = each(arg, m->setting, value, m->reason);
+	free(raw);
+	free(value);
+	return result;
+}
+
+static int
+set_maps(const struct plan *p, plan_setting *each, void *arg)
+{
+	const char *programs = "smtpd cleanup trivial-rewrite";
+	char *list, *socket = sockets_name(&p->now, p->conf, SOCKETS_MAP,
+			    sockets_any_chroot(&p->now, programs), &list);
+	int result = 0;
+
+	for (size_t i = 0; socket && i < sizeof maps / sizeof *maps && !result; i++)
+		if (maps[i].transports & p->transports && !has_map(p, &maps[i]))
+			result = set_map(p, &maps[i], socket, each, arg);
+	free(list);
+	free(socket);
+	return result;
+}
+
+/* --- both --------------------------------------------------------------------------- */
+
+int
+smtp_time_each(const struct plan *p, plan_setting *each, void *arg)
+{
+	int result = 0;
+
+	if (p->parts & PLAN_POLICY)
+		result = set_policy(p, each, arg);
+	if (p->parts & PLAN_MAPS && !result)
+		result = set_maps(p, each, arg);
+	return result;
+}
+
+int
+smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg)
+{
+	static const struct {
+		unsigned part;
+		enum sockets_kind kind;
+		const char *programs, *reason;
+	} sockets[] = {
+		{PLAN_POLICY, SOCKETS_POLICY, "smtpd",
+			"Where Postfix asks the policy service."},
+		{PLAN_MAPS, SOCKETS_MAP, "smtpd cleanup trivial-rewrite",
+			"Where Postfix looks up mailboxes, aliases and domains."},
+	};
+	int result = 0;
+
+	for (size_t i = 0; i < sizeof sockets / sizeof *sockets && !result; i++) {
+		char *list = NULL, *name = NULL;
+
+		if (p->parts & sockets[i].part)
+			name = sockets_name(&p->now, p->conf, sockets[i].kind,
+				sockets_any_chroot(&p->now, sockets[i].programs), &list);
+		if (list)
+			result = each(arg, sockets_setting(sockets[i].kind), list,
+				sockets[i].reason);
+		free(name);
+		free(list);
+	}
+	return result;
+}

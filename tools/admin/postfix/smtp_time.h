@@ -1,0 +1,23 @@
+/*
+ * What Postfix asks quotad while the sender is still there, as settings: its policy
+ * service in the lists of restrictions, its maps in the place of tables of addresses.
+ * What stands there already stays, in its order. The README tells the order, and why.
+ */
+#ifndef BRIMADM_POSTFIX_SMTP_TIME_H
+#define BRIMADM_POSTFIX_SMTP_TIME_H
+
+#include "plan.h"
+
+/* Calls EACH for the settings of main.cf and, with a "/" in the name, of services in
+ * master.cf that must be another. */
+int smtp_time_each(const struct plan *p, plan_setting *each, void *arg);
+
+/* The same for policy_listen and map_listen in brim.conf. */
+int smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg);
+
+/* The list with Brim's policy service in it, under ARGUMENT; IS_OWN: of a service, whose
+ * logins are asked about before they are let pass. A new string; NULL without memory, and
+ * where master.cf can't have it. */
+char *smtp_time_list(const char *raw, const char *argument, int is_own);
+
+#endif
