@@ -34,12 +34,17 @@ struct targets {
 	size_t count;
 	struct target *list;
 	int is_alias; /* an alias or a catch-all led here */
+	int is_cut;   /* there are more */
 };
 
 /* Finds all that the address leads to. 0 with the targets, at least one (targets_clear
  * frees them); or -1 with the outcome, an error of ours. */
 int targets_find(struct targets *t, struct users *u, const struct conf *c,
 	const char *address, struct outcome *o);
+
+/* The same, but no more than the first MOST are looked for. */
+int targets_find_some(struct targets *t, size_t most, struct users *u,
+	const struct conf *c, const char *address, struct outcome *o);
 
 /* The targets that the address's own record names, as they are written there; none where
  * it is no alias. No alias is followed; an alias domain is. */

@@ -12,6 +12,8 @@
 #include "clock.h"
 #include "send_quota.h"
 
+#define FIRST_TARGETS 20 /* that are looked for before one has answered */
+
 static void go_on(struct access_question *q);
 
 static struct access_question *
@@ -59,9 +61,10 @@ kind_of(const struct access_question *q)
 	return LEDGER_CHECK;
 }
 
-/* Where the recipient, as it was given, led to no mailbox: all that it leads to. */
+/* Where the recipient, as it was given, led to no mailbox: what it leads to. The first
+ * few mostly have one that says yes, and the others need not be looked up. */
 static void
-find_targets(struct access_question *q)
+find_targets(struct access_question *q, size_t most)
 {
 	struct access_work *w = &q->work;
 	struct users *users = users_reload_table(w->access->room->users);
@@ -70,7 +73,8 @@ find_targets(struct access_question *q)
 
 	if (users == NULL)
 		take_verdict(w, VERDICT_TROUBLE, "no user table could be read yet");
-	else if (targets_find(&w->targets, users, w->access->conf, recipient, &o) == -1)
+	else if (targets_find_some(
+			 &w->targets, most, users, w->access->conf, recipient, &o) == -1)
 		take(w, &o);
 }
 
@@ -88,7 +92,7 @@ answered(struct room_question *room, const struct outcome *o)
 	if (!led_nowhere)
 		take(w, o);
 	else if (w->targets.count == 0)
-		find_targets(q);
+		find_targets(q, FIRST_TARGETS);
 	else
 		take_verdict(w, VERDICT_TROUBLE, "the user table has changed meanwhile");
 	w->is_answered = 1;
@@ -150,6 +154,19 @@ next_target(struct access_question *q)
 	return 1;
 }
 
+/* The first targets have all refused: the others are looked for, too. */
+static int
+find_others(struct access_question *q)
+{
+	struct access_work *w = &q->work;
+
+	targets_clear(&w->targets);
+	find_targets(q, TARGETS_MAX);
+	if (w->target > w->targets.count)
+		w->target = w->targets.count; /* of another table */
+	return 1;
+}
+
 static int
 next_recipient(struct access_question *q)
 {
@@ -168,7 +185,8 @@ is_decided(const struct access_question *q)
 	const struct access_work *w = &q->work;
 
 	return (w->has_outcome && w->gentlest.verdict == VERDICT_DELIVERED) ||
-	       (w->recipient == q->count && w->target == w->targets.count);
+	       (w->recipient == q->count && w->target == w->targets.count &&
+		       !w->targets.is_cut);
 }
 
 /* Asks on until it must wait, or has the answer. */
@@ -185,8 +203,12 @@ go_on(struct access_question *q)
 				"its many targets took too long to ask");
 			break;
 		}
-		has_answered =
-			w->target < w->targets.count ? next_target(q) : next_recipient(q);
+		if (w->target < w->targets.count)
+			has_answered = next_target(q);
+		else if (w->targets.is_cut)
+			has_answered = find_others(q);
+		else
+			has_answered = next_recipient(q);
 	}
 	if (!has_answered)
 		return;

@@ -12,6 +12,7 @@ struct walk {
 	struct users *users;
 	const struct conf *conf;
 	struct targets *to;
+	size_t most;
 	int steps;
 	struct outcome *outcome;
 };
@@ -23,6 +24,7 @@ struct path {
 		*caught_by; /* the domain whose catch-all names this address, or NULL */
 };
 
+/* 0, -1 with the outcome, or 1: enough has been found. */
 static int walk(struct walk *w, const char *text, struct path path);
 
 static int
@@ -46,6 +48,10 @@ add(struct walk *w, enum target_kind kind, const char *address)
 	struct target *grown;
 	char *copy;
 
+	if (t->count == w->most && w->most < TARGETS_MAX) {
+		t->is_cut = 1;
+		return 1;
+	}
 	if (t->count == TARGETS_MAX) {
 		outcome_set(w->outcome, VERDICT_MISCONFIGURED,
 			"an alias leads to more than %d addresses", TARGETS_MAX);
@@ -188,16 +194,23 @@ walk(struct walk *w, const char *text, struct path path)
 /* --- the calls ------------------------------------------------------------------ */
 
 int
-targets_find(struct targets *t, struct users *u, const struct conf *c,
+targets_find_some(struct targets *t, size_t most, struct users *u, const struct conf *c,
 	const char *address, struct outcome *o)
 {
-	struct walk w = {.users = u, .conf = c, .to = t, .outcome = o};
+	struct walk w = {.users = u, .conf = c, .to = t, .most = most, .outcome = o};
 
 	*t = (struct targets){0};
-	if (walk(&w, address, (struct path){0}) == 0)
+	if (walk(&w, address, (struct path){0}) != -1)
 		return 0;
 	targets_clear(t);
 	return -1;
+}
+
+int
+targets_find(struct targets *t, struct users *u, const struct conf *c,
+	const char *address, struct outcome *o)
+{
+	return targets_find_some(t, TARGETS_MAX, u, c, address, o);
 }
 
 /* Whose a target is can be told by its own look-up alone. */
@@ -221,7 +234,8 @@ int
 targets_of_alias(struct targets *t, struct users *u, const struct conf *c,
 	const char *address, struct outcome *o)
 {
-	struct walk w = {.users = u, .conf = c, .to = t, .outcome = o};
+	struct walk w = {
+		.users = u, .conf = c, .to = t, .most = TARGETS_MAX, .outcome = o};
 	char shorter[ADDRESS_MAX + 1];
 	struct address a;
 	struct record r;

@@ -272,6 +272,26 @@ START_TEST(so_many_targets_are_found_and_no_more)
 }
 END_TEST
 
+START_TEST(no_more_is_looked_up_than_was_asked_for)
+{
+	struct targets t;
+	struct outcome o;
+
+	for (size_t most = 1; most <= 6; most++) {
+		line_table.lookups = 0;
+		ck_assert_int_eq(
+			targets_find_some(&t, most, NULL, &conf, "tree@example.org", &o),
+			0);
+		ck_assert_uint_eq(t.count, most < 5 ? most : 5);
+		ck_assert_int_eq(t.is_cut, most < 5);
+		ck_assert_str_eq(t.list[0].address, "alice@example.org");
+		if (most == 1)
+			ck_assert_int_le(line_table.lookups, 5);
+		targets_clear(&t);
+	}
+}
+END_TEST
+
 START_TEST(ten_aliases_in_a_row_are_followed_and_no_more)
 {
 	char texts[12][80];
@@ -309,6 +329,7 @@ add_tests(Suite *suite)
 		an_owned_domain_of_an_older_table_has_nobody_for_sure_only_if_it_is_plain,
 		a_damaged_table_is_an_error, an_alias_is_told_as_it_is_written,
 		so_many_targets_are_found_and_no_more,
+		no_more_is_looked_up_than_was_asked_for,
 		ten_aliases_in_a_row_are_followed_and_no_more,
 		an_address_longer_than_any_key_is_no_error};
 	TCase *c = ADD_CASE(suite, tests, .setup = setup);

@@ -164,7 +164,7 @@ add_reply(const struct stage *s, const struct outcome *o)
 static void
 simulate_access(struct stage *s, uint64_t size)
 {
-	struct outcome o;
+	struct outcome o = {.verdict = VERDICT_TROUBLE};
 	struct reason why;
 
 	add_targets(s);
