@@ -11,11 +11,11 @@
 
 struct instance {
 	TAILQ_ENTRY(instance) by_age;
-	char *name;
 	char *recipients; /* each with its NUL */
 	size_t length, size, count;
 	int is_cut; /* there were more */
 	uint64_t changed_ms;
+	char name[];
 };
 
 struct policy_instances {
@@ -52,7 +52,6 @@ end(struct policy_instances *all, struct instance *i)
 	hash_remove(&all->by_name, i->name, strlen(i->name));
 	all->count--;
 	all->bytes -= COST + i->size;
-	free(i->name);
 	free(i->recipients);
 	free(i);
 }
@@ -93,19 +92,20 @@ find(const struct policy_instances *all, const char *name)
 static struct instance *
 begin(struct policy_instances *all, const char *name)
 {
-	struct instance *i = calloc(1, sizeof *i);
+	size_t length = strlen(name);
+	struct instance *i = calloc(1, sizeof *i + length + 1);
 
-	if (i != NULL && (i->name = strdup(name)) != NULL &&
-		hash_add(&all->by_name, name, strlen(name), i) == 1) {
-		TAILQ_INSERT_TAIL(&all->by_age, i, by_age);
-		all->count++;
-		all->bytes += COST;
-		return i;
+	if (i == NULL)
+		return NULL;
+	memcpy(i->name, name, length + 1);
+	if (hash_add(&all->by_name, name, length, i) != 1) {
+		free(i);
+		return NULL;
 	}
-	if (i != NULL)
-		free(i->name);
-	free(i);
-	return NULL;
+	TAILQ_INSERT_TAIL(&all->by_age, i, by_age);
+	all->count++;
+	all->bytes += COST;
+	return i;
 }
 
 static int

@@ -1,9 +1,11 @@
 /*
- * The floor under every daemon of lines: a libevent server on a Unix socket that takes a
- * line and answers with a line of a given length, through bufferevents, and does nothing
- * else.
+ * The floor under every daemon on libevent: a server on a Unix socket that finds the end
+ *of a request and answers each with the same bytes, through bufferevents, and does
+ *nothing else.
  *
- *	echo SOCKET LENGTH
+ *	echo SOCKET LENGTH	lines, with a line of that length
+ *	echo SOCKET policy	requests of Postfix's policy protocol, with DUNNO
+ *	echo SOCKET map		netstrings of socketmap, with OK
  */
 #include <err.h>
 #include <event2/buffer.h>
@@ -12,12 +14,14 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #define LENGTH_MAX 4096
 
 struct echo {
 	struct event_base *base;
+	const char *end; /* of a request */
 	char answer[LENGTH_MAX + 1];
 	size_t length; /* line end included */
 };
@@ -27,11 +31,12 @@ answer(struct bufferevent *b, void *arg)
 {
 	struct echo *e = arg;
 	struct evbuffer *in = bufferevent_get_input(b);
-	char *line;
+	size_t size = strlen(e->end);
+	struct evbuffer_ptr end;
 
-	while ((line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF)) != NULL) {
+	while ((end = evbuffer_search(in, e->end, size, NULL)).pos != -1) {
 		bufferevent_write(b, e->answer, e->length);
-		free(line);
+		evbuffer_drain(in, (size_t)end.pos + size);
 	}
 }
 
@@ -60,19 +65,43 @@ welcome(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int
 	bufferevent_enable(b, EV_READ | EV_WRITE);
 }
 
+static void
+set_answer(struct echo *e, const char *end, const char *answer)
+{
+	e->end = end;
+	e->length = strlen(strcpy(e->answer, answer));
+}
+
+static void
+set_kind(struct echo *e, const char *kind)
+{
+	unsigned long length = strtoul(kind, NULL, 10);
+
+	if (strcmp(kind, "policy") == 0) {
+		set_answer(e, "\n\n", "action=DUNNO\n\n");
+	} else if (strcmp(kind, "map") == 0) {
+		set_answer(e, ",", "19:OK u1@bench.test/xx,");
+	} else if (length >= 1 && length < LENGTH_MAX) {
+		e->end = "\n";
+		memset(e->answer, 'x', length);
+		e->answer[length] = '\n';
+		e->length = length + 1;
+	} else {
+		errx(2, "usage: echo SOCKET LENGTH|policy|map");
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct echo e;
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	unsigned long length = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
 
-	if (length < 1 || length > LENGTH_MAX || strlen(argv[1]) >= sizeof at.sun_path)
-		errx(2, "usage: echo SOCKET LENGTH");
+	if (argc != 3 || strlen(argv[1]) >= sizeof at.sun_path)
+		errx(2, "usage: echo SOCKET LENGTH|policy|map");
 	strcpy(at.sun_path, argv[1]);
-	memset(e.answer, 'x', length);
-	e.answer[length] = '\n';
-	e.length = length + 1;
+	set_kind(&e, argv[2]);
+	umask(0);
 	e.base = event_base_new();
 	if (e.base == NULL ||
 		evconnlistener_new_bind(e.base, welcome, &e, LEV_OPT_CLOSE_ON_FREE, -1,

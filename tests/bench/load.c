@@ -1,11 +1,13 @@
 /*
  * A client of quotad that keeps many requests under way and takes the time of each.
  *
- *	load SOCKET KIND CONNECTIONS WINDOW SECONDS MAILBOXES
+ *	load SOCKET KIND CONNECTIONS WINDOW SECONDS MAILBOXES [STEP]
  *
- * KIND is get (GET) or pairs (RESERVE, and COMMIT once the ticket is there), each time of
- * another of the mailboxes u0@bench.test, u1@bench.test, and so on. Each connection has
- * WINDOW requests under way. With SECONDS 0 every mailbox has one turn.
+ * KIND is get (GET), pairs (RESERVE, and COMMIT once the ticket is there), policy (a
+ * request as Postfix's smtpd makes it at RCPT) or map (a look-up of socketmap), each time
+ * of another of the mailboxes u0@bench.test, u1@bench.test, and so on, or of every STEPth
+ * one. Each connection has WINDOW requests under way. With SECONDS 0 every mailbox has
+ * one turn.
  *
  * Prints one line: ns= turns= p50_ns= p99_ns= faults= (answers that are not OK) cpu_ns=
  * (this client's own).
@@ -25,7 +27,25 @@
 #define SAMPLES_MAX (1u << 22)
 #define PATIENCE_MS 60000
 
-enum kind { GET, PAIRS };
+enum kind { GET, PAIRS, POLICY, MAP, KINDS };
+
+static const struct {
+	const char *name, *end,
+		*good; /* the end of an answer, and what is in a good one */
+} kinds[KINDS] = {{"get", "\n", "OK"}, {"pairs", "\n", "OK"},
+	{"policy", "\n\n", "action=DUNNO"}, {"map", ",", ":OK "}};
+
+/* What smtpd sends; %s is the mailbox's number. */
+static const char policy_request[] =
+	"request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n"
+	"client_address=192.0.2.1\nclient_name=mail.sender.test\nclient_port=40000\n"
+	"reverse_client_name=mail.sender.test\nserver_address=192.0.2.2\n"
+	"server_port=25\nhelo_name=mail.sender.test\nsender=me@sender.test\n"
+	"recipient=u%" PRIu64 "@bench.test\nrecipient_count=0\nqueue_id=\n"
+	"instance=1a2b.65f0a1b2.%" PRIx64 ".0\nsize=4096\netrn_domain=\nstress=\n"
+	"sasl_method=\nsasl_username=\nsasl_sender=\nccert_subject=\nccert_issuer=\n"
+	"ccert_fingerprint=\nccert_pubkey_fingerprint=\nencryption_protocol=\n"
+	"encryption_cipher=\nencryption_keysize=0\npolicy_context=\n\n";
 
 /* A request under way: when it was sent, and whether its ticket is to be committed. */
 struct turn {
@@ -43,7 +63,7 @@ struct connection {
 
 struct load {
 	enum kind kind;
-	uint64_t connections, window, mailboxes, end_ns;
+	uint64_t connections, window, mailboxes, step, end_ns;
 	uint64_t begun, turns, faults, samples;
 	uint64_t under_way;
 	int epoll;
@@ -71,17 +91,31 @@ put(struct load *l, struct connection *c, int reserves, int length, uint64_t now
 	l->under_way++;
 }
 
+/* "mailbox u1@bench.test" as a netstring. */
+static int
+put_query(char *to, uint64_t mailbox)
+{
+	char query[64];
+	int length = sprintf(query, "mailbox u%" PRIu64 "@bench.test", mailbox);
+
+	return sprintf(to, "%d:%s,", length, query);
+}
+
 /* A new turn, if there is one left. */
 static void
 begin_turn(struct load *l, struct connection *c, uint64_t now)
 {
-	uint64_t mailbox = l->begun % l->mailboxes;
+	uint64_t mailbox = l->begun % l->mailboxes * l->step;
 	char *to = c->out + c->length;
 
 	if (l->end_ns ? now >= l->end_ns : l->begun == l->mailboxes)
 		return;
 	if (l->kind == GET)
 		put(l, c, 0, sprintf(to, "GET u%" PRIu64 "@bench.test\n", mailbox), now);
+	else if (l->kind == POLICY)
+		put(l, c, 0, sprintf(to, policy_request, mailbox, l->begun), now);
+	else if (l->kind == MAP)
+		put(l, c, 0, put_query(to, mailbox), now);
 	else
 		put(l, c, 1,
 			sprintf(to,
@@ -112,7 +146,7 @@ take_answer(struct load *l, struct connection *c, const char *line, uint64_t now
 			now);
 		return;
 	}
-	if (l->kind == PAIRS && (t.reserves || strncmp(line, "OK", 2))) {
+	if (l->kind != GET && (t.reserves || strstr(line, kinds[l->kind].good) == NULL)) {
 		if (l->faults++ == 0)
 			warnx("%s", line);
 	}
@@ -134,16 +168,18 @@ static void
 take_input(struct load *l, struct connection *c)
 {
 	ssize_t n = read(c->fd, c->in + c->filled, sizeof c->in - c->filled);
+	const char *end = kinds[l->kind].end;
+	size_t size = strlen(end);
 	char *line = c->in, *stop;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (n <= 0)
 		err(1, "the connection has ended");
 	c->filled += (size_t)n;
-	while ((stop = memchr(line, '\n', (size_t)(c->in + c->filled - line)))) {
+	while ((stop = memmem(line, (size_t)(c->in + c->filled - line), end, size))) {
 		*stop = '\0';
 		take_answer(l, c, line, now);
-		line = stop + 1;
+		line = stop + size;
 	}
 	c->filled = (size_t)(c->in + c->filled - line);
 	memmove(c->in, line, c->filled);
@@ -226,10 +262,13 @@ main(int argc, char **argv)
 	struct connection *c;
 	uint64_t seconds, began;
 
-	if (argc != 7)
-		errx(2, "usage: load SOCKET get|pairs CONNECTIONS WINDOW SECONDS "
-			"MAILBOXES");
-	l.kind = strcmp(argv[2], "get") ? PAIRS : GET;
+	if (argc != 7 && argc != 8)
+		errx(2, "usage: load SOCKET get|pairs|policy|map CONNECTIONS WINDOW "
+			"SECONDS MAILBOXES [STEP]");
+	while (strcmp(kinds[l.kind].name, argv[2]) != 0)
+		if (++l.kind == KINDS)
+			errx(2, "%s: no such kind", argv[2]);
+	l.step = argc == 8 ? number(argv[7], 1, UINT32_MAX) : 1;
 	l.connections = number(argv[3], 1, 1000);
 	l.window = number(argv[4], 1, WINDOW_MAX);
 	seconds = number(argv[5], 0, 3600);

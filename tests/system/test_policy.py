@@ -13,12 +13,11 @@ import time
 import pytest
 
 from brim import PATIENCE, Brim
-from postfix import HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer
+from postfix import VIRTUAL_DOMAIN, MailServer
 
 DUNNO = b"action=DUNNO\n\n"
 POSTFIX = pwd.getpwnam("postfix")
 LETTER = b"From: me@sender.test\nSubject: test\n\n"
-FULL = LETTER + b"x" * 70 + b"\n"
 LIMIT = 20000
 
 
