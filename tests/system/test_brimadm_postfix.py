@@ -483,7 +483,7 @@ def test_a_brim_conf_that_is_not_there_is_made_and_removed(server, folder):
 # --- what Postfix asks at SMTP time ------------------------------------------------------------
 
 POLICY = ("check_policy_service { unix:private/brim-policy, default_action=DUNNO, timeout=5s, "
-          "try_limit=1 }")
+          "try_limit=2 }")
 MAP = "socketmap:unix:private/brim-map"
 LOGINS = "submission inet n - y - - smtpd\n  -o smtpd_recipient_restrictions="
 LISTS = {  # of main.cf, and what it becomes

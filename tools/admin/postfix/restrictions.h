@@ -14,7 +14,7 @@
  * is taken, and judged at its delivery. */
 #define RESTRICTIONS_ACTION  "DUNNO"
 #define RESTRICTIONS_TIMEOUT "5s"
-#define RESTRICTIONS_TRIES   "1"
+#define RESTRICTIONS_TRIES   "2" /* the second over a new connection */
 
 struct restriction {
 	char *word;
