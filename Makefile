@@ -134,13 +134,14 @@ $B/%.o: %.c
 
 install: all
 	install -d $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
-		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
+		$(DESTDIR)$(MANDIR)/man8
 	install -m 755 $B/bin/lda $(DESTDIR)$(LIBEXEC)/lda
 	install -m 750 $B/bin/lda-virtual $(DESTDIR)$(LIBEXEC)/lda-virtual
 	@$(give_capabilities)
 	install -m 755 $B/bin/quotad $B/bin/brimadm $(DESTDIR)$(SBINDIR)
 	install -m 755 $B/bin/brimq $(DESTDIR)$(BINDIR)
-	for page in man/*.[158]; do \
+	for page in man/*.[1578]; do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES)
 	sed 's|/usr/local/sbin/|$(SBINDIR)/|' etc/quotad.service \
