@@ -391,16 +391,24 @@ connections_are_busy(const struct connections *all)
 	return rota_is_waited_for(&all->rota) || !TAILQ_EMPTY(&all->dirty);
 }
 
+/* Between two requests, with nothing half read or not yet taken. */
+static int
+is_at_rest(const struct connection *c)
+{
+	return STAILQ_EMPTY(&c->requests) &&
+	       (c->in == NULL || (evbuffer_get_length(c->in) == 0 &&
+					 evbuffer_get_length(c->out) == 0));
+}
+
 /* A client's own slowness alone counts: while it waits for an answer it is not idle. */
 static uint64_t
 patience(const struct connection *c)
 {
 	const struct conf *conf = c->owner->conf;
-	const struct protocol *p = c->service->protocol;
-	uint64_t ms = CONNECTION_IDLE_MS;
+	uint64_t at_rest_ms = c->service->protocol->idle_ms, ms = CONNECTION_IDLE_MS;
 
-	if (p->idle_ms > 0 && !(c->incomplete && evbuffer_get_length(c->in) > 0))
-		ms = p->idle_ms;
+	if (at_rest_ms > 0 && is_at_rest(c))
+		ms = at_rest_ms;
 	if (c->ledger.tickets > 0)
 		ms = (conf->deadline + CONNECTION_GRACE_S) * 1000;
 	if (c->ledger.waiting > 0)

@@ -135,6 +135,16 @@ static const struct protocol protocol = {
 };
 
 static const struct service for_anyone = {NULL, &protocol, &fake, SERVICE_ANYONE, 0, 0};
+static const struct protocol patient = {
+	.name = "patient",
+	.idle_ms = 10 * CONNECTION_IDLE_MS,
+	.read = read_line,
+	.is_end = is_end,
+	.perform = perform,
+	.finish = finish,
+};
+static const struct service for_patient = {
+	NULL, &patient, &fake, SERVICE_PERMITTED, 0, 0};
 static const struct service for_trusted = {NULL, &protocol, &fake, SERVICE_TRUSTED, 0, 0};
 
 void
@@ -561,6 +571,29 @@ START_TEST(the_idle_are_closed_and_bytes_without_a_request_are_idle)
 }
 END_TEST
 
+static void
+wait_idle(uint64_t ms)
+{
+	fake.now += ms;
+	connections_sweep(connections, fake.now);
+	pass(1);
+}
+
+START_TEST(a_protocol_may_have_patience_between_two_requests_alone)
+{
+	client = connect_to(&for_patient);
+	send_text("now\n");
+	wait_idle(10 * CONNECTION_IDLE_MS);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+	send_text("now\n");
+	send_text("n"); /* half a request */
+	wait_idle(CONNECTION_IDLE_MS);
+	ck_assert_int_eq(fake.ended_by_us, 0);
+	wait_idle(1);
+	ck_assert_int_eq(fake.ended_by_us, 1);
+}
+END_TEST
+
 START_TEST(a_request_now_and_then_keeps_a_connection)
 {
 	client = connect_one();
@@ -915,8 +948,10 @@ static const struct protocol paragraphs = {
 	.name = "paragraphs", .read = read_paragraph, .perform = perform_form};
 static const struct protocol netstrings = {
 	.name = "netstrings", .read = read_netstring, .perform = perform_form};
-static const struct service of_paragraphs = {NULL, &paragraphs, NULL, SERVICE_ANYONE, 0, 0};
-static const struct service of_netstrings = {NULL, &netstrings, NULL, SERVICE_ANYONE, 0, 0};
+static const struct service of_paragraphs = {
+	NULL, &paragraphs, NULL, SERVICE_ANYONE, 0, 0};
+static const struct service of_netstrings = {
+	NULL, &netstrings, NULL, SERVICE_ANYONE, 0, 0};
 
 START_TEST(two_messages_in_one_read_are_two)
 {
@@ -1042,6 +1077,7 @@ add_tests(Suite *suite)
 		one_who_sends_garbage_is_closed,
 		the_idle_are_closed_and_bytes_without_a_request_are_idle,
 		a_request_now_and_then_keeps_a_connection,
+		a_protocol_may_have_patience_between_two_requests_alone,
 		with_a_ticket_the_deadline_and_a_grace_are_waited_for,
 		who_waits_for_an_answer_is_not_idle,
 		a_list_comes_in_its_place_piece_by_piece,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "quotad/wire/peer.h"
+#include "privileges.h"
 #include "suite.h"
 
 #define DAEMON 1 /* on every Debian */
@@ -157,17 +158,42 @@ END_TEST
 
 /* Connections of that uid until one is refused: their number. */
 static int
-enter_many(struct peers *p, uid_t uid)
+enter_as(struct peers *p, uid_t uid, int permitted)
 {
 	struct peer peer;
 	struct reason why;
 	int entered = 0;
 
 	fake.uid = fake.gid = uid;
-	while (peer_enter(p, 0, 0, &peer, &why) == 0)
+	while (peer_enter(p, 0, permitted, &peer, &why) == 0) {
+		ck_assert_int_eq(!permitted || peer_asker(p, &peer).trusted, 1);
 		entered++;
+	}
 	return entered;
 }
+
+static int
+enter_many(struct peers *p, uid_t uid)
+{
+	return enter_as(p, uid, 0);
+}
+
+START_TEST(who_may_open_a_socket_is_trusted_there_and_counted_apart)
+{
+	struct peers *p = peers_new(GROUP, (const struct users_reload *)&fake);
+
+	fake.own = 99;
+	ck_assert_int_eq(configure(p, "", 10), 0);
+	/* of 100 twelve are for others than these, and three of the rest for who has few
+	 */
+	ck_assert_int_eq(enter_as(p, 1000, 1), 85);
+	ck_assert_int_eq(enter_as(p, UID_NOBODY, 1), 3);
+	ck_assert_int_eq(enter_as(p, 1001, 1), 0);
+	ck_assert_int_eq(enter_many(p, 1000), 2); /* a stranger's, as ever */
+	ck_assert_int_eq(enter_many(p, 10), 8);
+	ck_assert_int_eq(enter_many(p, 0), 2);
+}
+END_TEST
 
 START_TEST(strangers_have_little_and_leave_the_rest)
 {
@@ -215,7 +241,8 @@ add_tests(Suite *suite)
 		the_daemons_own_user_has_its_own_rights_alone,
 		without_memory_all_stays_as_it_was,
 		strangers_have_little_and_leave_the_rest,
-		those_who_come_late_find_a_place};
+		those_who_come_late_find_a_place,
+		who_may_open_a_socket_is_trusted_there_and_counted_apart};
 
 	ADD_CASE(suite, tests);
 }
