@@ -3,6 +3,7 @@
 # make demo       real mail through a private Postfix, as root
 # make test       every test, as root         make bench   speed and memory, as root
 # make lint       clang-tidy, cppcheck, layout, who may include what
+# make fuzz       the protocols at SMTP time, by libFuzzer
 # make install    honours DESTDIR and PREFIX; make install-lib: libbrim for other programs
 # make deb        Debian packages in build/deb; make test-package installs them, as root
 #
@@ -22,7 +23,11 @@ TMPFILES = $(PREFIX)/lib/tmpfiles.d
 BASH_COMPLETION = $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETION  = $(PREFIX)/share/zsh/site-functions
 
-ifdef SAN
+ifdef FUZZ
+B = build/fuzz
+CC = clang
+VARIANT = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -O1
+else ifdef SAN
 B = build/san
 VARIANT = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
 LDA_LINK = -pie

@@ -112,6 +112,7 @@ test-package: deb
 	$(call need,debootstrap git $(BEFORE_PACKAGES))
 	@before=$$(tests/package/release build/before) && tests/package/run build/deb "$$before"
 
+include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
 
 .PHONY: deb test-package deps bench-deps lint-deps unit test demo test-model test-power test-storm test-moves test-mounts test-san \
