@@ -74,6 +74,13 @@ void outcome_from_quotad(struct outcome *o, enum verdict v, const char *text);
  * VERDICT_DELIVERED is empty (length 0), since an MTA may take any output for a fault. */
 size_t outcome_line(const struct outcome *o, char line[VERDICT_LINE_MAX + 1]);
 
+#define OUTCOME_REPLY_SIZE (VERDICT_LINE_MAX + 16)
+
+/* Writes what an MTA is to say at SMTP time, "552 5.2.2 text", or "DUNNO". A stranger is
+ * told that there is an error of ours, and not which: that is for the log. There is no
+ * ": " in it, since Postfix could take a word before that for the name of a table. */
+void outcome_reply(const struct outcome *o, char reply[OUTCOME_REPLY_SIZE]);
+
 /* What is said of a Maildir that had mail when it was looked at last and is not there. */
 #define VERDICT_MISSING_TEXT                                                             \
 	"the mailbox had mail and is missing now: is its file system mounted?"

@@ -162,3 +162,22 @@ outcome_line(const struct outcome *o, char line[VERDICT_LINE_MAX + 1])
 	line[n + 1] = '\0';
 	return (size_t)n + 1;
 }
+
+void
+outcome_reply(const struct outcome *o, char reply[OUTCOME_REPLY_SIZE])
+{
+	const int is_ours =
+		o->verdict == VERDICT_TROUBLE || o->verdict == VERDICT_MISCONFIGURED;
+	const char *text = o->text[0] && !is_ours ? o->text : rows[o->verdict].text;
+	const int has_text = o->verdict != VERDICT_DELIVERED;
+	char *colon = reply;
+
+	snprintf(reply, OUTCOME_REPLY_SIZE, "%s%s%s", verdict_smtp(o->verdict),
+		has_text ? " " : "", has_text ? text : "");
+	/* one within an address stays */
+	while ((colon = strchr(colon, ':')) != NULL)
+		if (colon[1] == ' ' || colon[1] == '\0')
+			memmove(colon, colon + 1, strlen(colon));
+		else
+			colon++;
+}

@@ -29,35 +29,20 @@ struct asked {
 
 /* --- answers ---------------------------------------------------------------------- */
 
-/* Postfix takes a ":" in an action for the name of a table, unless a reply code comes
- * first, as it always does here; nobody should have to rely on that. The one within an
- * address stays. */
-static void
-drop_colons(char *text)
-{
-	while ((text = strchr(text, ':')) != NULL)
-		if (text[1] == ' ' || text[1] == '\0')
-			memmove(text, text + 1, strlen(text));
-		else
-			text++;
-}
-
-/* What went wrong is for the log: a stranger is told that something did. */
+/* What went wrong is for the log. */
 static void
 answer_error(struct asked *a, const struct outcome *o)
 {
-	struct outcome plain;
+	char reply[OUTCOME_REPLY_SIZE];
 
 	log_warning("policy: %s answered with %s: %s", a->instance,
 		a->policy->conf->policy_error_passes ? "DUNNO" : verdict_smtp(o->verdict),
 		o->text);
-	if (a->policy->conf->policy_error_passes) {
+	outcome_reply(o, reply);
+	if (a->policy->conf->policy_error_passes)
 		request_answer(a->request, PASS);
-		return;
-	}
-	outcome_set(&plain, o->verdict, NULL);
-	request_answer(
-		a->request, "action=%s %s\n\n", verdict_smtp(plain.verdict), plain.text);
+	else
+		request_answer(a->request, "action=%s\n\n", reply);
 }
 
 /* A recipient that was refused is no part of the message. */
@@ -73,7 +58,7 @@ static void
 answered(struct access_question *q, const struct outcome *o)
 {
 	struct asked *a = (struct asked *)q;
-	struct outcome told = *o;
+	char reply[OUTCOME_REPLY_SIZE];
 
 	switch (o->verdict) {
 	case VERDICT_DELIVERED:
@@ -87,11 +72,8 @@ answered(struct access_question *q, const struct outcome *o)
 		answer_error(a, o);
 		break;
 	default:
-		if (told.text[0] == '\0')
-			outcome_set(&told, o->verdict, NULL);
-		drop_colons(told.text);
-		request_answer(a->request, "action=%s %s\n\n", verdict_smtp(told.verdict),
-			told.text);
+		outcome_reply(o, reply);
+		request_answer(a->request, "action=%s\n\n", reply);
 	}
 }
 

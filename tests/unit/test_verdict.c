@@ -90,6 +90,58 @@ START_TEST(a_line_is_code_text_and_one_line_break)
 }
 END_TEST
 
+START_TEST(a_reply_is_code_and_text_without_a_colon)
+{
+	static const struct {
+		enum verdict verdict;
+		const char *text, *reply;
+	} cases[] = {
+		{VERDICT_DELIVERED, "x", "DUNNO"},
+		{VERDICT_FULL, "full", "552 5.2.2 full"},
+		{VERDICT_FULL, "", "552 5.2.2 the mailbox is full"},
+		{VERDICT_MOVED, "new address: a@[IPv6:::1]",
+			"551 5.1.6 new address a@[IPv6:::1]"},
+		{VERDICT_REFUSED, ":a:: b:", "554 5.7.1 :a: b"},
+		{VERDICT_TROUBLE, "/var/lib/x is gone",
+			"451 4.3.0 error on the mail server"},
+		{VERDICT_MISCONFIGURED, "line 7",
+			"451 4.3.5 the mail server is not set up right"},
+	};
+	char reply[OUTCOME_REPLY_SIZE];
+	struct outcome o;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		outcome_set(&o, cases[i].verdict, "%s", cases[i].text);
+		outcome_reply(&o, reply);
+		ck_assert_str_eq(reply, cases[i].reply);
+	}
+	outcome_set(&o, VERDICT_FULL, "%0500d", 1);
+	outcome_reply(&o, reply);
+	ck_assert_uint_eq(strlen(reply), 10 + VERDICT_LINE_MAX - 1);
+}
+END_TEST
+
+START_TEST(soft_is_gentler_than_hard_and_ours_than_soft)
+{
+	for (int a = 0; a < VERDICTS; a++)
+		for (int b = 0; b < VERDICTS; b++) {
+			int gentler =
+				verdict_is_gentler((enum verdict)a, (enum verdict)b);
+
+			ck_assert(!gentler ||
+				  !verdict_is_gentler((enum verdict)b, (enum verdict)a));
+			ck_assert(a == b || gentler ||
+				  verdict_is_gentler((enum verdict)b, (enum verdict)a));
+			/* 2, 4, 5: the class of the code */
+			if (verdict_code((enum verdict)a)[0] <
+				verdict_code((enum verdict)b)[0])
+				ck_assert(gentler);
+		}
+	ck_assert(verdict_is_gentler(VERDICT_TROUBLE, VERDICT_FULL_FOR_NOW));
+	ck_assert(verdict_is_gentler(VERDICT_MISCONFIGURED, VERDICT_SUSPENDED));
+}
+END_TEST
+
 START_TEST(nothing_is_said_of_a_delivery)
 {
 	char line[VERDICT_LINE_MAX + 1] = "x";
@@ -127,7 +179,10 @@ add_tests(Suite *suite)
 		status_code_and_smtp_reply_agree,
 		each_verdict_says_whether_lda_takes_it_from_quotad,
 		what_quotad_may_not_decide_is_an_error, names_read_back,
-		a_line_is_code_text_and_one_line_break, nothing_is_said_of_a_delivery,
+		a_line_is_code_text_and_one_line_break,
+		a_reply_is_code_and_text_without_a_colon,
+		soft_is_gentler_than_hard_and_ours_than_soft,
+		nothing_is_said_of_a_delivery,
 		whatever_is_quoted_the_line_is_short_and_printable};
 
 	ADD_CASE(suite, tests);

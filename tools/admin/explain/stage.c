@@ -151,14 +151,11 @@ static void
 add_reply(const struct stage *s, const struct outcome *o)
 {
 	int ours = o->verdict == VERDICT_TROUBLE || o->verdict == VERDICT_MISCONFIGURED;
-	char *reply;
+	char reply[OUTCOME_REPLY_SIZE];
 
-	if (o->verdict == VERDICT_DELIVERED || (ours && s->a->conf.policy_error_passes)) {
-		set_text(s->all, "reply", "DUNNO");
-	} else if (asprintf(&reply, "%s %s", verdict_smtp(o->verdict), o->text) > 0) {
-		set_text(s->all, "reply", reply);
-		free(reply);
-	}
+	outcome_reply(o, reply);
+	set_text(s->all, "reply",
+		ours && s->a->conf.policy_error_passes ? "DUNNO" : reply);
 }
 
 static void
