@@ -306,7 +306,8 @@ access_ask(const struct access *access, struct access_question *q,
 		q->answered(q, &w->gentlest);
 		return;
 	}
-	if (!refuse_sender(q) && !ask_sender(q))
+	/* without recipients nothing is known of whom the mail is for */
+	if (q->count == 0 || (!refuse_sender(q) && !ask_sender(q)))
 		go_on(q);
 }
 

@@ -417,7 +417,7 @@ decide_may_send(struct ledger *l, struct question *q, struct ledger_answer *answ
 	struct account *a = q->request.account;
 
 	if (is_above(a->charged.used, q->request.bytes, l->rules.recheck_per_cent) &&
-		q->probed != UNMOVED && !q->counts)
+		q->probed != UNMOVED && !q->counts && !q->failure)
 		return q->probed == MOVED ? wait_for_new_count(q) : WAIT_PROBE;
 	look_now_and_then(l, a);
 	return answer_with(answer, VERDICT_DELIVERED, NULL);
@@ -447,12 +447,21 @@ decide_send(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return owners_were_read(q) ? answer_with(answer, VERDICT_FULL, NULL) : WAIT_INPUT;
 }
 
+/* Whether the last number answers the question, though the mailbox can't be looked at. */
+static int
+has_number(const struct question *q)
+{
+	const struct account *a = q->request.account;
+
+	return a->known && (q->request.kind == LEDGER_GET ||
+				   (q->request.kind == LEDGER_SEND &&
+					   a->charged.used <= q->request.bytes));
+}
+
 static enum wait
 decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
-	int is_get = q->request.kind == LEDGER_GET;
-
-	if (q->failure && !(is_get && q->request.account->known))
+	if (q->failure && !has_number(q))
 		return answer_with(answer, VERDICT_TROUBLE, q->failure);
 	if (decide_place(l, q, answer))
 		return WAIT_NOTHING;

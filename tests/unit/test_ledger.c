@@ -1306,6 +1306,18 @@ START_TEST(whoever_may_send_is_told_at_once)
 }
 END_TEST
 
+START_TEST(a_mailbox_that_can_not_be_looked_at_keeps_nobody_from_sending_below_the_limit)
+{
+	know(900);
+	ask(LEDGER_SEND, 0, 1000, NULL);
+	pass_time(ANSWER_MS);
+	expect(VERDICT_DELIVERED);
+	ask(LEDGER_SEND, 0, 800, NULL);
+	pass_time(ANSWER_MS);
+	expect(VERDICT_TROUBLE);
+}
+END_TEST
+
 START_TEST(nobody_is_kept_from_sending_by_a_number_that_was_not_counted_by_files)
 {
 	uint64_t refused;
@@ -1838,6 +1850,7 @@ add_tests(Suite *suite)
 		an_explanation_hears_no_and_leaves_no_trace,
 		an_announced_size_is_refused_as_a_message_and_leaves_no_trace,
 		whoever_may_send_is_told_at_once,
+		a_mailbox_that_can_not_be_looked_at_keeps_nobody_from_sending_below_the_limit,
 		nobody_is_kept_from_sending_by_a_number_that_was_not_counted_by_files,
 		whoever_has_deleted_mail_sends_at_once,
 		what_can_not_be_counted_keeps_nobody_from_sending_for_good,

@@ -237,6 +237,15 @@ START_TEST(one_recipient_to_whom_mail_passes_lets_the_message_through)
 }
 END_TEST
 
+START_TEST(where_nobody_says_for_whom_it_is_mail_passes)
+{
+	fake.blocked = "spam@bad.test";
+	ask(fake.blocked, "al", NULL, 0);
+	ck_assert_int_eq(got.verdict, VERDICT_DELIVERED);
+	access_finish(&question);
+}
+END_TEST
+
 START_TEST(an_error_of_ours_is_no_refusal)
 {
 	static const enum verdict errors[] = {VERDICT_TROUBLE, VERDICT_MISCONFIGURED};
@@ -308,6 +317,7 @@ add_tests(Suite *suite)
 		whoever_has_room_no_limit_or_no_mailbox_may_send,
 		mail_to_postmaster_and_to_the_own_mailbox_passes,
 		one_recipient_to_whom_mail_passes_lets_the_message_through,
+		where_nobody_says_for_whom_it_is_mail_passes,
 		an_error_of_ours_is_no_refusal,
 		the_answer_may_come_later,
 		mail_of_a_blocked_sender_is_refused_for_recipients_of_ours,
