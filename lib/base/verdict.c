@@ -175,9 +175,12 @@ outcome_reply(const struct outcome *o, char reply[OUTCOME_REPLY_SIZE])
 	snprintf(reply, OUTCOME_REPLY_SIZE, "%s%s%s", verdict_smtp(o->verdict),
 		has_text ? " " : "", has_text ? text : "");
 	/* one within an address stays */
-	while ((colon = strchr(colon, ':')) != NULL)
-		if (colon[1] == ' ' || colon[1] == '\0')
-			memmove(colon, colon + 1, strlen(colon));
+	while ((colon = strchr(colon, ':')) != NULL) {
+		const size_t colons = strspn(colon, ":");
+
+		if (colon[colons] == ' ' || colon[colons] == '\0')
+			memmove(colon, colon + colons, strlen(colon + colons) + 1);
 		else
-			colon++;
+			colon += colons;
+	}
 }

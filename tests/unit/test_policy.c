@@ -298,6 +298,8 @@ START_TEST(an_action_is_of_printable_ascii_without_a_colon_of_its_own)
 	outcome_set(&fake.outcome, VERDICT_MOVED, "to: x@[IPv6:2001:db8::1]\n\u00fc:");
 	ck_assert_str_eq(perform(RCPT("a@x.test")),
 		"action=551 5.1.6 to x@[IPv6:2001:db8::1]???\n\n");
+	outcome_set(&fake.outcome, VERDICT_MOVED, "to:: x:::");
+	ck_assert_str_eq(perform(RCPT("a@x.test")), "action=551 5.1.6 to x\n\n");
 }
 END_TEST
 
