@@ -189,6 +189,18 @@ is_decided(const struct access_question *q)
 		       !w->targets.is_cut);
 }
 
+/* Whether it is for good, by the record alone, and the table in use is not the newest:
+ * the user may have been added just now, or the newest can't be read. At delivery lda
+ * looks into that one. */
+static int
+is_of_an_older_table(const struct access_work *w)
+{
+	const enum verdict verdict = w->gentlest.verdict;
+
+	return verdict_code(verdict)[0] == '5' && verdict_is_quotads(verdict) == 0 &&
+	       !users_reload_is_newest(w->access->room->users);
+}
+
 /* Asks on until it must wait, or has the answer. */
 static void
 go_on(struct access_question *q)
@@ -214,6 +226,8 @@ go_on(struct access_question *q)
 		return;
 	if (!w->has_outcome)
 		take_verdict(w, VERDICT_DELIVERED, NULL);
+	else if (is_of_an_older_table(w))
+		take_verdict(w, VERDICT_TROUBLE, "there is a newer user table");
 	q->answered(q, &w->gentlest);
 }
 

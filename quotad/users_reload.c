@@ -462,6 +462,15 @@ users_reload_table(struct users_reload *r)
 	return r->users;
 }
 
+int
+users_reload_is_newest(const struct users_reload *r)
+{
+	struct stat st;
+
+	return r->users != NULL && stat(r->path, &st) == 0 &&
+	       same_content(&st, users_stat(r->users));
+}
+
 const char *
 users_reload_identity(const struct users_reload *r)
 {

@@ -26,6 +26,11 @@ struct users *users_reload_table(struct users_reload *r);
 /* Looks whether the path names another file than the one in use or under check; cheap. */
 void users_reload_look(struct users_reload *r);
 
+/* Whether the path names the table in use, and no newer one that is under check or could
+ * not be taken: cheap, but a system call. What only an older table says is no reason to
+ * refuse mail for good. */
+int users_reload_is_newest(const struct users_reload *r);
+
 /* "device:inode:mtime" of the table in use, as STATS shows it and brimadm waits for;
  * "none". */
 const char *users_reload_identity(const struct users_reload *r);

@@ -95,7 +95,12 @@ look_up(const struct socketmap *s, struct request *r, const char *map, const cha
 		free(value);
 		break;
 	case MAPS_NOT_FOUND:
-		answer(r, "NOTFOUND", "");
+		/* the MTA refuses for good what this map has not */
+		if (strcmp(map, "mailbox") == 0 &&
+			!users_reload_is_newest(s->room->users))
+			answer(r, "TEMP", "there is a newer user table");
+		else
+			answer(r, "NOTFOUND", "");
 		break;
 	case MAPS_ERROR:
 		answer(r, "TEMP", o.text);

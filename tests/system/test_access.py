@@ -146,6 +146,20 @@ def test_a_real_size_starts_it_whatever_it_is():
             time.sleep(0.1)
 
 
+def test_what_only_an_older_table_says_refuses_nothing_for_good():
+    with house() as b:
+        assert ask(b, "nobody@x.test") == f"NO no-such-user {NOBODY}"
+        damaged = b.users_db.with_name("damaged")
+        damaged.write_bytes(b"x" * 8192)
+        damaged.chmod(0o644)
+        damaged.rename(b.users_db)
+        for recipient in "nobody@x.test", "off@x.test", "moved@x.test":
+            assert ask(b, recipient) == "ERR 4.3.0 there is a newer user table"
+        assert ask(b, "free@x.test") == "OK"
+        b.users_db.unlink()
+        assert ask(b, "nobody@x.test") == "ERR 4.3.0 there is a newer user table"
+
+
 def test_strangers_may_not_ask(brim):
     with brim.connect_as(UID) as connection:
         connection.sendall(b"ACCESS free@x.test 1\nACCESS nobody@x.test 1\n")

@@ -13,7 +13,7 @@
 #include "suite.h"
 
 static struct fake {
-	int has_table, answers_later;
+	int has_table, has_newer_table, answers_later;
 	uint64_t now;
 	uint64_t takes_ms; /* the room for one answer */
 	struct room_question *waiting;
@@ -43,6 +43,13 @@ users_reload_table(struct users_reload *r)
 {
 	(void)r;
 	return fake.has_table ? (struct users *)&fake : NULL;
+}
+
+int
+users_reload_is_newest(const struct users_reload *r)
+{
+	(void)r;
+	return !fake.has_newer_table;
 }
 
 /* What a mailbox says, by its name; "many*" and "far*" lead to none. */
@@ -308,6 +315,18 @@ START_TEST(without_a_table_nothing_is_refused)
 }
 END_TEST
 
+START_TEST(what_an_older_table_says_is_no_refusal_for_good)
+{
+	fake.has_newer_table = 1;
+	ck_assert_str_eq(ask("nobody", ACCESS_RCPT, 0), "trouble");
+	ck_assert_str_eq(ask("disabled", ACCESS_RCPT, 0), "trouble");
+	ck_assert_str_eq(ask("many:moved,disabled", ACCESS_RCPT, 0), "trouble");
+	ck_assert_str_eq(ask("suspended", ACCESS_RCPT, 0), "suspended");
+	ck_assert_str_eq(ask("full", ACCESS_RCPT, 0), "full");
+	ck_assert_str_eq(ask("free", ACCESS_RCPT, 0), "delivered");
+}
+END_TEST
+
 /* Whoever lists very slow mailboxes does not keep its question for ever. */
 START_TEST(many_slow_targets_are_asked_so_long_and_no_longer)
 {
@@ -382,6 +401,7 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {a_size_that_is_only_announced_starts_nothing,
 		who_only_wants_to_know_leaves_no_trace,
 		without_a_table_nothing_is_refused,
+		what_an_older_table_says_is_no_refusal_for_good,
 		many_slow_targets_are_asked_so_long_and_no_longer,
 		thousands_are_asked_one_after_the_other,
 		an_alias_of_many_is_looked_up_as_far_as_needed,

@@ -53,7 +53,8 @@ static const char *const no_lines[] = {NULL};
 static struct fake {
 	const char *const *lines;
 	const char *damaged_key;
-	int no_table, records_unreadable, older_keys, huge; /* targets of huge@ */
+	int no_table, has_newer_table, records_unreadable, older_keys,
+		huge; /* targets of huge@ */
 	int faults, answers;
 	char answer[200000];
 } fake;
@@ -93,6 +94,13 @@ users_reload_table(struct users_reload *t)
 {
 	(void)t;
 	return fake.no_table ? NULL : (struct users *)&fake;
+}
+
+int
+users_reload_is_newest(const struct users_reload *t)
+{
+	(void)t;
+	return !fake.has_newer_table;
 }
 
 /* A record whose list is longer than any line. */
@@ -401,6 +409,15 @@ START_TEST(a_table_that_may_have_it_under_an_older_key_says_try_again)
 }
 END_TEST
 
+START_TEST(what_a_newer_table_may_have_is_not_said_not_to_be_there)
+{
+	fake.has_newer_table = 1;
+	expect("mailbox nobody1@example.org", "TEMP there is a newer user table");
+	expect("mailbox alice@example.org", "OK alice@example.org");
+	expect("alias alice@example.org", "NOTFOUND ");
+}
+END_TEST
+
 START_TEST(names_of_the_host_are_not_looked_up_where_the_table_has_none)
 {
 	fake.lines = whole_lines;
@@ -513,6 +530,7 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {no_map_says_not_found_for_an_error,
 		a_table_that_may_have_it_under_an_older_key_says_try_again,
+		what_a_newer_table_may_have_is_not_said_not_to_be_there,
 		names_of_the_host_are_not_looked_up_where_the_table_has_none,
 		the_transport_is_the_settings, a_thousand_targets_are_one_answer,
 		pipelined_queries_and_pieces_of_them_are_the_same_queries,
