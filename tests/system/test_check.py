@@ -1103,6 +1103,230 @@ def test_a_size_limit_of_a_service_alone(postfix):
     postfix.repairs("postfix-message-size")
 
 
+# what Postfix asks at SMTP time
+
+
+POLICY = "check_policy_service { unix:private/brim-policy, default_action=DUNNO, timeout=5s, try_limit=2 }"
+GUARDED = "smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, "
+END = f"smtpd_end_of_data_restrictions = {POLICY}"
+SMTPD = "smtp inet n - y - - smtpd\n"
+MAP = "socketmap:unix:private/brim-map:"
+MAPS = (f"virtual_mailbox_maps = {MAP}mailbox", f"virtual_mailbox_domains = {MAP}domain",
+        f"virtual_alias_maps = {MAP}alias", "virtual_alias_domains =",
+        f"local_recipient_maps = {MAP}mailbox $alias_maps", f"relocated_maps = {MAP}relocated")
+
+
+class Asking(WithPostfix):
+    """The same with a Postfix that asks the policy service and the maps of a quotad."""
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            shutil.chown(self.brim.folder, "root", "root")
+            self.private = self.spool / "private"
+            self.private.mkdir(mode=0o700)
+            shutil.chown(self.private, "postfix", "root")
+            self.policy, self.map = self.private / "brim-policy", self.private / "brim-map"
+            self.listen(self.policy, self.map)
+            (self.etc / "master.cf").write_text(MASTER + SMTPD)
+            self.write_main(GUARDED + POLICY, END, *MAPS)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def listen(self, policy, maps, **more):
+        self.brim.configure(policy_listen=policy, map_listen=maps, **more)
+        self.brim.stop_quotad()
+        self.end_listener()
+        self.brim.start_quotad()
+
+    def findings(self, *arguments):
+        """But for the one note that maps need quotad."""
+        return [f for f in super_findings(self, *arguments) if f["check"] != "map-down"]
+
+
+def super_findings(asking, *arguments):
+    return json.loads(asking.check("--json", *arguments).stdout)
+
+
+@pytest.fixture(scope="module")
+def asking_host():
+    with Asking() as s:
+        yield s
+
+
+@pytest.fixture
+def asking(asking_host):
+    s = asking_host
+    s.write_main(GUARDED + POLICY, END, *MAPS)
+    (s.etc / "master.cf").write_text(MASTER + SMTPD)
+    if (s.brim.settings["policy_listen"], s.brim.settings["map_listen"]) != (s.policy, s.map) \
+            or s.restarted:
+        s.listen(s.policy, s.map, policy_group=None, policy_mode=None, map_mode=None)
+    s.restarted = False
+    return s
+
+
+Asking.restarted = True
+
+
+def lines(asking, *changed):
+    """main.cf with these lines in the place of those of the same names."""
+    kept = {line.split(" =")[0]: line for line in (GUARDED + POLICY, END, *MAPS)}
+    asking.write_main(*{**kept, **{line.split(" =")[0]: line for line in changed}}.values())
+
+
+def test_a_postfix_that_asks_as_it_should(asking):
+    assert asking.findings() == []
+    (note,) = super_findings(asking)
+    assert note["check"] == "map-down" and note["severity"] == "note"
+    assert "virtual_mailbox_maps" in note["subject"] and "hash:" in note["mend"]
+    assert asking.check().returncode == 0
+
+
+BRIM = POLICY.split(" ", 1)[1]
+GUARD = "reject_unauth_destination"
+RCPT = "smtpd_recipient_restrictions = "
+
+
+@pytest.mark.parametrize("name, line", [
+    ("policy-order", f"{RCPT}permit_mynetworks\n  {POLICY}\n  {GUARD}, permit"),
+    ("policy-order", f"smtpd_relay_restrictions = {POLICY} Defer_Unauth_Destination"),
+    ("policy-order", f"smtpd_sender_restrictions = permit_mynetworks, {POLICY}\nsmtpd_delay_reject = no"),
+    ("policy-unused", f"{RCPT}{GUARD}, permit, {POLICY}"),
+    ("policy-down", f"{RCPT}{GUARD}, check_policy_service unix:private/brim-policy"),
+    ("policy-down", f"{RCPT}{GUARD}, {POLICY.replace('default_action=DUNNO', '{ default_action = 451 4.3.0 x }')}"),
+    ("policy-down", f"{RCPT}{GUARD}, {POLICY.replace('try_limit=2', 'try_limit=9')}"),
+    ("policy-down", f"{END.replace('default_action=DUNNO, ', 'policy_context=a, ')}"),
+    ("policy-size", "smtpd_end_of_data_restrictions ="),
+    ("policy-twice", f"{RCPT}{GUARD}, {POLICY}, {POLICY}"),
+    ("policy-reach", f"{RCPT}{GUARD}, {POLICY.replace('private', '/run')}"),
+    ("map-reach", f"virtual_mailbox_maps = proxy:{MAP.replace('private', '/run')}mailbox"),
+    ("map-reach", f"relocated_maps = hash:/etc/x {MAP.replace('brim-map', 'brim')}relocated"),
+    ("map-name", f"virtual_mailbox_maps = hash:/etc/x, {MAP}mailboxes"),
+    ("map-name", f"virtual_alias_maps = {MAP}mailbox"),
+    ("map-name", f"virtual_mailbox_domains = $virtual_mailbox_maps"),
+    ("map-name", f"virtual_uid_maps = static:5000 {MAP}mailbox"),
+    ("map-twice", f"relocated_maps = {MAP}relocated, proxy:{MAP}relocated"),
+    ("map-aliases", f"local_recipient_maps = {MAP}mailbox"),
+])
+def test_a_setting_by_which_postfix_asks(asking, name, line):
+    lines(asking, *line.split("\n") if "\n  " not in line else [line])
+    asking.repairs(name)
+    assert "hash:/etc/x" not in line or "hash:/etc/x" in (asking.etc / "main.cf").read_text()
+
+
+@pytest.mark.parametrize("name, own", [
+    ("policy-down", "check_policy_service unix:private/brim-policy, permit_sasl_authenticated, reject"),
+    ("policy-reach", f"{POLICY.replace('private', '/run')}, permit_sasl_authenticated, reject"),
+    ("policy-unused", f"reject, {POLICY}")])
+def test_a_list_of_a_service_alone(asking, name, own):
+    (asking.etc / "master.cf").write_text(
+        f"{MASTER}{SMTPD}submission inet n - y - - smtpd\n"
+        f"  -o {{ smtpd_recipient_restrictions = {own} }}\n  -o syslog_name=postfix/submission\n")
+    asking.repairs(name)
+    assert "reject" in asking.run("postconf -Ph submission/inet/smtpd_recipient_restrictions").stdout
+
+
+def test_lists_that_are_right(asking):
+    master = asking.etc / "master.cf"
+    for line, services in (
+            (f"{RCPT}permit_mynetworks, {GUARD}, check_policy_service inet:127.0.0.1:10023, {POLICY}", ""),
+            (f"{RCPT}check_policy_service unix:postgrey/socket, {GUARD}, {POLICY}", ""),
+            (f"{RCPT}{POLICY}", ""),
+            (f"{RCPT}{GUARD}, asked\nsmtpd_restriction_classes = asked\nasked = {POLICY}", ""),
+            (GUARDED + POLICY, "submission inet n - y - - smtpd\n  -o { smtpd_recipient_restrictions "
+             f"= {POLICY}, permit_sasl_authenticated, reject }}\n")):
+        lines(asking, *line.split("\n"))
+        master.write_text(MASTER + SMTPD + services)
+        assert asking.findings() == [], line
+
+
+def test_a_class_is_looked_into(asking):
+    lines(asking, "smtpd_restriction_classes = asked",
+          "asked = check_policy_service unix:private/brim-policy", f"{RCPT}{GUARD}, asked")
+    asking.repairs("policy-down")
+    lines(asking, "smtpd_restriction_classes = asked", f"asked = {POLICY}",
+          f"{RCPT}asked, {GUARD}")
+    asking.tells("policy-order", "the class asked")
+
+
+def test_nobody_asks(asking):
+    lines(asking, RCPT, END.split("=")[0] + "=")
+    asking.repairs("policy-unused")
+    asking.write_main(GUARDED + POLICY, END)
+    asking.tells("map-unused", "postfix maps")
+
+
+def test_warn_if_reject_refuses_nothing(asking):
+    lines(asking, f"{RCPT}{GUARD}, warn_if_reject {POLICY}")
+    asking.tells("policy-unused", "warn_if_reject")
+
+
+def test_quotad_was_not_told(asking):
+    asking.restarted = True
+    asking.brim.configure(policy_listen=None)
+    asking.listen(None, asking.map)
+    asking.repairs("policy-reach", "policy-reach")
+    assert asking.conf.read_text().count(f"policy_listen = {asking.policy}\n") == 1
+
+
+def test_quotad_runs_without_what_its_settings_say(asking):
+    asking.restarted = True
+    asking.brim.stop_quotad()
+    asking.end_listener()
+    asking.brim.configure(map_listen=None)
+    asking.brim.start_quotad()
+    asking.brim.configure(map_listen=asking.map)
+    asking.repairs("map-reach")
+
+
+def test_a_socket_outside_the_chroot(asking):
+    asking.restarted = True
+    outside = asking.brim.folder / "run/brim-policy"
+    asking.listen(outside, asking.map)
+    lines(asking, *(line.replace("private/brim-policy", str(outside))
+                    for line in (GUARDED + POLICY, END)))
+    (asking.etc / "master.cf").write_text(MASTER + SMTPD.replace("y", "-"))
+    outside.chmod(0o666)
+    assert asking.findings() == []  # nothing is locked in
+    (asking.etc / "master.cf").write_text(MASTER + SMTPD)
+    asking.repairs("policy-reach")
+    assert f"{outside} {asking.policy}\n" in asking.conf.read_text()
+
+
+def test_a_socket_that_postfix_may_not_open(asking):
+    settings = {"policy_group": "news", "policy_mode": "0600"}
+    asking.restarted = True
+    asking.private.chmod(0o755)
+    shutil.chown(asking.private, "root", "root")
+    try:
+        asking.listen(asking.policy, asking.map, **settings)
+        asking.repairs("policy-reach")
+        text = asking.conf.read_text()
+        assert "policy_group = postfix\n" in text and "policy_mode = 0660\n" in text
+    finally:
+        asking.private.chmod(0o700)
+        shutil.chown(asking.private, "postfix", "root")
+
+
+def test_a_directory_that_postfix_may_not_pass(asking):
+    asking.restarted = True
+    closed = asking.spool / "closed"
+    closed.mkdir(mode=0o700)
+    asking.listen(closed / "brim-policy", asking.map)
+    lines(asking, *(line.replace("private/", "closed/") for line in (GUARDED + POLICY, END)))
+    asking.repairs("policy-reach")
+
+
+def test_a_quotad_that_is_down_is_one_finding(asking):
+    asking.restarted = True
+    asking.brim.stop_quotad()
+    asking.end_listener()
+    assert asking.names() == ["quotad-down"]
+
+
 # lda-virtual
 
 

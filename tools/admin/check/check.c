@@ -192,6 +192,39 @@ static const struct kind {
 	[CHECK_MESSAGE_SIZE] = {"postfix-message-size", WARNING,
 		"Postfix takes messages that lda must bounce with 5.2.3, where it could "
 		"refuse them."},
+	[CHECK_POLICY_REACH] = {"policy-reach", ERROR,
+		"What Postfix can't ask does not answer: full and unknown mailboxes are "
+		"bounced later, or all mail waits."},
+	[CHECK_POLICY_ORDER] = {"policy-order", WARNING,
+		"Whatever a policy service lets pass before reject_unauth_destination is "
+		"relayed, and strangers ask about addresses that are not here."},
+	[CHECK_POLICY_DOWN] = {"policy-down", WARNING,
+		"While quotad is down or hangs no mail is taken, where the delivery "
+		"could "
+		"judge it later."},
+	[CHECK_POLICY_SIZE] = {"policy-size", NOTE,
+		"At RCPT only the size that the client announces is known, if any."},
+	[CHECK_POLICY_TWICE] = {"policy-twice", WARNING,
+		"Each recipient is asked about twice, with one answer."},
+	[CHECK_POLICY_UNUSED] = {"policy-unused", WARNING,
+		"Mail that Brim will not take is refused at its delivery alone, and "
+		"bounces."},
+	[CHECK_MAP_REACH] = {"map-reach", ERROR,
+		"Without an answer Postfix takes no mail for these addresses: 451, "
+		"Temporary lookup failure."},
+	[CHECK_MAP_NAME] = {"map-name", ERROR,
+		"Of another map the answer means something else, or is an error: mail "
+		"waits, or goes astray."},
+	[CHECK_MAP_TWICE] = {"map-twice", WARNING,
+		"Each unknown address is looked up twice."},
+	[CHECK_MAP_ALIASES] = {"map-aliases", WARNING,
+		"Mail for an alias, such as postmaster, is refused as for an unknown "
+		"user."},
+	[CHECK_MAP_DOWN] = {"map-down", NOTE,
+		"While quotad is down Postfix answers 451 to mail for these addresses: "
+		"senders try again, and nothing is lost."},
+	[CHECK_MAP_UNUSED] = {"map-unused", WARNING,
+		"quotad answers there, and nobody asks."},
 };
 
 enum needs {

@@ -9,11 +9,13 @@
 #ifndef BRIMADM_CHECK_H
 #define BRIMADM_CHECK_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "brimadm.h"
 #include "cli/progress.h"
 #include "postfix/postconf.h"
+#include "postfix/sockets.h"
 #include "probe.h"
 #include "quota_client.h"
 
@@ -83,6 +85,18 @@ enum check_kind {
 	CHECK_NO_NEW_PRIVILEGES,
 	CHECK_LOCAL_RECIPIENTS,
 	CHECK_MESSAGE_SIZE,
+	CHECK_POLICY_REACH,
+	CHECK_POLICY_ORDER,
+	CHECK_POLICY_DOWN,
+	CHECK_POLICY_SIZE,
+	CHECK_POLICY_TWICE,
+	CHECK_POLICY_UNUSED,
+	CHECK_MAP_REACH,
+	CHECK_MAP_NAME,
+	CHECK_MAP_TWICE,
+	CHECK_MAP_ALIASES,
+	CHECK_MAP_DOWN,
+	CHECK_MAP_UNUSED,
 	CHECK_KINDS
 };
 
@@ -111,6 +125,9 @@ struct check {
 	int failed; /* no memory: the report is not whole */
 	struct progress bar;
 	struct check_texts *texts;
+	unsigned
+		listens; /* bits of enum sockets_kind: a repair has its path for quotad */
+	const char *sockets; /* those that were looked at, one a line; NULL: none */
 	/* what the mailboxes have in common */
 	struct check_disk *disks;
 	size_t disk_count;
@@ -162,6 +179,10 @@ void check_table(struct check *c);
 
 /* Everybody, for check_reach. */
 #define CHECK_EVERYBODY ((uid_t)-1)
+
+/* The bit, as chmod(1) has it, that lets the user search the directory; NULL where it has
+ * it. */
+const char *check_missing_right(const struct stat *st, uid_t uid, gid_t gid);
 
 /* Reports the first directory on the way to PATH that the user can't search: 1, or 0. */
 int check_reach(struct check *c, enum check_kind kind, const char *subject,
@@ -240,6 +261,12 @@ void check_accounts(struct check *c);
 /* A command that makes quotad read its settings, or "" where there is none to tell. */
 const char *check_reload(struct check *c);
 
+/* A command that ends quotad, if it runs, and starts it again. */
+const char *check_restart(struct check *c);
+
+/* Who listens on the socket; 0 where nobody does. */
+pid_t check_listener(const char *path);
+
 /* A command that adds a user of the system. */
 const char *check_add_user(struct check *c, const char *name);
 
@@ -267,6 +294,46 @@ const char *check_find_lda(struct check *c, const char *command);
 
 /* The path of lda in the argv of a pipe service; NULL where it runs none. */
 const char *check_pipe_lda(struct check *c, const struct postconf_service *s);
+
+/* A command that gives the setting that value where it holds for the service: in its line
+ * of master.cf, or in main.cf. */
+const char *check_postfix_own(struct check *c, const struct postconf_service *s,
+	const char *name, const char *value);
+
+/* --- policy.c: the policy service ----------------------------------------------------
+ */
+
+/* DELIVERS: Postfix delivers by Brim. */
+void check_policy(struct check *c, int delivers);
+
+/* --- maps.c: look-ups in the user table ----------------------------------------------
+ */
+
+void check_brims_maps(struct check *c, int delivers);
+
+/* --- sockets.c: what Postfix asks ----------------------------------------------------
+ */
+
+/* A name of Postfix's that is meant for a socket of quotad's. CHROOT: a daemon that uses
+ * it is locked in. */
+struct check_socket {
+	enum sockets_kind kind;
+	const char *name; /* "private/brim-policy" */
+	int chroot;
+	const char *better; /* the name that it should be */
+	const char *first;  /* a command that must be run for it; NULL without one */
+};
+
+/* What is so where quotad is not to listen where the name leads, with BETTER and FIRST;
+ * NULL where it is, or where the repair of an earlier one sees to it. */
+const char *check_socket_name(struct check *c, struct check_socket *s);
+
+/* The repair of a wrong name: FIRST, and CHANGE, which puts BETTER in its place. */
+const char *check_socket_repair(
+	struct check *c, const struct check_socket *s, const char *change);
+
+/* Reports what keeps Postfix from the socket, once for each. */
+void check_socket_reach(struct check *c, const struct check_socket *s);
 
 /* --- twice.c: settings that Postfix and Brim both have ------- */
 

@@ -26,9 +26,8 @@ has_systemd(void)
 	return access("/run/systemd/system", F_OK) == 0;
 }
 
-/* Who listens; 0 where nobody does. */
-static pid_t
-find_listener(const char *path)
+pid_t
+check_listener(const char *path)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	struct ucred peer = {0};
@@ -48,7 +47,7 @@ find_listener(const char *path)
 static const char *
 restart(struct check *c, const char *signal)
 {
-	pid_t pid = find_listener(c->a->conf.socket);
+	pid_t pid = check_listener(c->a->conf.socket);
 	const char *start, *lock, *file = c->a->conf_file;
 
 	if (has_systemd())
@@ -67,13 +66,19 @@ restart(struct check *c, const char *signal)
 }
 
 const char *
+check_restart(struct check *c)
+{
+	return restart(c, "TERM");
+}
+
+const char *
 check_reload(struct check *c)
 {
 	pid_t pid;
 
 	if (has_systemd())
 		return " && systemctl reload quotad";
-	pid = find_listener(c->a->conf.socket);
+	pid = check_listener(c->a->conf.socket);
 	return pid ? check_text(c, " && kill -HUP %d", (int)pid) : "";
 }
 
@@ -277,7 +282,7 @@ check_quotad(struct check *c)
 		quota_close(&q);
 		return;
 	}
-	if (find_listener(conf->socket))
+	if (check_listener(conf->socket))
 		check_found(c, CHECK_QUOTAD_STRANGER, conf->socket, restart(c, "TERM"),
 			"%s", why.text);
 	else

@@ -15,9 +15,8 @@
 
 /* --- the path to a file ---------------------------------------------------- */
 
-/* The bit that lets the user search the directory; 0 where it has it. */
-static const char *
-missing_right(const struct stat *st, uid_t uid, gid_t gid)
+const char *
+check_missing_right(const struct stat *st, uid_t uid, gid_t gid)
 {
 	if (uid == CHECK_EVERYBODY)
 		return (st->st_mode & 0111) == 0111 ? NULL : "a+x";
@@ -56,7 +55,7 @@ check_reach(struct check *c, enum check_kind kind, const char *subject, const ch
 	for (char *p = strchr(directory + 1, '/'); p && p[1]; p = strchr(p + 1, '/')) {
 		*p = '\0';
 		if (stat(directory, &st) == 0 && S_ISDIR(st.st_mode))
-			right = missing_right(&st, uid, gid);
+			right = check_missing_right(&st, uid, gid);
 		if (right)
 			break;
 		*p = '/';

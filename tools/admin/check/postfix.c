@@ -113,6 +113,18 @@ check_postfix_setting(struct check *c, const char *name, const char *value)
 		check_postfix_reload(c));
 }
 
+const char *
+check_postfix_own(struct check *c, const struct postconf_service *s, const char *name,
+	const char *value)
+{
+	if (!postconf_override(&c->postfix, s, name))
+		return check_postfix_setting(c, name, value);
+	return check_text(c, "postconf -Pe %s%s",
+		check_quote(
+			c, check_text(c, "%s/%s/%s=%s", s->name, s->type, name, value)),
+		check_postfix_reload(c));
+}
+
 /* --- mailbox_command ------------------------------------------------------- */
 
 static void
@@ -387,6 +399,8 @@ check_postfix(struct check *c)
 	if (c->command)
 		check_local(c);
 	services = check_pipes(c) + (c->command != NULL);
+	check_policy(c, services > 0);
+	check_brims_maps(c, services > 0);
 	if (services == 0)
 		return;
 	check_queue(c);

@@ -203,6 +203,18 @@ postconf_run(const char *const *arguments, char **output, struct reason *why)
 	return run(&r, arguments, output, why);
 }
 
+char *
+postconf_read_raw(const char *name, struct reason *why)
+{
+	const char *const arguments[] = {strchr(name, '/') ? "-Ph" : "-h", name, NULL};
+	char *value;
+
+	if (postconf_run(arguments, &value, why))
+		return NULL;
+	value[strcspn(value, "\n")] = '\0';
+	return value;
+}
+
 int
 postmap_run(const char *const *arguments, const char *input, char **output,
 	struct reason *why)

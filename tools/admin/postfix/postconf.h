@@ -76,6 +76,10 @@ char *postconf_argument(const struct postconf_service *s, const char *name);
  * the setting's own. 0, or -1 where it is none. */
 int postconf_time(const char *text, char unit, uint64_t *seconds);
 
+/* The value of the setting, or of a service's own ("submission/inet/NAME"), as it is
+ * written: no $name expanded. A new string; NULL with the reason. */
+char *postconf_read_raw(const char *name, struct reason *why);
+
 /* Runs postconf with the arguments, of which the last is NULL. OUTPUT (may be NULL) gets
  * its standard output, which the caller frees. 0, or -1 with the reason. */
 int postconf_run(const char *const *arguments, char **output, struct reason *why);

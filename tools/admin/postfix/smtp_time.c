@@ -17,14 +17,10 @@ static const char rcpt[] = "smtpd_recipient_restrictions";
 static char *
 read_raw(const struct plan *p, const char *name)
 {
-	const char *const arguments[] = {strchr(name, '/') ? "-Ph" : "-h", name, NULL};
-	char *value = NULL;
 	struct reason why;
+	char *value = p->now.folder ? postconf_read_raw(name, &why) : NULL;
 
-	if (!p->now.folder || postconf_run(arguments, &value, &why) || !value)
-		return strdup("");
-	value[strcspn(value, "\n")] = '\0';
-	return value;
+	return value ? value : strdup("");
 }
 
 /* --- the policy service ------------------------------------------------------------- */
