@@ -1,4 +1,4 @@
-# make            lda, lda-virtual, quotad, brimadm and brimq in build/bin
+# make            lda, lda-virtual, quotad, brimadm, brimq and filter-brim in build/bin
 # make deps       what building and testing need, from Debian's packages
 # make demo       real mail through a private Postfix, as root
 # make test       every test, as root         make bench   speed and memory, as root
@@ -64,9 +64,10 @@ LDA_ALL  := $(call objects,lda)
 LDA      := $(filter-out %/identity_become.o,$(LDA_ALL))
 VIRTUAL  := $(filter-out %/identity_same.o,$(LDA_ALL))
 QUOTAD   := $(call objects,quotad)
-BRIMADM  := $(filter-out $B/tools/query/%,$(call objects,tools))
+BRIMADM  := $(filter $B/tools/admin/% $B/tools/cli/%,$(call objects,tools))
 BRIMQ    := $(filter $B/tools/query/% $B/tools/cli/%,$(call objects,tools))
-PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq)
+FILTER   := $(filter $B/tools/opensmtpd/%,$(call objects,tools))
+PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq filter-brim)
 
 # A program sees include/ and its own folders, named from its root.
 INCLUDES = -Iinclude
@@ -114,6 +115,11 @@ $B/bin/brimq: $(BRIMQ) $B/libbrim.a
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -lcap -ljansson
 
+$B/bin/filter-brim: $(FILTER) $B/libbrim.a
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -lpthread
+
 # Which letters are one, of Debian's package unicode-data.
 CASE_FOLDING = /usr/share/unicode/CaseFolding.txt
 
@@ -144,6 +150,7 @@ install: all
 	install -m 755 $B/bin/lda $(DESTDIR)$(LIBEXEC)/lda
 	install -m 750 $B/bin/lda-virtual $(DESTDIR)$(LIBEXEC)/lda-virtual
 	@$(give_capabilities)
+	install -m 755 $B/bin/filter-brim $(DESTDIR)$(LIBEXEC)
 	install -m 755 $B/bin/quotad $B/bin/brimadm $(DESTDIR)$(SBINDIR)
 	install -m 755 $B/bin/brimq $(DESTDIR)$(BINDIR)
 	for page in man/*.[1578]; do \

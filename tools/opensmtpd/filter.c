@@ -1,0 +1,373 @@
+/*
+ * filter-brim: OpenSMTPD asks at RCPT what a delivery would say. smtpd starts it and
+ * writes it a line an event; it answers "proceed", or quotad's refusal as the reply.
+ *
+ * smtpd waits for each answer, and never ends a session whose filter is silent: so every
+ * question is answered, and this process ends only when smtpd does. Each recipient is
+ * asked about in a thread of its own, since quotad may have to count a mailbox first. A
+ * quotad that can't be asked, or says ERR, refuses nobody: the recipient is taken (the
+ * delivery then waits), or deferred with -d.
+ *
+ * The protocol is smtpd-filters(7), of OpenSMTPD 6.7 (0.5) on.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "conf.h"
+#include "quota_client.h"
+#include "record.h"
+
+#define QUESTIONS_MAX 64 /* open at once; the next waits for one to end */
+
+/* What smtpd told of a client's session. */
+struct session {
+	TAILQ_ENTRY(session) all;
+	char *id;
+	char *sender; /* NULL before MAIL */
+	char *login;  /* NULL before AUTH */
+};
+
+static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
+
+/* One recipient, for the thread that asks about it. */
+struct question {
+	char *session, *token;
+	char *request;
+};
+
+static struct {
+	struct conf conf;
+	int has_conf;
+	const char *otherwise; /* the result where quotad does not tell */
+	sem_t free_slots;
+	pthread_mutex_t mutex; /* of what follows, and of both outputs */
+	int is_down;
+	uint64_t down_until_ms; /* nobody waits for quotad before that */
+} filter = {.otherwise = "proceed", .mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* --- answers ---------------------------------------------------------------------- */
+
+static void
+answer(const char *session, const char *token, const char *result, const char *reply)
+{
+	pthread_mutex_lock(&filter.mutex);
+	dprintf(STDOUT_FILENO, "filter-result|%s|%s|%s%s\n", session, token, result,
+		reply);
+	pthread_mutex_unlock(&filter.mutex);
+}
+
+/* Keeps whether quotad told, and says so once; smtpd logs standard error. After a long
+ * wait in vain nobody waits for as long. */
+static void
+keep_state(int is_down, uint64_t since_ms, const char *why)
+{
+	uint64_t now = clock_now_ms();
+
+	pthread_mutex_lock(&filter.mutex);
+	if (is_down)
+		filter.down_until_ms = now + (now - since_ms);
+	if (is_down != filter.is_down)
+		dprintf(STDERR_FILENO,
+			is_down ? "quotad does not tell: %s\n" : "quotad tells again%s\n",
+			is_down ? why : "");
+	filter.is_down = is_down;
+	pthread_mutex_unlock(&filter.mutex);
+}
+
+static int
+is_worth_asking(void)
+{
+	int is_worth;
+
+	pthread_mutex_lock(&filter.mutex);
+	is_worth = filter.has_conf && clock_now_ms() >= filter.down_until_ms;
+	pthread_mutex_unlock(&filter.mutex);
+	return is_worth;
+}
+
+/* --- a question ------------------------------------------------------------------- */
+
+static void
+question_free(struct question *q)
+{
+	free(q->session);
+	free(q->token);
+	free(q->request);
+	free(q);
+}
+
+/* The reply in "NO full 552 5.2.2 the mailbox is full"; NULL where there is none. */
+static const char *
+find_reply(const char *line)
+{
+	const char *reply = strncmp(line, "NO ", 3) == 0 ? strchr(line + 3, ' ') : NULL;
+
+	if (reply == NULL || (reply[1] != '4' && reply[1] != '5') ||
+		strspn(reply + 1, "0123456789") != 3 || reply[4] != ' ')
+		return NULL;
+	return reply + 1;
+}
+
+/* Asks, and answers smtpd if quotad told. 0, or -1 with the reason. */
+static int
+ask_quotad(const struct question *q, struct quota_client *quotad, struct reason *why)
+{
+	const struct conf *c = &filter.conf;
+	const char *line = NULL;
+
+	if (quota_connect(quotad, c->socket, c->daemon_user, c->quotad_timeout, why) ==
+			0 &&
+		quota_send(quotad, why, "%s", q->request) == 0)
+		line = quota_receive_line(quotad, why);
+	if (line == NULL)
+		return -1;
+	if (strncmp(line, "OK", 2) == 0)
+		answer(q->session, q->token, "proceed", "");
+	else if (find_reply(line) != NULL)
+		answer(q->session, q->token, "reject|", find_reply(line));
+	else
+		return reason_set(why, "%s", line);
+	return 0;
+}
+
+static void *
+perform_question(void *arg)
+{
+	struct question *q = arg;
+	struct quota_client quotad = {.fd = -1};
+	struct reason why = {0};
+	uint64_t since_ms = clock_now_ms();
+	int is_down = ask_quotad(q, &quotad, &why) == -1;
+
+	keep_state(is_down, since_ms, why.text);
+	if (is_down)
+		answer(q->session, q->token, filter.otherwise, "");
+	quota_close(&quotad);
+	question_free(q);
+	sem_post(&filter.free_slots);
+	return NULL;
+}
+
+/* The request; NULL without memory. A line's end in an address would be %0A in it. */
+static char *
+write_request(const struct session *s, const char *recipient)
+{
+	char *to = record_escape(recipient), *from = NULL, *login = NULL, *request = NULL;
+
+	if (s != NULL && s->sender != NULL)
+		from = *s->sender ? record_escape(s->sender) : strdup("<>");
+	if (s != NULL && s->login != NULL)
+		login = record_escape(s->login);
+	if (to == NULL || asprintf(&request, "ACCESS %s 0%s%s stage=rcpt%s%s", to,
+				  from ? " " : "", from ? from : "",
+				  login ? " login=" : "", login ? login : "") == -1)
+		request = NULL;
+	free(to);
+	free(from);
+	free(login);
+	return request;
+}
+
+static struct question *
+question_new(
+	const struct session *s, const char *id, const char *token, const char *recipient)
+{
+	struct question *q = calloc(1, sizeof *q);
+
+	if (q == NULL)
+		return NULL;
+	q->session = strdup(id);
+	q->token = strdup(token);
+	q->request = write_request(s, recipient);
+	if (q->session != NULL && q->token != NULL && q->request != NULL)
+		return q;
+	question_free(q);
+	return NULL;
+}
+
+static int
+start_question(struct question *q)
+{
+	pthread_t thread;
+
+	while (sem_wait(&filter.free_slots) == -1)
+		; /* a signal */
+	if (pthread_create(&thread, NULL, perform_question, q) == 0)
+		return pthread_detach(thread);
+	sem_post(&filter.free_slots);
+	return -1;
+}
+
+/* --- sessions --------------------------------------------------------------------- */
+
+static struct session *
+find_session(const char *id)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &sessions, all)
+		if (strcmp(s->id, id) == 0)
+			break;
+	return s;
+}
+
+/* NULL without memory: nothing is known of the session then. */
+static struct session *
+make_session(const char *id)
+{
+	struct session *s = find_session(id);
+
+	if (s != NULL || (s = calloc(1, sizeof *s)) == NULL)
+		return s;
+	s->id = strdup(id);
+	if (s->id == NULL) {
+		free(s);
+		return NULL;
+	}
+	TAILQ_INSERT_HEAD(&sessions, s, all);
+	return s;
+}
+
+static void
+end_session(struct session *s)
+{
+	if (s == NULL)
+		return;
+	TAILQ_REMOVE(&sessions, s, all);
+	free(s->id);
+	free(s->sender);
+	free(s->login);
+	free(s);
+}
+
+static void
+keep(char **where, const char *value)
+{
+	free(*where);
+	*where = strdup(value);
+}
+
+/* --- what smtpd says -------------------------------------------------------------- */
+
+static void
+take_rcpt(const char *id, const char *token, const char *recipient)
+{
+	struct question *q = NULL;
+
+	if (is_worth_asking())
+		q = question_new(find_session(id), id, token, recipient);
+	if (q != NULL && start_question(q) == 0)
+		return;
+	answer(id, token, filter.otherwise, "");
+	if (q != NULL)
+		question_free(q);
+}
+
+/* filter|VERSION|TIME|smtp-in|PHASE|SESSION|TOKEN|PARAMETER */
+static void
+take_filter(const char *phase, const char *id, char *rest)
+{
+	const char *token = strsep(&rest, "|");
+	struct session *s;
+
+	if (rest != NULL && strcmp(phase, "rcpt-to") == 0) {
+		take_rcpt(id, token, rest);
+		return;
+	}
+	if (rest != NULL && strcmp(phase, "mail-from") == 0 &&
+		(s = make_session(id)) != NULL)
+		keep(&s->sender, rest);
+	answer(id, token, "proceed", "");
+}
+
+/* SESSION|NAME|pass, and from protocol 0.7 on SESSION|pass|NAME. */
+static void
+take_login(const char *id, char *rest)
+{
+	char *last = strrchr(rest, '|');
+	struct session *s = NULL;
+
+	if (strncmp(rest, "pass|", 5) == 0)
+		rest += 5;
+	else if (last != NULL && strcmp(last, "|pass") == 0)
+		*last = '\0';
+	else
+		return;
+	if ((s = make_session(id)) != NULL)
+		keep(&s->login, rest);
+}
+
+static void
+take_line(char *line)
+{
+	char *kind = strsep(&line, "|"), *event = NULL, *id;
+
+	if (strcmp(kind, "config") == 0 && line != NULL && strcmp(line, "ready") == 0)
+		dprintf(STDOUT_FILENO, "register|report|smtp-in|link-auth\n"
+				       "register|report|smtp-in|link-disconnect\n"
+				       "register|filter|smtp-in|mail-from\n"
+				       "register|filter|smtp-in|rcpt-to\n"
+				       "register|ready\n");
+	for (int i = 0; i < 4 && line != NULL; i++)
+		event = strsep(&line, "|");
+	id = line != NULL ? strsep(&line, "|") : NULL;
+	if (id == NULL)
+		return;
+	if (strcmp(kind, "filter") == 0 && line != NULL)
+		take_filter(event, id, line);
+	else if (strcmp(kind, "report") == 0 && strcmp(event, "link-disconnect") == 0)
+		end_session(find_session(id));
+	else if (strcmp(kind, "report") == 0 && strcmp(event, "link-auth") == 0 &&
+		 line != NULL)
+		take_login(id, line);
+}
+
+/* --- the process ------------------------------------------------------------------ */
+
+static int
+take_options(int argc, char **argv, const char **conf_file)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "c:d")) != -1)
+		if (c == 'c')
+			*conf_file = optarg;
+		else if (c == 'd')
+			filter.otherwise = "reject|451 4.3.0 error on the mail server";
+		else
+			break;
+	if (c == -1 && optind == argc)
+		return 0;
+	fprintf(stderr, "usage: filter-brim [-d] [-c FILE]\n");
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *conf_file = NULL;
+	struct reason why;
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	if (take_options(argc, argv, &conf_file) == -1)
+		return EX_USAGE;
+	sem_init(&filter.free_slots, 0, QUESTIONS_MAX);
+	filter.has_conf = conf_load(&filter.conf, conf_file, &why) == 0;
+	if (!filter.has_conf)
+		dprintf(STDERR_FILENO, "quotad can't be asked: %s\n", why.text);
+	while ((n = getline(&line, &size, stdin)) > 0) {
+		line[n - 1] = '\0';
+		take_line(line);
+	}
+	free(line);
+	return 0;
+}
