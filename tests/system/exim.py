@@ -1,8 +1,6 @@
 """A private Exim, with the routers and transports of etc/exim.conf."""
 
-import re
-
-from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta, example
+from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta, sections
 
 SETTINGS = """\
 primary_hostname = mx.{host}
@@ -11,16 +9,19 @@ domainlist local_domains = {host} : mx.{host} : {virtual}
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = {port}
 acl_smtp_rcpt = rcpt
+acl_smtp_data = data
 host_lookup =
 rfc1413_query_timeout = 0s
 tls_advertise_hosts =
 smtp_accept_queue_per_connection = 0
 log_file_path = syslog
 never_users = root
-begin acl
-rcpt:
-  require verify = recipient
+{main}begin acl
+{acl}rcpt:
+{ask}  require verify = recipient
   accept domains = +local_domains
+data:
+{ask_whole}  accept
 begin routers
 virtual_aliases:
   driver = redirect
@@ -70,6 +71,8 @@ begin retry
 
 class Exim(Mta):
     package = "exim"
+    inject = ["/usr/sbin/exim4"]
+    asks_as = "Debian-exim"
     virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
                f"@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
 
@@ -77,12 +80,14 @@ class Exim(Mta):
         uid = self.host.add_user("Debian-exim")
         for place in ("/var/spool/exim4", "/var/log/exim4"):
             self.own(place, uid)
-        lines = example("exim.conf").replace("# local_parts", "  local_parts")
-        _, routers, transports = re.split(r"^# --- .*\n", lines, flags=re.M)
+        parts = sections("exim.conf")
+        if not self.smtp_time:
+            parts["routers"] = parts["routers"].replace("# local_parts", "  local_parts")
         self.write("/etc/exim4/virtual_mailboxes", "carol\no'd/d$x\n")
         self.write("/etc/exim4/exim4.conf", SETTINGS.format(
             host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
-            routers=routers, transports=transports))
+            ask="  require acl = brim_rcpt\n" if self.smtp_time else "",
+            ask_whole="  require acl = brim_data\n" if self.smtp_time else "", **parts))
 
     def command(self):
         return ["/usr/sbin/exim4", "-bdf", "-q1h"]

@@ -14,6 +14,7 @@ the lines of etc/ as an administrator pastes them, and logs to the Host's /dev/l
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import smtplib
 import socket
@@ -35,6 +36,12 @@ def example(name):
     return (ETC / name).read_text().replace("example.org", VIRTUAL_DOMAIN)
 
 
+def sections(name):
+    """The parts of a file of etc/ by the first words of the comments that begin them."""
+    parts = re.split(r"^(?:#|dnl) --- ([^,:\n]*).*\n", example(name), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -43,10 +50,12 @@ def free_port():
 
 class Mta:
     """One mail server. Its own are `package`, `write_settings` and `command`, which stays in
-    the foreground."""
+    the foreground; `inject`, which takes mail from a program of this host; and as whom it asks
+    quotad, with SMTP_TIME while the client is still there."""
 
-    def __init__(self, host):
+    def __init__(self, host, smtp_time=False):
         self.host = host
+        self.smtp_time = smtp_time
         self.process = None
         self.client = None
         self.port = free_port()

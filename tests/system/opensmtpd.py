@@ -1,10 +1,14 @@
 """A private OpenSMTPD, with the actions of etc/opensmtpd.conf."""
 
-from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, example
+import os
+
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, sections
 
 
 class OpenSMTPD(Mta):
     package = "opensmtpd"
+    inject = ["/usr/sbin/sendmail"]
+    asks_as = "opensmtpd"
     virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
                f"carol@{VIRTUAL_DOMAIN} {MAIL_USER}\n" \
                f"o'd/d$x@{VIRTUAL_DOMAIN} {MAIL_USER}\n" \
@@ -12,15 +16,20 @@ class OpenSMTPD(Mta):
 
     def write_settings(self):
         for name in ("opensmtpd", "opensmtpq"):
-            self.host.add_user(name, home="/var/lib/opensmtpd/empty")
+            gid = self.host.add_user(name, home="/var/lib/opensmtpd/empty")
+        os.chown("/usr/sbin/smtpctl", 0, gid)
+        os.chmod("/usr/sbin/smtpctl", 0o2755)
         self.write("/etc/mailname", f"{HOST_DOMAIN}\n")
+        parts = sections("opensmtpd.conf")
         self.write("/etc/smtpd.conf", f"""\
-listen on 127.0.0.1 port {self.port} hostname {HOST_DOMAIN}
+{parts["at SMTP time"] if self.smtp_time else ""}
+listen on 127.0.0.1 port {self.port} hostname {HOST_DOMAIN} {
+    'filter "brim"' if self.smtp_time else ""}
 smtp sub-addr-delim "+"
 table unknown {{ "@{HOST_DOMAIN}" = "{LUSER}" }}
 action "luser" mda "exec /usr/local/lib/brim/lda" virtual <unknown>
 match from any for rcpt-to "nosuch@{HOST_DOMAIN}" action "luser"
-{example("opensmtpd.conf")}
+{parts["deliveries"]}
 match from any for domain "mx.{HOST_DOMAIN}" action "brim"
 """)
 

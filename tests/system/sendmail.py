@@ -1,10 +1,9 @@
 """A private sendmail, with the mailers of etc/sendmail.mc."""
 
 import os
-import re
 import subprocess
 
-from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta, example
+from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta, sections
 
 PROGRAMS = "/usr/libexec/sendmail"
 SETTINGS = """\
@@ -30,11 +29,13 @@ VIRTUSER_DOMAIN(`{virtual}')dnl
 DAEMON_OPTIONS(`Family=inet, Name=MTA, Port={port}, Addr=127.0.0.1')dnl
 {local}MAILER(`local')dnl
 MAILER(`smtp')dnl
-{virtual_mailer}"""
+{virtual_mailer}{smtp_time}"""
 
 
 class Sendmail(Mta):
     package = "sendmail"
+    inject = [f"{PROGRAMS}/sendmail", "-Am"]
+    asks_as = "root"
     virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
 
     def write_settings(self):
@@ -45,11 +46,11 @@ class Sendmail(Mta):
                    f"127.0.1.1 mx.{HOST_DOMAIN} mx {os.uname().nodename}\n")
         self.write("/etc/mail/local-host-names", f"{HOST_DOMAIN}\n")
         self.write("/etc/mail/mailertable", f"{VIRTUAL_DOMAIN}\tbrim:{VIRTUAL_DOMAIN}\n")
-        _, local, virtual_mailer = re.split(r"^dnl --- .*\n", example("sendmail.mc"),
-                                            flags=re.M)
+        parts = sections("sendmail.mc")
         self.write("/etc/mail/sendmail.mc", SETTINGS.format(
             host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
-            local=local, virtual_mailer=virtual_mailer))
+            local=parts["before MAILER(`local')"], virtual_mailer=parts["at the end"],
+            smtp_time=parts["at SMTP time"] if self.smtp_time else ""))
         self.write("/etc/mail/sendmail.cf", subprocess.run(
             ["m4", "/etc/mail/sendmail.mc"], check=True, stdout=subprocess.PIPE,
             text=True).stdout)

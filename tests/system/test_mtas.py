@@ -7,42 +7,21 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import smtplib
-import subprocess
 import time
 
 import pytest
 
 import brim as private_brim
 from exim import Exim
-from host import Host
-from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, example
+from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta
+from mta_site import CAROL, LDA, ODD, MtaSite, RealPostfix
 from opensmtpd import OpenSMTPD
-from postfix import Postfix
 from sendmail import Sendmail
 
 PAGE = private_brim.ROOT / "man/lda.8"
-LDA = pathlib.Path("/usr/local/lib/brim/lda")  # where the files in etc/ have it
 PATIENCE = 60  # for all deliveries
 
-# What runs in the place of lda: it keeps what it was given, and then runs it.
-RECORDER = """\
-#!/bin/sh
-run=$(mktemp {folder}/XXXXXXXX)
-cat /proc/$$/cmdline >$run.arguments
-cat /proc/$$/environ >$run.environment
-cat >$run.message
-{lda} "$@" <$run.message >$run.output
-status=$?
-cat $run.output
-echo $status >$run.end
-mv $run.end $run.status
-exit $status
-"""
-
-CAROL = f"carol@{VIRTUAL_DOMAIN}"
-ODD = f"o'd/d$x@{VIRTUAL_DOMAIN}"
 ACCOUNTS = ("alice", "bob", "dave", "erin", "john_doe")
 FORWARDS = {"bob": "alice\n", "dave": f"|{LDA}\n", "erin": f"{CAROL}\n"}
 ALIASES = f"""\
@@ -96,89 +75,13 @@ def subject(case):
     return f"{case.name}, {case.to}"
 
 
-class RealPostfix(Postfix):
-    """With aliases of both kinds and a luser, and the lines of etc/ as they are."""
-    virtuals = f"sales@{VIRTUAL_DOMAIN} {CAROL}\n{CAROL} {CAROL}\n{ODD} {ODD}\n" \
-               f"@{VIRTUAL_DOMAIN} {CAROL}\n"
+class Site(MtaSite):
+    """With accounts and two virtual mailboxes."""
 
-    def __init__(self, host):
-        services, settings = example("postfix-pipe.cf").split("/etc/postfix/main.cf\n")
-        super().__init__(host, f"""\
-{example("postfix-mailbox_command.cf")}{settings}
-alias_maps = hash:/etc/aliases
-virtual_alias_maps = texthash:/etc/mail/virtuals
-luser_relay = {LUSER}
-local_recipient_maps =
-mydestination = {HOST_DOMAIN}, mx.{HOST_DOMAIN}
-myorigin = {HOST_DOMAIN}
-recipient_delimiter = +-
-""", services)
-
-    def start(self):
-        super().start()
-        subprocess.run(["postalias", "hash:/etc/aliases"], check=True,
-                       stderr=subprocess.DEVNULL)
-
-    @staticmethod
-    def is_there():
-        return True
-
-    @staticmethod
-    def root():
-        """It is installed."""
-
-
-class Run:
-    """What one run of lda was given, and what came of it."""
-
-    def __init__(self, path):
-        def strings(suffix):
-            return path.with_suffix(suffix).read_bytes().decode().split("\0")[:-1]
-        self.arguments = strings(".arguments")[2:]  # behind the recorder's own
-        self.environment = dict(word.split("=", 1) for word in strings(".environment"))
-        self.message = path.with_suffix(".message").read_text()
-        self.output = path.with_suffix(".output").read_text().strip()
-        self.status = int(path.read_text())
-        self.mailbox = None
-
-    @property
-    def subject(self):
-        return re.search("^Subject: (.*)$", self.message, re.M)[1]
-
-
-class Site:
-    """A host with accounts and a virtual mailbox, Brim, and the mail server."""
-
-    def __init__(self, mta_class, stack):
-        self.host = stack.enter_context(Host())
-        self.host.install(mta_class.root())
-        self.folder = self.host.folder / "runs"
-        self.brim = stack.enter_context(private_brim.Brim(
-            local_domains=HOST_DOMAIN, trusted_users=MAIL_USER, quotad_timeout="10s",
-            deadline="60s"))
-        self._install_lda()
-        self.maildirs = self._add_mailboxes(mta_class)
-        self.brim.start_quotad()
-        self.mta = mta_class(self.host)
-        stack.callback(self.mta.close)
-        self.mta.start()
-
-    def _install_lda(self):
-        os.makedirs("/etc/brim", exist_ok=True)
-        pathlib.Path("/etc/brim/brim.conf").unlink(missing_ok=True)
-        os.symlink(self.brim.conf, "/etc/brim/brim.conf")
-        lda = self.host.folder / "lda"
-        shutil.copy(private_brim.BIN / "lda", lda)
-        lda.chmod(0o755)
-        self.folder.mkdir()
-        self.folder.chmod(0o1777)
-        Mta.write(LDA, RECORDER.format(folder=self.folder, lda=lda))
-        LDA.chmod(0o755)
-
-    def _add_mailboxes(self, mta_class):
-        vmail = self.host.add_user(MAIL_USER)
-        maildirs = {CAROL: self.brim.mailbox(CAROL, uid=vmail),
-                    ODD: self.brim.mailbox(ODD, uid=vmail, mail=self.brim.home / "odd/Maildir")}
+    def add_mailboxes(self, mta_class):
+        maildirs = {CAROL: self.brim.mailbox(CAROL, uid=self.vmail),
+                    ODD: self.brim.mailbox(ODD, uid=self.vmail,
+                                           mail=self.brim.home / "odd/Maildir")}
         for name in ACCOUNTS:
             home = pathlib.Path("/home", name)
             uid = self.host.add_user(name, home=home)
@@ -203,21 +106,11 @@ class Site:
                 sent += 1
         while len(list(self.folder.glob("*.status"))) < sent and time.monotonic() < limit:
             time.sleep(0.02)
-        runs = {run.subject: run for run in map(Run, self.folder.glob("*.status"))}
+        runs = {run.subject: run for run in self.runs()}
         for key, maildir in self.maildirs.items():
             for message in self.brim.messages(maildir):
                 runs[re.search(b"^Subject: (.*)$", message, re.M)[1].decode()].mailbox = key
         return runs
-
-    def deferrals(self, start):
-        """Lines of the log from START on in which it says that a message waits."""
-        return [line for line in self.host.log_lines()[start:]
-                if re.search(" Frozen|result=TempFail|dsn=4", line)]
-
-    def bounces(self):
-        """Lines in which a mail server says that it gives a message up."""
-        return [line for line in self.host.log_lines()
-                if re.search(r" \*\* |result=PermFail|dsn=5", line)]
 
 
 Seen = collections.namedtuple("Seen", "mta_class site runs bounces log")
