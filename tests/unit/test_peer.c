@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "quotad/wire/peer.h"
 #include "privileges.h"
+#include "quotad/wire/peer.h"
 #include "suite.h"
 
 #define DAEMON 1 /* on every Debian */
@@ -156,6 +156,9 @@ START_TEST(without_memory_all_stays_as_it_was)
 }
 END_TEST
 
+/* What connections still count in at a test's end: its process's, and gone with it. */
+static struct peers *volatile kept;
+
 /* Connections of that uid until one is refused: their number. */
 static int
 enter_as(struct peers *p, uid_t uid, int permitted)
@@ -182,6 +185,7 @@ START_TEST(who_may_open_a_socket_is_trusted_there_and_counted_apart)
 {
 	struct peers *p = peers_new(GROUP, (const struct users_reload *)&fake);
 
+	kept = p;
 	fake.own = 99;
 	ck_assert_int_eq(configure(p, "", 10), 0);
 	/* of 100 twelve are for others than these, and three of the rest for who has few
@@ -201,6 +205,7 @@ START_TEST(strangers_have_little_and_leave_the_rest)
 	struct peers *p = peers_new(GROUP, (const struct users_reload *)&fake);
 	int strangers = 0, known = 0;
 
+	kept = p;
 	fake.own = 99;
 	ck_assert_int_eq(configure(p, "", 10), 0);
 	ck_assert_int_eq(enter_many(p, 1000), 2); /* a quarter of ten */
@@ -216,7 +221,6 @@ START_TEST(strangers_have_little_and_leave_the_rest)
 	ck_assert_int_gt(known, 60);
 	ck_assert_int_eq(known + 100 / 16, 75); /* a quarter is the trusted's */
 	ck_assert_int_eq(enter_many(p, 0), 25);
-	/* their memory is this process's, and goes with it */
 }
 END_TEST
 
@@ -224,6 +228,7 @@ START_TEST(those_who_come_late_find_a_place)
 {
 	struct peers *p = peers_new(GROUP, (const struct users_reload *)&fake);
 
+	kept = p;
 	fake.own = 99;
 	ck_assert_int_eq(configure(p, "", 10), 0);
 	for (uid_t uid = 10; uid < 17; uid++)
