@@ -3,7 +3,7 @@
  * the process may be made to run their code. It is a list of what may be called; any
  * other call fails as if the kernel did not know it, which the C library can live with.
  *
- * Of fcntl two commands are left: F_SETOWN and F_SETSIG would send signals to others.
+ * Of fcntl three commands are left: F_SETOWN and F_SETSIG would send signals to others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -126,9 +126,11 @@ static const struct sock_filter beginning[] = {
 	IF_HAS(WRITING, 1),
 	FAIL(EPERM),
 	ALLOW,
-	IF_IS(CALL_FCNTL, 6),
+	IF_IS(CALL_FCNTL, 8),
 	LOAD(ARGUMENT(1)),
 	IF_IS(F_GETFL, 1),
+	ALLOW,
+	IF_IS(F_SETFL, 1),
 	ALLOW,
 	IF_IS(F_SETFD, 1),
 	ALLOW,

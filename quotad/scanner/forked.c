@@ -56,10 +56,10 @@ end_late_ones(uint64_t now)
 }
 
 int
-forked_may_begin(uint64_t mailbox, uint64_t uid, struct reason *why)
+forked_may_begin(uint64_t mailbox, uint64_t uid, uint64_t disk, struct reason *why)
 {
 	uint64_t now = clock_now_ms();
-	unsigned int stuck = 0;
+	unsigned int stuck = 0, stuck_on_disk = 0;
 
 	end_late_ones(now);
 	if (count == FORKED_MAX)
@@ -73,7 +73,13 @@ forked_may_begin(uint64_t mailbox, uint64_t uid, struct reason *why)
 				"system does not answer",
 				(int)table[i].pid);
 		stuck += table[i].uid == uid;
+		stuck_on_disk += disk && table[i].disk == disk;
 	}
+	if (stuck_on_disk >= STUCK_OF_USER)
+		return reason_set(why,
+			"%u processes for mailboxes on its file system, or its server's, "
+			"are stuck",
+			stuck_on_disk);
 	if (stuck >= STUCK_OF_USER)
 		return reason_set(why, "%u processes for mailboxes of uid %ju are stuck",
 			stuck, (uintmax_t)uid);

@@ -4,7 +4,7 @@
  * three quarters of what may run at once, so that nobody waits for all jobs of one who
  * has many mailboxes. Each job under way has a child of its own. One that takes long
  * gives its place to another: a mailbox on a file system that never answers holds up
- * nobody.
+ * nobody. What a server answers, which may hang, has lanes of its own.
  *
  * A job that a child of the scanner has passed on is asked for again, of the spawner.
  */
@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "lane.h"
 #include "log.h"
+#include "mounts.h"
 #include "pair.h"
 #include "process.h"
 #include "record.h"
@@ -25,14 +26,16 @@
 #define TRIES_MAX 4    /* the first one and three more */
 #define GRACE_MS  5000 /* that a child has beyond its own alarm */
 
-/* What is done as an owner has lanes of its own: many mailboxes of a server that does not
- * answer must not take the places of those that are on a disk. */
-enum { COUNTS, PROBES, PINGS, OWNER_COUNTS, OWNER_PROBES, LANES };
+/* What is on a file system that may hang, or is done as an owner, has lanes of its own:
+ * many mailboxes of a server that does not answer must not take the places of those that
+ * are on a disk. */
+enum { COUNTS, PROBES, PINGS, REMOTE_COUNTS, REMOTE_PROBES, LANES };
 
 struct scanner {
 	struct pair *pairs[READERS]; /* the second is NULL: nobody reads as an owner */
 	enum conf_scan_as scan_as;
 	uint64_t as_owner; /* jobs done */
+	struct mounts *mounts;
 	struct event_base *base;
 	const struct scanner_calls *calls;
 	void *arg;
@@ -78,8 +81,8 @@ static const struct kind kinds[LANES] = {
 	[COUNTS] = {"count", ANSWER_COUNT, 32, SCANNER_COUNT_SECONDS, count_done},
 	[PROBES] = {"probe", ANSWER_PROBE, 64, SCANNER_PROBE_SECONDS, probe_done},
 	[PINGS] = {"ping", ANSWER_PING, 1, SCANNER_PING_SECONDS, ping_done},
-	[OWNER_COUNTS] = {"count", ANSWER_COUNT, 32, SCANNER_COUNT_SECONDS, count_done},
-	[OWNER_PROBES] = {"probe", ANSWER_PROBE, 64, SCANNER_PROBE_SECONDS, probe_done},
+	[REMOTE_COUNTS] = {"count", ANSWER_COUNT, 32, SCANNER_COUNT_SECONDS, count_done},
+	[REMOTE_PROBES] = {"probe", ANSWER_PROBE, 64, SCANNER_PROBE_SECONDS, probe_done},
 };
 
 static void
@@ -93,7 +96,7 @@ static void
 free_job(struct job *job)
 {
 	drop_child(job);
-	lane_forget(job);
+	lane_leave(job);
 	answer_clear(&job->answer);
 	free(job->request);
 	free(job);
@@ -144,29 +147,28 @@ ask_again(struct job *job)
 }
 
 static struct lane *
-owners_lane(struct scanner *s, const struct lane *lane)
+remote_lane(struct scanner *s, struct lane *lane)
 {
-	return &s->lanes[lane == &s->lanes[COUNTS] ? OWNER_COUNTS : OWNER_PROBES];
+	if (lane == &s->lanes[COUNTS])
+		return &s->lanes[REMOTE_COUNTS];
+	return lane == &s->lanes[PROBES] ? &s->lanes[REMOTE_PROBES] : lane;
 }
 
-/* The child is not the one to do it; this can happen once. */
+/* The child is not the one to do it; this can happen once. What root's capability does
+ * not open is on no disk. */
 static void
 ask_owner(struct job *job)
 {
-	struct lane *lane = owners_lane(job->scanner, job->lane);
-	struct owner *owner = lane_owner(lane, job->owner->uid);
+	const struct queue_key key = job->queue->key;
 
 	lane_stop_running(job);
-	if (!owner) {
+	lane_leave(job);
+	job->reader = BY_OWNER;
+	if (lane_enter(remote_lane(job->scanner, job->lane), job, key.uid, key.group)) {
 		reason_set(&job->answer.why, "no memory");
 		fail(job);
 		return;
 	}
-	lane_forget(job);
-	job->reader = BY_OWNER;
-	job->lane = lane;
-	job->owner = owner;
-	owner->jobs++;
 	lane_wait(job);
 	pump_soon(job->scanner);
 }
@@ -250,7 +252,7 @@ start(struct job *job)
 	const struct kind *kind = job->lane->kind;
 
 	job->child = children_begin(&job->lane->children[job->reader],
-		s->pairs[job->reader], job->owner->uid, job->request, job);
+		s->pairs[job->reader], job->queue->key.uid, job->request, job);
 	if (!job->child)
 		return -1;
 	answer_begin(&job->answer, kind->answer, send_names, job);
@@ -337,19 +339,18 @@ has_other_owner(const struct scanner *s, const struct scanner_job *job)
 
 static char *
 make_request(const struct scanner *s, const char *kind, const struct scanner_job *job,
-	struct reason *why)
+	uint64_t group, struct reason *why)
 {
 	struct record r = {0};
 	char *request = NULL;
-	int failed = 0;
 
-	if (has_other_owner(s, job))
-		failed = record_set_number(&r, "uid", job->owner) ||
-			 record_set_number(&r, "gid", job->group);
-	if (!failed && record_set_key(&r, kind) == 0 &&
-		record_set(&r, "path", job->path) == 0 &&
+	if (record_set_key(&r, kind) == 0 && record_set(&r, "path", job->path) == 0 &&
 		record_set(&r, "ignore", job->ignore) == 0 &&
-		record_set_number(&r, "by_files", job->by_files != 0) == 0)
+		record_set_number(&r, "by_files", job->by_files != 0) == 0 &&
+		record_set_number(&r, "uid", job->owner) == 0 &&
+		record_set_number(&r, "gid", job->group) == 0 &&
+		record_set_number(&r, "disk", group) == 0 &&
+		record_set_number(&r, "pass_on", (uint64_t)has_other_owner(s, job)) == 0)
 		request = record_format(&r);
 	record_clear(&r);
 	if (!request) {
@@ -362,29 +363,40 @@ make_request(const struct scanner *s, const char *kind, const struct scanner_job
 	return request;
 }
 
+/* Whether the owner reads it, who sees what no capability opens. */
+static int
+is_read_by_owner(const struct scanner *s, const struct scanner_job *job,
+	const struct mounts_found *on)
+{
+	return has_other_owner(s, job) &&
+	       (s->scan_as == CONF_SCAN_AS_OWNER || on->judges);
+}
+
 /* A job that can't even be kept would leave its asker waiting for ever. */
 static void
 ask(struct scanner *s, struct lane *lane, const struct scanner_job *wanted)
 {
 	size_t length = strlen(wanted->mailbox);
 	struct job *job = calloc(1, sizeof *job + length + 1);
-	int as_owner = s->scan_as == CONF_SCAN_AS_OWNER && has_other_owner(s, wanted);
+	struct mounts_found on;
+	int by_owner;
 
-	if (as_owner)
-		lane = owners_lane(s, lane);
-	if (!job || !(job->owner = lane_owner(lane, wanted->owner))) {
+	mounts_find(lane == &s->lanes[PINGS] ? NULL : s->mounts, wanted->path, &on);
+	by_owner = is_read_by_owner(s, wanted, &on);
+	if (on.may_hang || by_owner)
+		lane = remote_lane(s, lane);
+	if (!job || lane_enter(lane, job, wanted->owner, on.group)) {
 		free(job);
 		log_error("no memory for a job of the scanner");
 		s->calls->died(s->arg);
 		return;
 	}
 	job->scanner = s;
-	job->lane = lane;
 	job->key = wanted->key;
-	job->owner->jobs++;
 	memcpy(job->mailbox, wanted->mailbox, length);
-	job->request = make_request(s, lane->kind->name, wanted, &job->answer.why);
-	job->reader = as_owner ? BY_OWNER : BY_SCANNER;
+	job->request =
+		make_request(s, lane->kind->name, wanted, on.group, &job->answer.why);
+	job->reader = by_owner ? BY_OWNER : BY_SCANNER;
 	lane_wait(job);
 	pump_soon(s);
 }
@@ -519,6 +531,7 @@ scanner_attach(struct scanner *s, struct event_base *base,
 			s->lanes[i].children[j].base = base;
 	s->calls = calls;
 	s->arg = arg;
+	s->mounts = mounts_open();
 	s->pump = event_new(base, -1, 0, on_pump, s);
 	s->second = event_new(base, -1, EV_PERSIST, on_second, s);
 	if (!s->pump || !s->second || event_add(s->second, &second))
@@ -569,6 +582,7 @@ scanner_stop(struct scanner **s)
 		event_free((*s)->pump);
 	if ((*s)->second)
 		event_free((*s)->second);
+	mounts_close(&(*s)->mounts);
 	free(*s);
 	*s = NULL;
 }

@@ -1,8 +1,10 @@
 /*
- * A lane: the jobs of one kind, which wait or run, each with an owner. Owners take turns.
- * None has more than three quarters of the places. A job that has run for long is slow
- * and gives its place back, so that mailboxes on a file system that never answers hold up
- * nobody else's; each slow one leaves its owner fewer places.
+ * A lane: the jobs of one kind, which wait or run, each with an owner and a file system.
+ * File systems take turns, and on each of them owners do. No owner has more than three
+ * quarters of the places, no file system that may hang more than a quarter. A job that
+ * has run for long is slow and gives its place back, so that mailboxes on a file system
+ * that never answers hold up nobody else's; each slow one leaves its owner and its file
+ * system fewer places.
  */
 #ifndef QUOTAD_SCANNER_LANE_H
 #define QUOTAD_SCANNER_LANE_H
@@ -25,7 +27,7 @@ struct job {
 	void *key;
 	char *request; /* as the scanner gets it; NULL where it can't be asked */
 	enum job_reader reader;
-	struct owner *owner;
+	struct queue *queue; /* NULL: it is in no lane */
 	struct child *child; /* NULL: it has none */
 	uint64_t begun_ms, deadline_ms;
 	int tries, is_slow;
@@ -43,19 +45,30 @@ struct kind {
 	void (*done)(struct job *job);
 };
 
-/* Whose mailboxes have jobs in a lane. */
-struct owner {
-	TAILQ_ENTRY(owner) turn; /* while any of them waits */
-	uint64_t uid;
-	struct job_list waiting;
+/* The jobs of one owner, by uid, or of one file system, by its group (mounts.h). */
+struct share {
+	uint64_t key;
 	unsigned int jobs, running, slow;
+	TAILQ_ENTRY(share) turn;   /* a file system's, while any of its jobs waits */
+	TAILQ_HEAD(, queue) turns; /* its owners' */
+};
+
+/* Those of one owner on one file system. */
+struct queue {
+	struct queue_key {
+		uint64_t uid, group;
+	} key;
+	struct share *owner, *disk;
+	TAILQ_ENTRY(queue) turn; /* while any of them waits */
+	struct job_list waiting;
+	unsigned int jobs;
 };
 
 /* Jobs of one kind. */
 struct lane {
 	const struct kind *kind;
-	struct hash owners; /* by uid */
-	TAILQ_HEAD(, owner) turns;
+	struct hash owners, disks, queues;
+	TAILQ_HEAD(, share) turns;
 	struct job_list running;
 	unsigned int waiting, count, slow; /* jobs; running are the other two */
 	struct children children[READERS];
@@ -66,10 +79,11 @@ int lane_init(struct lane *lane, const struct kind *kind);
 /* It has no job any more. */
 void lane_clear(struct lane *lane);
 
-/* The owner of that uid, made if it has no job yet; NULL without memory. */
-struct owner *lane_owner(struct lane *lane, uint64_t uid);
-/* The job, which is in no list, is its owner's no more. */
-void lane_forget(struct job *job);
+/* The job is the lane's from now on, and in none of its lists: 0, or -1 without memory.
+ */
+int lane_enter(struct lane *lane, struct job *job, uint64_t uid, uint64_t group);
+/* The job, which is in no list, is its lane's no more. */
+void lane_leave(struct job *job);
 
 /* The job waits; one that was begun already is its owner's first. */
 void lane_wait(struct job *job);

@@ -30,7 +30,7 @@ struct request {
 	char line[RECORD_LINE_MAX];
 	size_t length;
 	int fd; /* on which to answer */
-	uint64_t mailbox, uid, gid;
+	uint64_t mailbox, uid, gid, disk;
 };
 
 static rlim_t address_space = RLIM_INFINITY; /* that a child may have */
@@ -104,7 +104,8 @@ read_request(struct request *r)
 	path = record_get(&job, "path");
 	if (path && record_number(&job, "uid", UINT32_MAX, &r->uid) == 0 &&
 		record_number(&job, "gid", UINT32_MAX, &r->gid) == 0 &&
-		r->uid <= UINT32_MAX && r->gid <= UINT32_MAX) {
+		record_number(&job, "disk", 0, &r->disk) == 0 && r->uid <= UINT32_MAX &&
+		r->gid <= UINT32_MAX) {
 		r->mailbox = siphash(&key, path, strlen(path));
 		result = 0;
 	}
@@ -170,7 +171,7 @@ take(struct request *r, const struct scanner_role *role)
 
 	if (is_job && read_request(r))
 		return;
-	if (is_job && forked_may_begin(r->mailbox, r->uid, &why)) {
+	if (is_job && forked_may_begin(r->mailbox, r->uid, r->disk, &why)) {
 		worker_refuse(r->fd, &why);
 		return;
 	}
@@ -181,6 +182,7 @@ take(struct request *r, const struct scanner_role *role)
 		return;
 	child.mailbox = r->mailbox;
 	child.uid = r->uid;
+	child.disk = r->disk;
 	child.over_ms = clock_now_ms() + STUCK_MS +
 			worker_life(r->line, r->length, role->becomes_owners) * 1000;
 	forked_note(&child);

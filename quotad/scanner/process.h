@@ -8,9 +8,10 @@
  * judges by the uid.
  *
  * Daemon to scanner, one packet per child with the socket on which it answers: a record
- * "count path= ignore= by_files= uid= gid=", "probe" with the same, "ping path=" or
- * "spare" (fork another scanner, which takes its jobs from that socket). The scanner gets
- * uid and gid only where there is a spawner. Then, in lines, on the child's socket:
+ * "count path= ignore= by_files= uid= gid= disk= pass_on=", "probe" with the same, "ping
+ * path=" or "spare" (fork another scanner, which takes its jobs from that socket). Disk
+ *is 0, or tells apart what may hang (mounts.h); pass_on=1: there is a spawner, and it can
+ * become the owner. Then, in lines, on the child's socket:
  *
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
@@ -36,7 +37,9 @@
  * daemon tells itself an overflow, since nobody saw what happened meanwhile.
  *
  * A child without an answer in its time is killed by its own alarm, and any after
- * SCANNER_LIFE_SECONDS; what hangs in a file system may outlive both (forked.h).
+ * SCANNER_LIFE_SECONDS. One whose daemon has gone, or waits for the job no more, ends at
+ * once. What hangs in a file system may outlive all of these: FUSE lets no signal end a
+ * call that its server has read (forked.h).
  */
 #ifndef QUOTAD_SCANNER_PROCESS_H
 #define QUOTAD_SCANNER_PROCESS_H

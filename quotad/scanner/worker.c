@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,6 @@
 #include "child.h"
 #include "count.h"
 #include "descriptors.h"
-#include "foreign.h"
 #include "privileges.h"
 #include "process.h"
 #include "record.h"
@@ -39,10 +39,28 @@
 struct worker {
 	int fd;
 	FILE *in, *out;
-	uid_t uid;       /* ours: the filter does not let us ask later */
 	long begun_kib;  /* resident at the start */
+	int one_job;     /* we are the owner */
 	int may_pass_on; /* the job's mailbox has an owner who may be able to do it */
 };
+
+/* The signal that kills is sent by the other end's end alone: from then on nobody waits
+ * for a job, which may hang in a file system. Meanwhile nothing else comes in; later the
+ * end is read. Neither the scanner's end nor a user's signal to it is heard of so, and
+ * what another user has become gets it, too (PR_SET_PDEATHSIG is the scanner's
+ * permission).
+ */
+static void
+hear_end(const struct worker *w, int on)
+{
+	struct pollfd daemon = {.fd = w->fd, .events = 0};
+	int flags = fcntl(w->fd, F_GETFL);
+
+	if (flags < 0 || fcntl(w->fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC))
+		child_leave(1);
+	if (on && poll(&daemon, 1, 0) > 0 && (daemon.revents & POLLHUP))
+		child_leave(0);
+}
 
 /* --- jobs ------------------------------------------------------------------------- */
 
@@ -126,6 +144,7 @@ run_count(struct worker *w, const struct record *job, const char *path)
 		write_failed(w, &why);
 		return;
 	}
+	hear_end(w, 0);
 	fputs("SCANNED\n", w->out);
 	fflush(w->out);
 	write_counted(w, &result, seen);
@@ -289,18 +308,10 @@ begin(struct worker *w, int fd)
 	w->out = fdopen(w->fd, "w");
 	if (!w->in || !w->out)
 		child_leave(1);
-	w->uid = geteuid();
+	signal(SIGIO, SIG_DFL);
+	if (fcntl(w->fd, F_SETOWN, getpid()))
+		child_leave(1);
 	w->begun_kib = usage_so_far().ru_maxrss;
-}
-
-/* Whose it is tells the daemon only where a child can become the owner. */
-static int
-is_of_another(const struct worker *w, const struct record *job)
-{
-	uint64_t uid;
-
-	return record_get(job, "uid") && record_number(job, "uid", 0, &uid) == 0 &&
-	       uid != w->uid;
 }
 
 static void
@@ -308,18 +319,19 @@ perform(struct worker *w, const struct kind *kind, const char *line, size_t leng
 {
 	struct record job = {0};
 	const char *path;
+	uint64_t pass_on;
 
 	if (record_parse(&job, line, length, 1, NULL))
 		child_leave(1);
 	path = record_get(&job, "path");
 	if (!path || strcmp(job.key, kind->name) != 0)
 		child_leave(1);
-	w->may_pass_on = is_of_another(w, &job);
+	record_number(&job, "pass_on", 0, &pass_on);
+	w->may_pass_on = pass_on && !w->one_job;
 	alarm(kind->seconds);
-	if (w->may_pass_on && foreign_holds(path))
-		fputs(SCANNER_OWNER "\n", w->out);
-	else
-		kind->run(w, &job, path);
+	hear_end(w, 1);
+	kind->run(w, &job, path);
+	hear_end(w, 0);
 	alarm(0);
 	record_clear(&job);
 	descriptors_close((unsigned int)w->fd + 1, ~0U);
@@ -337,8 +349,10 @@ worker_run(int fd, const char *line, size_t length, const struct worker_bounds *
 	if (!kind)
 		child_leave(1);
 	begin(&w, fd);
-	if (bounds->one_job)
-		walk_believe_owner(w.uid);
+	w.one_job = bounds->one_job;
+	w.may_pass_on = 0;
+	if (w.one_job)
+		walk_believe_owner(geteuid());
 	set_bounds(kind, bounds);
 	perform(&w, kind, line, length);
 	while (!kind->one_job && !bounds->one_job && may_go_on(&w)) {

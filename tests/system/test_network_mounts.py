@@ -149,6 +149,65 @@ def test_a_server_that_hangs_costs_a_delay_and_nothing_else(remote):
     check_end(remote, senders)
 
 
+def test_many_mailboxes_of_one_server_that_hangs_hold_up_nobody(host_and_mounts):
+    """Each belongs to another user, on a FUSE file system that all may read; a link of root's
+    leads there. What is on the disk, or behind another server, is counted at once."""
+    _, mounts = host_and_mounts
+    with Brim() as brim:
+        hung = mounts.fuse("bindfs", brim.folder / "below", brim.folder / "hung")
+        mounts.fuse("bindfs", brim.folder / "below2", brim.folder / "sound")
+        (brim.folder / "linked").symlink_to(brim.folder / "hung")
+        names = [f"u{i}@example.org" for i in range(48)]
+        for i, name in enumerate(names):
+            place = "linked" if i % 2 else "hung"
+            brim.mailbox(name, uid=22000 + i, quota=1 << 20,
+                         mail=brim.folder / place / f"u{i}" / "Maildir")
+        brim.mailbox("other@example.org", uid=21999, quota=1 << 20,
+                     mail=brim.folder / "sound" / "o" / "Maildir")
+        brim.mailbox("local@example.org", uid=21998, quota=1 << 20)
+        brim.start_quotad()
+        hung.stop()
+        asking = brim.connect()
+        try:
+            asking.sendall("".join(f"RECOUNT {name}\n" for name in names[:20]).encode())
+            more = [brim.connect() for _ in range(3)]
+            for i, connection in enumerate(more):
+                part = names[20 + 10 * i:30 + 10 * i]
+                connection.sendall("".join(f"RECOUNT {name}\n" for name in part).encode())
+            for name in 3 * ["local@example.org", "other@example.org"]:
+                answer = brim.ask(f"RECOUNT {name}")[0]
+                assert answer.startswith("OK used=0 "), answer
+            held = children_that_count(brim.quotad.pid)
+            assert held <= 9, f"{held} processes wait for one server"
+        finally:
+            for connection in [asking, *more]:
+                connection.close()
+            began = time.monotonic()
+            assert brim.stop_quotad() == 0
+            hung.go_on()
+        assert time.monotonic() - began < PATIENCE
+
+
+def children_that_count(pid):
+    """Those of quotad that look at a mailbox now: a filter of calls is in force."""
+    found, left = 0, [pid]
+    while left:
+        with contextlib.suppress(OSError):
+            pid = left.pop()
+            with open(f"/proc/{pid}/task/{pid}/children") as children:
+                left += map(int, children.read().split())
+            with open(f"/proc/{pid}/status") as status, open(f"/proc/{pid}/syscall") as call:
+                waits = call.read().split()[0] not in ("0", "running")
+                found += "Seccomp:\t2" in status.read() and waits
+    return found
+
+
+@pytest.fixture
+def host_and_mounts():
+    with Host() as host, Mounts() as mounts:
+        yield host, mounts
+
+
 def check_end(remote, senders):
     """What was acknowledged is there, once, but for what hung; counted right, none over."""
     for name, mail in remote.boxes.items():

@@ -16,21 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Where another process or host answers; so do "fuse" and "fuse.NAME". */
-static const char *const remote[] = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs",
-	"lustre", "gpfs", "beegfs", "virtiofs", "vboxsf", "orangefs", "coda", "ecryptfs",
-	"autofs"};
-
-static int
-is_remote(const char *type)
-{
-	if (strncmp(type, "fuse", 4) == 0 && (type[4] == '\0' || type[4] == '.'))
-		return 1;
-	for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
-		if (strcmp(type, remote[i]) == 0)
-			return 1;
-	return 0;
-}
+#include "mounts.h"
 
 /* statmount(2), since Linux 6.8, which the headers of Debian 12 do not know. */
 #define CALL_STATMOUNT 457
@@ -68,7 +54,7 @@ mount_is_remote(int fd)
 		!(answer.what & FS_TYPE) || answer.type >= sizeof answer.text)
 		return -1;
 	answer.text[sizeof answer.text - 1] = '\0';
-	return is_remote(answer.text + answer.type);
+	return mounts_type_may_hang(answer.text + answer.type);
 }
 
 #define ANY UINT64_MAX
@@ -111,7 +97,7 @@ tells_of_remote(char *line, uint64_t mount)
 		return 0;
 	type += strlen(" - ");
 	type[strcspn(type, " ")] = '\0';
-	return is_remote(type) &&
+	return mounts_type_may_hang(type) &&
 	       (mount != ANY ||
 		       (strncmp(on, "/proc/", 6) && strncmp(on, "/run/user/", 10)));
 }

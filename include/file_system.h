@@ -3,8 +3,8 @@
  * of a user's process (FUSE) wait until their server answers, and no signal but SIGKILL
  * ends them (FUSE: not even that, once the server has read the call: measured).
  */
-#ifndef LDA_FILE_SYSTEM_H
-#define LDA_FILE_SYSTEM_H
+#ifndef BRIM_FILE_SYSTEM_H
+#define BRIM_FILE_SYSTEM_H
 
 /* Looks in the kernel's memory alone, so that it never hangs itself. Where it can't tell
  * the answer is 1. */
