@@ -226,8 +226,11 @@ def test_who_kills_the_child_kills_the_own_count_alone(site):
 
 
 def test_quotad_ends_while_a_count_hangs(site):
-    site.hold_a_count()
+    """And the child with it: its call was read by nobody, so a signal ends it."""
+    child = site.hold_a_count()
     assert site.stop_quotad() == 0
+    wait_until(lambda: not pathlib.Path(f"/proc/{child}").exists()
+               or "Z" in status_of(child)["State"])
     site.start_quotad()
     goes_on(site)
 
