@@ -101,7 +101,7 @@ START_TEST(a_reply_is_code_and_text_without_a_colon)
 		{VERDICT_FULL, "", "552 5.2.2 the mailbox is full"},
 		{VERDICT_MOVED, "new address: a@[IPv6:::1]",
 			"551 5.1.6 new address a@[IPv6:::1]"},
-		{VERDICT_REFUSED, ":a:: b:", "554 5.7.1 :a: b"},
+		{VERDICT_REFUSED, ":a:: b:", "554 5.7.1 :a b"},
 		{VERDICT_TROUBLE, "/var/lib/x is gone",
 			"451 4.3.0 error on the mail server"},
 		{VERDICT_MISCONFIGURED, "line 7",
