@@ -1,0 +1,130 @@
+"""The maps, asked by the real Postfix: what postmap prints, and what a client is told."""
+
+import os
+import smtplib
+import subprocess
+
+import pytest
+
+from brim import PATIENCE
+from postfix import HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer
+
+LETTER = b"From: me@sender.test\nSubject: test\n\nhello\n"
+ALICE, BOB = (f"{name}@{VIRTUAL_DOMAIN}" for name in ("alice", "bob"))
+
+
+class MapServer(MailServer):
+    """Postfix has no table of its own but for the domain of the bounces."""
+
+    def _ways(self):
+        settings, services = super()._ways()
+        uses = {"virtual_mailbox_domains": "domain", "virtual_mailbox_maps": "mailbox",
+                "virtual_alias_maps": "alias", "relocated_maps": "relocated",
+                "local_recipient_maps": "mailbox"}
+        lines = [f"{setting} = socketmap:unix:private/brim-map:{name}\n"
+                 for setting, name in uses.items()]
+        return settings + "".join(lines), services
+
+    def __enter__(self):
+        super().__enter__()
+        self.map = self.postfix.spool / "private/brim-map"
+        self.brim.stop_quotad()
+        self.brim.configure(map_listen=self.map)
+        self.brim.start_quotad()
+        self.alice, self.bob = self.mailbox("alice"), self.mailbox("bob")
+        self.carol = self.account("carol")
+        self.mailbox("gone", state="moved", moved_to="gone@new.test")
+        targets = ",".join([ALICE, BOB] + [f"alice+{i}@{VIRTUAL_DOMAIN}"
+                                           for i in range(100)])
+        self.brim.load(f"all@{VIRTUAL_DOMAIN} alias={ALICE},{BOB}",
+                       f"many@{VIRTUAL_DOMAIN} alias={targets}",
+                       f"@alias.test alias=@{VIRTUAL_DOMAIN}",
+                       f"@caught.test catchall={BOB}")
+        return self
+
+    def look_up(self, name, key):
+        """What postmap prints, None where nothing is found, "error" where it can't tell."""
+        done = subprocess.run(["postmap", "-q", key, f"socketmap:unix:{self.map}:{name}"],
+                              capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode == 0:
+            return done.stdout.rstrip("\n")
+        return "error" if "error" in done.stderr else None
+
+    def rcpt(self, recipient):
+        with smtplib.SMTP("127.0.0.1", self.postfix.port, "client.test", timeout=60) as s:
+            s.ehlo()
+            assert s.docmd("MAIL FROM:<me@sender.test>")[0] == 250
+            code, text = s.docmd(f"RCPT TO:<{recipient}>")
+            return f"{code} {text.decode()}"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with MapServer() as s:
+        yield s
+
+
+def test_postmap_gets_what_the_table_has(server):
+    asked = {("mailbox", f"Alice+x@{VIRTUAL_DOMAIN}"): ALICE,
+             ("mailbox", "alice@alias.test"): ALICE,
+             ("mailbox", f"nobody@{VIRTUAL_DOMAIN}"): None,
+             ("mailbox", f"carol@{HOST_DOMAIN}"): "carol",
+             ("mailbox", "x@elsewhere.test"): "error",
+             ("alias", f"all+x@{VIRTUAL_DOMAIN}"):
+                 f"alice+x@{VIRTUAL_DOMAIN},bob+x@{VIRTUAL_DOMAIN}",
+             ("alias", ALICE): None,
+             ("alias", "anybody@caught.test"): BOB,
+             ("alias", "x@elsewhere.test"): None,
+             ("domain", "Alias.Test"): "alias.test",
+             ("domain", "elsewhere.test"): None,
+             ("relocated", f"gone+x@{VIRTUAL_DOMAIN}"): "gone@new.test",
+             ("transport", ALICE): "brim:",
+             ("transport", "x@elsewhere.test"): None,
+             ("nomap", ALICE): "error"}
+    assert {(name, key): server.look_up(name, key) for name, key in asked} == asked
+
+
+@pytest.mark.parametrize("recipient, reply", [
+    (ALICE, "250 2.1.5"),
+    ("alice+x@alias.test", "250 2.1.5"),
+    ("anybody@caught.test", "250 2.1.5"),
+    (f"carol@{HOST_DOMAIN}", "250 2.1.5"),
+    (f"nobody@{VIRTUAL_DOMAIN}", "550 5.1.1"),
+    (f"nobody@{HOST_DOMAIN}", "550 5.1.1"),
+    (f"gone@{VIRTUAL_DOMAIN}", "550 5.1.6"),
+])
+def test_a_client_is_told_who_is_there(server, recipient, reply):
+    told = server.rcpt(recipient)
+    assert told.startswith(reply), told
+
+
+def test_an_alias_reaches_each_target_with_its_extension(server):
+    message = server.postfix.send("me@sender.test", f"all+x@{VIRTUAL_DOMAIN}", LETTER)
+    for mailbox in (server.alice, server.bob):
+        name = mailbox.address.replace("@", "+x@")
+        server.postfix.wait(lambda n=name: message._fates(n), f"mail to {name}")
+        assert message._fates(name)[0].status == "sent"
+
+
+def test_mail_to_a_hundred_targets_is_expanded(server):
+    message = server.postfix.send("me@sender.test", f"many@{VIRTUAL_DOMAIN}", LETTER)
+    last = f"alice+99@{VIRTUAL_DOMAIN}"
+    server.postfix.wait(lambda: message._fates(last), f"mail to {last}")
+    assert message._fates(last)[0].status == "sent"
+
+
+@pytest.mark.parametrize("recipient", [ALICE, f"nobody@{VIRTUAL_DOMAIN}", f"nobody@{HOST_DOMAIN}"])
+def test_without_quotad_or_a_table_it_is_try_again(server, recipient):
+    table = server.brim.users_db
+    away = table.with_name("away")
+    server.brim.stop_quotad()
+    told = [server.rcpt(recipient)]
+    os.rename(table, away)
+    try:
+        server.brim.start_quotad()
+        told.append(server.rcpt(recipient))
+    finally:
+        os.rename(away, table)
+        server.brim.stop_quotad()
+        server.brim.start_quotad()
+    assert [reply[:5] for reply in told] == ["451 4", "451 4"]
