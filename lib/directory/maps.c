@@ -228,10 +228,10 @@ find_alias(struct query *q)
 	int found = find_record(q, &a, &r, &why);
 	const char *list = NULL;
 
-	if (r.key)
+	if (r.key) {
 		list = record_get(&r, found > 0 ? "alias" : "catchall");
-	if (found > 0)
-		e.extension = unmatched_extension(&a, &r);
+		e.extension = found > 0 ? unmatched_extension(&a, &r) : NULL;
+	}
 	if (found < 0)
 		answer = fail(q, why.text);
 	else if (list)
