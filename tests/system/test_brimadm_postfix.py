@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import stat
 import subprocess
@@ -530,6 +531,54 @@ def test_the_policy_service_goes_behind_the_guard_and_all_else_stays(server, fol
     done = folder.run("--undo", conf=conf)
     assert re.search("postfix reload.*restart (of )?quotad", done.stdout), done
     assert (folder.state(), conf_state(conf)) == states
+
+
+def smtp(server, *recipients, message=None):
+    """What Postfix answers to each recipient and, if one was taken, to the message."""
+    with smtplib.SMTP("127.0.0.1", server.postfix.port, "client.test", timeout=60) as s:
+        s.ehlo()
+        s.docmd("MAIL FROM:<me@sender.test>")
+        replies = [s.docmd(f"RCPT TO:<{r}>") for r in recipients]
+        if message:
+            replies.append(s.data(message))
+        return [f"{code} {text.decode()}" for code, text in replies]
+
+
+def test_after_apply_a_client_hears_it_at_once_and_undo_leaves_the_files(server):
+    etc, name = pathlib.Path("/etc/postfix"), f"@{HOST_DOMAIN}"
+    full = server.account("fulda", quota=1000, over_quota="bounce")
+    server.account("roomy", quota=4000, over_quota="bounce")
+    new = full.maildir / "new/1"
+    new.write_bytes(b"x" * 1000)
+    os.chown(new, full.uid, full.uid)
+    files = [*etc.iterdir(), server.brim.conf]
+    before = {path: path.read_bytes() for path in files}
+
+    shown = server.brim.admin("postfix", "--transport", "mailbox_command", "--apply", "policy",
+                              "maps").stdout
+    assert re.search("restart (of )?quotad.* postfix reload", shown), shown
+    server.brim.stop_quotad()
+    server.brim.start_quotad()
+    reload(server)
+    unknown, refused, room = smtp(server, f"nobody{name}", full.address, f"roomy{name}")
+    assert unknown.startswith(f"550 5.1.1 <nobody{name}>: Recipient address rejected: ")
+    assert refused.startswith(f"552 5.2.2 <{full.address}>: Recipient address rejected: ")
+    assert room == "250 2.1.5 Ok"
+    room, large = smtp(server, f"roomy{name}", message=b"x" * 70 + b"\r\n" + b"y" * 5000)
+    assert room.startswith("250") and re.match("552 5.2.[23] <END-OF-MESSAGE>: End-of-data rej", large)
+
+    server.brim.stop_quotad()  # mail that the policy service would judge is taken without it
+    subprocess.run(["postconf", "-X", "local_recipient_maps", "virtual_alias_maps",
+                    "relocated_maps"], check=True)
+    reload(server)
+    assert smtp(server, full.address) == ["250 2.1.5 Ok"]
+
+    (etc / "main.cf").write_bytes((etc / "main.cf.brim-after").read_bytes())
+    server.brim.admin("postfix", "--undo")
+    assert {path: path.read_bytes() for path in [*etc.iterdir(), server.brim.conf]} == before
+    server.brim.start_quotad()
+    reload(server)
+    assert smtp(server, full.address) == ["250 2.1.5 Ok"]
 
 
 def test_lists_without_any_guard_get_one(server, folder):
