@@ -31,6 +31,7 @@ struct use {
 	const struct restrictions *r;
 	size_t at; /* of its argument */
 	const char *subject;
+	const char *endpoint; /* that it should have; NULL: its own */
 };
 
 /* --- repairs ------------------------------------------------------------------------ */
@@ -174,54 +175,57 @@ attribute(const struct use *u, const char *name)
 	return own ? keep(u->c, own) : postconf_for(&u->c->postfix, u->s, setting);
 }
 
-static void
-check_down(const struct use *u)
+/* What is so where mail waits without an answer; NULL where it does not. */
+static const char *
+find_wait(const struct use *u)
 {
-	const char *word = u->r->list[u->at].word,
-		   *action = attribute(u, "default_action"),
+	const char *action = attribute(u, "default_action"),
 		   *timeout = attribute(u, "timeout"), *tries = attribute(u, "try_limit");
 	uint64_t seconds, wait;
 
-	if (postconf_time(timeout, 's', &seconds))
-		seconds = 0;
-	wait = seconds * (uint64_t)strtoul(tries, NULL, 10);
 	if (strcasecmp(action, RESTRICTIONS_ACTION) != 0)
-		check_found(u->c, CHECK_POLICY_DOWN, u->subject,
-			change(u, keep(u->c, policy_argument(word, NULL, 1))),
+		return check_text(u->c,
 			"without an answer Postfix says: %s (default_action)", action);
-	else if (wait > WAIT_MAX)
-		check_found(u->c, CHECK_POLICY_DOWN, u->subject,
-			change(u, keep(u->c, policy_argument(word, NULL, 1))),
-			"without an answer each recipient waits for %llu s (timeout %s, "
-			"try_limit %s)",
-			(unsigned long long)wait, timeout, tries);
+	if (postconf_time(timeout, 's', &seconds))
+		return NULL;
+	wait = seconds * (uint64_t)strtoul(tries, NULL, 10);
+	return wait <= WAIT_MAX ? NULL
+				: check_text(u->c,
+					  "without an answer each recipient waits for "
+					  "%llu s (timeout %s, try_limit %s)",
+					  (unsigned long long)wait, timeout, tries);
+}
+
+/* One repair is for all that is wrong with the argument: of two the second would undo the
+ * first. */
+static const char *
+repair(const struct use *u, const char *wait)
+{
+	return change(u, keep(u->c, policy_argument(u->r->list[u->at].word, u->endpoint,
+					    wait != NULL)));
 }
 
 static void
-check_use(const struct use *u, const char *path)
+check_use(struct use *u, const char *path)
 {
-	const char *word = u->r->list[u->at].word;
 	struct check_socket socket = {.kind = SOCKETS_POLICY,
 		.name = path,
 		.chroot = postconf_override(&u->c->postfix, u->s, names[u->list])
 				  ? sockets_chroot(&u->c->postfix, u->s)
 				  : sockets_any_chroot(&u->c->postfix, "smtpd")};
-	const char *fault = check_socket_name(u->c, &socket);
+	const char *fault = check_socket_name(u->c, &socket), *wait = find_wait(u);
 
-	if (fault) {
-		const char *endpoint = check_text(u->c, "unix:%s", socket.better);
-
+	u->endpoint = fault ? check_text(u->c, "unix:%s", socket.better) : NULL;
+	if (fault)
 		check_found(u->c, CHECK_POLICY_REACH, u->subject,
-			check_socket_repair(u->c, &socket,
-				change(u,
-					keep(u->c, policy_argument(word, endpoint, 0)))),
-			"%s", fault);
-	} else {
+			check_socket_repair(u->c, &socket, repair(u, wait)), "%s", fault);
+	else
 		check_socket_reach(u->c, &socket);
-	}
 	check_order(u);
 	check_asked(u);
-	check_down(u);
+	if (wait)
+		check_found(
+			u->c, CHECK_POLICY_DOWN, u->subject, repair(u, wait), "%s", wait);
 }
 
 /* --- a list ------------------------------------------------------------------------- */
@@ -246,7 +250,7 @@ static int
 check_list(struct check *c, const struct postconf_service *s, int list)
 {
 	struct restrictions r = {0};
-	struct use u = {c, s, list, &r, 0, full_name(c, s, names[list])};
+	struct use u = {c, s, list, &r, 0, full_name(c, s, names[list]), NULL};
 	const char *before = NULL;
 
 	if (restrictions_read(&r, &c->postfix, s, names[list]))
