@@ -29,6 +29,8 @@ struct count_result {
 	uint64_t bytes, messages, stamp;
 	uint64_t directory; /* that was read, as walk_identity has it; 0: none is there */
 	int missing;        /* the Maildir, or its new */
+	/* A folder that does not count has messages; looked for where no other has. */
+	int ignored;
 	/* What was surely there: all of an exact count; else the messages that both of
 	 * two passes saw, each counted once over all folders. */
 	uint64_t sure_bytes, sure_messages;

@@ -45,6 +45,11 @@ const char *users_identity(const struct stat *st, char text[USERS_IDENTITY_SIZE]
  * a table of before this was counted. 0, -1. */
 int users_generation(struct users *u, uint64_t *generation, struct reason *why);
 
+/* The generation in which a mailbox of that place (as mailbox_place has the path, of uid
+ * 0) was removed last, as far as the table knows; 0: in none. 0, -1. */
+int users_removed_in(
+	struct users *u, uint64_t place, uint64_t *generation, struct reason *why);
+
 /* Finds KEY (folded, as address_key makes it): 1 with the record, 0 if there is none in a
  * sound table, -1 with the reason. */
 int users_get(struct users *u, const char *key, struct record *r, struct reason *why);
@@ -152,9 +157,13 @@ int users_edit_each(struct users_edit *e, const char *after,
 /* The copy as it is now, for look-ups; valid until the commit. NULL with the reason. */
 struct users *users_edit_table(struct users_edit *e, struct reason *why);
 
-/* Removes every record, and whatever is damaged; the generation is kept, if it can be
- * read. */
+/* Removes every record, and whatever is damaged; the generation is kept, and what was
+ * removed before, if they can be read. */
 int users_edit_empty(struct users_edit *e, struct reason *why);
+
+/* Tells with the commit that mailboxes of these places were removed: 0, -1. */
+int users_edit_put_removed(
+	struct users_edit *e, const uint64_t *places, size_t count, struct reason *why);
 
 /* How many records the copy has; and how many the damaged table had that
  * users_edit_empty has thrown away, 0 if it did not say. */

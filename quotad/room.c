@@ -62,8 +62,6 @@ find(const struct room *room, struct room_question *q, const struct room_asker *
 		return -1;
 	}
 	found = mailbox_find(m, users, room->conf, q->recipient, &o);
-	if (found == -1 || strcmp(m->key, q->recipient) != 0)
-		ledger_removed(room->ledger, q->recipient);
 	if (found == -1) {
 		if (asker->trusted && !asker->nobody)
 			q->answered(q, &o);

@@ -8,6 +8,7 @@
 #include "address.h"
 #include "aliases.h"
 #include "change_paths.h"
+#include "change_removed.h"
 #include "difference.h"
 #include "mailbox.h"
 #include "names.h"
@@ -31,6 +32,8 @@ struct change {
 	struct before *before; /* in the order in which they changed */
 	size_t before_count, before_room;
 	struct change_paths paths;
+	struct change_removed removed;
+	int emptied; /* every record of the old table was taken out */
 };
 
 static enum change_result
@@ -74,6 +77,7 @@ begin_anew(struct change *c)
 		record_clear(&c->before[i].record);
 	}
 	change_paths_clear(&c->paths);
+	c->removed.sound = c->removed.count;
 	c->touched_count = c->before_count = 0;
 	c->check_all = 0;
 }
@@ -89,6 +93,7 @@ change_abort(struct change **change)
 	users_edit_abort(&c->edit);
 	users_close(&c->old);
 	begin_anew(c);
+	change_removed_clear(&c->removed);
 	free(c->touched);
 	free(c->before);
 	free(c);
@@ -106,6 +111,17 @@ find_group(const struct conf *conf, gid_t *gid, struct reason *why)
 	return 0;
 }
 
+/* Of a table that is damaged it can't be told what is removed. */
+static enum change_result
+note_removed(struct change *c, struct reason *why)
+{
+	struct users *old = c->emptied ? change_table_before(c, why) : NULL;
+
+	if (c->emptied && (!old || users_read_through(old, why)))
+		return CHANGE_OK;
+	return change_removed_settle(&c->removed, c->edit, old, why);
+}
+
 enum change_result
 change_commit(struct change **change, struct change_made *made, struct reason *why)
 {
@@ -116,6 +132,8 @@ change_commit(struct change **change, struct change_made *made, struct reason *w
 
 	if (!made)
 		made = &unused;
+	if (!result)
+		result = note_removed(c, why);
 	if (!result && (find_group(c->conf, &gid, why) ||
 			       users_edit_generation(c->edit, &made->generation, why) ||
 			       users_edit_commit(&c->edit, (mode_t)c->conf->users_mode,
@@ -419,6 +437,8 @@ change_remove(struct change *c, const char *key, struct reason *why)
 		result = check_empty_domain(c, key, why);
 	if (!result && users_edit_remove(c->edit, key, why) < 0)
 		result = CHANGE_FAILED;
+	if (!result && change_removed_note(&c->removed, &old))
+		result = no_memory(why);
 	if (!result)
 		result = keep_before(c, key, &old, why);
 	if (!result)
@@ -431,7 +451,7 @@ enum change_result
 change_empty(struct change *c, struct reason *why)
 {
 	begin_anew(c);
-	c->check_all = 1;
+	c->check_all = c->emptied = 1;
 	return users_edit_empty(c->edit, why) ? CHANGE_FAILED : CHANGE_OK;
 }
 
@@ -493,6 +513,7 @@ change_undo(struct change *c, struct reason *why)
 				  : users_edit_remove(c->edit, b->key, why) < 0)
 			return CHANGE_FAILED;
 	}
+	change_removed_undo(&c->removed);
 	begin_anew(c);
 	return CHANGE_OK;
 }

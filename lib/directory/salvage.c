@@ -143,7 +143,7 @@ take_own_record(struct salvage *s)
 		const char *value = e->bytes + e->key_size;
 		struct record r;
 
-		if (e->bytes[0] != users_key_table[0])
+		if (e->key_size != 1 || e->bytes[0] != users_key_table[0])
 			continue;
 		s->knows_totals = !s->unstamped && users_db_told_totals(value,
 							   e->value_size, &s->totals) > 0;

@@ -3,8 +3,9 @@
  *
  * Keys in the Btree, in order: FIRST (the form's version), one \001PATH for each mail=
  * (its value: the mailbox's key), one \001=LOGIN for each login= (login_index.h), TABLE
- * (fields of the table itself; none in an old one), the records, LAST. So every key that
- * may be asked for has a neighbour on each side.
+ * (fields of the table itself; none in an old one), TABLE and 16 digits for each path
+ * that was removed (removals.h), the records, LAST. So every key that may be asked for
+ * has a neighbour on each side.
  */
 #ifndef BRIM_USERS_DB_H
 #define BRIM_USERS_DB_H

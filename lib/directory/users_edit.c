@@ -17,6 +17,7 @@
 
 #include "login_index.h"
 #include "path_index.h"
+#include "removals.h"
 #include "salvage.h"
 #include "table_copy.h"
 
@@ -311,16 +312,27 @@ int
 users_edit_empty(struct users_edit *e, struct reason *why)
 {
 	uint64_t generation = read_generation(e);
+	struct removals removed = {0};
+	int result;
 
+	if (e->copy.db)
+		removals_read(&e->copy, &removed, NULL);
 	users_db_drop(&e->copy);
 	record_clear(&e->copy.domain);
 	e->absent[0] = '\0';
-	if (ftruncate(e->copy.fd, 0))
-		return reason_errno(why, "%s.new: truncate", e->copy.path);
 	e->copy.stat.st_size = 0;
 	e->copy.totals = (struct totals){0};
 	e->damaged = 0;
-	return make_empty(e, why) || put_own_record(e, generation, why) ? -1 : 0;
+	if (ftruncate(e->copy.fd, 0))
+		result = reason_errno(why, "%s.new: truncate", e->copy.path);
+	else
+		result = make_empty(e, why) || put_own_record(e, generation, why) ||
+					 removals_put(&e->copy, removed.list,
+						 removed.count, why)
+				 ? -1
+				 : 0;
+	free(removed.list);
+	return result;
 }
 
 int
@@ -428,6 +440,25 @@ users_edit_remove(struct users_edit *e, const char *key, struct reason *why)
 	if (attach_copy(e, why) || check_key(e, key, why))
 		return -1;
 	return take_out(e, key, why);
+}
+
+int
+users_edit_put_removed(
+	struct users_edit *e, const uint64_t *places, size_t count, struct reason *why)
+{
+	struct removal *list = calloc(count + 1, sizeof *list);
+	uint64_t generation;
+	int result = -1;
+
+	if (!list)
+		return reason_no_memory(why, e->copy.path);
+	if (users_edit_generation(e, &generation, why) == 0) {
+		for (size_t i = 0; i < count; i++)
+			list[i] = (struct removal){places[i], generation};
+		result = removals_put(&e->copy, list, count, why);
+	}
+	free(list);
+	return result;
 }
 
 /* --- packing -------------------------------------------------------------------- */

@@ -31,6 +31,7 @@ struct tally {
 	int by_files;
 	struct sum all, once, sure;
 	uint64_t by_name, wrong;
+	int ignored;               /* as struct count_result has it */
 	struct name_set *seen;     /* in the whole mailbox */
 	struct name_set *before;   /* by the pass before; none in the first */
 	struct name_set *folder;   /* in the folder that is read */
@@ -209,6 +210,47 @@ end_pass(const struct tally *t, int exact, const struct sum *total,
 	result->sure_messages = exact ? total->messages : t->sure.messages;
 	result->by_name = t->by_name;
 	result->wrong = t->wrong;
+	result->ignored = t->ignored;
+}
+
+/* Whether a file that may be a message is in the folder's new or cur. */
+static int
+part_has_mail(const struct tally *t, int folder, const char *part)
+{
+	int dir = walk_open_in(folder, part, NULL), has = 0;
+	ssize_t n;
+
+	if (dir < 0)
+		return 0;
+	while (!has && (n = getdents64(dir, t->buffer, BUFFER_SIZE)) > 0)
+		for (ssize_t at = 0; at < n && !has;) {
+			const struct dirent64 *e = (const void *)(t->buffer + at);
+
+			has = e->d_name[0] != '.' && e->d_type != DT_DIR;
+			at += e->d_reclen;
+		}
+	close(dir);
+	return has;
+}
+
+/* Mail that does not count is mail all the same, to those who ask whether any was there.
+ */
+static int
+ignored_have_mail(const struct tally *t, const struct folders *f)
+{
+	int has = 0;
+
+	for (size_t i = 0; i < f->count && !has; i++) {
+		int folder = f->list[i].ignored
+				     ? walk_open_below(f->dir, f->list[i].path, NULL)
+				     : -1;
+
+		if (folder < 0)
+			continue;
+		has = part_has_mail(t, folder, "new") || part_has_mail(t, folder, "cur");
+		close(folder);
+	}
+	return has;
 }
 
 static int
@@ -217,6 +259,7 @@ read_folders(struct tally *t, const struct folders *f, struct reason *why)
 	for (size_t i = 0; i < f->count; i++)
 		if (!f->list[i].ignored && count_folder(t, f, i, why))
 			return -1;
+	t->ignored = t->all.messages == 0 && ignored_have_mail(t, f);
 	return 0;
 }
 

@@ -27,6 +27,7 @@ take_down(const struct ledger_numbers *from, struct usage_numbers *to)
 		.known = from->known,
 		.wrong_names = from->wrong_names,
 		.had_mail = from->had_mail,
+		.mail_in = from->mail_in,
 		.full_for = from->full_for,
 		.full_used = from->full_used,
 		.full_bytes = from->full_bytes,
@@ -65,8 +66,10 @@ keeping_save_account(void *server, struct account *a)
 static int
 save_ticket(struct usage *u, const struct account *a, const struct ledger_ticket *t)
 {
-	const struct usage_ticket kept = {
-		.bytes = t->bytes, .path = t->path, .directory = t->directory};
+	const struct usage_ticket kept = {.bytes = t->bytes,
+		.path = t->path,
+		.directory = t->directory,
+		.mail_in = t->mail_in};
 
 	return usage_save_ticket(u, ledger_name(a), t->name, &kept);
 }
@@ -96,6 +99,15 @@ keeping_remove_account(void *server, struct account *a)
 	usage_remove_account(v->usage, ledger_name(a));
 }
 
+void
+keeping_save_place(void *server, uint64_t path, uint64_t mail_in)
+{
+	struct server *v = server;
+
+	if (v->usage != NULL)
+		usage_save_place(v->usage, path, mail_in);
+}
+
 /* --- all of it -------------------------------------------------------------------- */
 
 struct writer {
@@ -123,12 +135,19 @@ write_account(void *arg, struct account *a)
 }
 
 static void
+write_place(void *usage, uint64_t path, uint64_t mail_in)
+{
+	usage_save_place(usage, path, mail_in);
+}
+
+static void
 save_all(void *server, struct usage *u)
 {
 	struct server *v = server;
 	struct writer w = {.server = v, .usage = u};
 
 	ledger_each(v->ledger, write_account, &w);
+	ledger_each_place(v->ledger, write_place, u);
 }
 
 /* --- loading ---------------------------------------------------------------------- */
@@ -148,6 +167,7 @@ load_account(void *server, const char *mailbox, const struct usage_numbers *kept
 		.known = kept->known,
 		.wrong_names = kept->wrong_names,
 		.had_mail = kept->had_mail,
+		.mail_in = kept->mail_in,
 		.full_for = kept->full_for,
 		.full_used = kept->full_used,
 		.full_bytes = kept->full_bytes,
@@ -179,13 +199,23 @@ load_ticket(void *server, const char *mailbox, const char *name,
 		.state = kept->ended ? LEDGER_ENDED : LEDGER_UNSURE,
 		.path = kept->path,
 		.directory = kept->directory,
+		.mail_in = kept->mail_in,
 	};
 
 	return a == NULL ? -1 : ledger_load_ticket(v->ledger, a, &t);
 }
 
+static int
+load_place(void *server, uint64_t path, uint64_t mail_in)
+{
+	struct server *v = server;
+
+	return ledger_load_place(v->ledger, path, mail_in);
+}
+
 static const struct usage_calls calls = {
 	.load_account = load_account,
+	.load_place = load_place,
 	.load_ticket = load_ticket,
 	.save_all = save_all,
 };

@@ -26,5 +26,6 @@ int keeping_save_account(void *server, struct account *a);
 int keeping_save_ticket(void *server, struct account *a, const struct ledger_ticket *t);
 void keeping_remove_ticket(void *server, struct account *a, const char *name);
 void keeping_remove_account(void *server, struct account *a);
+void keeping_save_place(void *server, uint64_t path, uint64_t mail_in);
 
 #endif

@@ -157,6 +157,7 @@ counted(void *server, void *account, const struct scanner_result *found)
 		.stamp = found->stamp,
 		.directory = found->directory,
 		.missing = found->missing != 0,
+		.ignored = found->ignored != 0,
 		.seen = found->seen,
 		.seen_count = found->seen_count,
 		.text = found->text,

@@ -62,6 +62,28 @@ call_is_removed(void *arg, const struct account *a)
 	return room_is_removed(&v->room, a);
 }
 
+static uint64_t
+call_generation(void *arg)
+{
+	const struct server *v = arg;
+
+	return users_reload_generation(v->users);
+}
+
+/* A table that can't be read says nothing. */
+static uint64_t
+call_removed_in(void *arg, uint64_t path)
+{
+	struct server *v = arg;
+	struct users *users = users_reload_table(v->users);
+	uint64_t generation;
+	struct reason why;
+
+	if (users == NULL || users_removed_in(users, path, &generation, &why) == -1)
+		return 0;
+	return generation;
+}
+
 static const struct ledger_calls calls = {
 	.answer = room_decided,
 	.count = looks_count,
@@ -73,6 +95,9 @@ static const struct ledger_calls calls = {
 	.look_up = call_look_up,
 	.is_removed = call_is_removed,
 	.remove_account = keeping_remove_account,
+	.generation = call_generation,
+	.removed_in = call_removed_in,
+	.save_place = keeping_save_place,
 };
 
 /* --- settings, again -------------------------------------------------------------- */

@@ -211,6 +211,7 @@ shown(const struct ledger *l, const struct ticket *t)
 		.earlier = t->connection_number == 0,
 		.path = t->path.number,
 		.directory = t->directory.number,
+		.mail_in = t->mail_in,
 	};
 }
 
@@ -261,6 +262,7 @@ new_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept
 	t->id = ++l->next_id;
 	t->bytes = kept->bytes;
 	t->made_at = l->now;
+	t->mail_in = kept->mail_in;
 	LIST_INSERT_HEAD(&a->tickets, t, of_account);
 	l->totals.tickets++;
 	now.tickets++;
@@ -291,6 +293,7 @@ ticket_open(struct ledger *l, const struct ledger_request *r, const char *name)
 		.bytes = r->bytes,
 		.path = r->account->place.path,
 		.directory = r->directory ? r->directory : r->account->directory,
+		.mail_in = r->is_missing ? 0 : memory_now(l),
 	};
 	struct ticket *t = new_kept_ticket(l, r->account, &kept);
 
@@ -408,7 +411,8 @@ take_out(struct ledger *l, struct ticket *t, int used)
 	if (used) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);
-		a->had_mail |= t->path.number == a->place.path;
+		if (t->path.number == a->place.path)
+			memory_note(a, t->mail_in ? t->mail_in : memory_now(l));
 		if (elsewhere) {
 			a->known = 0;
 			a->may_be_twice = a->count_is_void = 1;

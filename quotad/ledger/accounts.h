@@ -32,6 +32,7 @@ struct ticket {
 	uint64_t id, bytes;
 	uint64_t unsure_until;
 	uint64_t made_at;
+	uint64_t mail_in; /* as memory.c has it; 0: no Maildir was there */
 	enum ledger_ticket_state state;
 	int ended_before; /* ended when the running count began */
 	int seen;         /* by the running count */
@@ -95,6 +96,7 @@ struct account {
 	struct ledger_place place; /* that the number belongs to */
 	uint64_t directory;        /* that was counted; 0: not known */
 	uint64_t rules;            /* that it was counted by */
+	uint64_t mail_in, removed_in, reviewed_in, meant_before; /* memory.c's */
 	uint64_t stamp, counted_at, looked_at, count_began_at;
 	uint64_t unmoved_at; /* the last look that found what the number is of; 0: none */
 	int64_t last_at; /* the last count; below zero where it was before the clock */

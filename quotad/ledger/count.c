@@ -197,14 +197,18 @@ note_names(struct account *a, const struct ledger_count *c, int exact)
 		a->by_files = c->by_name == 0;
 }
 
-/* What was committed since it began and was not seen is there, too. */
+/* What was committed since it began and was not seen is there, too; and what does not
+ * count is mail all the same. */
 static void
-note_mail(struct account *a, const struct ledger_count *c, int exact, uint64_t messages)
+note_mail(struct ledger *l, struct account *a, const struct ledger_count *c, int exact,
+	uint64_t messages)
 {
-	if (exact && !c->missing)
-		a->had_mail = messages || c->messages;
-	else if (!c->missing && c->messages)
-		a->had_mail = 1;
+	if (c->missing)
+		return;
+	if (c->messages || c->ignored || (exact && messages))
+		memory_note(a, places_is_still_there(l, a) ? memory_now(l) : 1);
+	else if (exact)
+		a->had_mail = 0;
 }
 
 /* 1 where the count was exact. */
@@ -219,7 +223,7 @@ apply(struct ledger *l, struct account *a, const struct ledger_count *c)
 	add_up(a, c, exact, &used, &messages);
 	note_sure(a, c, complete);
 	note_names(a, c, exact);
-	note_mail(a, c, exact, messages);
+	note_mail(l, a, c, exact, messages);
 	if (exact)
 		apply_exact(l, a, c, used, messages);
 	else
@@ -320,11 +324,11 @@ is_meant(const struct account *a)
 /* Whether the count has found no Maildir where one had mail: then it is no count of it,
  * whatever it says. One that a delivery has made since the count began is not missing. */
 static int
-finds_missing(struct account *a, const struct ledger_count *c)
+finds_missing(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
 	if (c->missing && is_meant(a))
-		a->had_mail = 0;
-	a->is_missing = c->missing && a->had_mail && !a->activity->nameless &&
+		memory_end(l, a);
+	a->is_missing = c->missing && memory_maybe_mail(a) && !a->activity->nameless &&
 			LIST_EMPTY(&a->activity->committed);
 	return a->is_missing;
 }
@@ -338,7 +342,7 @@ counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 
 	places_review_rules(l, a);
 	serves = !a->count_is_void;
-	if (serves && !c->failed && finds_missing(a, c))
+	if (serves && !c->failed && finds_missing(l, a, c))
 		c = &missing;
 	exact = serves && !c->failed && bind_directory(l, a, c) && apply(l, a, c);
 	serves = serves && (!a->count_is_void || a->rivalry != NO_RIVAL);

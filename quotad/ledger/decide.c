@@ -290,7 +290,7 @@ is_missing(const struct question *q)
 
 	if (r->directory)
 		r->account->is_missing = 0;
-	else if (r->is_missing && r->account->had_mail)
+	else if (r->is_missing && memory_maybe_mail(r->account))
 		r->account->is_missing = 1;
 	return r->account->is_missing;
 }

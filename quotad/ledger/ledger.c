@@ -19,7 +19,8 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 		free(l);
 		return NULL;
 	}
-	if (hash_init(&l->accounts, account_has_name) == -1) {
+	if (hash_init(&l->accounts, account_has_name) == -1 || memory_init(l) == -1) {
+		hash_free(&l->accounts);
 		places_free(l);
 		free(l);
 		return NULL;
@@ -51,6 +52,7 @@ ledger_free(struct ledger **ledger)
 	while ((a = hash_next(&l->accounts, &at)))
 		account_free(a);
 	hash_free(&l->accounts);
+	memory_free(l);
 	places_free(l);
 	free(l);
 	*ledger = NULL;
@@ -114,6 +116,7 @@ ledger_load(struct ledger *l, struct account *a, const struct ledger_numbers *n)
 	a->known = n->known ? 1 : 0;
 	a->wrong_names = n->wrong_names ? 1 : 0;
 	a->had_mail = n->had_mail || n->messages; /* an earlier version kept no more */
+	a->mail_in = n->mail_in;
 	a->last_why = n->last.why & 15;
 	a->last_exact = n->last.exact ? 1 : 0;
 	a->last_at = (int64_t)l->now - (int64_t)n->last.ago_ms;
@@ -145,6 +148,8 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.rules = a->rules,
 		.wrong_names = a->wrong_names,
 		.had_mail = a->had_mail,
+		.mail_in = a->mail_in,
+		.maybe_mail = memory_maybe_mail(a),
 		.missing = a->is_missing,
 		.counting = a->counting,
 		.last = {.why = a->last_why,

@@ -119,6 +119,7 @@ struct ledger_ticket {
 	uint64_t age_ms; /* since this daemon knows of it */
 	enum ledger_ticket_state state;
 	int earlier;              /* of a daemon before this one */
+	uint64_t mail_in;         /* as memory.c has it; 0: no Maildir was there */
 	uint64_t path, directory; /* that it was promised for; 0: not known */
 };
 
@@ -134,10 +135,12 @@ struct ledger_numbers {
 	int known;                 /* an exact count of this boot stands behind them */
 	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
-	int wrong_names; /* it is counted by its files, whatever their names say */
-	int had_mail;    /* messages were there when it was looked at last, */
-	int missing;     /* and now there is no Maildir, or no new/ in it; not kept */
-	int counting;    /* a count is under way; not kept */
+	int wrong_names;  /* it is counted by its files, whatever their names say */
+	int had_mail;     /* messages were there when it was looked at last, */
+	uint64_t mail_in; /* as memory.c has it */
+	int maybe_mail;   /* or a delivery that was cut off may have stored one, */
+	int missing;      /* and now there is no Maildir, or no new/ in it; not kept */
+	int counting;     /* a count is under way; not kept */
 	struct ledger_last_count last;
 };
 
@@ -149,6 +152,7 @@ struct ledger_count {
 	uint64_t stamp;
 	uint64_t directory;      /* the Maildir that was counted; 0: none is there */
 	int missing;             /* it, or its new/ */
+	int ignored;             /* a folder that does not count has messages */
 	const char *const *seen; /* names of ledger_count_names that it saw */
 	size_t seen_count;
 	const char *text; /* why it failed */
@@ -179,6 +183,13 @@ struct ledger_calls {
 	int (*is_removed)(void *arg, const struct account *a);
 	/* The account is forgotten; its tickets have been removed. */
 	void (*remove_account)(void *arg, struct account *a);
+	/* The generation of the table that is in use; 0: none is, or it has none. */
+	uint64_t (*generation)(void *arg);
+	/* The generation in which the administrator has last removed a mailbox of that
+	 * path; 0: in none. */
+	uint64_t (*removed_in)(void *arg, uint64_t path);
+	/* Keeps that a place which no account has had mail; MAIL_IN 0: no more. */
+	void (*save_place)(void *arg, uint64_t path, uint64_t mail_in);
 };
 
 struct ledger_rules {
@@ -214,8 +225,6 @@ const char *ledger_name(const struct account *a);
 void ledger_bind(struct ledger *l, struct account *a, struct ledger_place place);
 /* The table or the settings may say something else now: who waits is looked up again. */
 void ledger_table_changed(struct ledger *l);
-/* The table may have no mailbox of that name any more: then no mail of it is known. */
-void ledger_removed(struct ledger *l, const char *name);
 /* Whether a ticket of that name, open or orphan, is charged to the account. */
 int ledger_has_ticket(const struct account *a, const char *name);
 void ledger_numbers(
@@ -234,6 +243,9 @@ void ledger_show_tickets(const struct ledger *l, const struct account *a,
 /* Calls EACH for every account: for a store that is written afresh. Nothing may be
  * changed meanwhile. */
 void ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg);
+/* The same for the places that had mail and that no account has. */
+void ledger_each_place(const struct ledger *l,
+	void (*each)(void *arg, uint64_t path, uint64_t mail_in), void *arg);
 
 /* --- at the start, from the store --- */
 
@@ -242,6 +254,8 @@ void ledger_load(struct ledger *l, struct account *a, const struct ledger_number
  * or is unsure. -1 without memory, or where there is one of that name. */
 int ledger_load_ticket(
 	struct ledger *l, struct account *a, const struct ledger_ticket *t);
+/* A place that had mail, and that no account has: 0, or -1 without memory. */
+int ledger_load_place(struct ledger *l, uint64_t path, uint64_t mail_in);
 /* Tickets may be unknown (a lost store): no promise before the deadline has passed. */
 void ledger_hold(struct ledger *l);
 

@@ -1,8 +1,8 @@
 /*
  * What the ledger's files share. From the bottom: turns.c has those accounts that wait
  * for a count of their orphans; accounts.c has accounts and tickets; places.c what they
- * belong to; full_since.c how
- * long a mailbox has been full; questions.c those that wait; count.c counts, probes and
+ * belong to; memory.c which of these had mail; full_since.c how long a
+ * mailbox has been full; questions.c those that wait; count.c counts, probes and
  * what follows from them; decide.c what is answered; ledger.c the life of the ledger, its
  * clock and all that happens to it.
  */
@@ -68,6 +68,14 @@ struct question {
 	uint64_t was;
 };
 
+/* A place that had mail, and that no account has now. */
+struct memory {
+	TAILQ_ENTRY(memory) here;
+	uint64_t path, mail_in;
+};
+
+TAILQ_HEAD(memories, memory);
+
 /* Since when refusals for room have gone on, and how things stood at the first. */
 struct full {
 	uint64_t base_ms, since; /* full for base_ms + now - since */
@@ -95,6 +103,8 @@ struct ledger {
 	int is_one_left;      /* that is removed, and could not be forgotten yet */
 	struct hash owners;   /* accounts by their paths and directories */
 	struct hash promised; /* paths and directories that have tickets */
+	struct hash memories; /* by path */
+	struct memories in_order; /* the oldest first */
 	struct ledger_tickets unsure;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */
@@ -145,6 +155,23 @@ void places_lost(struct ledger *l, struct account *a);
 
 /* The account has no place any more. */
 void places_give_up(struct ledger *l, struct account *a);
+
+/* memory.c */
+int memory_init(struct ledger *l);
+void memory_free(struct ledger *l);
+/* What a ticket of now has for its mail_in. */
+uint64_t memory_now(const struct ledger *l);
+/* Messages are in the account's place: they were by that table. */
+void memory_note(struct account *a, uint64_t mail_in);
+/* Nothing is there any more, and that is meant. */
+void memory_end(struct ledger *l, struct account *a);
+/* Whether the place had mail, or a delivery that was cut off may have stored some. */
+int memory_maybe_mail(const struct account *a);
+/* The account gives its place up, or gets it. */
+void memory_leave(struct ledger *l, struct account *a);
+void memory_take(struct ledger *l, struct account *a);
+/* Whether the administrator has removed what had mail there. */
+void memory_review(struct ledger *l, struct account *a);
 
 /* removed.c */
 /* The table has changed: what it has no more is to be found. */

@@ -195,9 +195,9 @@ unbind(struct ledger *l, struct account *a)
 {
 	if (!a->place.path)
 		return;
+	memory_leave(l, a);
 	places_give_up(l, a);
 	drop_number(a);
-	a->had_mail = a->is_missing = 0;
 	l->calls->save_account(l->arg, a);
 }
 
@@ -226,7 +226,6 @@ places_review_rules(struct ledger *l, struct account *a)
 static void
 bind_anew(struct ledger *l, struct account *a, struct ledger_place place)
 {
-	int had_mail = a->had_mail && a->place.path == place.path;
 	struct account *other;
 
 	unbind(l, a);
@@ -235,15 +234,13 @@ bind_anew(struct ledger *l, struct account *a, struct ledger_place place)
 	a->is_second = other && places_is_still_there(l, other);
 	if (a->is_second)
 		return;
-	if (other) {
-		had_mail = other->had_mail;
+	if (other)
 		unbind(l, other);
-	}
 	drop_number(a);
-	a->had_mail = had_mail & 1;
 	if (adopt(l, a, place.path) == -1 || take(l, a, &a->place.path, place.path) == -1)
 		return;
 	a->place.owner = place.owner;
+	memory_take(l, a);
 	l->calls->save_account(l->arg, a);
 }
 
@@ -253,6 +250,8 @@ ledger_bind(struct ledger *l, struct account *a, struct ledger_place place)
 	places_review_rules(l, a);
 	if (!places_are_same(a->place, place))
 		bind_anew(l, a, place);
+	else if (a->reviewed_in != l->table)
+		memory_review(l, a);
 }
 
 /* Of two that the store has at one path only the first is known. */

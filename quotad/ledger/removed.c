@@ -2,32 +2,13 @@
  * Accounts of mailboxes that the table has no more. All accounts are gone through after
  * each change of the table, a few at a time. One that is not in it is forgotten, with its
  * orphans, if nobody asks about it, no count of it runs, and no lda can be alive that
- * holds room in it: whatever is stored there is counted anew should it ever come back.
+ * holds room in it: whatever is stored there is counted anew should it ever come back. Of
+ * its place only that it had mail is kept (memory.c).
  * While one is left that can't be forgotten yet, all are gone through again.
  */
 #include "parts.h"
 
 #define REVIEWED_A_TICK 200
-
-/* Who removes a mailbox says that its mail is nobody's any more: should it be added again
- * it has no history, even where the account could not be forgotten meanwhile. */
-static void
-forget_mail(struct ledger *l, struct account *a)
-{
-	if (!a->had_mail)
-		return;
-	a->had_mail = a->is_missing = 0;
-	l->calls->save_account(l->arg, a);
-}
-
-void
-ledger_removed(struct ledger *l, const char *name)
-{
-	struct account *a = ledger_find(l, name);
-
-	if (a && l->calls->is_removed(l->arg, a))
-		forget_mail(l, a);
-}
 
 void
 removed_review_all(struct ledger *l)
@@ -49,6 +30,7 @@ forget(struct ledger *l, struct account *a)
 {
 	struct ticket *t;
 
+	memory_leave(l, a);
 	while ((t = LIST_FIRST(&a->tickets)))
 		ticket_end(l, t);
 	places_give_up(l, a);
@@ -86,12 +68,10 @@ removed_tick(struct ledger *l)
 	for (int n = 0; n < REVIEWED_A_TICK && (a = next_to_review(l)); n++) {
 		if (!l->calls->is_removed(l->arg, a))
 			continue;
-		if (is_idle(a)) {
+		if (is_idle(a))
 			forget(l, a);
-			continue;
-		}
-		forget_mail(l, a);
-		l->is_one_left = 1;
+		else
+			l->is_one_left = 1;
 	}
 	if (l->to_review == 0 && l->is_one_left) {
 		l->is_one_left = 0;

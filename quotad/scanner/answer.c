@@ -80,6 +80,7 @@ take_numbers(struct scanner_result *f, const struct record *line)
 		take_number(line, "stamp", UINT64_MAX, &f->stamp) ||
 		record_number(line, "directory", 0, &f->directory) ||
 		record_number(line, "missing", 0, &f->missing) ||
+		record_number(line, "ignored", 0, &f->ignored) ||
 		record_number(line, "sure_bytes", 0, &f->sure_bytes) ||
 		record_number(line, "sure_messages", 0, &f->sure_messages) ||
 		record_number(line, "by_name", 0, &f->by_name) ||

@@ -17,8 +17,9 @@ struct scanner_result {
 	uint64_t stamp;   /* of its directories; all that a probe finds */
 	int exact;
 	uint64_t bytes, messages;
-	uint64_t directory;                 /* that was counted; 0: none is there */
-	uint64_t missing;                   /* the Maildir, or its new */
+	uint64_t directory; /* that was counted; 0: none is there */
+	uint64_t ignored;   /* a folder that does not count has messages */
+	uint64_t missing;   /* the Maildir, or its new */
 	uint64_t sure_bytes, sure_messages; /* that were surely there (count.h) */
 	uint64_t by_name;        /* messages whose files were not asked for their sizes */
 	uint64_t wrong;          /* names that were not believed */

@@ -16,7 +16,7 @@
  *	child	SCANNED			the last directory has been read
  *	daemon	+name ... END		names to look for
  *	child	COUNTED exact= bytes= messages= stamp= directory= missing=
- *		sure_bytes= sure_messages= by_name= wrong=
+ *		ignored= sure_bytes= sure_messages= by_name= wrong=
  *	child	+name ... END		those that the count saw
  *	child	PROBED stamp=		the answer to a probe
  *	child	PONG			the answer to a ping

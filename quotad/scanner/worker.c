@@ -121,10 +121,10 @@ write_counted(struct worker *w, const struct count_result *r, const struct name_
 {
 	fprintf(w->out,
 		"COUNTED exact=%d bytes=%" PRIu64 " messages=%" PRIu64 " stamp=%" PRIu64
-		" directory=%" PRIu64 " missing=%d sure_bytes=%" PRIu64
+		" directory=%" PRIu64 " missing=%d ignored=%d sure_bytes=%" PRIu64
 		" sure_messages=%" PRIu64 " by_name=%" PRIu64 " wrong=%" PRIu64 "\n",
 		r->exact, r->bytes, r->messages, r->stamp, r->directory, r->missing,
-		r->sure_bytes, r->sure_messages, r->by_name, r->wrong);
+		r->ignored, r->sure_bytes, r->sure_messages, r->by_name, r->wrong);
 	if (answer_names(w, seen))
 		child_leave(1);
 	fputs("END\n", w->out);

@@ -146,17 +146,35 @@ usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
 	return put(u, key, size, value, usage_record_ticket(value, u->boot, t));
 }
 
-/* Of the account where there is no NAME. */
 static void
-remove_entry(struct usage *u, const char *mailbox, const char *name)
+remove_key(struct usage *u, const char *key, size_t size)
 {
-	char key[USAGE_RECORD_KEY_SIZE];
-	size_t size = usage_record_key(key, mailbox, name);
 	struct reason why;
 
 	if (size && u->environment &&
 		environment_remove(u->environment, key, size, &why) == -1)
 		lose(u, &why);
+}
+
+int
+usage_save_place(struct usage *u, uint64_t path, uint64_t mail_in)
+{
+	char key[USAGE_RECORD_KEY_SIZE], value[USAGE_RECORD_VALUE_SIZE];
+	size_t size = usage_record_place_key(key, path);
+
+	if (mail_in)
+		return put(u, key, size, value, usage_record_place(value, mail_in));
+	remove_key(u, key, size);
+	return 0;
+}
+
+/* Of the account where there is no NAME. */
+static void
+remove_entry(struct usage *u, const char *mailbox, const char *name)
+{
+	char key[USAGE_RECORD_KEY_SIZE];
+
+	remove_key(u, key, usage_record_key(key, mailbox, name));
 }
 
 void

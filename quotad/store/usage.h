@@ -31,6 +31,7 @@ struct usage_numbers {
 	int known;          /* an exact count of this boot stands behind them */
 	int wrong_names;    /* it is counted by its files */
 	int had_mail;       /* messages were there when it was looked at last */
+	uint64_t mail_in;   /* and by which table, as the ledger has it */
 	/* Seconds since the first refusal for room (0: not full), and how it was then. */
 	uint64_t full_for, full_used, full_bytes, full_messages, full_smallest;
 	/* The last count: why it was made (a word; NULL: there was none), when, and what
@@ -43,7 +44,7 @@ struct usage_numbers {
 /* A ticket: its bytes, and the path and directory that it was promised for (0: not
  * known). ENDED: its lda can't be alive (another boot); set when it is loaded. */
 struct usage_ticket {
-	uint64_t bytes, path, directory;
+	uint64_t bytes, path, directory, mail_in;
 	int ended;
 };
 
@@ -54,8 +55,9 @@ struct usage_calls {
 		void *arg, const char *mailbox, const struct usage_numbers *n);
 	int (*load_ticket)(void *arg, const char *mailbox, const char *name,
 		const struct usage_ticket *t);
-	/* Saves every account and every ticket there is. */
+	/* Saves every account, every ticket and every place there is. */
 	void (*save_all)(void *arg, struct usage *u);
+	int (*load_place)(void *arg, uint64_t path, uint64_t mail_in);
 };
 
 enum usage_start {
@@ -83,6 +85,8 @@ int usage_save_account(
 	struct usage *u, const char *mailbox, const struct usage_numbers *n);
 int usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
 	const struct usage_ticket *t);
+/* Keeps that a place, which no account has, had mail; MAIL_IN 0: no more. */
+int usage_save_place(struct usage *u, uint64_t path, uint64_t mail_in);
 void usage_remove_account(struct usage *u, const char *mailbox);
 void usage_remove_ticket(struct usage *u, const char *mailbox, const char *name);
 

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -39,6 +40,12 @@ usage_record_key(char key[USAGE_RECORD_KEY_SIZE], const char *mailbox, const cha
 	return 1 + n + 1 + m;
 }
 
+size_t
+usage_record_place_key(char key[USAGE_RECORD_KEY_SIZE], uint64_t path)
+{
+	return (size_t)snprintf(key, USAGE_RECORD_KEY_SIZE, "p%016" PRIx64, path);
+}
+
 /* Appends a field to a record's text, unless it is zero. Returns the new length. */
 static size_t
 add_number(char *text, size_t at, const char *name, uint64_t n)
@@ -71,6 +78,7 @@ usage_record_account(
 	at = add_number(value, at, "rules", n->rules);
 	at = add_number(value, at, "wrong_names", (uint64_t)n->wrong_names);
 	at = add_number(value, at, "had_mail", (uint64_t)n->had_mail);
+	at = add_number(value, at, "mail_in", n->mail_in);
 	at = add_number(value, at, "directory", n->directory);
 	if (n->known)
 		at = add_text(value, at, "boot", boot);
@@ -99,7 +107,14 @@ usage_record_ticket(
 	int n = snprintf(value, VALUE_SIZE, "bytes=%" PRIu64 " boot=%s", t->bytes, boot);
 	size_t at = add_number(value, (size_t)n, "path", t->path);
 
-	return add_number(value, at, "directory", t->directory);
+	at = add_number(value, at, "directory", t->directory);
+	return add_number(value, at, "mail_in", t->mail_in);
+}
+
+size_t
+usage_record_place(char value[VALUE_SIZE], uint64_t mail_in)
+{
+	return add_number(value, 0, "mail_in", mail_in);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -148,6 +163,7 @@ read_numbers(const struct record *r, struct usage_numbers *n)
 		{"owner", &n->owner},
 		{"rules", &n->rules},
 		{"directory", &n->directory},
+		{"mail_in", &n->mail_in},
 		{"full_for", &n->full_for},
 		{"full_used", &n->full_used},
 		{"full_bytes", &n->full_bytes},
@@ -197,11 +213,25 @@ load_ticket(const struct usage_reader *reader, const char *mailbox, const char *
 	if (!file[0] || !record_get(r, "bytes") ||
 		record_number(r, "bytes", 0, &t.bytes) ||
 		record_number(r, "path", 0, &t.path) ||
-		record_number(r, "directory", 0, &t.directory))
+		record_number(r, "directory", 0, &t.directory) ||
+		record_number(r, "mail_in", 0, &t.mail_in))
 		return -1;
 	if (t.ended)
 		t.directory = 0;
 	return reader->calls->load_ticket(reader->arg, mailbox, file, &t);
+}
+
+static int
+load_place(const struct usage_reader *reader, const char *hash, const struct record *r)
+{
+	uint64_t path, mail_in;
+	char *end;
+
+	path = strtoull(hash, &end, 16);
+	if (*end || end - hash != 16 || record_number(r, "mail_in", 0, &mail_in) ||
+		mail_in == 0)
+		return -1;
+	return reader->calls->load_place(reader->arg, path, mail_in);
 }
 
 int
@@ -222,6 +252,8 @@ usage_record_load(const struct usage_reader *reader, const char *key, size_t key
 	length = strlen(mailbox);
 	if (length > 0 && text[0] == 'a' && 1 + length == key_size)
 		result = load_account(reader, mailbox, &r);
+	else if (text[0] == 'p' && 1 + length == key_size)
+		result = load_place(reader, mailbox, &r);
 	else if (length > 0 && text[0] == 't' && 1 + length < key_size)
 		result = load_ticket(reader, mailbox, mailbox + length + 1, &r);
 	record_clear(&r);

@@ -1,7 +1,7 @@
 /*
- * The entries of the usage store as text. Keys are "a" and a mailbox's name, or "t", its
- * name, a NUL and the name of a ticket's file; values are records of fields. What is zero
- * is left out.
+ * The entries of the usage store as text. Keys are "a" and a mailbox's name, "t", its
+ * name, a NUL and the name of a ticket's file, or "p" and a path's hash; values are
+ * records of fields. What is zero is left out.
  */
 #ifndef QUOTAD_USAGE_RECORD_H
 #define QUOTAD_USAGE_RECORD_H
@@ -13,19 +13,23 @@
 #include "usage.h"
 
 #define USAGE_RECORD_KEY_SIZE   (1 + ADDRESS_MAX + 1 + NAME_MAX + 1)
-#define USAGE_RECORD_VALUE_SIZE 768
+#define USAGE_RECORD_VALUE_SIZE 832
 
 /* The key of an account or, with a FILE, of a ticket: its size, or 0 if it is too long.
  */
 size_t usage_record_key(
 	char key[USAGE_RECORD_KEY_SIZE], const char *mailbox, const char *file);
 
-/* An account's value, and a ticket's: their lengths. BOOT is the id as a record's field
- * has it. */
+/* The key of a place that no account has: its size. */
+size_t usage_record_place_key(char key[USAGE_RECORD_KEY_SIZE], uint64_t path);
+
+/* An account's value, a ticket's and a place's: their lengths. BOOT is the id as a
+ * record's field has it. */
 size_t usage_record_account(char value[USAGE_RECORD_VALUE_SIZE], const char *boot,
 	const struct usage_numbers *n);
 size_t usage_record_ticket(char value[USAGE_RECORD_VALUE_SIZE], const char *boot,
 	const struct usage_ticket *t);
+size_t usage_record_place(char value[USAGE_RECORD_VALUE_SIZE], uint64_t mail_in);
 
 /* To whom entries are told, and by what they are judged. */
 struct usage_reader {
@@ -35,8 +39,8 @@ struct usage_reader {
 	void *arg;
 };
 
-/* Tells one account or ticket, of which nothing is trusted but that libdb gave its sizes
- * right. 0, or -1 where it makes no sense or could not be taken. */
+/* Tells one account, ticket or place, of which nothing is trusted but that libdb gave its
+ * sizes right. 0, or -1 where it makes no sense or could not be taken. */
 int usage_record_load(const struct usage_reader *reader, const char *key, size_t key_size,
 	const char *value, size_t value_size);
 

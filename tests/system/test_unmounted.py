@@ -49,8 +49,8 @@ class Disk:
     def add(self, quota, **fields):
         self.brim.mailbox(BOB, uid=UID, mail=self.bob, make=False, quota=quota, **fields)
 
-    def deliver(self, **more):
-        return self.brim.deliver(BOB, uid=UID, **more)
+    def deliver(self, address=BOB, **more):
+        return self.brim.deliver(address, uid=UID, **more)
 
     def fill(self, messages=3):
         """An lda does not wait for its COMMIT; GET does."""
@@ -64,9 +64,9 @@ class Disk:
         assert not self.is_mounted
         return sorted(self.point.rglob("*"))
 
-    def waits(self):
+    def waits(self, address=BOB):
         """A delivery waits, and leaves nothing."""
-        result = self.deliver()
+        result = self.deliver(address)
         assert result.status == 75 and result.output.startswith(b"4.3.0 "), result
         assert MOUNTED in result.output, result
         assert self.hidden() == []
@@ -208,6 +208,118 @@ def test_so_says_who_removes_it(site, catchall):
     shutil.rmtree(site.bob)
     site.add(1 << 20)
     site.taken(1)
+
+
+def record(site, address=BOB, **fields):
+    """The mailbox's record, or with other fields that of an alias."""
+    fields = fields or {"uid": UID, "gid": UID, "mail": f"{site.bob}/"}
+    return " ".join([address, *(f"{name}={value}" for name, value in fields.items())])
+
+
+def rename_by_apply(site):
+    fields = record(site, "robert@example.org")
+    site.brim.admin("apply", input=f"remove {BOB}\nadd {fields}\n")
+    return "robert@example.org"
+
+
+def rename_by_load(site):
+    site.brim.load("@example.org", record(site, "robert@example.org"), replace=True)
+    return "robert@example.org"
+
+
+def move_and_return(site):
+    site.brim.admin("set", BOB, f"mail={site.point}/elsewhere/")
+    assert site.brim.ask(f"CHECK {BOB} 10") == ["OK"]
+    site.brim.admin("set", BOB, f"mail={site.bob}/")
+    return BOB
+
+
+def alias_and_mailbox(site):
+    site.brim.load(record(site, "ann@example.org", uid=UID, gid=UID, mail=f"{site.point}/ann/"),
+                   record(site, alias="ann@example.org"))
+    site.brim.load(record(site))
+    return BOB
+
+
+CHANGES = [rename_by_apply, rename_by_load, move_and_return, alias_and_mailbox]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_known_stays_with_the_path(site, change):
+    site.add(0)
+    site.fill(1)
+    site.unmount()
+    address = change(site)
+    site.brim.stop_quotad()
+    site.brim.start_quotad()
+    site.waits(address)
+    site.mount()
+    result = site.deliver(address)
+    assert result.status == 0 and len(site.brim.files(site.bob)) == 2, result
+
+
+@pytest.mark.parametrize("change", CHANGES[:2])
+def test_so_it_does_where_quotad_is_down_meanwhile(site, change):
+    site.add(1 << 20)
+    site.fill(1)
+    site.brim.stop_quotad()
+    site.unmount()
+    address = change(site)
+    site.brim.start_quotad()
+    site.waits(address)
+
+
+def remove(site):
+    site.brim.admin("remove", BOB)
+
+
+def leave_out(site):
+    site.brim.load("@example.org", replace=True)
+
+
+@pytest.mark.parametrize("how", [remove, leave_out])
+@pytest.mark.parametrize("is_up", [True, False], ids=["", "quotad-down"])
+def test_a_removal_ends_it_also_for_another_address(site, how, is_up):
+    site.add(0)
+    site.fill(1)
+    if not is_up:
+        site.brim.stop_quotad()
+    how(site)
+    shutil.rmtree(site.bob)
+    site.brim.load(record(site, "robert@example.org"))
+    if not is_up:
+        site.brim.start_quotad()
+    result = site.deliver("robert@example.org")
+    assert result.status == 0 and len(site.brim.files(site.bob)) == 1, result
+
+
+def test_a_first_message_whose_commit_was_never_read_is_mail(site):
+    """quotad is killed while a delivery is under way, which has stored its message."""
+    site.add(0)
+    Brim.make_maildir(site.bob, UID, UID)
+    with site.brim.connect() as connection:
+        connection.sendall(f"RESERVE {BOB} 5 name=1.a.host,S=5\n".encode())
+        assert connection.recv(100).startswith(b"OK ticket=")
+        (site.bob / "new" / "1.a.host,S=5").write_bytes(b"mail\n")
+        site.brim.stop_quotad(signal.SIGKILL)
+    site.unmount()
+    site.brim.start_quotad()
+    site.waits()
+    site.mount()
+    assert site.deliver().status == 0
+
+
+def test_mail_in_ignored_folders_is_mail(site):
+    site.brim.configure(quota_ignore="Trash")
+    site.brim.stop_quotad()
+    site.brim.start_quotad()
+    site.add(0)
+    Brim.make_maildir(site.bob, UID, UID)
+    Brim.make_maildir(site.bob / ".Trash", UID, UID)
+    (site.bob / ".Trash" / "cur" / "1.a.host,S=5:2,S").write_bytes(b"mail\n")
+    assert site.brim.recount(BOB)["used"] == "0"
+    site.unmount()
+    site.waits()
 
 
 def test_another_place_is_made(site):

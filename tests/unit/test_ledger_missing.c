@@ -20,6 +20,8 @@ static struct fake {
 	char text[200];
 	uint64_t ticket;
 	struct ledger_numbers saved, saved_bob;
+	uint64_t generation, removed_in; /* of the table; of the place A */
+	uint64_t kept[3];                /* by place: mail_in, as the store has it */
 } fake;
 
 static struct ledger_connection connections[2];
@@ -116,9 +118,30 @@ remove_account(void *arg, struct account *a)
 	fake.saved = (struct ledger_numbers){0};
 }
 
+static uint64_t
+generation(void *arg)
+{
+	(void)arg;
+	return fake.generation;
+}
+
+static uint64_t
+removed_in(void *arg, uint64_t path)
+{
+	(void)arg;
+	return path == A ? fake.removed_in : 0;
+}
+
+static void
+save_place(void *arg, uint64_t path, uint64_t mail_in)
+{
+	(void)arg;
+	fake.kept[path] = mail_in;
+}
+
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
 	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed,
-	remove_account};
+	remove_account, generation, removed_in, save_place};
 
 static const struct ledger_rules rules = {300000, 7500, 80, 1};
 
@@ -138,6 +161,7 @@ setup(void)
 	memset(&fake, 0, sizeof fake);
 	fake.now = 1000000;
 	fake.limit = LIMIT;
+	fake.generation = 1;
 	fake.place = (struct ledger_place){.path = A, .owner = 1001};
 	open_ledger();
 }
@@ -477,33 +501,196 @@ START_TEST(another_name_for_the_place_has_its_knowledge)
 }
 END_TEST
 
+/* The table is another, and has alice there, or nowhere. */
+static void
+take_table(uint64_t path)
+{
+	fake.generation++;
+	fake.place.path = path;
+	ledger_table_changed(fake.ledger);
+	for (int i = 0; i < 3; i++)
+		ledger_tick(fake.ledger, fake.now += 200);
+}
+
+static void
+remove_alice(void)
+{
+	fake.removed_in = fake.generation + 1;
+	take_table(0);
+}
+
+/* Under one name or another, or with another path in between; alice's account is
+ * forgotten while she is not in the table. */
+START_TEST(a_place_that_is_given_up_and_taken_again_keeps_its_knowledge)
+{
+	fake.limit = _i & 1 ? LIMIT : 0;
+	know_mail();
+	if (_i & 4)
+		count_of_round(0, 1, 0);
+	take_table(_i & 2 ? B : 0);
+	if (_i & 2)
+		ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
+	ck_assert_uint_ne(fake.kept[A], 0);
+	take_table(A);
+	expect_unmounted();
+	ck_assert_uint_eq(fake.kept[A], 0); /* it is the account's again */
+	ck_assert_int_eq(fake.saved.had_mail, 1);
+}
+END_TEST
+
+START_TEST(so_it_does_over_a_restart)
+{
+	uint64_t kept;
+
+	know_mail();
+	take_table(0);
+	kept = fake.kept[A];
+	restart(1, 0);
+	fake.place.path = B;
+	ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
+	ck_assert_int_eq(ledger_load_place(fake.ledger, A, kept), 0);
+	take_table(A);
+	expect_unmounted();
+}
+END_TEST
+
 START_TEST(one_that_was_removed_and_added_again_may_be_made)
 {
 	know_mail();
 	if (_i) /* a delivery to it is under way */
 		ask((struct ledger_request){
 			.kind = LEDGER_RESERVE, .bytes = 10, .directory = HERE});
-	fake.place.path = 0;
-	ledger_table_changed(fake.ledger);
-	ledger_tick(fake.ledger, fake.now += 200);
-	fake.place.path = A;
-	ledger_table_changed(fake.ledger);
+	remove_alice();
+	take_table(A);
 	ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
 }
 END_TEST
 
-/* Among many accounts it takes a while until all that are removed have been found. */
-START_TEST(who_asks_for_one_that_was_removed_ends_what_is_known)
+/* quotad was down, or another change followed at once. */
+START_TEST(that_it_was_removed_may_be_heard_late)
 {
 	know_mail();
-	ledger_removed(fake.ledger, "alice");
-	ck_assert_int_eq(numbers().had_mail, 1);
-	fake.place.path = 0;
-	ledger_removed(fake.ledger, "nobody");
-	ledger_removed(fake.ledger, "alice");
-	ck_assert_int_eq(fake.saved.had_mail, 0);
-	fake.place.path = A;
+	fake.removed_in = fake.generation + 1;
+	fake.generation += 2;
+	if (_i)
+		restart(1, 0);
+	ledger_table_changed(fake.ledger);
 	ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
+	ck_assert_int_eq(numbers().had_mail, 0);
+}
+END_TEST
+
+START_TEST(what_came_after_the_removal_is_known)
+{
+	fake.removed_in = fake.generation;
+	know_mail();
+	take_table(A);
+	expect_unmounted();
+	take_table(0);
+	take_table(A);
+	expect_unmounted();
+}
+END_TEST
+
+/* One that was taken before the removal may be stored after it. */
+START_TEST(a_delivery_to_one_that_is_removed_is_no_knowledge)
+{
+	struct account *a;
+
+	ask((struct ledger_request){.kind = LEDGER_GET});
+	count_finds(HERE, 0, 0);
+	ask((struct ledger_request){
+		.kind = LEDGER_RESERVE, .bytes = 10, .directory = HERE});
+	remove_alice();
+	ck_assert_int_eq(ledger_commit(fake.ledger, &connections[0], fake.ticket, &a), 0);
+	take_table(0);
+	take_table(A);
+	ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
+}
+END_TEST
+
+/* --- deliveries that were cut off ------------------------------------------------- */
+
+static struct ledger_ticket kept_ticket;
+
+static void
+keep_ticket(void *arg, const struct ledger_ticket *t)
+{
+	(void)arg;
+	kept_ticket = *t;
+}
+
+/* The mailbox's first message may be there, and nobody has told. */
+START_TEST(the_first_message_whose_commit_was_not_read_may_be_there)
+{
+	fake.limit = _i & 1 ? LIMIT : 0;
+	ask((struct ledger_request){.kind = LEDGER_GET});
+	count_finds(HERE, 0, 0);
+	ask((struct ledger_request){
+		.kind = LEDGER_RESERVE, .bytes = 10, .directory = HERE});
+	ledger_show_tickets(fake.ledger, alice(), keep_ticket, NULL);
+	if (_i & 2) {
+		kept_ticket.name = "m";
+		kept_ticket.state = _i & 4 ? LEDGER_ENDED : LEDGER_UNSURE;
+		restart(_i & 4, 0);
+		ck_assert_int_eq(
+			ledger_load_ticket(fake.ledger, alice(), &kept_ticket), 0);
+	} else {
+		ledger_disconnected(fake.ledger, &connections[0], _i & 4);
+	}
+	count_of_round(0, 1, 0);
+	expect_unmounted();
+	take_table(B);
+	take_table(A);
+	expect_unmounted();
+}
+END_TEST
+
+START_TEST(unless_a_count_finds_nothing_or_that_is_meant)
+{
+	ask((struct ledger_request){
+		.kind = LEDGER_RESERVE, .bytes = 10, .directory = HERE});
+	if (fake.counting)
+		count_finds(HERE, 0, 0);
+	ledger_disconnected(fake.ledger, &connections[0], _i < 2);
+	switch (_i) {
+	case 0:
+		count_of_round(HERE, 0, 0);
+		break;
+	case 1:
+	case 2:
+		ask((struct ledger_request){.kind = LEDGER_RECOUNT, .is_meant = 1});
+		count_finds(0, 1, 0);
+		break;
+	default:
+		remove_alice();
+		take_table(A);
+	}
+	ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
+}
+END_TEST
+
+/* An older lda, which reserves before it makes the Maildir. */
+START_TEST(what_was_promised_for_a_maildir_that_was_missing_is_no_mail)
+{
+	fake.limit = 0;
+	ask((struct ledger_request){
+		.kind = LEDGER_RESERVE, .bytes = 10, .is_missing = 1});
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ck_assert_int_eq((int)check_missing(), VERDICT_DELIVERED);
+}
+END_TEST
+
+START_TEST(mail_in_folders_that_do_not_count_is_mail)
+{
+	const struct ledger_count c = {
+		.exact = 1, .directory = HERE, .ignored = 1, .stamp = 5};
+
+	ledger_recount(fake.ledger, alice(), 1);
+	fake.counting = 0;
+	ledger_counted(fake.ledger, alice(), &c);
+	ck_assert_uint_eq(numbers().messages, 0);
+	expect_unmounted();
 }
 END_TEST
 
@@ -544,7 +731,11 @@ add_tests(Suite *suite)
 		once_it_is_back_it_is_counted_before_its_limit_is_believed,
 		what_is_there_after_all_is_counted,
 		another_place_has_no_history,
-		who_asks_for_one_that_was_removed_ends_what_is_known,
+		so_it_does_over_a_restart,
+		what_came_after_the_removal_is_known,
+		a_delivery_to_one_that_is_removed_is_no_knowledge,
+		what_was_promised_for_a_maildir_that_was_missing_is_no_mail,
+		mail_in_folders_that_do_not_count_is_mail,
 		another_name_for_the_place_has_its_knowledge,
 		messages_that_an_older_version_counted_are_mail,
 	};
@@ -558,6 +749,12 @@ add_tests(Suite *suite)
 	tcase_add_loop_test(c, once_it_is_back_mail_is_taken, 0, 2);
 	tcase_add_loop_test(c, who_says_that_it_is_meant_is_believed, 0, 2);
 	tcase_add_loop_test(c, another_owner_and_other_rules_leave_the_knowledge, 0, 2);
+	tcase_add_loop_test(
+		c, a_place_that_is_given_up_and_taken_again_keeps_its_knowledge, 0, 8);
+	tcase_add_loop_test(c, that_it_was_removed_may_be_heard_late, 0, 2);
+	tcase_add_loop_test(
+		c, the_first_message_whose_commit_was_not_read_may_be_there, 0, 8);
+	tcase_add_loop_test(c, unless_a_count_finds_nothing_or_that_is_meant, 0, 4);
 	tcase_add_loop_test(c, one_that_was_removed_and_added_again_may_be_made, 0, 2);
 	tcase_add_loop_test(c, the_knowledge_is_there_after_a_restart_and_a_boot, 0, 8);
 }

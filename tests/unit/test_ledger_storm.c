@@ -386,7 +386,7 @@ remove_account(void *arg, struct account *a)
 
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
 	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed,
-	remove_account};
+	remove_account, NULL, NULL, NULL};
 
 /* --- ldas ------------------------------------------------------------------------- */
 

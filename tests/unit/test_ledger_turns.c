@@ -109,7 +109,8 @@ is_removed(void *arg, const struct account *a)
 }
 
 static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed, NULL};
+	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed, NULL,
+	NULL, NULL, NULL};
 
 static void
 setup(void)

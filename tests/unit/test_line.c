@@ -314,13 +314,6 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 }
 
 void
-ledger_removed(struct ledger *l, const char *name)
-{
-	(void)l;
-	(void)name;
-}
-
-void
 ledger_bind(struct ledger *l, struct account *a, struct ledger_place place)
 {
 	(void)l;

@@ -110,6 +110,17 @@ load_ticket(
 	return 0;
 }
 
+static uint64_t place_path, place_mail_in;
+
+static int
+load_place(void *arg, uint64_t path, uint64_t mail_in)
+{
+	(void)arg;
+	place_path = path;
+	place_mail_in = mail_in;
+	return 0;
+}
+
 static int
 save_plain_ticket(struct usage *u, const char *mailbox, const char *name, uint64_t bytes)
 {
@@ -133,7 +144,7 @@ save_all(void *arg, struct usage *u)
 	}
 }
 
-static const struct usage_calls calls = {load_account, load_ticket, save_all};
+static const struct usage_calls calls = {load_account, load_ticket, save_all, load_place};
 
 static void
 forget_all(void)
@@ -320,6 +331,7 @@ START_TEST(what_was_saved_is_loaded_again)
 		.known = 1,
 		.wrong_names = 1,
 		.had_mail = 1,
+		.mail_in = 9,
 		.full_for = 1000,
 		.full_used = 1,
 		.full_bytes = 2,
@@ -340,9 +352,14 @@ START_TEST(what_was_saved_is_loaded_again)
 	save_ticket(1, "2.b.host,S=6", 6);
 	usage_remove_ticket(usage, account(1)->name, "2.b.host,S=6");
 	usage_remove_ticket(usage, account(1)->name, "never");
+	ck_assert_int_eq(usage_save_place(usage, UINT64_MAX - 2, 6), 0);
+	ck_assert_int_eq(usage_save_place(usage, 17, 6), 0);
+	ck_assert_int_eq(usage_save_place(usage, 17, 0), 0);
 	ck_assert_int_eq(usage_commit(usage), 0);
 	open_again(BOOT);
 	ck_assert_int_eq(start, USAGE_SOUND);
+	ck_assert_uint_eq(place_path, UINT64_MAX - 2);
+	ck_assert_uint_eq(place_mail_in, 6);
 	/* the count's age has grown by what the test has taken */
 	ck_assert_uint_lt(accounts[1].numbers.counted_ago_ms, 60000);
 	accounts[1].numbers.counted_ago_ms = 0;
@@ -906,7 +923,7 @@ never_end(void *arg, const char *mailbox, const struct usage_numbers *n)
 static void
 open_for_ever(void)
 {
-	const struct usage_calls slow = {never_end, load_ticket, save_all};
+	const struct usage_calls slow = {never_end, load_ticket, save_all, load_place};
 
 	usage = usage_open(dir, run_dir, BOOT, &slow, NULL, &start, &why);
 }

@@ -45,7 +45,6 @@ struct brimadm {
 	const char *option[OPTIONS];   /* its argument, or ""; NULL if not given */
 	const struct command *command; /* that runs */
 	struct change *change;         /* of a command that changes the table */
-	char removed[ADDRESS_MAX + 1]; /* the address that was removed last, or "" */
 	int shows_progress; /* the change takes so long that a terminal is told */
 	struct reason why;
 };

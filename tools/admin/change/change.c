@@ -109,8 +109,6 @@ brimadm_remove(struct brimadm *a, int argc, char **argv)
 	(void)argc;
 	if (!status)
 		status = brimadm_status(change_remove(a->change, key, &a->why));
-	if (!status)
-		snprintf(a->removed, sizeof a->removed, "%s", key);
 	return status;
 }
 
