@@ -19,6 +19,9 @@ int maildir_make_name(char name[MAILDIR_NAME_SIZE], uint64_t bytes);
  * yet: that of maildir_make_name for 0 bytes. 1 or 0. */
 int maildir_is_unfinished(const char *name);
 
+/* Whether this host may have made the name for a file of that many bytes. 1 or 0. */
+int maildir_is_own(const char *name, uint64_t bytes);
+
 /* The size that the name tells: 1 with *bytes, or 0 where it tells none (",S=" is
  * followed by digits, and they by ',', ':' or the end). */
 int maildir_size(const char *name, uint64_t *bytes);

@@ -67,10 +67,10 @@ behind(const char *p, const char *prefix, const char *set)
 }
 
 int
-maildir_is_unfinished(const char *name)
+maildir_is_own(const char *name, uint64_t bytes)
 {
 	static const char digits[] = "0123456789";
-	char host[HOST_SIZE];
+	char host[HOST_SIZE], size[sizeof ",S=" + 20];
 	const char *random =
 		behind(behind(behind(name, "", digits), ".M", digits), "P", digits);
 	const char *end = behind(random, "R", "0123456789abcdef");
@@ -79,8 +79,14 @@ maildir_is_unfinished(const char *name)
 	if (!end || end - random != sizeof "R" - 1 + 16 || *end != '.' || get_host(host))
 		return 0;
 	length = strlen(host);
-	return strncmp(end + 1, host, length) == 0 &&
-	       strcmp(end + 1 + length, ",S=0") == 0;
+	snprintf(size, sizeof size, ",S=%" PRIu64, bytes);
+	return strncmp(end + 1, host, length) == 0 && strcmp(end + 1 + length, size) == 0;
+}
+
+int
+maildir_is_unfinished(const char *name)
+{
+	return maildir_is_own(name, 0);
 }
 
 /* Digits up to ',', ':' or the end, that fit: 1, or 0. */

@@ -71,8 +71,9 @@ static void
 write_readers(const struct scanner *scanner, FILE *to)
 {
 	if (scanner != NULL)
-		fprintf(to, "* scan_as=%s\n* as_owner=%" PRIu64 "\n",
-			scanner_scan_as(scanner), scanner_as_owner(scanner));
+		fprintf(to, "* scan_as=%s\n* read_search=%d\n* as_owner=%" PRIu64 "\n",
+			scanner_scan_as(scanner), scanner_read_search(scanner),
+			scanner_as_owner(scanner));
 }
 
 /* Whoever has changed the user table asks until it has been taken: so it is looked at

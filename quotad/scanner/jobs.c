@@ -34,6 +34,7 @@ enum { COUNTS, PROBES, PINGS, REMOTE_COUNTS, REMOTE_PROBES, LANES };
 struct scanner {
 	struct pair *pairs[READERS]; /* the second is NULL: nobody reads as an owner */
 	enum conf_scan_as scan_as;
+	int read_search;
 	uint64_t as_owner; /* jobs done */
 	struct mounts *mounts;
 	struct event_base *base;
@@ -473,6 +474,7 @@ start_pairs(struct scanner *s, const struct scanner_start *how, struct reason *w
 		.min_uid = how->min_uid};
 
 	s->scan_as = how->scan_as;
+	s->read_search = privileges_available(scanner.kept) != 0;
 	s->pairs[BY_SCANNER] = pair_start(&scanner, why);
 	if (s->pairs[BY_SCANNER] && as_owner)
 		s->pairs[BY_OWNER] = pair_start(&spawner, why);
@@ -548,6 +550,12 @@ scanner_scan_as(const struct scanner *s)
 	if (!s->pairs[BY_OWNER])
 		return "scanner";
 	return s->scan_as == CONF_SCAN_AS_OWNER ? "owner" : "auto";
+}
+
+int
+scanner_read_search(const struct scanner *s)
+{
+	return s->read_search;
 }
 
 uint64_t

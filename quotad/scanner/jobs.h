@@ -66,6 +66,8 @@ struct scanner *scanner_start(const struct scanner_start *how, struct reason *wh
 /* The word of the setting that is in force: "scanner" where nobody can become an owner.
  */
 const char *scanner_scan_as(const struct scanner *s);
+/* Whether the scanner has the capability to read what its user may not. */
+int scanner_read_search(const struct scanner *s);
 /* How many jobs were done as the mailboxes' owners. */
 uint64_t scanner_as_owner(const struct scanner *s);
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -21,7 +22,7 @@ import time
 import pytest
 
 import brim as private_brim
-from brim import Brim
+from brim import DAEMON_USER, Brim
 from host import Host, mount, unmount
 from postfix import set_back, write_settings
 
@@ -664,6 +665,37 @@ def test_a_stranger_listens(sound):
     finally:
         stranger.kill()
         stranger.wait()
+
+
+@contextlib.contextmanager
+def without_capabilities(brim, mail):
+    """quotad is started anew as its user, whose its directories are, as in a container."""
+    daemon = pwd.getpwnam(DAEMON_USER)
+    prefix = ["setpriv", f"--reuid={daemon.pw_uid}", f"--regid={daemon.pw_gid}",
+              "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    brim.stop_quotad()
+    for folder in (brim.socket.parent, brim.usage_dir):
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, daemon.pw_uid, daemon.pw_gid)
+    for folder in (mail, *mail.iterdir()):
+        folder.chmod(0o700)
+    brim.start_quotad(prefix=prefix)
+    yield
+
+
+def test_quotad_can_not_read_what_belongs_to_others(sound):
+    with without_capabilities(sound.brim, sound.mail):
+        assert "* read_search=0" in sound.brim.ask("STATS")
+        sound.tells("scan-as", "may not read it", "without CAP_DAC_READ_SEARCH", "CAP_SETUID")
+        assert sound.findings()[0]["subject"] == ADDRESS
+        for folder in (sound.mail, *sound.mail.iterdir()):
+            folder.chmod(0o755)
+        assert sound.findings() == []  # everybody may
+    sound.mail.chmod(0o700)
+    sound.brim.stop_quotad()
+    sound.brim.start_quotad()
+    assert "* read_search=1" in sound.brim.ask("STATS")
+    assert sound.findings() == []
 
 
 def test_quotad_has_another_table(sound):

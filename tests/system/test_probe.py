@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -147,3 +148,64 @@ def test_probe_wants_a_mailbox(place):
     done = brim.admin("check", "--probe", check=False)
     assert done.returncode == 64 and "ADDRESS" in done.stderr
     assert "probe" not in check(brim)
+
+
+def kill_a_probe(brim):
+    """The process that tries is killed where it is to remove its file: what is found then."""
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=unlinkat:signal=KILL:when=1",
+         private_brim.BIN / "brimadm", "-c", brim.conf, "check", "--json",
+         "--probe", ADDRESS], capture_output=True, text=True)
+    return {row["check"]: row for row in json.loads(done.stdout)}
+
+
+def test_a_probe_that_is_killed_is_no_file_system_that_hangs(place):
+    brim, mail, _ = place
+    row = kill_a_probe(brim)["probe-failed"]
+    assert "was killed: signal 9" in row["what"] and "does not answer" not in row["what"], row
+    assert len(list((mail / "new").glob(".*,S=65536"))) == 1
+
+
+def test_what_killed_probes_left_is_removed_and_told(place):
+    brim, mail, _ = place
+    kill_a_probe(brim)
+    left, = (mail / "new").glob(".*,S=65536")
+    os.link(left, mail / "tmp" / left.name)
+    rows = check(brim, "--probe")
+    assert set(rows) == {"probe", "probe-removed"}, rows
+    assert rows["probe-removed"]["what"].startswith("2 files were left"), rows
+    assert os.listdir(mail / "new") == os.listdir(mail / "tmp") == []
+    assert set(check(brim, "--probe")) == {"probe"}
+
+
+def test_a_probe_removes_nothing_else(place):
+    """Links, directories, what is larger, other hosts', messages, and the file of a probe that
+    goes on."""
+    brim, mail, _ = place
+    kill_a_probe(brim)
+    left, = (mail / "new").glob(".*,S=65536")
+    left.unlink()
+    start, _, rest = left.name.partition("R")
+    elsewhere = mail.parent / "elsewhere"
+    elsewhere.write_text("x")
+    os.chown(elsewhere, UID, UID)
+    numbers = iter(range(100))
+
+    def name():
+        return mail / "new" / f"{start}R{next(numbers):016x}{rest[16:]}"
+
+    name().symlink_to(elsewhere)
+    name().mkdir()
+    name().write_bytes(65537 * b"x")
+    name().with_name(left.name[1:]).write_bytes(b"x")
+    name().with_name(left.name.replace(",S=", "x,S=")).write_bytes(b"x")
+    name().with_name(left.name.replace("65536", "65537")).write_bytes(b"x")
+    second = f".{time.clock_gettime_ns(time.CLOCK_REALTIME) // 10**9 + 3600}"
+    running = f"P{os.getpid()}R0123456789abcdef{rest[16:]}"
+    (mail / "tmp" / f"{second}.M1{running}").write_bytes(b"x")
+    before = sorted(mail.rglob("*"))
+    assert set(check(brim, "--probe")) == {"probe"}
+    assert sorted(mail.rglob("*")) == before and elsewhere.read_text() == "x"
+    (mail / "tmp" / f".1.M1{running}").write_bytes(b"x")
+    assert set(check(brim, "--probe")) == {"probe", "probe-removed"}
+    assert sorted(mail.rglob("*")) == before

@@ -92,6 +92,8 @@ static const struct kind {
 		"mailbox has."},
 	[CHECK_PROBE_LEFT] = {"probe-left", WARNING,
 		"It counts as no message, but takes room."},
+	[CHECK_PROBE_REMOVED] = {"probe-removed", NOTE,
+		"It counted as no message, but took room."},
 	[CHECK_DISK_KIND] = {"disk-kind", NOTE,
 		"Not every file system has all that a delivery and a count do best "
 		"with."},

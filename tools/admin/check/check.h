@@ -48,6 +48,7 @@ enum check_kind {
 	CHECK_PROBE_FAILED,
 	CHECK_PROBE_QUOTA,
 	CHECK_PROBE_LEFT,
+	CHECK_PROBE_REMOVED,
 	CHECK_DISK_KIND,
 	CHECK_DISK_READ_ONLY,
 	CHECK_DISK_ROOM,
@@ -116,9 +117,11 @@ struct check {
 	char *command;      /* mailbox_command as it is written, if it runs lda */
 	char *some_account; /* a mailbox of this host, for root's mail */
 	char *foreign;      /* a mailbox that its owner alone may be able to read */
+	char *unread;       /* one that daemon_user may not read */
 	int is_mapped;      /* command is of mailbox_command_maps: not for all accounts */
 	int has_accounts;   /* the table has bare names */
 	uid_t daemon_uid;   /* 0: there is no such user */
+	gid_t daemon_gid;
 	/* the report */
 	size_t found[3]; /* errors, warnings, notes */
 	size_t printed, mailboxes;

@@ -179,6 +179,7 @@ check_users(struct check *c)
 			"%s", why.text);
 	} else {
 		c->daemon_uid = daemon.uid;
+		c->daemon_gid = daemon.gid;
 		check_usage(c, &daemon);
 	}
 	check_trusted(c);
@@ -229,25 +230,43 @@ ask_statistic(struct quota_client *q, const char *name)
 	return found;
 }
 
-/* Where a capability does not open mailboxes quotad must be able to become their owners.
- */
+/* LACKS: what quotad was started without, and what that is for. */
+static void
+cant_count(struct check *c, const char *key, const char *what, const char *lacks,
+	const char *repair)
+{
+	const int by_setting = c->a->conf.scan_as == CONF_SCAN_AS_SCANNER;
+
+	check_found(c, CHECK_SCAN_AS, key,
+		by_setting
+			? check_text(c, "%s && %s", check_setting(c, "scan_as", "auto"),
+				  restart(c, "TERM"))
+			: repair,
+		"%s, and quotad %s%s", what,
+		by_setting ? "counts as its scanner alone (scan_as)"
+			   : "was started without ",
+		by_setting ? "" : lacks);
+}
+
+/* Where no capability opens a mailbox quotad must be able to become its owner. */
 static void
 check_scan_as(struct check *c, struct quota_client *q)
 {
-	const int by_setting = c->a->conf.scan_as == CONF_SCAN_AS_SCANNER;
 	char *scan_as = ask_statistic(q, "scan_as");
+	char *read_search = ask_statistic(q, "read_search");
+	const int scanner_alone = scan_as && strcmp(scan_as, "scanner") == 0;
 
-	if (scan_as && strcmp(scan_as, "scanner") == 0)
-		check_found(c, CHECK_SCAN_AS, c->foreign,
-			by_setting ? check_text(c, "%s && %s",
-					     check_setting(c, "scan_as", "auto"),
-					     restart(c, "TERM"))
-				   : "Give quotad CAP_SETUID and CAP_SETGID, or make the "
-				     "mailboxes' owner its daemon_user.",
-			"its file system judges by the uid, and quotad %s",
-			by_setting ? "counts as its scanner alone (scan_as)"
-				   : "was started without the capabilities to become "
-				     "its owner");
+	if (scanner_alone && c->foreign)
+		cant_count(c, c->foreign, "its file system judges by the uid",
+			"the capabilities to become its owner",
+			"Give quotad CAP_SETUID and CAP_SETGID, or make the mailboxes' "
+			"owner its daemon_user.");
+	if (scanner_alone && c->unread && read_search && strcmp(read_search, "0") == 0)
+		cant_count(c, c->unread, "daemon_user may not read it",
+			"CAP_DAC_READ_SEARCH, and without CAP_SETUID and CAP_SETGID",
+			"Give quotad CAP_DAC_READ_SEARCH, or CAP_SETUID and CAP_SETGID, "
+			"or make the mailboxes' owner its daemon_user.");
+	free(read_search);
 	free(scan_as);
 }
 
@@ -277,7 +296,7 @@ check_quotad(struct check *c)
 	if (quota_connect(&q, conf->socket, conf->daemon_user, SECONDS, &why) == 0) {
 		if (c->users)
 			compare_tables(c, &q);
-		if (c->foreign)
+		if (c->foreign || c->unread)
 			check_scan_as(c, &q);
 		quota_close(&q);
 		return;

@@ -111,6 +111,21 @@ tell_passed(struct check *c, const struct mailbox *m, const struct trial *t)
 		synced_by(c, t->sync_new_error), (unsigned)m->uid);
 }
 
+/* A sentence about what to do where the step failed. */
+static const char *
+repair_failed(struct check *c, const struct mailbox *m, enum trial_step step)
+{
+	const char *brimadm = check_brimadm(c), *key = check_quote(c, m->key);
+
+	if (step == TRIAL_KILLED)
+		return check_text(c,
+			"Try again: %s check --probe %s; it removes what this one left.",
+			brimadm, key);
+	return check_text(c, "See what else %s check %s finds, and %s.", brimadm, key,
+		step == TRIAL_SILENT ? "bring back what serves the file system"
+				     : "what the file system can do");
+}
+
 static void
 tell_failed(struct check *c, const struct mailbox *m, const struct trial *t)
 {
@@ -126,12 +141,7 @@ tell_failed(struct check *c, const struct mailbox *m, const struct trial *t)
 				(unsigned)m->uid),
 			"%s: %s", trial_step_name(t->failed), error);
 	else
-		check_found(c, CHECK_PROBE_FAILED, m->key,
-			check_text(c, "See what else %s check %s finds, and %s.",
-				check_brimadm(c), check_quote(c, m->key),
-				t->failed == TRIAL_SILENT
-					? "bring back what serves the file system"
-					: "what the file system can do"),
+		check_found(c, CHECK_PROBE_FAILED, m->key, repair_failed(c, m, t->failed),
 			"as uid %u: %s%s%s", (unsigned)m->uid, trial_step_name(t->failed),
 			error ? ": " : "", error ? error : "");
 }
@@ -146,10 +156,15 @@ check_delivery(struct check *c, const struct mailbox *m)
 		tell_passed(c, m, &t);
 	else
 		tell_failed(c, m, &t);
+	if (t.was_removed)
+		check_found(c, CHECK_PROBE_REMOVED, m->key, NOTHING_TO_DO,
+			"%s left in new/ or tmp/ of %s by an earlier probe that was "
+			"killed, and removed now",
+			AMOUNT_OF(t.was_removed, "file was", "files were"), m->path);
 	if (t.is_left)
 		check_found(c, CHECK_PROBE_LEFT, m->key,
 			"Remove the file whose name begins with a dot.",
-			"the file that was tried could not be removed from new/ or tmp/ "
-			"of %s",
+			"the file that was tried, or one that an earlier probe left, "
+			"could not be removed from new/ or tmp/ of %s",
 			m->path);
 }

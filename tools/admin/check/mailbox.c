@@ -13,6 +13,7 @@
 
 #include "check.h"
 #include "foreign.h"
+#include "privileges.h"
 #include "walk.h"
 
 #define LEAST_PERCENT 2 /* of a file system's room and inodes */
@@ -266,6 +267,29 @@ keep_place(struct check *c, const struct mailbox *m, const struct stat *st)
 		c->failed = 1;
 }
 
+/* The first mailbox that takes quotad a capability to read. */
+static void
+check_readable(struct check *c, const struct mailbox *m)
+{
+	static const char *const counted[] = {"", "new", "cur"};
+	const struct privileges_user daemon = {c->daemon_uid, c->daemon_gid};
+	struct reason why;
+	int is_closed = 0;
+
+	if (c->unread || c->daemon_uid == 0 || m->uid == c->daemon_uid)
+		return;
+	if (privileges_act_as(&daemon, &why) == 0)
+		for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
+			const char *path = check_text(c, "%s%s", m->path, counted[i]);
+
+			is_closed |= faccessat(AT_FDCWD, path, R_OK | X_OK, AT_EACCESS) &&
+				     errno == EACCES;
+		}
+	c->failed |= privileges_act_as(NULL, &why) != 0;
+	if (is_closed)
+		c->unread = strdup(m->key);
+}
+
 static void
 check_directory(struct check *c, const struct mailbox *m, int dir)
 {
@@ -309,6 +333,7 @@ check_mailbox(struct check *c, const struct mailbox *m)
 	if (dir >= 0) {
 		check_directory(c, m, dir);
 		check_folders(c, m);
+		check_readable(c, m);
 		close(dir);
 	} else if (errno != EACCES || !check_owner_sees(m)) {
 		cant_open(c, m, &why);
@@ -458,6 +483,7 @@ void
 check_mailboxes_free(struct check *c)
 {
 	free(c->foreign);
+	free(c->unread);
 	probe_end(&c->probe);
 	check_unmounted_free(c);
 	for (size_t i = 0; i < c->place_count; i++)

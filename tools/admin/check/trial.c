@@ -1,14 +1,17 @@
 /* The calls, in the order of lda's store: lda/delivery/maildir.c. */
 #include "trial.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -18,6 +21,11 @@
 #include "walk.h"
 
 #define BYTES 65536 /* more than a file system keeps beside the inode */
+
+/* What earlier trials left: so many names are read in each directory, so many removed. */
+#define ENTRIES_MAX 100000
+#define REMOVED_MAX 1000
+#define OVER_AFTER  (6 * TRIAL_MS / 1000) /* seconds: no trial takes that long */
 
 struct scratch {
 	int maildir, new, tmp, file;
@@ -30,6 +38,7 @@ trial_step_name(enum trial_step step)
 	static const char *const names[] = {
 		[TRIAL_PASSED] = "nothing",
 		[TRIAL_SILENT] = "its file system does not answer",
+		[TRIAL_KILLED] = "the process that tried was killed",
 		[TRIAL_BECOME] = "its owner can't be become",
 		[TRIAL_OPEN] = "it can't be opened",
 		[TRIAL_NEW] = "its new/ can't be opened",
@@ -147,6 +156,63 @@ is_gone(int dir, const char *name)
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT;
 }
 
+/* Whether the trial that made the name, which maildir_is_own knows, has ended. */
+static int
+is_over(const char *name)
+{
+	const char *id = strchr(name, 'P');
+
+	if (strtoll(name, NULL, 10) < time(NULL) - OVER_AFTER)
+		return 1;
+	return id && kill((pid_t)strtol(id + 1, NULL, 10), 0) && errno == ESRCH;
+}
+
+static int
+is_leftover(int dir, const char *name)
+{
+	struct stat st;
+
+	return name[0] == '.' && maildir_is_own(name + 1, BYTES) && is_over(name + 1) &&
+	       fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_size <= BYTES;
+}
+
+static void
+remove_leftovers(struct trial *t, int dir)
+{
+	int fd = dir < 0 ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (int i = 0, found = 0;
+		i < ENTRIES_MAX && found < REMOVED_MAX && (e = readdir(d)); i++) {
+		if (!is_leftover(fd, e->d_name))
+			continue;
+		found++;
+		if (unlinkat(fd, e->d_name, 0))
+			t->is_left = 1;
+		else
+			t->was_removed++;
+	}
+	closedir(d);
+}
+
+static void
+tidy(struct trial *t, const struct scratch *s)
+{
+	int tmp = walk_open_in(s->maildir, "tmp", NULL);
+
+	remove_leftovers(t, s->new);
+	remove_leftovers(t, tmp);
+	if (tmp >= 0)
+		close(tmp);
+}
+
 static void
 run(struct trial *t, const struct mailbox *m, int writes)
 {
@@ -160,18 +226,18 @@ run(struct trial *t, const struct mailbox *m, int writes)
 	umask(077);
 	if (open_folders(t, &s, m->path) || !writes)
 		return;
+	tidy(t, &s);
 	publish(t, &s);
-	t->is_left = s.name[0] && !(is_gone(s.new, s.name) & is_gone(s.tmp, s.name));
+	t->is_left |= s.name[0] && !(is_gone(s.new, s.name) & is_gone(s.tmp, s.name));
 }
 
 /* --- its parent --------------------------------------------------------------------- */
 
-/* Whether the whole result came in time. */
+/* 1 with the whole result, 0 where none came in time, -1 where none will come. */
 static int
-receive(int fd, struct trial *t)
+receive(int fd, struct trial *t, uint64_t end)
 {
 	struct pollfd answer = {.fd = fd, .events = POLLIN};
-	const uint64_t end = clock_now_ms() + TRIAL_MS;
 	int ready;
 
 	do {
@@ -179,7 +245,58 @@ receive(int fd, struct trial *t)
 
 		ready = poll(&answer, 1, now < end ? (int)(end - now) : 0);
 	} while (ready < 0 && errno == EINTR);
-	return ready > 0 && read(fd, t, sizeof *t) == sizeof *t;
+	if (ready <= 0)
+		return 0;
+	return read(fd, t, sizeof *t) == sizeof *t ? 1 : -1;
+}
+
+/* Closing a file may hang, too, so the child's end is not waited for without end: its
+ * status, or -1. */
+static int
+reap(pid_t child, uint64_t end)
+{
+	int status;
+
+	for (;;) {
+		const pid_t ended = waitpid(child, &status, WNOHANG);
+
+		if (ended == child)
+			return status;
+		if ((ended < 0 && errno != EINTR) || clock_now_ms() >= end)
+			return -1;
+		poll(NULL, 0, 1);
+	}
+}
+
+static void
+was_killed(struct trial *t, int status)
+{
+	t->failed = TRIAL_KILLED;
+	if (status >= 0 && WIFSIGNALED(status))
+		reason_set(&t->why, "signal %d (%s)", WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
+	else
+		reason_set(&t->why, "it ended without a result");
+}
+
+static void
+await(struct trial *t, int fd, pid_t child)
+{
+	const uint64_t end = clock_now_ms() + TRIAL_MS;
+	const int got = receive(fd, t, end);
+
+	if (got == 1) {
+		reap(child, end);
+		return;
+	}
+	memset(t, 0, sizeof *t);
+	if (got == -1) {
+		was_killed(t, reap(child, end));
+	} else {
+		t->failed = TRIAL_SILENT;
+		kill(child, SIGKILL);
+		waitpid(child, NULL, WNOHANG);
+	}
 }
 
 /* A result fits into the pipe at once. A child that can't even be killed is left to init.
@@ -201,15 +318,9 @@ trial_run(struct trial *t, const struct mailbox *m, int writes)
 		_exit(io_write_all(ends[1], (const char *)t, sizeof *t) != 0);
 	}
 	close(ends[1]);
-	if (child < 0) {
+	if (child < 0)
 		failed(t, TRIAL_BECOME);
-	} else if (!receive(ends[0], t)) {
-		memset(t, 0, sizeof *t);
-		t->failed = TRIAL_SILENT;
-		kill(child, SIGKILL);
-		waitpid(child, NULL, WNOHANG);
-	} else {
-		waitpid(child, NULL, 0);
-	}
+	else
+		await(t, ends[0], child);
 	close(ends[0]);
 }

@@ -1,7 +1,8 @@
 /*
  * A delivery's calls, tried in a mailbox as its owner, by a child that becomes the owner
  * for good: what lda would do there, and what each call answers. The file is none that a
- * mail program shows or quotad counts: its name begins with a dot. It is removed.
+ * mail program shows or quotad counts: its name begins with a dot. It is removed; where
+ * the child is killed before, the next trial removes it.
  */
 #ifndef BRIMADM_TRIAL_H
 #define BRIMADM_TRIAL_H
@@ -15,6 +16,7 @@
 enum trial_step {
 	TRIAL_PASSED,
 	TRIAL_SILENT, /* it was not done in time; what it left is not known */
+	TRIAL_KILLED, /* so was who tried, or it crashed: the reason says by what */
 	TRIAL_BECOME, /* this has a reason; the others have errno */
 	TRIAL_OPEN,   /* so has this */
 	TRIAL_NEW,
@@ -32,7 +34,8 @@ struct trial {
 	struct reason why;
 	enum publish_way way;
 	int sync_error, sync_new_error; /* fsync's alone; 0: it works */
-	int is_left;                    /* the file could not be removed */
+	int is_left; /* the file, or one of an earlier trial, could not be removed */
+	size_t was_removed;  /* files of earlier trials, which were killed */
 	unsigned long magic; /* of the file system, as statfs has it; 0: not known */
 };
 
