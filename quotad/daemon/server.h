@@ -33,7 +33,7 @@
 #include "wire/peer.h"
 
 #define SERVER_VERSION  BRIM_VERSION /* the Makefile has it */
-#define SERVER_SERVICES 16           /* at most: sockets, but for those of systemd */
+#define SERVER_SERVICES 17           /* at most: sockets, but for those of systemd */
 
 struct connections;
 struct recount_schedule;

@@ -34,29 +34,46 @@ find_group(const char *setting, const char *name)
 	return gid;
 }
 
-static int
-add(struct server *v, const struct service *s, struct reason *why)
+/* Why the path gets no socket; NULL where nothing is wrong with it. */
+static const char *
+wrong_with(const struct server *v, const char *path)
 {
-	if (v->service_count == SERVER_SERVICES)
-		return reason_set(why, "more than %d sockets", SERVER_SERVICES);
-	v->services[v->service_count++] = *s;
-	return 0;
+	for (size_t i = 0; i < v->service_count; i++)
+		if (v->services[i].path != NULL && strcmp(v->services[i].path, path) == 0)
+			return "it is the path of another socket";
+	if (v->service_count + 1 >= SERVER_SERVICES) /* one is kept for maps */
+		return "too many sockets";
+	return NULL;
 }
 
-/* One for each path of the list, which are freed with it. */
-static int
-add_each(struct server *v, const char *list, struct service s, struct reason *why)
+static void
+add(struct server *v, const struct service *s)
 {
+	v->services[v->service_count++] = *s;
+}
+
+/* One for each path of the list, which are freed with it. What can't be had is told:
+ * deliveries need none of them. */
+static int
+add_each(struct server *v, const char *setting, const char *list, struct service s,
+	struct reason *why)
+{
+	const char *wrong;
 	char *path;
 
-	if (list[strspn(list, " ,\t")] == '\0')
-		return add(v, &s, why);
+	if (list[strspn(list, " ,\t")] == '\0') {
+		add(v, &s);
+		return 0;
+	}
 	while ((path = conf_list_next(&list)) != NULL) {
+		wrong = wrong_with(v, path);
 		s.path = path;
-		if (add(v, &s, why) == -1) {
-			free(path);
-			return -1;
+		if (wrong == NULL) {
+			add(v, &s);
+			continue;
 		}
+		log_error("%s: %s: %s; it is left out", setting, path, wrong);
+		free(path);
 	}
 	return errno == ENOMEM ? reason_set(why, "no memory") : 0;
 }
@@ -80,11 +97,10 @@ services_list(struct server *v, struct reason *why)
 		SERVICE_PERMITTED, (mode_t)c->map_mode,
 		group_of(c->map_listen, "map_group", c->map_group)};
 
-	if (add(v, &line, why) == -1 ||
-		add_each(v, c->policy_listen, policy, why) == -1 ||
-		add_each(v, c->map_listen, map, why) == -1)
+	add(v, &line);
+	if (add_each(v, "policy_listen", c->policy_listen, policy, why) == -1)
 		return -1;
-	return 0;
+	return add_each(v, "map_listen", c->map_listen, map, why);
 }
 
 void

@@ -150,6 +150,19 @@ def test_a_socket_that_can_not_be_made_is_told_and_deliveries_go_on(private):
     assert not private.private.exists()
 
 
+def test_a_path_of_two_sockets_or_too_many_are_told_and_deliveries_go_on(private):
+    many = [private.folder / f"run/p{i}" for i in range(20)]
+    private.configure(policy_listen=" ".join(map(str, [private.socket, *many])),
+                      map_listen=many[0])
+    private.start_quotad()
+    log = private.log.read_text()
+    for setting, path in (("policy_listen", private.socket), ("map_listen", many[0])):
+        assert f"{setting}: {path}: it is the path of another socket" in log
+    assert f"policy_listen: {many[19]}: too many sockets; it is left out" in log
+    assert as_user(POSTFIX, asks(many[0])) == 0
+    assert private.deliver("alice@example.org").status == 0
+
+
 def test_a_socket_that_was_removed_is_told(private):
     private.start_quotad()
     private.policy.unlink()
