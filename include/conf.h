@@ -43,7 +43,8 @@ struct conf {
 	uint64_t users_mode;
 	uint64_t policy_mode;
 	uint64_t map_mode;
-	uint64_t policy_error_passes; /* 1 where policy_error = pass */
+	uint64_t policy_error_passes;   /* 1 where policy_error = pass */
+	uint64_t policy_unknown_passes; /* 1 where policy_unknown = pass */
 	uint64_t
 		over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
 	uint64_t quota;

@@ -60,6 +60,10 @@ static const struct setting {
 		"What the policy service answers to an error of ours: defer (451), or "
 		"pass "
 		"and leave it to the delivery."},
+	{"policy_unknown", CHOICE, RELOAD, AT(policy_unknown_passes), "refuse", 0, 0,
+		WORDS("refuse", "pass"),
+		"What the policy service answers to an unknown user: refuse (550), or "
+		"pass where Postfix has tables of its own that may know it."},
 	{"map_listen", PATHS, RESTART, AT(map_listen), "", 0, 0, NULL,
 		"Where Postfix and sendmail look up mailboxes, aliases and domains: "
 		"paths "

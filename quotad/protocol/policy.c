@@ -71,6 +71,14 @@ answered(struct access_question *q, const struct outcome *o)
 			remember(a);
 		answer_error(a, o);
 		break;
+	case VERDICT_NO_SUCH_USER:
+		/* Postfix may know it, or refuse it itself. It is not remembered: a
+		 * message that has it has one more than are known, and is passed. */
+		if (a->policy->conf->policy_unknown_passes) {
+			request_answer(a->request, PASS);
+			break;
+		}
+		/* fall through */
 	default:
 		outcome_reply(o, reply);
 		request_answer(a->request, "action=%s\n\n", reply);

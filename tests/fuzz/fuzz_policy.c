@@ -195,6 +195,8 @@ check_answer(const struct request *r)
 			"an action is one line of ASCII", r->answer);
 	if (strcmp(action, "DUNNO\n\n") == 0)
 		fuzz_promise(!r->asked || r->verdict == VERDICT_DELIVERED ||
+				     (r->verdict == VERDICT_NO_SUCH_USER &&
+					     conf.policy_unknown_passes) ||
 				     (is_error && conf.policy_error_passes),
 			"what access refuses is refused", r->answer);
 	else

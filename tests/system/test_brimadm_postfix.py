@@ -533,6 +533,22 @@ def test_the_policy_service_goes_behind_the_guard_and_all_else_stays(server, fol
     assert (folder.state(), conf_state(conf)) == states
 
 
+@pytest.mark.parametrize("setting, passes", [
+    ("virtual_alias_maps = inline:{ info@virtual.test=a@virtual.test }", ["pass"]),
+    ("canonical_maps = inline:{ info@virtual.test=a@virtual.test }", ["pass"]),
+    (f"virtual_alias_maps = {MAP}:alias", [])])
+def test_unknown_users_are_left_to_a_postfix_that_rewrites_recipients(
+        server, folder, setting, passes):
+    write_settings(folder.main, f"{SETTINGS}queue_directory = /q\n{setting}\n")
+    conf = parts_conf(server, folder)
+    states = folder.state(), conf_state(conf)
+    assert folder.run("--apply", "policy", conf=conf).returncode == 0
+    assert in_conf(conf, "policy_unknown") == passes
+    assert folder.run("--apply", "policy", conf=conf).stdout == "Nothing to change.\n"
+    folder.run("--undo", conf=conf)
+    assert (folder.state(), conf_state(conf)) == states
+
+
 def smtp(server, *recipients, message=None):
     """What Postfix answers to each recipient and, if one was taken, to the message."""
     with smtplib.SMTP("127.0.0.1", server.postfix.port, "client.test", timeout=60) as s:

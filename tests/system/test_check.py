@@ -1291,6 +1291,16 @@ def test_nobody_asks(asking):
     asking.tells("map-unused", "postfix maps")
 
 
+def test_postfix_alone_knows_an_address(asking):
+    asking.restarted = True
+    lines(asking, f"virtual_alias_maps = {MAP}alias inline:{{ info@virtual.test=alice@virtual.test }}")
+    try:
+        asking.repairs("policy-unknown")
+        assert "policy_unknown = pass\n" in asking.conf.read_text()
+    finally:
+        asking.brim.configure(policy_unknown=None)
+
+
 def test_warn_if_reject_refuses_nothing(asking):
     lines(asking, f"{RCPT}{GUARD}, warn_if_reject {POLICY}")
     asking.tells("policy-unused", "warn_if_reject")

@@ -279,7 +279,8 @@ class PolicyServer(MailServer):
         services += (f"\n127.0.0.1:{self.port} inet n - y - - smtpd\n"
                      "  -o smtpd_recipient_restrictions=reject_unauth_destination,$ask_brim\n"
                      "  -o smtpd_end_of_data_restrictions=$ask_brim\n")
-        settings += ("ask_brim = check_policy_service { unix:private/brim-policy,\n"
+        settings += (f"virtual_alias_maps = inline:{{ info@{VIRTUAL_DOMAIN}=alice@{VIRTUAL_DOMAIN} }}\n"
+                     "ask_brim = check_policy_service { unix:private/brim-policy,\n"
                      "  default_action=DUNNO, timeout=5s, try_limit=2, retry_delay=1s }\n")
         return settings, services
 
@@ -446,3 +447,20 @@ def test_a_table_that_can_not_be_read_is_no_refusal(server, mailboxes):
     finally:
         os.rename(away, table)
         server.restart(policy_error=None)
+
+
+def test_what_postfix_alone_knows_is_taken_where_unknown_users_are_passed(server, mailboxes):
+    info = f"info@{VIRTUAL_DOMAIN}"
+    refused = f"550 5.1.1 <{info}>: {REFUSED}: User unknown"
+    assert server.rcpt(info).startswith(refused)
+    server.restart(policy_unknown="pass")
+    try:
+        new = server.alice.maildir / "new"
+        before = len(os.listdir(new)) if new.exists() else 0
+        with server.session() as s:
+            assert line(s.docmd(f"RCPT TO:<{info}>")).startswith("250 ")
+            assert s.docmd(f"RCPT TO:<full@{VIRTUAL_DOMAIN}>")[0] == 552
+            assert s.data(LETTER)[0] == 250
+        server.postfix.wait(lambda: len(os.listdir(new)) > before, "the message")
+    finally:
+        server.restart(policy_unknown=None)

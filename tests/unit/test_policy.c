@@ -316,6 +316,18 @@ START_TEST(an_error_of_ours_defers_or_passes_and_tells_no_stranger_why)
 }
 END_TEST
 
+START_TEST(an_unknown_user_is_refused_or_left_to_postfix)
+{
+	outcome_set(&fake.outcome, VERDICT_NO_SUCH_USER, NULL);
+	ck_assert_ptr_nonnull(strstr(perform(RCPT("a@x.test")), "550 5.1.1 "));
+	conf.policy_unknown_passes = 1;
+	ck_assert_str_eq(perform(RCPT("a@x.test")), PASS);
+	outcome_set(&fake.outcome, VERDICT_FULL, NULL);
+	ck_assert_str_eq(
+		perform(RCPT("b@x.test")), "action=552 5.2.2 the mailbox is full\n\n");
+}
+END_TEST
+
 START_TEST(what_can_not_be_read_gets_no_answer)
 {
 	policy_protocol.perform(&service, NULL, NULL, 0);
@@ -378,6 +390,22 @@ START_TEST(one_that_an_error_let_pass_is_a_recipient)
 	perform(RCPT("b@x.test"));
 	perform(END("2"));
 	ck_assert_str_eq(fake.recipients, "a@x.test b@x.test ");
+}
+END_TEST
+
+/* Postfix's tables may lead it to a mailbox with room; or it refused it itself. */
+START_TEST(an_unknown_user_that_postfix_took_lets_the_message_pass)
+{
+	conf.policy_unknown_passes = 1;
+	fake.outcome.verdict = VERDICT_NO_SUCH_USER;
+	perform(RCPT("a@x.test"));
+	fake.outcome.verdict = VERDICT_DELIVERED;
+	perform(RCPT("b@x.test"));
+	perform(RCPT("c@x.test"));
+	fake.outcome.verdict = VERDICT_FULL;
+	ck_assert_str_eq(perform(DATA("3")), PASS);
+	ck_assert_str_eq(perform(DATA("2")), "action=552 5.2.2 the mailbox is full\n\n");
+	ck_assert_str_eq(fake.recipients, "b@x.test c@x.test ");
 }
 END_TEST
 
@@ -468,10 +496,12 @@ add_tests(Suite *suite)
 		each_verdict_has_its_code,
 		an_action_is_of_printable_ascii_without_a_colon_of_its_own,
 		an_error_of_ours_defers_or_passes_and_tells_no_stranger_why,
+		an_unknown_user_is_refused_or_left_to_postfix,
 		what_can_not_be_read_gets_no_answer, an_answer_may_come_later,
 		several_recipients_are_those_that_were_taken,
 		nothing_is_refused_where_a_recipient_is_unknown,
 		one_that_an_error_let_pass_is_a_recipient,
+		an_unknown_user_that_postfix_took_lets_the_message_pass,
 		an_instance_is_forgotten_after_its_time,
 		of_too_many_instances_the_oldest_goes, instances_are_bounded_in_bytes,
 		of_a_list_that_was_cut_nothing_is_known};

@@ -208,6 +208,9 @@ static const struct kind {
 		"At RCPT only the size that the client announces is known, if any."},
 	[CHECK_POLICY_TWICE] = {"policy-twice", WARNING,
 		"Each recipient is asked about twice, with one answer."},
+	[CHECK_POLICY_UNKNOWN] = {"policy-unknown", WARNING,
+		"Postfix asks before it rewrites an address: one that its own table "
+		"alone knows is refused as unknown."},
 	[CHECK_POLICY_UNUSED] = {"policy-unused", WARNING,
 		"Mail that Brim will not take is refused at its delivery alone, and "
 		"bounces."},

@@ -321,6 +321,22 @@ check_unused(struct check *c, const struct postconf_service *s)
 		"it is %s, and Postfix asks nobody there", c->a->conf.policy_listen);
 }
 
+/* The policy service is asked about recipients. */
+static void
+check_unknown(struct check *c)
+{
+	const char *setting = c->a->conf.policy_unknown_passes
+				      ? NULL
+				      : smtp_time_rewrites(&c->postfix, &c->a->conf);
+
+	if (setting)
+		check_found(c, CHECK_POLICY_UNKNOWN, "policy_unknown",
+			check_text(c, "%s%s", check_setting(c, "policy_unknown", "pass"),
+				check_reload(c)),
+			"unknown users are refused, and %s of Postfix may know them",
+			setting);
+}
+
 void
 check_policy(struct check *c, int delivers)
 {
@@ -351,6 +367,8 @@ check_policy(struct check *c, int delivers)
 		if (!first || !(own & BIT(RECIPIENT)))
 			first = s;
 	}
+	if (used & AT_RCPT)
+		check_unknown(c);
 	if (delivers && first && !used && c->a->conf.policy_listen[0])
 		check_unused(c, first);
 }

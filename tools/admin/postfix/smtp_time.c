@@ -241,6 +241,45 @@ set_maps(const struct plan *p, plan_setting *each, void *arg)
 	return result;
 }
 
+/* --- addresses that Postfix alone knows ----------------------------------------------
+ */
+
+/* Whether the list has a map that is not Brim's. */
+static int
+has_own_map(const char *list, const struct conf *conf)
+{
+	static const char brims[] = "socketmap:unix:";
+	int has = 0;
+
+	for (size_t n; !has && (list = names_next(list, &n), n); list += n) {
+		char *element = strndup(list, n);
+		const char *name = element ? strstr(element, brims) : NULL;
+		char *colon = name ? strrchr(name, ':') : NULL;
+
+		if (name && colon > name + sizeof brims - 2)
+			*colon = '\0';
+		has = !name ||
+		      !sockets_is_brims(conf->map_listen, name + sizeof brims - 1);
+		free(element);
+	}
+	return has;
+}
+
+const char *
+smtp_time_rewrites(const struct postconf *now, const struct conf *conf)
+{
+	static const char *const settings[] = {"virtual_alias_maps", "canonical_maps",
+		"recipient_canonical_maps", "luser_relay"};
+
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		const char *value = postconf_get(now, settings[i]);
+
+		if (value && has_own_map(value, conf))
+			return settings[i];
+	}
+	return NULL;
+}
+
 /* --- both --------------------------------------------------------------------------- */
 
 int
@@ -282,5 +321,9 @@ smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg)
 		free(name);
 		free(list);
 	}
+	if (p->parts & PLAN_POLICY && !result && !p->conf->policy_unknown_passes &&
+		smtp_time_rewrites(&p->now, p->conf))
+		result = each(arg, "policy_unknown", "pass",
+			"Postfix has tables of its own that may know the address.");
 	return result;
 }

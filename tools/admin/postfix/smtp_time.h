@@ -12,8 +12,12 @@
  * master.cf that must be another. */
 int smtp_time_each(const struct plan *p, plan_setting *each, void *arg);
 
-/* The same for policy_listen and map_listen in brim.conf. */
+/* The same for policy_listen, policy_unknown and map_listen in brim.conf. */
 int smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg);
+
+/* The setting of Postfix by which it rewrites recipients to others, after the policy
+ * service was asked, but for Brim's own maps; NULL where it has none. */
+const char *smtp_time_rewrites(const struct postconf *now, const struct conf *conf);
 
 /* The list with Brim's policy service in it, under ARGUMENT; IS_OWN: of a service, whose
  * logins are asked about before they are let pass. A new string; NULL without memory, and
