@@ -1,4 +1,4 @@
-"""The demo: each message has its fate, and nothing is left, however it ends."""
+"""The demo: each message has its fate, each sender its reply at SMTP time, and nothing is left, however it ends."""
 
 import os
 import pathlib
@@ -13,6 +13,8 @@ from brim import BIN, ROOT
 
 LINES_SHOWN = ("5.1.1  x-unix; User unknown, ", "4.2.2  ", "5.2.2  x-unix; ", "4.3.0  ",
                "5 of them", "15 of them")
+REPLIES = ("250    2.1.5 Ok", "550    5.1.1 <", "550    5.2.1 <", "450    4.2.1 <", "452    4.2.2 <",
+           "551    5.1.6 <", "552    5.2.3 <", "552    5.2.2 <")
 
 
 class Traces:
@@ -66,6 +68,8 @@ def test_the_demo_shows_each_fate_and_leaves_nothing(start):
     assert demo.returncode == 0, output
     for line in LINES_SHOWN:
         assert line in output, output
+    for reply in REPLIES:
+        assert f"  at SMTP {reply}" in output, output
     assert max(map(len, output.splitlines())) <= 100
 
 
