@@ -172,24 +172,24 @@ check_socket_reach(struct check *c, const struct check_socket *s)
 		.user = getpwnam(check_postfix_value(c, "mail_owner"))};
 	const char *line = check_text(c, "\n%s\n", w.path ? w.path : "");
 	struct stat st;
+	int is_there;
 
 	if (!w.path || !w.user || (c->sockets && strstr(c->sockets, line)))
 		return;
 	c->sockets = check_text(c, "%s%s", c->sockets ? c->sockets : "", line);
 	if (check_directories(&w))
 		return;
-	if (stat(w.path, &st))
-		tell_missing(&w);
-	else if (!S_ISSOCK(st.st_mode))
+	is_there = stat(w.path, &st) == 0;
+	if (is_there && !S_ISSOCK(st.st_mode))
 		check_found(c, w.kind, w.path,
 			check_text(c, "Move %s away, and restart quotad.", w.path),
 			"it is not a socket");
-	else if (!may_connect(&st, w.user))
+	else if (is_there && !may_connect(&st, w.user))
 		check_found(c, w.kind, w.path, give_right(&w),
 			"its group is %s and its mode %04o, and Postfix's user %s has no "
 			"other group than its own",
 			group_name(c, st.st_gid), (unsigned)st.st_mode & 07777,
 			w.user->pw_name);
-	else if (!check_listener(w.path))
+	else if (!is_there || !check_listener(w.path))
 		tell_missing(&w);
 }

@@ -160,24 +160,26 @@ set_policy(const struct plan *p, plan_setting *each, void *arg)
 
 static const struct map {
 	const char *setting, *map;
-	unsigned transports;
 	const char *replaces; /* the value that says nothing of the site's own */
 	const char *instead;  /* behind the map then */
-	int is_kept;          /* a value of the site's own is enough */
 	const char *reason;
+	unsigned transports;
+	int is_kept; /* a value of the site's own is enough */
 } maps[] = {
-	{"local_recipient_maps", "mailbox", PLAN_LOCAL,
-		"proxy:unix:passwd.byname $alias_maps", " $alias_maps", 0,
+	{"local_recipient_maps", "mailbox", "proxy:unix:passwd.byname $alias_maps",
+		" $alias_maps",
 		"An account without a mailbox is refused while the sender is still "
-		"there."},
-	{"virtual_mailbox_domains", "domain", PLAN_PIPE | PLAN_VIRTUAL,
-		"$virtual_mailbox_maps", "", 1, "The domains of the user table."},
-	{"virtual_mailbox_maps", "mailbox", PLAN_PIPE | PLAN_VIRTUAL, "$virtual_maps", "",
-		0, "An unknown address is refused while the sender is still there."},
-	{"virtual_alias_maps", "alias", PLAN_ALL, "$virtual_maps", "", 0,
-		"Aliases of the user table, those of many targets, too."},
-	{"relocated_maps", "relocated", PLAN_ALL, "", "", 0,
-		"Who has moved, and where to."},
+		"there.",
+		PLAN_LOCAL, 0},
+	{"virtual_mailbox_domains", "domain", "$virtual_mailbox_maps", "",
+		"The domains of the user table.", PLAN_PIPE | PLAN_VIRTUAL, 1},
+	{"virtual_mailbox_maps", "mailbox", "$virtual_maps", "",
+		"An unknown address is refused while the sender is still there.",
+		PLAN_PIPE | PLAN_VIRTUAL, 0},
+	{"virtual_alias_maps", "alias", "$virtual_maps", "",
+		"Aliases of the user table, those of many targets, too.", PLAN_ALL, 0},
+	{"relocated_maps", "relocated", "", "", "Who has moved, and where to.", PLAN_ALL,
+		0},
 };
 
 static int
