@@ -37,7 +37,7 @@ sockets_chroot(const struct postconf *p, const struct postconf_service *s)
 
 	if (s->chroot[0] != '-')
 		return s->chroot[0] == 'y';
-	return level && atoi(level) < 1;
+	return level && strtol(level, NULL, 10) < 1;
 }
 
 int
