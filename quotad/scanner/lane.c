@@ -171,7 +171,9 @@ lane_stop_waiting(struct job *job)
 static unsigned int
 slow_most(const struct lane *lane)
 {
-	return lane->kind->at_once < 8 ? 1 : lane->kind->at_once / 4;
+	const unsigned int most = lane->kind->at_once / 4;
+
+	return most > 0 ? most : 1;
 }
 
 /* Whether one that may have MOST jobs run may have one more: less with each slow one. */
