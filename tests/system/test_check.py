@@ -647,7 +647,7 @@ def test_quotad_does_not_answer(sound):
     finally:
         quotad.send_signal(signal.SIGCONT)
     assert [f["check"] for f in found] == ["quotad-down"]
-    assert f"kill -KILL {quotad.pid};" in found[0]["mend"]
+    assert f"kill -KILL {quotad.pid} && " in found[0]["mend"]
 
 
 def test_a_stranger_listens(sound):
