@@ -44,7 +44,8 @@ check_listener(const char *path)
 }
 
 /* Ends what listens, waits until it has let go of the socket, and starts quotad. One that
- * is gone already may have been started again, by the repair before: nobody waits for it.
+ * is gone already may have been started again, by the repair before: nobody waits for it
+ * long.
  */
 static const char *
 restart(struct check *c, const char *signal)
@@ -60,11 +61,11 @@ restart(struct check *c, const char *signal)
 		return start;
 	lock = check_text(c, "%s/lock", c->a->conf.usage_dir);
 	if (access(lock, F_OK) == 0) /* quotad makes it and closes it last */
-		lock = check_text(c, " && flock %s true", check_quote(c, lock));
+		lock = check_text(c, " && flock -w 20 %s true", check_quote(c, lock));
 	else
 		lock = "";
-	return check_text(c, "kill -%s %d && flock %s.lock true%s; %s", signal, (int)pid,
-		check_quote(c, c->a->conf.socket), lock, start);
+	return check_text(c, "kill -%s %d && flock -w 20 %s.lock true%s; %s", signal,
+		(int)pid, check_quote(c, c->a->conf.socket), lock, start);
 }
 
 const char *
