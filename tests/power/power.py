@@ -149,7 +149,7 @@ class Campaign:
         if acknowledged == AT_ONCE:
             self.span = max(0.002, self.span * 0.9)
         elif acknowledged < AT_ONCE / 2:
-            self.span = min(1.0, self.span * 1.1)
+            self.span = min(1.0, self.span * (1.1 if acknowledged else 1.5))
 
     @staticmethod
     def _check(acknowledged, messages, found):
