@@ -1,6 +1,10 @@
 """A private Exim, with the routers and transports of etc/exim.conf."""
 
-from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta, sections
+import contextlib
+import pathlib
+import re
+
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, SENDER_DOMAIN, VIRTUAL_DOMAIN, Mta, sections
 
 SETTINGS = """\
 primary_hostname = mx.{host}
@@ -16,13 +20,18 @@ tls_advertise_hosts =
 smtp_accept_queue_per_connection = 0
 log_file_path = syslog
 never_users = root
-{main}begin acl
+{more}{main}begin acl
 {acl}rcpt:
 {ask}  require verify = recipient
   accept domains = +local_domains
 data:
 {ask_whole}  accept
 begin routers
+reports:
+  driver = accept
+  domains = {sender}
+  no_verify
+  transport = reports
 virtual_aliases:
   driver = redirect
   domains = {virtual}
@@ -64,15 +73,22 @@ begin transports
 address_pipe:
   driver = pipe
   return_fail_output
+reports:
+  driver = pipe
+  command = {keeper}
+  user = {mail_user}
+  message_prefix =
+  message_suffix =
 begin retry
-* * F,1h,15m
-"""
+{retries}"""
 
 
 class Exim(Mta):
     package = "exim"
     inject = ["/usr/sbin/exim4"]
     asks_as = "Debian-exim"
+    retries = "* * F,1h,15m\n"
+    virtual_mailboxes = "carol\no'd/d$x\n"  # None: it knows none, as in etc/
     virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
                f"@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
 
@@ -81,13 +97,26 @@ class Exim(Mta):
         for place in ("/var/spool/exim4", "/var/log/exim4"):
             self.own(place, uid)
         parts = sections("exim.conf")
-        if not self.smtp_time:
+        if not self.smtp_time and self.virtual_mailboxes is not None:
             parts["routers"] = parts["routers"].replace("# local_parts", "  local_parts")
-        self.write("/etc/exim4/virtual_mailboxes", "carol\no'd/d$x\n")
+        self.write("/etc/exim4/virtual_mailboxes", self.virtual_mailboxes or "")
         self.write("/etc/exim4/exim4.conf", SETTINGS.format(
             host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
+            sender=SENDER_DOMAIN, keeper=self.keeper, mail_user=MAIL_USER, more=self.more,
+            retries=self.retries,
             ask="  require acl = brim_rcpt\n" if self.smtp_time else "",
             ask_whole="  require acl = brim_data\n" if self.smtp_time else "", **parts))
 
     def command(self):
         return ["/usr/sbin/exim4", "-bdf", "-q1h"]
+
+    def waiting(self):
+        """What the logs of the messages in its queue (exim -Mvl) said last."""
+        reasons = {}
+        for path in pathlib.Path("/var/spool/exim4/msglog").glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # it has just been delivered
+                reasons.update(re.findall(r"^\S+ \S+ (\S+@\S+) (R=.*)$", path.read_text(), re.M))
+        return reasons
+
+    def retry(self):
+        self.run("/usr/sbin/exim4", "-qff")

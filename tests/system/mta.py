@@ -5,6 +5,8 @@
         exim = Exim(host)
         exim.start()
         exim.send("me@sender.test", "alice@host.test", b"Subject: hi\n\nhi\n")
+    exim.waiting()                    # what its queue says of each recipient that waits
+    exim.reports("me@sender.test")    # the bounces and other reports to that sender
 
 Their packages conflict with Postfix's: `make deps` unpacks each into a folder of its own
 (tests/unpack), and a Host has it mounted over its own /usr. Each listens on loopback, reads
@@ -12,8 +14,11 @@ the lines of etc/ as an administrator pastes them, and logs to the Host's /dev/l
 """
 
 import contextlib
+import email
+import email.policy
 import os
 import pathlib
+import pwd
 import re
 import signal
 import smtplib
@@ -25,6 +30,7 @@ import brim as private_brim
 
 HOST_DOMAIN = "host.test"  # accounts, whose aliases are in /etc/aliases
 VIRTUAL_DOMAIN = "virtual.test"  # virtual mailboxes, whose aliases are in /etc/mail/virtuals
+SENDER_DOMAIN = "sender.test"  # where reports go: all of them are kept
 LUSER = "alice"  # the account that takes what is for no account
 MAIL_USER = "vmail"
 ETC = private_brim.ROOT / "etc"
@@ -42,6 +48,23 @@ def sections(name):
     return dict(zip(parts[1::2], parts[2::2]))
 
 
+# The mailer of SENDER_DOMAIN: a file for each message, which is whole once it is in new/.
+KEEPER = """\
+#!/bin/sh
+cd {folder} || exit 75
+kept=$(mktemp tmp/XXXXXXXX) && cat >$kept && mv $kept new/
+"""
+
+
+def read_messages(folder):
+    """Every message in a folder."""
+    messages = []
+    for path in sorted(pathlib.Path(folder).glob("*")):
+        with open(path, "rb") as f:
+            messages.append(email.message_from_binary_file(f, policy=email.policy.compat32))
+    return messages
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -50,12 +73,16 @@ def free_port():
 
 class Mta:
     """One mail server. Its own are `package`, `write_settings` and `command`, which stays in
-    the foreground; `inject`, which takes mail from a program of this host; and as whom it asks
-    quotad, with SMTP_TIME while the client is still there."""
+    the foreground; `inject`, which takes mail from a program of this host; as whom it asks
+    quotad, with SMTP_TIME while the client is still there; `waiting`, and `retry`, which has
+    all that waits tried now. MORE are lines for its own settings."""
 
-    def __init__(self, host, smtp_time=False):
+    def __init__(self, host, smtp_time=False, more=""):
         self.host = host
         self.smtp_time = smtp_time
+        self.more = more
+        self.letters = host.folder / "letters"
+        self.keeper = pathlib.Path("/usr/local/lib/brim/keeper")
         self.process = None
         self.client = None
         self.port = free_port()
@@ -70,12 +97,20 @@ class Mta:
         return (cls.root().parent / "complete").exists()
 
     def start(self):
+        self._make_keeper()
         self.write_settings()
         with open(self.host.log, "ab") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *self.command()], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True)
         self.wait(self._listens, f"{self.package} to start")
+
+    def _make_keeper(self):
+        uid = pwd.getpwnam(MAIL_USER).pw_uid
+        for folder in (self.letters, self.letters / "tmp", self.letters / "new"):
+            self.own(folder, uid)
+        self.write(self.keeper, KEEPER.format(folder=self.letters))
+        self.keeper.chmod(0o755)
 
     def _listens(self):
         assert self.process.poll() is None, "\n".join(["it ended:"] + self.host.log_lines())
@@ -104,18 +139,29 @@ class Mta:
             time.sleep(0.01)
         return value
 
-    def send(self, sender, recipient, message):
+    def send(self, sender, recipient, message, of_mail="", of_rcpt=""):
         """Sends by SMTP, over one connection for all; the message has LF at the ends of its
-        lines."""
+        lines. OF_MAIL and OF_RCPT are parameters of the commands, such as NOTIFY=NEVER."""
         if not self.client:
             self.client = smtplib.SMTP("127.0.0.1", self.port, "client.test", timeout=PATIENCE)
             self.client.ehlo()
-        for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>"):
+        for command in (f"MAIL FROM:<{sender}> {of_mail}".rstrip(),
+                        f"RCPT TO:<{recipient}> {of_rcpt}".rstrip()):
             answer = self.client.docmd(command)
             if answer[0] != 250:
                 self.client.rset()
                 raise AssertionError(f"{command}: {answer}")
         self.client.data(message.replace(b"\n", b"\r\n"))
+
+    def reports(self, to):
+        """The messages to this address in SENDER_DOMAIN."""
+        return [m for m in read_messages(self.letters / "new") if to in m["To"]]
+
+    @staticmethod
+    def run(*command):
+        """What a program of the mail server says."""
+        return subprocess.run(command, check=True, capture_output=True, text=True,
+                              timeout=PATIENCE).stdout
 
     @staticmethod
     def own(folder, uid):

@@ -8,6 +8,7 @@
         site.runs()[0].output   # what lda said to the mail server
 """
 
+import json
 import os
 import pathlib
 import re
@@ -16,7 +17,7 @@ import subprocess
 
 import brim as private_brim
 from host import Host
-from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, example
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, example, read_messages
 from postfix import Postfix
 
 LDA = pathlib.Path("/usr/local/lib/brim/lda")  # where the files in etc/ have it
@@ -46,7 +47,7 @@ class RealPostfix(Postfix):
     inject = ["/usr/sbin/sendmail"]
     asks_as = "postfix"
 
-    def __init__(self, host, smtp_time=False):
+    def __init__(self, host, smtp_time=False, more=""):
         services, settings = example("postfix-pipe.cf").split("/etc/postfix/main.cf\n")
         super().__init__(host, f"""\
 {example("postfix-mailbox_command.cf")}{settings}
@@ -57,6 +58,7 @@ local_recipient_maps =
 mydestination = {HOST_DOMAIN}, mx.{HOST_DOMAIN}
 myorigin = {HOST_DOMAIN}
 recipient_delimiter = +-
+{more}
 {"mynetworks =" if smtp_time else ""}
 {example("postfix-policy.cf") if smtp_time else ""}
 """, services)
@@ -65,6 +67,19 @@ recipient_delimiter = +-
         super().start()
         subprocess.run(["postalias", "hash:/etc/aliases"], check=True,
                        stderr=subprocess.DEVNULL)
+
+    def reports(self, to):
+        """The messages to this address in SENDER_DOMAIN."""
+        return [m for m in read_messages(self.bounces / "all/new") if to in m["To"]]
+
+    def waiting(self):
+        """What postqueue shows."""
+        messages = map(json.loads, Mta.run("postqueue", "-j").splitlines())
+        return {r["address"]: r["delay_reason"] for m in messages for r in m["recipients"]
+                if "delay_reason" in r}
+
+    def retry(self):
+        self.flush()
 
     @staticmethod
     def is_there():
@@ -94,24 +109,25 @@ class Run:
 
 
 class MtaSite:
-    """A host, Brim, and the mail server. What is in it: add_mailboxes."""
+    """A host, Brim, and the mail server, with lines MORE in its settings. What is in it:
+    add_mailboxes. Without RECORDS lda itself is run."""
 
-    def __init__(self, mta_class, stack, smtp_time=False, **settings):
+    def __init__(self, mta_class, stack, smtp_time=False, more="", records=True, **settings):
         self.host = stack.enter_context(Host())
         self.host.install(mta_class.root())
         self.folder = self.host.folder / "runs"
         self.brim = stack.enter_context(private_brim.Brim(
             local_domains=HOST_DOMAIN, trusted_users=MAIL_USER, quotad_timeout="10s",
             deadline="60s", **settings))
-        self._install()
+        self._install(records)
         self.vmail = self.host.add_user(MAIL_USER)
-        self.mta = mta_class(self.host, smtp_time=smtp_time)
+        self.mta = mta_class(self.host, smtp_time=smtp_time, more=more)
         stack.callback(self.mta.close)
         self.maildirs = self.add_mailboxes(mta_class)
         self.mta.start()
         self.brim.start_quotad()
 
-    def _install(self):
+    def _install(self, records):
         os.makedirs("/etc/brim", exist_ok=True)
         pathlib.Path("/etc/brim/brim.conf").unlink(missing_ok=True)
         os.symlink(self.brim.conf, "/etc/brim/brim.conf")
@@ -120,8 +136,13 @@ class MtaSite:
         lda.chmod(0o755)
         self.folder.mkdir()
         self.folder.chmod(0o1777)
-        Mta.write(LDA, RECORDER.format(folder=self.folder, lda=lda))
-        LDA.chmod(0o755)
+        if records:
+            Mta.write(LDA, RECORDER.format(folder=self.folder, lda=lda))
+            LDA.chmod(0o755)
+        else:
+            LDA.parent.mkdir(parents=True, exist_ok=True)
+            LDA.unlink(missing_ok=True)
+            shutil.copy(lda, LDA)
 
     def add_mailboxes(self, mta_class):
         """Writes the tables of Brim and of the mail server; the Maildirs by their keys."""

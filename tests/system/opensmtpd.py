@@ -2,7 +2,7 @@
 
 import os
 
-from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta, sections
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, SENDER_DOMAIN, VIRTUAL_DOMAIN, Mta, sections
 
 
 class OpenSMTPD(Mta):
@@ -26,6 +26,10 @@ class OpenSMTPD(Mta):
 listen on 127.0.0.1 port {self.port} hostname {HOST_DOMAIN} {
     'filter "brim"' if self.smtp_time else ""}
 smtp sub-addr-delim "+"
+{self.more}
+table reported {{ "@{SENDER_DOMAIN}" = "{MAIL_USER}" }}
+action "reports" mda "exec {self.keeper}" virtual <reported>
+match from local for domain "{SENDER_DOMAIN}" action "reports"
 table unknown {{ "@{HOST_DOMAIN}" = "{LUSER}" }}
 action "luser" mda "exec /usr/local/lib/brim/lda" virtual <unknown>
 match from any for rcpt-to "nosuch@{HOST_DOMAIN}" action "luser"
@@ -35,3 +39,11 @@ match from any for domain "mx.{HOST_DOMAIN}" action "brim"
 
     def command(self):
         return ["/usr/sbin/smtpd", "-F"]
+
+    def waiting(self):
+        """What smtpctl shows of each envelope that was tried."""
+        rows = (line.split("|") for line in self.run("smtpctl", "show", "queue").splitlines())
+        return {row[5]: row[-1] for row in rows if row[-1]}
+
+    def retry(self):
+        self.run("smtpctl", "schedule", "all")

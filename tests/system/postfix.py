@@ -227,14 +227,15 @@ queue_run_delay = 1000s
 
     # mail
 
-    def send(self, sender, recipients, message):
-        """Sends by SMTP, as bytes with LF at the ends of lines; returns the Message."""
+    def send(self, sender, recipients, message, of_mail="", of_rcpt=""):
+        """Sends by SMTP, as bytes with LF at the ends of lines; returns the Message. OF_MAIL
+        and OF_RCPT are parameters of the commands, such as NOTIFY=NEVER."""
         recipients = [recipients] if isinstance(recipients, str) else recipients
         with smtplib.SMTP("127.0.0.1", self.port, "client.test", timeout=PATIENCE) as s:
             s.ehlo()
-            self._expect(250, s.docmd(f"MAIL FROM:<{sender}>"))
+            self._expect(250, s.docmd(f"MAIL FROM:<{sender}> {of_mail}".rstrip()))
             for recipient in recipients:
-                self._expect(250, s.docmd(f"RCPT TO:<{recipient}>"))
+                self._expect(250, s.docmd(f"RCPT TO:<{recipient}> {of_rcpt}".rstrip()))
             reply = self._expect(250, s.data(message.replace(b"\n", b"\r\n")))
             return Message(self, reply.split()[-1].decode(), recipients)
 

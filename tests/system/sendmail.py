@@ -1,9 +1,10 @@
 """A private sendmail, with the mailers of etc/sendmail.mc."""
 
 import os
+import re
 import subprocess
 
-from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta, sections
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, SENDER_DOMAIN, VIRTUAL_DOMAIN, Mta, sections
 
 PROGRAMS = "/usr/libexec/sendmail"
 SETTINGS = """\
@@ -27,9 +28,13 @@ FEATURE(`accept_unqualified_senders')dnl
 FEATURE(`virtusertable', `text -k0 -v1 /etc/mail/virtuals')dnl
 VIRTUSER_DOMAIN(`{virtual}')dnl
 DAEMON_OPTIONS(`Family=inet, Name=MTA, Port={port}, Addr=127.0.0.1')dnl
-{local}MAILER(`local')dnl
+{more}{local}MAILER(`local')dnl
 MAILER(`smtp')dnl
-{virtual_mailer}{smtp_time}"""
+{virtual_mailer}MAILER_DEFINITIONS
+Mreports,	P={keeper}, F=lsDFMPnqu, U={mail_user}:{mail_user},
+	S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, T=DNS/RFC822/X-Unix,
+	A=keeper $u
+{smtp_time}"""
 
 
 class Sendmail(Mta):
@@ -45,10 +50,12 @@ class Sendmail(Mta):
         self.write("/etc/hosts", f"127.0.0.1 localhost\n"
                    f"127.0.1.1 mx.{HOST_DOMAIN} mx {os.uname().nodename}\n")
         self.write("/etc/mail/local-host-names", f"{HOST_DOMAIN}\n")
-        self.write("/etc/mail/mailertable", f"{VIRTUAL_DOMAIN}\tbrim:{VIRTUAL_DOMAIN}\n")
+        self.write("/etc/mail/mailertable", f"{VIRTUAL_DOMAIN}\tbrim:{VIRTUAL_DOMAIN}\n"
+                   f"{SENDER_DOMAIN}\treports:{SENDER_DOMAIN}\n")
         parts = sections("sendmail.mc")
         self.write("/etc/mail/sendmail.mc", SETTINGS.format(
             host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
+            keeper=self.keeper, mail_user=MAIL_USER, more=self.more,
             local=parts["before MAILER(`local')"], virtual_mailer=parts["at the end"],
             smtp_time=parts["at SMTP time"] if self.smtp_time else ""))
         self.write("/etc/mail/sendmail.cf", subprocess.run(
@@ -62,3 +69,12 @@ class Sendmail(Mta):
 
     def command(self):
         return [f"{PROGRAMS}/sendmail", "-bD", "-q1h"]
+
+    def waiting(self):
+        """What mailq shows: a reason in brackets, and the recipient behind it."""
+        listing = self.run(f"{PROGRAMS}/sendmail", "-bp", "-v")
+        return dict(reversed(pair) for pair in
+                    re.findall(r"\n *\((.*)\)\n\s+<(.*)>", listing))
+
+    def retry(self):
+        self.run(f"{PROGRAMS}/sendmail", "-q")
