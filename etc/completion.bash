@@ -14,6 +14,7 @@ _brimadm_value()
 	[[ $word == '=' ]] && word= || before=${COMP_WORDS[COMP_CWORD-2]}
 	case $before in
 	over_quota) words='defer bounce' ;;
+	smtp_full) words='refuse wait' ;;
 	state) words='enabled disabled suspended moved' ;;
 	mail) COMPREPLY=($(compgen -f -- "$word")) ;;
 	esac
@@ -51,8 +52,8 @@ _brimadm()
 		words+=' load apply import-passwd import-postfix import-postfixadmin'
 		words+=' check postfix simulate explain recount config' ;;
 	add|set)
-		words='uid= gid= mail= quota= messages= over_quota= send_quota= login= state='
-		words+=' moved_to= alias= catchall=' ;;
+		words='uid= gid= mail= quota= messages= over_quota= smtp_full= send_quota= login='
+		words+=' state= moved_to= alias= catchall=' ;;
 	show|list|explain|config) options=--json ;;
 	check) options='--json --probe' ;;
 	dump) options=--salvage ;;

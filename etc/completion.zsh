@@ -5,11 +5,12 @@ _brimadm_fields()
 {
 	case $PREFIX in
 	over_quota=*) compset -P '*='; compadd -- defer bounce ;;
+	smtp_full=*) compset -P '*='; compadd -- refuse wait ;;
 	state=*) compset -P '*='; compadd -- enabled disabled suspended moved ;;
 	mail=*) compset -P '*='; _files ;;
 	*=*) ;;
-	*) compadd -S '' -- uid= gid= mail= quota= messages= over_quota= send_quota= \
-		login= state= moved_to= alias= catchall= ;;
+	*) compadd -S '' -- uid= gid= mail= quota= messages= over_quota= \
+		smtp_full= send_quota= login= state= moved_to= alias= catchall= ;;
 	esac
 }
 

@@ -40,6 +40,7 @@ struct conf {
 	char *map_transport;
 	char *quota_ignore;
 	char *blocked_senders;
+	char *release_socket;
 	uint64_t users_mode;
 	uint64_t policy_mode;
 	uint64_t map_mode;
@@ -47,6 +48,8 @@ struct conf {
 	uint64_t policy_unknown_passes; /* 1 where policy_unknown = pass */
 	uint64_t
 		over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
+	uint64_t smtp_full_waits; /* 1 where smtp_full = wait */
+	uint64_t wait_max;
 	uint64_t quota;
 	uint64_t message_size_limit;
 	uint64_t send_quota;
@@ -105,6 +108,9 @@ void conf_keep(struct conf *new, struct conf *in_force,
 
 /* "defer", "bounce", "3d" as seconds, and back. */
 int conf_over_quota(const char *text, uint64_t *seconds, struct reason *why);
+
+/* "refuse" or "wait" as smtp_full_waits. */
+int conf_smtp_full(const char *text, uint64_t *waits, struct reason *why);
 
 /* Whether NAME stands in a setting that is a list of names: blanks or commas between, a
  * blank in a name written %20. Upper and lower case are the same. */

@@ -36,6 +36,7 @@ struct mailbox {
 	uint64_t quota;    /* bytes; 0 is no limit, as below */
 	uint64_t messages; /* limit of messages */
 	uint64_t over_quota;
+	uint64_t smtp_full_waits; /* mail for it waits when it is full */
 	enum mailbox_state state;
 	char *moved_to; /* NULL but for MAILBOX_MOVED with a known address */
 };

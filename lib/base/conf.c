@@ -83,6 +83,16 @@ static const struct setting {
 	{"over_quota", OVER_QUOTA, RELOAD, AT(over_quota), "3d", 0, 0, NULL,
 		"A full mailbox: defer, bounce, or a time for which it is deferred "
 		"before it bounces."},
+	{"smtp_full", CHOICE, RELOAD, AT(smtp_full_waits), "refuse", 0, 0,
+		WORDS("refuse", "wait"),
+		"Mail for a full mailbox at SMTP time: refuse, or wait in the mail "
+		"server's queue up to wait_max."},
+	{"wait_max", SIZE, RELOAD, AT(wait_max), "10M", 0, UINT64_MAX, NULL,
+		"With smtp_full = wait: more than this does not wait for a mailbox."},
+	{"release_socket", PATH, RELOAD, AT(release_socket), "/run/brim/release.sock", 0,
+		0, NULL,
+		"Where brim-release listens, which has Postfix deliver mail that waits "
+		"once there is room."},
 	{"quota", SIZE, RELOAD, AT(quota), "0", 0, UINT64_MAX, NULL,
 		"Limit of a mailbox whose record and domain set none; 0 is no limit."},
 	{"quota_ignore", LIST, RELOAD, AT(quota_ignore), "", 0, 0, NULL,
@@ -128,6 +138,16 @@ static const struct setting {
 };
 
 #define SETTINGS (sizeof settings / sizeof *settings)
+
+static const struct setting *
+find_setting(const char *name, size_t length)
+{
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (strncmp(settings[i].name, name, length) == 0 &&
+			settings[i].name[length] == '\0')
+			return &settings[i];
+	return NULL;
+}
 
 static char **
 text_of(const struct conf *c, const struct setting *s)
@@ -260,6 +280,12 @@ read_choice(const struct setting *s, const char *value, uint64_t *n, struct reas
 	return reason_set(why, "\"%.40s\" is not %s", value, all.text);
 }
 
+int
+conf_smtp_full(const char *text, uint64_t *waits, struct reason *why)
+{
+	return read_choice(find_setting("smtp_full", 9), text, waits, why);
+}
+
 static int
 read_number(const struct setting *s, const char *value, uint64_t *n, struct reason *why)
 {
@@ -321,16 +347,6 @@ static int
 set_value(struct conf *c, const struct setting *s, const char *value, struct reason *why)
 {
 	return is_text(s) ? set_text(c, s, value, why) : set_number(c, s, value, why);
-}
-
-static const struct setting *
-find_setting(const char *name, size_t length)
-{
-	for (size_t i = 0; i < SETTINGS; i++)
-		if (strncmp(settings[i].name, name, length) == 0 &&
-			settings[i].name[length] == '\0')
-			return &settings[i];
-	return NULL;
 }
 
 static int

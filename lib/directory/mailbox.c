@@ -43,6 +43,12 @@ fill_limits(struct mailbox *m, const struct record *r, const struct record *doma
 	if (from && conf_over_quota(record_get(from, "over_quota"), &m->over_quota, NULL))
 		return reason_set(why, "the record of %.100s: over_quota makes no sense",
 			from->key);
+	from = setter(r, domain, "smtp_full");
+	m->smtp_full_waits = c->smtp_full_waits;
+	if (from &&
+		conf_smtp_full(record_get(from, "smtp_full"), &m->smtp_full_waits, NULL))
+		return reason_set(
+			why, "the record of %.100s: smtp_full makes no sense", from->key);
 	return fill_limit(r, domain, "quota", c->quota, &m->quota, why) ||
 			       fill_limit(r, domain, "messages", 0, &m->messages, why)
 		       ? -1
@@ -531,7 +537,7 @@ fill(struct mailbox *m, struct users *u, const struct conf *c, const struct reco
 	int result = 0;
 
 	if (at && !(record_get(r, "quota") && record_get(r, "messages") &&
-			  record_get(r, "over_quota")))
+			  record_get(r, "over_quota") && record_get(r, "smtp_full")))
 		result = mailbox_find_domain(u, at + 1, &domain, why);
 	if (result >= 0)
 		result = mailbox_from_record(m, r, result ? &domain : NULL, c, why);

@@ -26,6 +26,8 @@ static const struct mailbox_field fields[] = {
 		"Limit of messages; 0 is no limit."},
 	{"over_quota", MAILBOX_FIELD_OVER_QUOTA, IN_MAILBOX | IN_DOMAIN,
 		"When full: defer, bounce, or a time such as 3d."},
+	{"smtp_full", MAILBOX_FIELD_SMTP_FULL, IN_MAILBOX | IN_DOMAIN,
+		"When full, mail at SMTP time: refuse, or wait in the queue."},
 	{"send_quota", MAILBOX_FIELD_SIZE, IN_MAILBOX | IN_DOMAIN,
 		"With more than this in the mailbox nothing may be sent; 0 is no limit."},
 	{"login", MAILBOX_FIELD_ADDRESS, IN_MAILBOX,
@@ -124,6 +126,14 @@ check_over_quota(const char *value, struct reason *why)
 	return conf_over_quota(value, &seconds, why);
 }
 
+static int
+check_smtp_full(const char *value, struct reason *why)
+{
+	uint64_t waits;
+
+	return conf_smtp_full(value, &waits, why);
+}
+
 int
 mailbox_read_state(const char *value, enum mailbox_state *state, struct reason *why)
 {
@@ -188,6 +198,7 @@ static int (*const checks[])(const char *value, struct reason *why) = {
 	[MAILBOX_FIELD_SIZE] = check_count,
 	[MAILBOX_FIELD_COUNT] = check_count,
 	[MAILBOX_FIELD_OVER_QUOTA] = check_over_quota,
+	[MAILBOX_FIELD_SMTP_FULL] = check_smtp_full,
 	[MAILBOX_FIELD_STATE] = check_state,
 	[MAILBOX_FIELD_ADDRESS] = check_address,
 	[MAILBOX_FIELD_ADDRESSES] = check_addresses,

@@ -42,6 +42,8 @@ START_TEST(an_empty_file_is_the_defaults)
 	ck_assert_str_eq(c.socket, "/run/brim/quotad.sock");
 	ck_assert_str_eq(c.recipient_delimiter, "+");
 	ck_assert_uint_eq(c.over_quota, 3 * 86400);
+	ck_assert_uint_eq(c.smtp_full_waits, 0);
+	ck_assert_uint_eq(c.wait_max, 10 << 20);
 	ck_assert_uint_eq(c.deadline, 300);
 	ck_assert_uint_eq(c.quotad_timeout, 10);
 	ck_assert_uint_eq(c.recheck_above, 80);
@@ -56,12 +58,15 @@ START_TEST(values_are_taken_with_blanks_around)
 	struct conf c;
 
 	ck_assert_int_eq(load("quota \t =  1.5G  \t \nover_quota=defer\n"
+			      "smtp_full = wait\nwait_max = 1M\n"
 			      "quotad_down = deliver\nlocal_domains = a.org, b.org\n"
 			      "log = stderr",
 				 &c, NULL),
 		0);
 	ck_assert_uint_eq(c.quota, 3ULL << 29);
 	ck_assert_uint_eq(c.over_quota, CONF_DEFER);
+	ck_assert_uint_eq(c.smtp_full_waits, 1);
+	ck_assert_uint_eq(c.wait_max, 1 << 20);
 	ck_assert_uint_eq(c.quotad_down_delivers, 1);
 	ck_assert_uint_eq(c.log, CONF_LOG_STDERR);
 	ck_assert_str_eq(c.local_domains, "a.org, b.org");
@@ -125,6 +130,9 @@ START_TEST(every_fault_names_file_line_and_setting)
 		{"deadline = 1d\n", "between 2s and 15m"},
 		{"quotad_down = bounce\n", "quotad_down"},
 		{"over_quota = never\n", "over_quota"},
+		{"smtp_full = bounce\n", "refuse or wait"},
+		{"wait_max = 10\n", "wait_max"},
+		{"release_socket =\n", "absolute"},
 		{"users_mode = 0666\n", "users_mode"},
 		{"users_mode = rw\n", "octal"},
 		{"socket = quotad.sock\n", "absolute"},

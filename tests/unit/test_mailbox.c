@@ -12,7 +12,8 @@
 
 static const char *const sound_lines[] = {
 	"alice@example.org uid=1001 gid=1001 mail=/m/alice/ quota=1000",
-	"bob@example.org uid=1002 gid=1002 mail=/m/bob/ quota=0 messages=7 over_quota=1d",
+	"bob@example.org uid=1002 gid=1002 mail=/m/bob/ quota=0 messages=7 over_quota=1d "
+	"smtp_full=refuse",
 	"bob+lists@example.org uid=1003 gid=1003 mail=/m/lists/",
 	"gone@example.org uid=1004 gid=1004 mail=/m/gone/ state=moved "
 	"moved_to=gone@new.test",
@@ -36,7 +37,7 @@ static const char *const sound_lines[] = {
 	"root alias=alice@example.org",
 	"carol uid=1005 gid=1005 mail=/home/carol/Maildir/",
 	"carol+work uid=1006 gid=1006 mail=/home/carol-work/Maildir/",
-	"@example.org quota=5000 over_quota=bounce",
+	"@example.org quota=5000 over_quota=bounce smtp_full=wait",
 	"@all.test catchall=alice+all@example.org",
 	"dave@all.test uid=1007 gid=1007 mail=/m/dave/",
 	"@lost.test catchall=lost@lost.test",
@@ -396,10 +397,11 @@ START_TEST(defaults_come_from_the_domain_then_the_settings)
 {
 	static const struct {
 		const char *address;
-		uint64_t quota, messages, over_quota;
-	} wanted[] = {{"alice@example.org", 1000, 0, 0}, {"bob@example.org", 0, 7, 86400},
-		{"bob+lists@example.org", 5000, 0, 0}, {"carol", 9000, 0, 259200},
-		{"x@all.test", 1000, 0, 0}};
+		uint64_t quota, messages, over_quota, smtp_full_waits;
+	} wanted[] = {{"alice@example.org", 1000, 0, 0, 1},
+		{"bob@example.org", 0, 7, 86400, 0},
+		{"bob+lists@example.org", 5000, 0, 0, 1}, {"carol", 9000, 0, 259200, 0},
+		{"x@all.test", 1000, 0, 0, 1}};
 	struct conf conf = settings();
 	struct outcome o;
 	struct mailbox m;
@@ -409,6 +411,7 @@ START_TEST(defaults_come_from_the_domain_then_the_settings)
 		ck_assert_uint_eq(m.quota, wanted[i].quota);
 		ck_assert_uint_eq(m.messages, wanted[i].messages);
 		ck_assert_uint_eq(m.over_quota, wanted[i].over_quota);
+		ck_assert_uint_eq(m.smtp_full_waits, wanted[i].smtp_full_waits);
 		mailbox_clear(&m);
 	}
 }
@@ -490,7 +493,7 @@ static const struct {
 	{"a@b.c uid=1 gid=1 mail=/m/a/ colour=blue", NULL},
 	{"a@b.c alias=x@y.z,b", NULL},
 	{"@b.c", NULL},
-	{"@b.c quota=1 messages=2 over_quota=defer catchall=x@y.z", NULL},
+	{"@b.c quota=1 messages=2 over_quota=defer smtp_full=wait catchall=x@y.z", NULL},
 	{"a@b.c gid=1 mail=/m/a/", "needs uid="},
 	{"a@b.c uid=1 mail=/m/a/", "needs gid="},
 	{"a@b.c uid=1 gid=1", "needs mail="},
@@ -509,6 +512,7 @@ static const struct {
 	{"a@b.c uid=1 gid=1 mail=/m/ quota=18446744073709551616", "quota"},
 	{"a@b.c uid=1 gid=1 mail=/m/ messages=-1", "messages"},
 	{"a@b.c uid=1 gid=1 mail=/m/ over_quota=soon", "defer, bounce"},
+	{"a@b.c uid=1 gid=1 mail=/m/ smtp_full=defer", "refuse or wait"},
 	{"a@b.c uid=1 gid=1 mail=/m/ state=dead", "state"},
 	{"a@b.c uid=1 gid=1 mail=/m/ state=moved", "moved_to"},
 	{"a@b.c uid=1 gid=1 mail=/m/ catchall=x@y.z", "no field catchall"},
