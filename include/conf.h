@@ -33,6 +33,8 @@ struct conf {
 	char *trusted_users;
 	char *policy_listen;
 	char *policy_group;
+	char *policy_users;
+	char *promise_trusted;
 	char *map_listen;
 	char *map_group;
 	char *recipient_delimiter;
@@ -46,6 +48,7 @@ struct conf {
 	uint64_t map_mode;
 	uint64_t policy_error_passes;   /* 1 where policy_error = pass */
 	uint64_t policy_unknown_passes; /* 1 where policy_unknown = pass */
+	uint64_t promise_time;          /* seconds, as all times here; 0: no promises */
 	uint64_t
 		over_quota; /* seconds until "full" is hard: 0 is bounce, or CONF_DEFER */
 	uint64_t smtp_full_waits; /* 1 where smtp_full = wait */
@@ -54,7 +57,7 @@ struct conf {
 	uint64_t message_size_limit;
 	uint64_t send_quota;
 	uint64_t quotad_down_delivers; /* 1 where quotad_down = deliver */
-	uint64_t deadline;             /* seconds, as all times here */
+	uint64_t deadline;
 	uint64_t quotad_timeout;
 	uint64_t recheck_above; /* per cent */
 	uint64_t recount_every;

@@ -10,13 +10,22 @@
 #include <sys/stat.h>
 
 #include "amount.h"
+#include "conf_list.h"
 #include "conf_read.h"
-#include "record.h"
 
-#define SEPARATORS " ,\t" /* of a list */
-#define LISTED_MAX 1024   /* bytes of a name in a list, escaped: a file's name has 255 */
-
-enum type { TEXT, LIST, PATHS, PATH, SIZE, TIME, COUNT, MODE, OVER_QUOTA, CHOICE };
+enum type {
+	TEXT,
+	LIST,
+	PATHS,
+	NETWORKS,
+	PATH,
+	SIZE,
+	TIME,
+	COUNT,
+	MODE,
+	OVER_QUOTA,
+	CHOICE
+};
 enum takes_change { RELOAD, RESTART }; /* what quotad needs for it */
 
 #define AT(member) offsetof(struct conf, member)
@@ -64,6 +73,14 @@ static const struct setting {
 		WORDS("refuse", "pass"),
 		"What the policy service answers to an unknown user: refuse (550), or "
 		"pass where Postfix has tables of its own that may know it."},
+	{"policy_users", LIST, RELOAD, AT(policy_users), "postfix", 0, 0, NULL,
+		"Users whose yes to a whole message keeps its room: Postfix's own."},
+	{"promise_time", TIME, RELOAD, AT(promise_time), "10m", 0, 86400, NULL,
+		"How long room is kept for a message that was accepted at SMTP time; 0 "
+		"keeps none."},
+	{"promise_trusted", NETWORKS, RELOAD, AT(promise_trusted), "", 0, 0, NULL,
+		"Networks whose messages have room kept without a bound for each "
+		"client, such as 192.0.2.0/24 [2001:db8::]/64."},
 	{"map_listen", PATHS, RESTART, AT(map_listen), "", 0, 0, NULL,
 		"Where Postfix and sendmail look up mailboxes, aliases and domains: "
 		"paths "
@@ -164,7 +181,7 @@ number_of(const struct conf *c, const struct setting *s)
 static int
 is_list(const struct setting *s)
 {
-	return s->type == LIST || s->type == PATHS;
+	return s->type == LIST || s->type == PATHS || s->type == NETWORKS;
 }
 
 static int
@@ -173,62 +190,20 @@ is_text(const struct setting *s)
 	return s->type == TEXT || s->type == PATH || is_list(s);
 }
 
-/* The next element of a list as it is written: *LENGTH bytes, 0 at the end. */
-static const char *
-list_next(const char *list, size_t *length)
-{
-	list += strspn(list, SEPARATORS);
-	*length = strcspn(list, SEPARATORS);
-	return list;
-}
-
-/* DECODED has room for an element; 0, or -1 where it is too long or has a bad %XX. */
-static int
-list_decode(const char *element, size_t length, char decoded[LISTED_MAX])
-{
-	if (length >= LISTED_MAX)
-		return -1;
-	memcpy(decoded, element, length);
-	decoded[length] = '\0';
-	return memchr(element, '%', length) ? record_unescape(decoded) : 0;
-}
-
-static int
-is_path(const char *value)
-{
-	return value[0] == '/' && strstr(value, "/../") == NULL;
-}
-
-static int
-check_list(const char *list, int of_paths, struct reason *why)
-{
-	char decoded[LISTED_MAX];
-	size_t n;
-
-	for (const char *p = list; (p = list_next(p, &n), n); p += n) {
-		if ((of_paths || memchr(p, '%', n)) && list_decode(p, n, decoded))
-			return reason_set(why,
-				"\"%.*s\" has no place in a list: write a blank in a "
-				"name "
-				"as %%20, and a %% as %%25",
-				n > 80 ? 80 : (int)n, p);
-		if (of_paths && !is_path(decoded))
-			return reason_set(
-				why, "\"%.80s\" is not an absolute path", decoded);
-	}
-	return 0;
-}
-
 static int
 set_text(struct conf *c, const struct setting *s, const char *value, struct reason *why)
 {
 	struct reason fault;
 	char *copy;
 
-	if (s->type == PATH && (*value || *s->fallback) && !is_path(value))
+	if (s->type == PATH && (*value || *s->fallback) && !conf_is_path(value))
 		return reason_set(
 			why, "%s: \"%.80s\" is not an absolute path", s->name, value);
-	if (is_list(s) && check_list(value, s->type == PATHS, &fault))
+	if (is_list(s) && conf_list_check(value,
+				  s->type == PATHS      ? CONF_LIST_PATHS
+				  : s->type == NETWORKS ? CONF_LIST_NETWORKS
+							: CONF_LIST_NAMES,
+				  &fault))
 		return reason_set(why, "%s: %s", s->name, fault.text);
 	copy = strdup(value);
 	if (!copy)
@@ -543,35 +518,4 @@ conf_print(const struct conf *c, FILE *to)
 {
 	conf_each(c, print_row, to);
 	return fflush(to) || ferror(to) ? -1 : 0;
-}
-
-int
-conf_list_has(const char *list, const char *name)
-{
-	char decoded[LISTED_MAX];
-	size_t n;
-
-	for (const char *p = list; (p = list_next(p, &n), n); p += n)
-		if (list_decode(p, n, decoded) == 0 && strcasecmp(decoded, name) == 0)
-			return 1;
-	return 0;
-}
-
-char *
-conf_list_next(const char **list)
-{
-	size_t n;
-	const char *p = list_next(*list, &n);
-	char *name;
-
-	*list = p + n;
-	errno = 0;
-	if (n == 0)
-		return NULL;
-	name = strndup(p, n);
-	if (name && record_unescape(name)) {
-		free(name);
-		name = strndup(p, n);
-	}
-	return name;
 }

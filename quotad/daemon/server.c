@@ -120,7 +120,8 @@ server_reload(struct server *v)
 		log_error("the old settings stay: %s", why.text);
 		return;
 	}
-	if (peers_configure(v->peers, &new, &why) == -1) {
+	if (clients_configure(v->clients, &new, &why) == -1 ||
+		peers_configure(v->peers, &new, &why) == -1) {
 		log_error("the old settings stay: %s", why.text);
 		conf_free(&new);
 		return;
@@ -254,8 +255,11 @@ server_open(struct server *v, const char *run_dir, struct reason *why)
 	v->base = event_base_new();
 	if (v->base != NULL)
 		v->users = users_reload_new(v->base, v->conf.users_db);
-	if (v->users == NULL)
+	v->clients = clients_new(); /* before promises are loaded */
+	if (v->users == NULL || v->clients == NULL)
 		return reason_set(why, "the event loop could not be set up");
+	if (clients_configure(v->clients, &v->conf, why) == -1)
+		return -1;
 	if (open_ledger(v, run_dir, why) == -1)
 		return -1;
 	if (open_rooms(v, why) == -1)
@@ -280,6 +284,7 @@ server_close(struct server *v)
 	usage_close(&v->usage);
 	looks_free(v);
 	ledger_free(&v->ledger);
+	clients_free(&v->clients);
 	peers_free(&v->peers);
 	timers_free(&v->timers);
 	if (v->base != NULL)

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "access.h"
+#include "clients.h"
 #include "conf.h"
 #include "ledger/ledger.h"
 #include "protocol/line.h"
@@ -56,6 +57,7 @@ struct server {
 	struct users_reload *users;
 	struct room room;
 	struct senders *senders;
+	struct clients *clients;
 	struct access access;
 	struct line line;
 	struct policy policy;

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "hash.h"
-#include "log.h"
 #include "privileges.h"
+#include "uid_list.h"
 
 #define GENEROUS       16 /* how many times the limits the trusted have */
 #define STRANGERS      16 /* have this part of all connections, together */
@@ -36,15 +36,10 @@ struct peer_user {
 	struct rota_user rota;
 };
 
-struct trusted {
-	uid_t *uids;
-	size_t count;
-};
-
 struct peers {
 	gid_t group;
 	const struct users_reload *table; /* NULL: everybody has a mailbox */
-	struct trusted trusted;
+	struct uid_list trusted;
 	uint64_t connections[ROTA_RANKS], permitted;
 	uint64_t max_connections, max_user_connections, max_user_tickets;
 	struct hash users;
@@ -79,56 +74,14 @@ peers_free(struct peers **peers)
 	if (p == NULL)
 		return;
 	hash_free(&p->users);
-	free(p->trusted.uids);
+	uid_list_free(&p->trusted);
 	free(p);
 }
 
 static int
 uid_is_trusted(const struct peers *p, uid_t uid)
 {
-	if (uid == 0)
-		return 1;
-	for (size_t i = 0; i < p->trusted.count; i++)
-		if (p->trusted.uids[i] == uid)
-			return 1;
-	return 0;
-}
-
-static int
-add_trusted(struct trusted *t, const char *name, struct reason *why)
-{
-	uid_t uid, *grown;
-	int found = privileges_find_uid(name, &uid, why);
-
-	if (found == 0)
-		log_warning("trusted_users: no user is named %.64s", name);
-	if (found != 1)
-		return found;
-	grown = reallocarray(t->uids, t->count + 1, sizeof *grown);
-	if (grown == NULL)
-		return reason_set(why, "no memory");
-	t->uids = grown;
-	t->uids[t->count++] = uid;
-	return 0;
-}
-
-/* The list is whole, or there is none. */
-static int
-look_up_trusted(struct trusted *t, const char *list, struct reason *why)
-{
-	char *name;
-	int result = 0;
-
-	*t = (struct trusted){0};
-	while (result == 0 && (name = conf_list_next(&list)) != NULL) {
-		result = add_trusted(t, name, why);
-		free(name);
-	}
-	if (result == 0 && errno == ENOMEM)
-		result = reason_set(why, "no memory");
-	if (result == -1)
-		free(t->uids);
-	return result;
+	return uid == 0 || uid_list_has(&p->trusted, uid);
 }
 
 /* Where the system gives fewer descriptors than were asked for, clients take what is left
@@ -148,13 +101,13 @@ int
 peers_configure(struct peers *p, const struct conf *c, struct reason *why)
 {
 	uint64_t room = room_for_clients();
-	struct trusted trusted;
+	struct uid_list trusted;
 	struct peer_user *u;
 	size_t at = 0;
 
-	if (look_up_trusted(&trusted, c->trusted_users, why) == -1)
+	if (uid_list_read(&trusted, "trusted_users", c->trusted_users, why) == -1)
 		return -1;
-	free(p->trusted.uids);
+	uid_list_free(&p->trusted);
 	p->trusted = trusted;
 	p->max_connections = c->max_connections < room ? c->max_connections : room;
 	p->max_user_connections = c->max_user_connections;

@@ -74,6 +74,28 @@ START_TEST(values_are_taken_with_blanks_around)
 }
 END_TEST
 
+START_TEST(networks_are_networks)
+{
+	struct reason why;
+	struct conf c;
+
+	ck_assert_int_eq(load("promise_trusted = 192.0.2.0/24, 10.0.0.1\n"
+			      " [2001:db8::]/32 ::1/128 fe80::/129\n"
+			      "promise_time = 0\n",
+				 &c, &why),
+		-1);
+	ck_assert_ptr_nonnull(strstr(why.text, "promise_trusted: \"fe80::/129\" is not"));
+	ck_assert_int_eq(load("promise_trusted = 192.0.2.0/24, 10.0.0.1\n"
+			      " [2001:db8::]/32 ::1/128\n"
+			      "promise_time = 0\n",
+				 &c, &why),
+		0);
+	ck_assert_uint_eq(c.promise_time, 0);
+	conf_free(&c);
+	ck_assert_int_eq(load("promise_time = 2d\n", &c, &why), -1);
+}
+END_TEST
+
 START_TEST(a_line_that_begins_with_a_blank_continues)
 {
 	struct conf c;
@@ -445,7 +467,7 @@ void
 add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {an_empty_file_is_the_defaults,
-		values_are_taken_with_blanks_around,
+		values_are_taken_with_blanks_around, networks_are_networks,
 		a_line_that_begins_with_a_blank_continues,
 		a_cr_at_the_end_of_a_line_is_a_blank, lines_are_of_any_length,
 		every_fault_names_file_line_and_setting, a_nul_is_a_fault_wherever_it_is,
