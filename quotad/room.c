@@ -149,6 +149,8 @@ ask_ledger(const struct room *room, struct room_question *q,
 		.directory = q->directory,
 		.is_missing = q->is_missing,
 		.is_meant = q->is_meant,
+		.promise = q->promise,
+		.ids = q->ids,
 		.cookie = q,
 	};
 
@@ -160,7 +162,7 @@ static int
 is_about_message(enum ledger_kind kind)
 {
 	return kind == LEDGER_CHECK || kind == LEDGER_ANNOUNCED ||
-	       kind == LEDGER_RESERVE || kind == LEDGER_EXPLAIN;
+	       kind == LEDGER_RESERVE || kind == LEDGER_EXPLAIN || kind == LEDGER_PROMISE;
 }
 
 /* Answers, or asks the ledger. */
@@ -199,7 +201,7 @@ room_ask(const struct room *room, struct room_question *q, const struct room_ask
 	struct mailbox m;
 
 	q->account = NULL;
-	q->forbidden = 0;
+	q->forbidden = q->promised = 0;
 	q->ticket = q->was = 0;
 	if (find(room, q, asker, &m) == -1)
 		return;
@@ -215,5 +217,6 @@ room_decided(void *arg, void *question, const struct ledger_answer *a)
 	(void)arg;
 	q->ticket = a->ticket;
 	q->was = a->was;
+	q->promised = a->promised;
 	answer(q, a->verdict, a->text);
 }

@@ -47,6 +47,8 @@ struct room_question {
 	uint64_t directory; /* RESERVE: the open Maildir, as walk_identity has it, or 0 */
 	int is_missing;     /* CHECK, RESERVE: there is no Maildir, or no new/ in it */
 	int is_meant;       /* RECOUNT: and that is so on purpose */
+	const struct ledger_promise *promise; /* PROMISE */
+	const char *ids; /* CHECK, RESERVE: the message's queue ids; NULL: not told */
 
 	/* The mailbox is known and may be asked about; the ledger has not been asked yet.
 	 * May be NULL. */
@@ -58,6 +60,7 @@ struct room_question {
 	struct account *account; /* NULL: the recipient led to no mailbox */
 	struct ledger_limits limits;
 	enum mailbox_state state;
+	int promised;    /* PROMISE: its room is kept; RESERVE: a promise was used */
 	int forbidden;   /* not this asker's to ask about */
 	uint64_t ticket; /* RESERVE that was granted */
 	uint64_t was;    /* RECOUNT: used before it */

@@ -108,6 +108,23 @@ keeping_save_place(void *server, uint64_t path, uint64_t mail_in)
 		usage_save_place(v->usage, path, mail_in);
 }
 
+int
+keeping_save_promise(void *server, struct account *a, const struct ledger_kept_promise *p)
+{
+	(void)server;
+	(void)a;
+	(void)p;
+	return 0;
+}
+
+void
+keeping_remove_promise(void *server, struct account *a, const struct ledger_promise *p)
+{
+	(void)server;
+	(void)a;
+	(void)p;
+}
+
 /* --- all of it -------------------------------------------------------------------- */
 
 struct writer {

@@ -27,5 +27,9 @@ int keeping_save_ticket(void *server, struct account *a, const struct ledger_tic
 void keeping_remove_ticket(void *server, struct account *a, const char *name);
 void keeping_remove_account(void *server, struct account *a);
 void keeping_save_place(void *server, uint64_t path, uint64_t mail_in);
+int keeping_save_promise(
+	void *server, struct account *a, const struct ledger_kept_promise *p);
+void keeping_remove_promise(
+	void *server, struct account *a, const struct ledger_promise *p);
 
 #endif

@@ -98,6 +98,8 @@ static const struct ledger_calls calls = {
 	.generation = call_generation,
 	.removed_in = call_removed_in,
 	.save_place = keeping_save_place,
+	.save_promise = keeping_save_promise,
+	.remove_promise = keeping_remove_promise,
 };
 
 /* --- settings, again -------------------------------------------------------------- */

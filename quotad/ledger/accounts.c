@@ -72,6 +72,7 @@ account_begin_activity(struct account *a)
 		return -1;
 	LIST_INIT(&a->activity->committed);
 	TAILQ_INIT(&a->activity->waiting);
+	TAILQ_INIT(&a->activity->promises);
 	return 0;
 }
 
@@ -79,7 +80,7 @@ void
 account_end_activity(struct account *a)
 {
 	if (!a->activity || a->activity->questions || a->counting || a->probing ||
-		a->charged.tickets)
+		a->charged.tickets || a->charged.promises)
 		return;
 	free(a->activity);
 	a->activity = NULL;
@@ -89,8 +90,10 @@ void
 account_free(struct account *a)
 {
 	free_tickets(&a->tickets);
-	if (a->activity)
+	if (a->activity) {
 		free_tickets(&a->activity->committed);
+		promises_free(a);
+	}
 	free(a->activity);
 	free(a->full);
 	free(a);
@@ -135,6 +138,16 @@ account_set_used(struct account *a, uint64_t used, uint64_t messages)
 
 	now.used = used;
 	now.messages = messages;
+	charge(a, now);
+}
+
+void
+account_set_promised(struct account *a, uint64_t bytes, uint32_t promises)
+{
+	struct charge now = a->charged;
+
+	now.promised = bytes;
+	now.promises = promises;
 	charge(a, now);
 }
 

@@ -12,7 +12,8 @@
 struct charge {
 	uint64_t used, messages;
 	uint64_t reserved; /* bytes of all tickets */
-	uint32_t tickets;
+	uint64_t promised; /* bytes of all promises */
+	uint32_t tickets, promises;
 };
 
 /* That a ticket was promised for a place. */
@@ -48,9 +49,10 @@ struct ticket {
 LIST_HEAD(account_tickets, ticket);
 TAILQ_HEAD(questions, question);
 TAILQ_HEAD(account_turns, account);
+TAILQ_HEAD(account_promises, promise);
 
-/* What an account has only while it has tickets or questions, or is looked at: most have
- * none. */
+/* What an account has only while it has tickets, promises or questions, or is looked at:
+ * most have none. */
 struct activity {
 	/* Since the running count began; those beyond NAMES_KEPT have left their bytes
 	 * alone, and make it inexact. */
@@ -60,6 +62,7 @@ struct activity {
 	uint32_t orphans, ended; /* tickets; those that have ended are orphans, too */
 	uint64_t nameless, nameless_bytes;
 	struct questions waiting;
+	struct account_promises promises; /* the oldest first */
 	uint64_t sure,
 		sure_messages;      /* there at one moment of the last count, at least */
 	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
@@ -118,6 +121,8 @@ void account_end_activity(struct account *a);
 void account_forget(struct ledger *l, struct account *a);
 /* What a count found, or the store had. */
 void account_set_used(struct account *a, uint64_t used, uint64_t messages);
+/* Charges so many bytes and promises. */
+void account_set_promised(struct account *a, uint64_t bytes, uint32_t promises);
 /* Bytes and number of the open tickets for the place that it has now. */
 uint64_t account_open_bytes(const struct account *a, uint64_t *tickets);
 /* Forgets what was committed while the count ran. */

@@ -30,14 +30,44 @@ fits_beside(const struct question *q, uint64_t bytes, uint64_t messages)
 	       (!limit->messages || amount_add(messages, 1) <= limit->messages);
 }
 
-/* Whether it fits beside what is used and so much promised. */
-static int
-fits(const struct question *q, uint64_t promised, uint64_t tickets)
+/* What is charged beside what is used. */
+enum {
+	OPEN_TICKETS = 1,
+	TICKETS = 2 | OPEN_TICKETS, /* the orphans, too */
+	PROMISES = 4,               /* but the one that the message has itself */
+	ALL = TICKETS | PROMISES
+};
+
+static struct charge
+beside(const struct question *q, int which)
 {
 	const struct account *a = q->request.account;
+	struct charge sum = {.messages = 0};
+	uint64_t tickets = 0;
 
-	return fits_beside(q, amount_add(a->charged.used, promised),
-		amount_add(a->charged.messages, tickets));
+	if ((which & TICKETS) == OPEN_TICKETS)
+		sum.used = account_open_bytes(a, &tickets);
+	else if (which & TICKETS)
+		sum = (struct charge){
+			.used = a->charged.reserved, .messages = a->charged.tickets};
+	sum.messages += tickets;
+	if (!(which & PROMISES))
+		return sum;
+	sum.used =
+		amount_add(sum.used, a->charged.promised - (q->own ? q->own->bytes : 0));
+	sum.messages += a->charged.promises - (q->own ? 1 : 0);
+	return sum;
+}
+
+/* Whether it fits beside what is used and those. */
+static int
+fits(const struct question *q, int which)
+{
+	const struct charge *charged = &q->request.account->charged;
+	const struct charge others = beside(q, which);
+
+	return fits_beside(q, amount_add(charged->used, others.used),
+		amount_add(charged->messages, others.messages));
 }
 
 static int
@@ -51,10 +81,11 @@ is_near_limit(const struct ledger *l, const struct question *q)
 {
 	const struct ledger_limits *limit = &q->request.limits;
 	const struct account *a = q->request.account;
-	uint64_t bytes = amount_add(
-		amount_add(a->charged.used, a->charged.reserved), q->request.bytes);
+	const struct charge others = beside(q, ALL);
+	uint64_t bytes =
+		amount_add(amount_add(a->charged.used, others.used), q->request.bytes);
 	uint64_t messages =
-		amount_add(amount_add(a->charged.messages, a->charged.tickets), 1);
+		amount_add(amount_add(a->charged.messages, others.messages), 1);
 
 	return is_above(bytes, limit->bytes, l->rules.recheck_per_cent) ||
 	       is_above(messages, limit->messages, l->rules.recheck_per_cent);
@@ -68,17 +99,23 @@ wait_for_new_count(struct question *q)
 	return WAIT_COUNT;
 }
 
+/* The message's promise becomes its ticket: nobody else can have the room between. */
 static enum wait
 grant(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct ticket *t;
 
+	if (q->request.kind == LEDGER_PROMISE)
+		answer->promised = promises_keep(l, q);
 	if (q->request.kind == LEDGER_RESERVE) {
 		t = ticket_open(l, &q->request, q->name);
 		if (!t)
 			return answer_with(answer, VERDICT_TROUBLE,
 				"the usage store can't be written");
 		answer->ticket = t->id;
+		answer->promised = q->own != NULL;
+		if (q->own)
+			promises_use(l, q->own);
 		l->totals.granted++;
 	}
 	return answer_with(answer, VERDICT_DELIVERED, NULL);
@@ -111,7 +148,8 @@ decide_grant(struct ledger *l, struct question *q, struct ledger_answer *answer)
 static int
 leaves_trace(const struct question *q)
 {
-	return q->request.kind == LEDGER_CHECK || q->request.kind == LEDGER_RESERVE;
+	return q->request.kind == LEDGER_CHECK || q->request.kind == LEDGER_RESERVE ||
+	       q->request.kind == LEDGER_PROMISE;
 }
 
 /* Exact, unmoved, all input read: what is in the way? */
@@ -119,14 +157,16 @@ static enum wait
 refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct account *a = q->request.account;
-	uint64_t tickets, promised = account_open_bytes(a, &tickets);
 	int hard;
 
-	if (fits(q, promised, tickets))
+	if (fits(q, TICKETS))
+		return answer_with(answer, VERDICT_FULL_FOR_NOW,
+			"the mailbox is full with messages that are on their way");
+	if (fits(q, OPEN_TICKETS | PROMISES))
 		return answer_with(answer, VERDICT_TROUBLE,
 			"deliveries that were cut off, or that began before the table "
 			"changed, may still take the room that is left");
-	if (fits(q, 0, 0))
+	if (fits(q, 0))
 		return answer_with(answer, VERDICT_FULL_FOR_NOW,
 			"the mailbox is full with the deliveries that are under way");
 	hard = leaves_trace(q) ? full_refused(l, a, &q->request)
@@ -140,10 +180,11 @@ static enum wait
 no_exact_count(struct question *q, struct ledger_answer *answer)
 {
 	const struct account *a = q->request.account;
-	uint64_t tickets, promised = account_open_bytes(a, &tickets);
+	const struct charge others = beside(q, OPEN_TICKETS | PROMISES);
 
-	if (a->may_be_twice || fits_beside(q, amount_add(a->activity->sure, promised),
-				       amount_add(a->activity->sure_messages, tickets)))
+	if (a->may_be_twice ||
+		fits_beside(q, amount_add(a->activity->sure, others.used),
+			amount_add(a->activity->sure_messages, others.messages)))
 		return answer_with(answer, VERDICT_TROUBLE, NOT_COUNTED);
 	if (a->sure_by_files)
 		return answer_with(answer, VERDICT_FULL_FOR_NOW, NULL);
@@ -169,7 +210,6 @@ static enum wait
 decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
 	struct account *a = q->request.account;
-	uint64_t tickets, promised = account_open_bytes(a, &tickets);
 	int serves = a->count_serves && l->now - a->counted_at <= COUNT_SERVES_MS;
 
 	if (!serves || !a->by_files) {
@@ -181,7 +221,7 @@ decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answe
 		return WAIT_PROBE;
 	if (!owners_were_read(q))
 		return WAIT_INPUT;
-	if (a->activity->ended && fits(q, promised, tickets) && q->counts < TRIES)
+	if (a->activity->ended && fits(q, OPEN_TICKETS | PROMISES) && q->counts < TRIES)
 		return wait_for_new_count(q);
 	return refuse(l, q, answer);
 }
@@ -329,7 +369,7 @@ decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 		return q->counts ? no_exact_count(q, answer) : WAIT_COUNT;
 	if (elsewhere)
 		return decide_elsewhere(q, answer);
-	if (fits(q, a->charged.reserved, a->charged.tickets))
+	if (fits(q, ALL))
 		return decide_grant(l, q, answer);
 	return decide_refusal(l, q, answer);
 }
@@ -461,6 +501,7 @@ has_number(const struct question *q)
 static enum wait
 decide(struct ledger *l, struct question *q, struct ledger_answer *answer)
 {
+	q->own = promises_own(q);
 	if (q->failure && !has_number(q))
 		return answer_with(answer, VERDICT_TROUBLE, q->failure);
 	if (decide_place(l, q, answer))
@@ -498,8 +539,7 @@ why_count(const struct ledger *l, const struct question *q)
 	if (q->request.kind == LEDGER_SEND)
 		return a->charged.used > q->request.bytes ? LEDGER_REFUSAL
 							  : LEDGER_CHANGED;
-	return fits(q, a->charged.reserved, a->charged.tickets) ? LEDGER_CHANGED
-								: LEDGER_REFUSAL;
+	return fits(q, ALL) ? LEDGER_CHANGED : LEDGER_REFUSAL;
 }
 
 /* --- waiting and answering --- */

@@ -30,6 +30,7 @@ ledger_new(const struct ledger_calls *calls, void *arg, const struct ledger_rule
 	l->rules = *rules;
 	l->now = now;
 	TAILQ_INIT(&l->unsure);
+	promises_init(l);
 	for (int i = 0; i < TURNS; i++)
 		TAILQ_INIT(&l->turns[i]);
 	TAILQ_INIT(&l->ready);
@@ -64,6 +65,13 @@ ledger_ldas_end(const struct ledger *l)
 	uint64_t end = amount_add(l->now, l->rules.deadline_ms);
 
 	return end > l->ldas_until ? end : l->ldas_until;
+}
+
+void
+room_appeared(const struct ledger *l, struct account *a)
+{
+	if (l->calls->room)
+		l->calls->room(l->arg, a);
 }
 
 void
@@ -141,6 +149,8 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.reserved = a->charged.reserved,
 		.tickets = a->charged.tickets,
 		.orphans = a->activity ? a->activity->orphans : 0,
+		.promised = a->charged.promised,
+		.promises = a->charged.promises,
 		.stamp = a->stamp,
 		.known = a->known && a->rules == l->rules.counting,
 		.place = a->place,
@@ -205,6 +215,7 @@ ledger_tick(struct ledger *l, uint64_t now)
 	if (l->now - l->looked_over_at >= 100) {
 		l->looked_over_at = l->now;
 		end_unsure(l);
+		promises_tick(l);
 		questions_time_out(l);
 		decide_ready(l);
 		removed_tick(l);
@@ -220,6 +231,7 @@ ledger_table_changed(struct ledger *l)
 {
 	l->table++;
 	removed_review_all(l);
+	room_appeared(l, NULL);
 }
 
 void
@@ -341,6 +353,15 @@ ledger_commit(struct ledger *l, struct ledger_connection *c, uint64_t id,
 	return 0;
 }
 
+static void
+cancel(struct ledger *l, struct ticket *t)
+{
+	struct account *a = t->account;
+
+	ticket_cancel(l, t);
+	room_appeared(l, a);
+}
+
 int
 ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t id)
 {
@@ -349,8 +370,8 @@ ledger_cancel(struct ledger *l, struct ledger_connection *c, uint64_t id)
 	if (!t)
 		return -1;
 	while (t->next_copy != t)
-		ticket_cancel(l, t->next_copy);
-	ticket_cancel(l, t);
+		cancel(l, t->next_copy);
+	cancel(l, t);
 	l->totals.cancelled++;
 	return 0;
 }
@@ -391,11 +412,26 @@ ledger_count_names(struct ledger *l, struct account *a,
 		name(arg, t->name);
 }
 
+/* What stands in the way of a message, in bytes or messages. */
+static int
+has_fallen(const struct charge *was, const struct charge *now)
+{
+	return amount_add(now->used, now->reserved) <
+		       amount_add(was->used, was->reserved) ||
+	       amount_add(now->messages, now->tickets) <
+		       amount_add(was->messages, was->tickets);
+}
+
 void
 ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
+	const struct charge before = a->charged;
+	int was_known = a->known;
+
 	counts_ended(l, a, c);
 	decide_ready(l);
+	if (a->known && (!was_known || has_fallen(&before, &a->charged)))
+		room_appeared(l, a);
 }
 
 void

@@ -5,8 +5,10 @@
  *
  * A ticket is room promised to a delivery under the name that its file will have. It is
  * charged until it ends by COMMIT, by CANCEL, or, as an orphan (its connection is gone),
- * by an exact count. A refusal rests on an exact count of the files; what can't be known
- * is "try again", never "full for good". Sums never wrap and never pass below zero.
+ * by an exact count. A promise is room for a message that was accepted at SMTP time,
+ * until its delivery comes with the message's queue id. A refusal rests on an exact count
+ * of the files; what can't be known is "try again", never "full for good". Sums never
+ * wrap and never pass below zero.
  *
  * Times are milliseconds of one clock that never goes back.
  */
@@ -52,6 +54,7 @@ struct ledger_place {
 
 /* ANNOUNCED is a CHECK by a size that is only claimed, and EXPLAIN one by a person, who
  * has more patience and is refused nothing: neither starts "full since".
+ * PROMISE is a CHECK of a whole message whose yes keeps its room.
  * SEND asks whether more than so many bytes are in the mailbox, whose limits do not
  * matter: VERDICT_FULL is as exact as any refusal, and leaves no trace either. */
 enum ledger_kind {
@@ -61,22 +64,36 @@ enum ledger_kind {
 	LEDGER_GET,
 	LEDGER_RECOUNT,
 	LEDGER_EXPLAIN,
-	LEDGER_SEND
+	LEDGER_SEND,
+	LEDGER_PROMISE
 };
 
-/* A question. ledger_ask copies it, the name too. */
+#define LEDGER_ID_MAX 63 /* bytes of a queue id */
+#define LEDGER_IDS    8  /* of one message: filters after the queue give it others */
+
+/* A message that was accepted for a recipient, whose room is kept. */
+struct ledger_promise {
+	const char *id;     /* of the queue: [0-9A-Za-z-] */
+	uint64_t recipient; /* hash of the recipient as it was asked about */
+	uint64_t client;    /* on whose account it goes; 0: nobody's */
+	uint64_t ms;        /* that it lasts */
+};
+
+/* A question. ledger_ask copies it, with the name, the promise and the ids. */
 struct ledger_request {
 	enum ledger_kind kind;
 	struct account *account;
 	struct ledger_connection *connection;
 	struct ledger_limits limits;
-	uint64_t bytes; /* CHECK, ANNOUNCED, RESERVE, EXPLAIN; SEND: that may be there */
+	uint64_t bytes;   /* of the message; SEND: that may be there */
 	const char *name; /* RESERVE */
 	struct ledger_place place;
 	uint64_t directory; /* RESERVE: that is open for the message; 0: not told */
 	int is_missing; /* CHECK, RESERVE: the lda finds no Maildir, or no new/ in it */
 	int is_meant;   /* RECOUNT: if it is missing, it is so on purpose */
-	void *cookie;   /* comes back with the answer */
+	const struct ledger_promise *promise; /* PROMISE */
+	const char *ids; /* CHECK, RESERVE: the message's, "A,B"; NULL: none */
+	void *cookie;    /* comes back with the answer */
 };
 
 struct ledger_answer {
@@ -84,6 +101,21 @@ struct ledger_answer {
 	const char *text;     /* why not; NULL for the verdict's own words */
 	uint64_t ticket;      /* RESERVE */
 	uint64_t was;         /* RECOUNT: used before it */
+	int promised;         /* PROMISE: it is kept; RESERVE: one was used */
+};
+
+/* A promise as it is kept: with the bytes that it has, and when it ends, by the ledger's
+ * clock. */
+struct ledger_kept_promise {
+	struct ledger_promise promise;
+	uint64_t bytes, until;
+};
+
+/* What became of a promise: LEDGER_PROMISE_MADE also if the store had it. */
+enum ledger_promise_event {
+	LEDGER_PROMISE_MADE,
+	LEDGER_PROMISE_USED,
+	LEDGER_PROMISE_OVER /* its time, or its mailbox is not in the table any more */
 };
 
 /* Why a mailbox was counted. */
@@ -128,11 +160,12 @@ struct ledger_numbers {
 	uint64_t used, messages;
 	uint64_t reserved, tickets; /* bytes and number of all tickets, orphans too */
 	uint64_t orphans;
-	uint64_t stamp;            /* of the directories at the last exact count */
-	struct ledger_place place; /* that they belong to, */
-	uint64_t directory;        /* and what was found there (0: none) */
-	uint64_t rules;            /* that they were counted by */
-	int known;                 /* an exact count of this boot stands behind them */
+	uint64_t promised, promises; /* bytes and number */
+	uint64_t stamp;              /* of the directories at the last exact count */
+	struct ledger_place place;   /* that they belong to, */
+	uint64_t directory;          /* and what was found there (0: none) */
+	uint64_t rules;              /* that they were counted by */
+	int known;                   /* an exact count of this boot stands behind them */
 	uint64_t full_for; /* seconds since the first refusal for room; 0: not full */
 	uint64_t full_used, full_bytes, full_messages, full_smallest; /* as it was then */
 	int wrong_names;  /* it is counted by its files, whatever their names say */
@@ -190,6 +223,19 @@ struct ledger_calls {
 	uint64_t (*removed_in)(void *arg, uint64_t path);
 	/* Keeps that a place which no account has had mail; MAIL_IN 0: no more. */
 	void (*save_place)(void *arg, uint64_t path, uint64_t mail_in);
+	/* The store, as for tickets. Of each id and recipient an account has one promise.
+	 */
+	int (*save_promise)(
+		void *arg, struct account *a, const struct ledger_kept_promise *p);
+	void (*remove_promise)(
+		void *arg, struct account *a, const struct ledger_promise *p);
+	/* What became of a promise; nothing may be changed meanwhile. May be NULL. */
+	void (*promise)(void *arg, struct account *a, const struct ledger_promise *p,
+		enum ledger_promise_event event);
+	/* There may be more room in the account than there was, or, where A is NULL, in
+	 * any: the table has changed. Not called from within ledger_ask; nothing may be
+	 * changed meanwhile. May be NULL. */
+	void (*room)(void *arg, struct account *a);
 };
 
 struct ledger_rules {
@@ -201,6 +247,7 @@ struct ledger_rules {
 
 struct ledger_totals {
 	uint64_t accounts, tickets, orphans, waiting;
+	uint64_t promises, promised_bytes;
 	uint64_t granted, refused, later, committed, cancelled;
 	uint64_t counts, inexact_counts, probes, corrected;
 };
@@ -240,6 +287,10 @@ uint64_t ledger_held_ms(const struct ledger *l);
 void ledger_show_tickets(const struct ledger *l, const struct account *a,
 	void (*each)(void *arg, const struct ledger_ticket *t), void *arg);
 
+/* Calls EACH for every promise of the account. */
+void ledger_show_promises(const struct account *a,
+	void (*each)(void *arg, const struct ledger_kept_promise *p), void *arg);
+
 /* Calls EACH for every account: for a store that is written afresh. Nothing may be
  * changed meanwhile. */
 void ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg);
@@ -254,6 +305,10 @@ void ledger_load(struct ledger *l, struct account *a, const struct ledger_number
  * or is unsure. -1 without memory, or where there is one of that name. */
 int ledger_load_ticket(
 	struct ledger *l, struct account *a, const struct ledger_ticket *t);
+/* A promise of an earlier daemon: it lasts until its end, but no longer from now on than
+ * it ever did. -1 without memory. */
+int ledger_load_promise(
+	struct ledger *l, struct account *a, const struct ledger_kept_promise *kept);
 /* A place that had mail, and that no account has: 0, or -1 without memory. */
 int ledger_load_place(struct ledger *l, uint64_t path, uint64_t mail_in);
 /* Tickets may be unknown (a lost store): no promise before the deadline has passed. */

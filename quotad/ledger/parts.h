@@ -2,9 +2,9 @@
  * What the ledger's files share. From the bottom: turns.c has those accounts that wait
  * for a count of their orphans; accounts.c has accounts and tickets; places.c what they
  * belong to; memory.c which of these had mail; full_since.c how long a
- * mailbox has been full; questions.c those that wait; count.c counts, probes and
- * what follows from them; decide.c what is answered; ledger.c the life of the ledger, its
- * clock and all that happens to it.
+ * mailbox has been full; promises.c room for messages that were accepted; questions.c
+ * those that wait; count.c counts, probes and what follows from them; decide.c what is
+ * answered; ledger.c the life of the ledger, its clock and all that happens to it.
  */
 #ifndef QUOTAD_LEDGER_PARTS_H
 #define QUOTAD_LEDGER_PARTS_H
@@ -12,6 +12,7 @@
 #include "accounts.h"
 #include "hash.h"
 #include "ledger.h"
+#include "promises.h"
 
 enum {
 	LOOK_MS = 15 * 60 * 1000,         /* below recheck_above, between two looks */
@@ -66,6 +67,9 @@ struct question {
 	int is_overtaken;    /* by a table that has no such mailbox */
 	char *failure;       /* why it can't be decided; it is answered so */
 	uint64_t was;
+	struct ledger_promise promise;
+	char *ids;           /* the message's, also that of the promise */
+	struct promise *own; /* promise of the message, as it is decided; NULL: none */
 };
 
 /* A place that had mail, and that no account has now. */
@@ -106,6 +110,7 @@ struct ledger {
 	struct hash memories; /* by path */
 	struct memories in_order; /* the oldest first */
 	struct ledger_tickets unsure;
+	struct promise_clock promises;
 	struct account_turns turns[TURNS];
 	unsigned orphan_counts; /* under way */
 	struct questions ready, settling, all[PERSON + 1];
@@ -120,6 +125,8 @@ void turns_leave(struct ledger *l, struct account *a);
 struct account *turns_next(const struct ledger *l);
 
 /* ledger.c */
+/* There may be more room in the account, or in any (NULL). */
+void room_appeared(const struct ledger *l, struct account *a);
 /* When an lda of now must have ended. */
 uint64_t ledger_ldas_end(const struct ledger *l);
 

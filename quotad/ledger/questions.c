@@ -22,25 +22,52 @@ asker_of(const struct question *q)
 	case LEDGER_ANNOUNCED:
 	case LEDGER_RESERVE:
 	case LEDGER_SEND:
+	case LEDGER_PROMISE:
 		return DELIVERY;
 	default:
 		return PERSON;
 	}
 }
 
+/* The question's own copies of what it points to: 0, or -1 without memory. */
+static int
+copy(struct question *q, const struct ledger_request *r)
+{
+	const char *ids = r->promise ? r->promise->id : r->ids;
+
+	q->request = *r;
+	q->request.name = q->name = r->name ? strdup(r->name) : NULL;
+	q->request.ids = q->ids = ids ? strdup(ids) : NULL;
+	if ((r->name && !q->name) || (ids && !q->ids))
+		return -1;
+	if (!r->promise)
+		return 0;
+	q->promise = *r->promise;
+	q->promise.id = q->ids;
+	q->request.promise = &q->promise;
+	return 0;
+}
+
+static void
+free_question(struct question *q)
+{
+	if (!q)
+		return;
+	free(q->name);
+	free(q->ids);
+	free(q->failure);
+	free(q);
+}
+
 struct question *
 question_new(struct ledger *l, const struct ledger_request *r)
 {
 	struct question *q = calloc(1, sizeof *q);
-	char *name = q && r->name ? strdup(r->name) : NULL;
 
-	if (!q || (r->name && !name) || account_begin_activity(r->account) == -1) {
-		free(name);
-		free(q);
+	if (!q || copy(q, r) == -1 || account_begin_activity(r->account) == -1) {
+		free_question(q);
 		return NULL;
 	}
-	q->request = *r;
-	q->request.name = q->name = name;
 	q->asked_at = l->now;
 	q->table = l->table;
 	if (asker_of(q) == DELIVERY && r->bytes == 0)
@@ -66,9 +93,7 @@ question_free(struct ledger *l, struct question *q)
 	account_end_activity(q->request.account);
 	q->request.connection->waiting--;
 	l->totals.waiting--;
-	free(q->name);
-	free(q->failure);
-	free(q);
+	free_question(q);
 }
 
 void
@@ -79,9 +104,7 @@ questions_free_all(struct ledger *l)
 	for (int asker = DELIVERY; asker <= PERSON; asker++)
 		while ((q = TAILQ_FIRST(&l->all[asker]))) {
 			TAILQ_REMOVE(&l->all[asker], q, all);
-			free(q->name);
-			free(q->failure);
-			free(q);
+			free_question(q);
 		}
 }
 

@@ -31,6 +31,7 @@ forget(struct ledger *l, struct account *a)
 	struct ticket *t;
 
 	memory_leave(l, a);
+	promises_end_all(l, a);
 	while ((t = LIST_FIRST(&a->tickets)))
 		ticket_end(l, t);
 	places_give_up(l, a);

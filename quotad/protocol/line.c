@@ -17,6 +17,7 @@
 #include "amount.h"
 #include "ask_access.h"
 #include "explain.h"
+#include "line_fields.h"
 #include "line_request.h"
 #include "numbers.h"
 #include "record.h"
@@ -167,68 +168,13 @@ ask(struct line_request *l, enum ledger_kind kind, const char *recipient)
 	room_ask(l->line->room, &l->question, &asker);
 }
 
-/* A plain file name, as a message in a Maildir has it. */
-static int
-take_name(struct room_question *q, const char *value)
-{
-	q->name = value;
-	return *value == '\0' || *value == '.' || strlen(value) > 255 ||
-			       strpbrk(value, "/:\n") != NULL
-		       ? -1
-		       : 0;
-}
-
-/* 16 hexadecimal digits. */
-static int
-take_hash(uint64_t *hash, const char *value)
-{
-	if (strlen(value) != 16 || strspn(value, "0123456789abcdef") != 16)
-		return -1;
-	*hash = strtoull(value, NULL, 16);
-	return 0;
-}
-
-static int
-take_place(struct room_question *q, const char *value)
-{
-	if (take_hash(&q->place, value) == -1)
-		return -1;
-	q->has_place = 1;
-	return 0;
-}
-
-/* Zeros: there is no Maildir, or no new/ in it. */
-static int
-take_directory(struct room_question *q, const char *value)
-{
-	if (take_hash(&q->directory, value) == -1)
-		return -1;
-	q->is_missing = q->directory == 0;
-	return 0;
-}
-
-/* Takes the field off the end of the arguments, if that is one. */
-static void
-take_last(struct room_question *q, char **argument, const char *name,
-	int (*take)(struct room_question *q, const char *value))
-{
-	size_t length = strlen(name);
-
-	while (argument[0] != NULL && argument[1] != NULL)
-		argument++;
-	if (*argument != NULL && strncmp(*argument, name, length) == 0 &&
-		take(q, *argument + length) == 0)
-		*argument = NULL;
-}
-
-/* CHECK <recipient> <bytes> [<sender>] [place=<hash>] [directory=<hash>] */
+/* CHECK <recipient> <bytes> [<sender>] [place=<hash>] [directory=<hash>] [ids=<ids>] */
 static void
 check(struct line_request *l, char **argument)
 {
 	struct room_question *q = &l->question;
 
-	take_last(q, argument + 2, "directory=", take_directory);
-	take_last(q, argument + 2, "place=", take_place);
+	line_fields_take_last(q, argument + 2);
 	q->sender = argument[2];
 	if (amount_count(argument[1], &q->bytes, NULL) == -1)
 		line_malformed(l, NO_NUMBER);
@@ -238,59 +184,12 @@ check(struct line_request *l, char **argument)
 		ask(l, LEDGER_CHECK, argument[0]);
 }
 
-/* The name=value fields of RESERVE. */
-static const struct option {
-	const char *name;
-	int required;
-	int (*take)(struct room_question *q, const char *value);
-	const char *rule;
-} options[] = {
-	{"name", 1, take_name, "name= must be the name of a message's file"},
-	{"place", 0, take_place, "place= must be 16 hexadecimal digits"},
-	{"directory", 0, take_directory, "directory= must be 16 hexadecimal digits"},
-};
-
-#define OPTIONS ((int)(sizeof options / sizeof *options))
-
-/* The number of the field's option; OPTIONS if there is none of that name. */
-static int
-find_option(const char *field)
-{
-	size_t length = strcspn(field, "=");
-	int i;
-
-	for (i = 0; i < OPTIONS; i++)
-		if (field[length] == '=' && strlen(options[i].name) == length &&
-			strncmp(options[i].name, field, length) == 0)
-			break;
-	return i;
-}
-
-/* What is wrong with the fields; NULL where nothing is. */
-static const char *
-take_options(struct room_question *q, char **fields)
-{
-	int taken[OPTIONS] = {0};
-
-	for (; *fields != NULL; fields++) {
-		int i = find_option(*fields);
-
-		if (i == OPTIONS)
-			return "RESERVE has no such field";
-		if (taken[i]++ || options[i].take(q, strchr(*fields, '=') + 1) == -1)
-			return options[i].rule;
-	}
-	for (int i = 0; i < OPTIONS; i++)
-		if (options[i].required && !taken[i])
-			return options[i].rule;
-	return NULL;
-}
-
-/* RESERVE <recipient> <bytes> name=<basename> [place=<hash>] [directory=<hash>] */
+/* RESERVE <recipient> <bytes> name=<basename> [place=<hash>] [directory=<hash>]
+ * [ids=<ids>] */
 static void
 reserve(struct line_request *l, char **argument)
 {
-	const char *wrong = take_options(&l->question, argument + 2);
+	const char *wrong = line_fields_take(&l->question, argument + 2);
 
 	if (wrong == NULL && amount_count(argument[1], &l->question.bytes, NULL) == -1)
 		wrong = NO_NUMBER;
@@ -411,11 +310,12 @@ stats(struct line_request *l, char **argument)
 /* --- the table -------------------------------------------------------------------- */
 
 static const struct line_command commands[] = {
-	{"CHECK", 2, 5, ANYONE, 0, "4.3.0", check, answer_ok,
-		"CHECK <recipient> <bytes> [<sender>] [place=<hash>] [directory=<hash>]"},
-	{"RESERVE", 3, 2 + OPTIONS, ANYONE, 0, "4.3.0", reserve, answer_ticket,
+	{"CHECK", 2, 6, ANYONE, 0, "4.3.0", check, answer_ok,
+		"CHECK <recipient> <bytes> [<sender>] [place=<hash>] [directory=<hash>] "
+		"[ids=<ids>]"},
+	{"RESERVE", 3, 2 + LINE_FIELDS, ANYONE, 0, "4.3.0", reserve, answer_ticket,
 		"RESERVE <recipient> <bytes> name=<basename> [place=<hash>] "
-		"[directory=<hash>]"},
+		"[directory=<hash>] [ids=<ids>]"},
 	{"COMMIT", 1, 1, ANYONE, 0, NULL, commit, NULL, "COMMIT <ticket>"},
 	{"CANCEL", 1, 1, ANYONE, 0, NULL, cancel, NULL, "CANCEL <ticket>"},
 	{"GET", 1, 1, ANYONE, 0, "4.1.1", get, answer_numbers, "GET <recipient>"},

@@ -35,6 +35,8 @@ write_numbers(const struct line_request *l, FILE *to)
 		{"tickets", t->tickets},
 		{"orphans", t->orphans},
 		{"waiting", t->waiting},
+		{"promises", t->promises},
+		{"promised_bytes", t->promised_bytes},
 		{"granted", t->granted},
 		{"refused", t->refused},
 		{"later", t->later},

@@ -117,9 +117,17 @@ is_removed(void *arg, const struct account *a)
 	return 0;
 }
 
-static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed, NULL,
-	NULL, NULL, NULL};
+static const struct ledger_calls calls = {
+	.answer = take_answer,
+	.count = begin_count,
+	.probe = begin_probe,
+	.save_account = save_account,
+	.save_ticket = save_ticket,
+	.remove_ticket = remove_ticket,
+	.corrected = corrected,
+	.look_up = look_up,
+	.is_removed = is_removed,
+};
 
 static const struct ledger_rules rules = {DEADLINE_MS, ANSWER_MS, 80, 0};
 
@@ -147,7 +155,7 @@ static void
 ask(enum ledger_kind kind, int connection, uint64_t bytes, const char *name)
 {
 	struct ledger_request r = {kind, fake.account, &connections[connection], limits,
-		bytes, name, {0, 0}, 0, 0, 0, NULL};
+		bytes, name, {0, 0}, 0, 0, 0, NULL, NULL, NULL};
 
 	ledger_ask(fake.ledger, &r);
 }

@@ -139,9 +139,21 @@ save_place(void *arg, uint64_t path, uint64_t mail_in)
 	fake.kept[path] = mail_in;
 }
 
-static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed,
-	remove_account, generation, removed_in, save_place};
+static const struct ledger_calls calls = {
+	.answer = take_answer,
+	.count = begin_count,
+	.probe = begin_probe,
+	.save_account = save_account,
+	.save_ticket = save_ticket,
+	.remove_ticket = remove_ticket,
+	.corrected = corrected,
+	.look_up = look_up,
+	.is_removed = is_removed,
+	.remove_account = remove_account,
+	.generation = generation,
+	.removed_in = removed_in,
+	.save_place = save_place,
+};
 
 static const struct ledger_rules rules = {300000, 7500, 80, 1};
 

@@ -143,9 +143,18 @@ remove_account(void *arg, struct account *a)
 	fake.saved[key_of(a)] = (struct ledger_numbers){0};
 }
 
-static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed,
-	remove_account, NULL, NULL, NULL};
+static const struct ledger_calls calls = {
+	.answer = take_answer,
+	.count = begin_count,
+	.probe = begin_probe,
+	.save_account = save_account,
+	.save_ticket = save_ticket,
+	.remove_ticket = remove_ticket,
+	.corrected = corrected,
+	.look_up = look_up,
+	.is_removed = is_removed,
+	.remove_account = remove_account,
+};
 
 static const struct ledger_rules rules = {DEADLINE_MS, 7500, 80, 1};
 

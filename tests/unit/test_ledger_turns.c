@@ -108,9 +108,17 @@ is_removed(void *arg, const struct account *a)
 	return 0;
 }
 
-static const struct ledger_calls calls = {take_answer, begin_count, begin_probe,
-	save_account, save_ticket, remove_ticket, corrected, look_up, is_removed, NULL,
-	NULL, NULL, NULL};
+static const struct ledger_calls calls = {
+	.answer = take_answer,
+	.count = begin_count,
+	.probe = begin_probe,
+	.save_account = save_account,
+	.save_ticket = save_ticket,
+	.remove_ticket = remove_ticket,
+	.corrected = corrected,
+	.look_up = look_up,
+	.is_removed = is_removed,
+};
 
 static void
 setup(void)
