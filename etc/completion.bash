@@ -83,6 +83,6 @@ _brimq()
 	--domain|--over|--top) return ;;
 	esac
 	_brim_options "-c --config -s --socket --list --domain --over --sort --top --watch
-		--recount --stats --raw --json -h --help"
+		--waiting --recount --stats --raw --json -h --help"
 }
 complete -o filenames -F _brimq brimq

@@ -86,6 +86,7 @@ _brimq()
 		'--sort[by used, percent, limit, messages or name]:KEY:(used percent limit messages name)' \
 		'--top[show the first N alone, by used if not by --sort]:N: ' \
 		'--watch=-[show it again and again]::SECONDS: ' \
+		'--waiting[show for whom mail waits, and how much]' \
 		'--recount[count the mailboxes anew]' \
 		'--stats[show what quotad has done so far]' \
 		'--raw[send the request and print the answer as it is]' \

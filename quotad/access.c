@@ -78,6 +78,21 @@ find_targets(struct access_question *q, size_t most)
 		take(w, &o);
 }
 
+/* Whether a mailbox is full, and the message may wait for it in the mail server's queue.
+ */
+static int
+may_wait(const struct access_question *q, const struct outcome *o)
+{
+	const struct access *access = q->work.access;
+	const struct room_question *room = &q->work.room;
+
+	return (o->verdict == VERDICT_FULL || o->verdict == VERDICT_FULL_FOR_NOW) &&
+	       room->account != NULL && room->smtp_full_waits &&
+	       access->waiting != NULL &&
+	       waiting_takes(access->waiting, ledger_name(room->account), room->bytes,
+		       access->conf->wait_max);
+}
+
 /* A mailbox has answered, or no mailbox was found. A target that was a mailbox, and is
  * none any more, is no reason to refuse anything for good. */
 static void
@@ -89,7 +104,9 @@ answered(struct room_question *room, const struct outcome *o)
 		room->account == NULL && (o->verdict == VERDICT_NO_SUCH_USER ||
 						 o->verdict == VERDICT_MISCONFIGURED);
 
-	if (!led_nowhere)
+	if (may_wait(q, o))
+		take_verdict(w, VERDICT_DELIVERED, NULL);
+	else if (!led_nowhere)
 		take(w, o);
 	else if (w->targets.count == 0)
 		find_targets(q, FIRST_TARGETS);

@@ -9,6 +9,9 @@
  * object". VERDICT_TROUBLE and VERDICT_MISCONFIGURED are errors of ours, which no
  * protocol may make a refusal of.
  *
+ * Full is no refusal where smtp_full = wait: the mail server takes the message, which
+ * waits in its queue, up to wait_max bytes for each mailbox.
+ *
  * The announced size is anybody's claim: only a small one, that ordinary mail has, starts
  * or keeps "full since" (ledger/full_since.c) as the real one does.
  */
@@ -18,6 +21,7 @@
 #include "room.h"
 #include "senders.h"
 #include "targets.h"
+#include "waiting/waiting.h"
 
 #define ACCESS_ORDINARY_BYTES 65536 /* an announced size that ordinary mail has */
 
@@ -26,6 +30,7 @@ struct access {
 	const struct conf *conf;
 	const struct room *room;
 	struct senders *senders; /* that the site has blocked; NULL: none */
+	struct waiting *waiting; /* mail that does; NULL: none is remembered */
 };
 
 enum access_stage {

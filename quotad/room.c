@@ -177,6 +177,7 @@ decide(const struct room *room, struct room_question *q, const struct room_asker
 	q->limits = room_limits(m);
 	q->limits.orphans = asker->ticket_limit;
 	q->state = m->state;
+	q->smtp_full_waits = m->smtp_full_waits != 0;
 	if (q->account == NULL) {
 		answer(q, VERDICT_TROUBLE, "no memory");
 		return;

@@ -60,10 +60,11 @@ struct room_question {
 	struct account *account; /* NULL: the recipient led to no mailbox */
 	struct ledger_limits limits;
 	enum mailbox_state state;
-	int promised;    /* PROMISE: its room is kept; RESERVE: a promise was used */
-	int forbidden;   /* not this asker's to ask about */
-	uint64_t ticket; /* RESERVE that was granted */
-	uint64_t was;    /* RECOUNT: used before it */
+	int smtp_full_waits; /* as the mailbox's smtp_full */
+	int promised;        /* PROMISE: its room is kept; RESERVE: a promise was used */
+	int forbidden;       /* not this asker's to ask about */
+	uint64_t ticket;     /* RESERVE that was granted */
+	uint64_t was;        /* RECOUNT: used before it */
 };
 
 /* Asks. VERDICT_DELIVERED is yes. */

@@ -17,6 +17,7 @@
 #include "scanner/recount_schedule.h"
 #include "services.h"
 #include "wire/connection.h"
+#include "wire/releaser.h"
 #include "zombies.h"
 
 void
@@ -84,6 +85,16 @@ call_removed_in(void *arg, uint64_t path)
 	return generation;
 }
 
+/* While the store is loaded nobody is known to wait. */
+static void
+call_room(void *arg, struct account *a)
+{
+	struct server *v = arg;
+
+	if (v->waiting != NULL)
+		waiting_room(v->waiting, a == NULL ? NULL : ledger_name(a));
+}
+
 static const struct ledger_calls calls = {
 	.answer = room_decided,
 	.count = looks_count,
@@ -100,7 +111,45 @@ static const struct ledger_calls calls = {
 	.save_place = keeping_save_place,
 	.save_promise = keeping_save_promise,
 	.remove_promise = keeping_remove_promise,
+	.room = call_room,
 };
+
+/* --- mail that waits --------------------------------------------------------------- */
+
+static int
+may_release(void *arg)
+{
+	struct server *v = arg;
+
+	return releaser_may(v->releaser);
+}
+
+static void
+release(void *arg, const char *id)
+{
+	struct server *v = arg;
+
+	releaser_send(v->releaser, id);
+}
+
+static void
+released(void *arg, const char *id, int ok)
+{
+	struct server *v = arg;
+
+	waiting_released(v->waiting, id, ok);
+}
+
+static int
+open_waiting(struct server *v)
+{
+	static const struct waiting_calls waiting_calls = {may_release, release};
+
+	v->releaser = releaser_new(
+		v->base, (const char *const *)&v->conf.release_socket, released, v);
+	v->waiting = waiting_new(&v->room, &waiting_calls, v);
+	return v->releaser == NULL || v->waiting == NULL ? -1 : 0;
+}
 
 /* --- settings, again -------------------------------------------------------------- */
 
@@ -170,6 +219,7 @@ finish_pass(struct server *v)
 	looks_tell_failures(v);
 	v->zombies = zombies_reap();
 	connections_work(v->connections);
+	waiting_tick(v->waiting, clock_now_ms());
 	settle(v);
 	timers_wake_ledger(&v->timers, ledger_tick(v->ledger, clock_now_ms()));
 	committed = usage_commit(v->usage) == 0;
@@ -224,9 +274,11 @@ open_rooms(struct server *v, struct reason *why)
 	if (v->senders == NULL)
 		return -1;
 	senders_configure(v->senders, v->conf.blocked_senders);
-	v->access = (struct access){&v->conf, &v->room, v->senders};
-	v->line =
-		(struct line){&v->room, &v->access, v->usage, v->started_ms, v->scanner};
+	if (open_waiting(v) == -1)
+		return -1;
+	v->access = (struct access){&v->conf, &v->room, v->senders, v->waiting};
+	v->line = (struct line){
+		&v->room, &v->access, v->usage, v->started_ms, v->scanner, v->waiting};
 	v->policy = (struct policy){&v->access, &v->conf, policy_instances_new()};
 	v->socketmap = (struct socketmap){&v->room, &v->conf};
 	v->peers = peers_new(v->group, v->users);
@@ -279,6 +331,8 @@ void
 server_close(struct server *v)
 {
 	connections_free(&v->connections);
+	waiting_free(&v->waiting);
+	releaser_free(&v->releaser);
 	policy_instances_free(&v->policy.instances);
 	recount_schedule_free(&v->schedule);
 	users_reload_free(&v->users);

@@ -29,6 +29,7 @@
 #include "systemd.h"
 #include "timers.h"
 #include "users_reload.h"
+#include "waiting/waiting.h"
 #include "watchdog.h"
 #include "wire/listener.h"
 #include "wire/peer.h"
@@ -39,6 +40,7 @@
 struct connections;
 struct recount_schedule;
 struct failed_look;
+struct releaser;
 
 struct server {
 	/* given by main */
@@ -58,6 +60,8 @@ struct server {
 	struct room room;
 	struct senders *senders;
 	struct clients *clients;
+	struct waiting *waiting;
+	struct releaser *releaser;
 	struct access access;
 	struct line line;
 	struct policy policy;

@@ -77,6 +77,7 @@ struct ledger_promise {
 	uint64_t recipient; /* hash of the recipient as it was asked about */
 	uint64_t client;    /* on whose account it goes; 0: nobody's */
 	uint64_t ms;        /* that it lasts */
+	int is_exact;       /* PROMISE: the bytes are all; no headers will come */
 };
 
 /* A question. ledger_ask copies it, with the name, the promise and the ids. */

@@ -29,7 +29,10 @@ static struct ledger_kept_promise
 shown(const struct promise *p)
 {
 	return (struct ledger_kept_promise){
-		.promise = {p->id, p->recipient, p->client, p->ms},
+		.promise = {.id = p->id,
+			.recipient = p->recipient,
+			.client = p->client,
+			.ms = p->ms},
 		.bytes = p->bytes,
 		.until = p->until,
 	};
@@ -154,13 +157,14 @@ promises_own(const struct question *q)
 
 /* --- making and using ------------------------------------------------------------- */
 
-/* The bytes that are left for the message beside all others, its headers to come
- * included: what is not there of them is not kept. */
+/* The bytes that are left for the message beside all others, its headers to come, if
+ * any will, included: what is not there of them is not kept. */
 static uint64_t
 bytes_for(const struct question *q)
 {
 	const struct account *a = q->request.account;
-	uint64_t wanted = amount_add(q->request.bytes, PROMISE_HEADERS), others, left;
+	const uint64_t headers = q->promise.is_exact ? 0 : PROMISE_HEADERS;
+	uint64_t wanted = amount_add(q->request.bytes, headers), others, left;
 
 	if (!q->request.limits.bytes)
 		return wanted;

@@ -21,6 +21,7 @@
 #include "line_request.h"
 #include "numbers.h"
 #include "record.h"
+#include "waiting/waiting.h"
 
 #define WORDS_MAX 8 /* of a line: more than any request has */
 
@@ -77,11 +78,29 @@ refuse(struct line_request *l, const struct outcome *o)
 	}
 }
 
+/* A message with queue ids was refused for now, or waits no more. */
+static void
+note_waiting(const struct line_request *l, const struct outcome *o)
+{
+	const struct room_question *q = &l->question;
+	struct waiting *waiting = l->line->waiting;
+
+	if (l->ids == NULL || q->account == NULL || waiting == NULL)
+		return;
+	if (o->verdict == VERDICT_FULL_FOR_NOW)
+		waiting_refused(waiting, ledger_name(q->account), l->ids, q->bytes,
+			request_asker(l->request).trusted);
+	else if (o->verdict == VERDICT_FULL ||
+		 (o->verdict == VERDICT_DELIVERED && q->kind == LEDGER_RESERVE))
+		waiting_delivered(waiting, ledger_name(q->account), l->ids);
+}
+
 static void
 answered(struct room_question *q, const struct outcome *o)
 {
 	struct line_request *l = (struct line_request *)q;
 
+	note_waiting(l, o);
 	if (q->forbidden)
 		request_answer(l->request, FORBIDDEN);
 	else if (o->verdict == VERDICT_DELIVERED ||
@@ -164,6 +183,8 @@ ask(struct line_request *l, enum ledger_kind kind, const char *recipient)
 
 	l->question.kind = kind;
 	l->question.recipient = recipient;
+	if (l->question.ids != NULL)
+		l->ids = strdup(l->question.ids);
 	l->question.answered = answered;
 	room_ask(l->line->room, &l->question, &asker);
 }
@@ -284,6 +305,13 @@ list(struct line_request *l, char **argument)
 	line_list(l, argument[0] ? argument[0] : "*");
 }
 
+/* WAITING [<pattern>] */
+static void
+waiting(struct line_request *l, char **argument)
+{
+	line_list_waiting(l, argument[0] ? argument[0] : "*");
+}
+
 /* TABLE <identity>: tells nothing of what stands in a table, so anybody may ask. */
 static void
 table(struct line_request *l, char **argument)
@@ -325,6 +353,7 @@ static const struct line_command commands[] = {
 	{"EXPLAIN", 1, 2, TRUSTED, 1, "4.1.1", explain, answer_explanation,
 		"EXPLAIN <recipient> [<bytes>]"},
 	{"ACCESS", 2, 6, TRUSTED, 0, NULL, ask_access, NULL, ASK_ACCESS_USAGE},
+	{"WAITING", 0, 1, ANYONE, 0, NULL, waiting, NULL, "WAITING [<pattern>]"},
 	{"TABLE", 1, 1, ANYONE, 0, NULL, table, NULL, "TABLE <identity>"},
 	{"STATS", 0, 0, TRUSTED, 0, NULL, stats, NULL, "STATS"},
 };
@@ -439,8 +468,10 @@ perform(void *service, struct request *r, char *line, size_t length)
 static void
 add_piece(void *service, struct request *r)
 {
+	struct line_request *l = request_state(r);
+
 	(void)service;
-	line_list_piece(request_state(r));
+	l->add_piece(l);
 }
 
 static void
@@ -452,6 +483,7 @@ finish(struct request *r)
 		return;
 	ask_access_free(&l->access);
 	free(l->explanation);
+	free(l->ids);
 	free(l->pattern);
 	free(l->last);
 	free(l);

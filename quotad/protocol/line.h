@@ -11,6 +11,7 @@
 
 struct access;
 struct scanner;
+struct waiting;
 
 /* Its service. */
 struct line {
@@ -19,6 +20,7 @@ struct line {
 	const struct usage *usage;
 	uint64_t started_ms; /* when quotad did */
 	const struct scanner *scanner;
+	struct waiting *waiting; /* mail that does */
 };
 
 extern const struct protocol line_protocol;

@@ -13,9 +13,13 @@ struct line_request {
 	const struct line *line;
 	const struct line_command *command;
 	struct line_access *access; /* ACCESS */
+	char *ids;                  /* CHECK, RESERVE: a copy; NULL: none */
 	char *explanation;          /* EXPLAIN: all lines but the last */
-	char *pattern;              /* LIST */
-	char *last;                 /* LIST: the key that was looked at last */
+	/* LIST, WAITING: the next piece of the answer */
+	void (*add_piece)(struct line_request *l);
+	char *pattern;
+	char *last;           /* LIST: the key that was looked at last */
+	uint64_t last_number; /* WAITING: of the mailbox */
 	uint64_t listed;
 };
 
@@ -25,9 +29,9 @@ void line_malformed(struct line_request *l, const char *text);
 /* The answer where quotad itself is at fault. */
 void line_error(struct line_request *l, const char *text);
 
-/* Begins the answer to LIST, and goes on with it. */
+/* Begins the answer to LIST, or to WAITING. */
 void line_list(struct line_request *l, const char *pattern);
-void line_list_piece(struct line_request *l);
+void line_list_waiting(struct line_request *l, const char *pattern);
 
 /* Answers STATS. */
 void line_statistics(struct line_request *l);

@@ -22,17 +22,6 @@ struct piece {
 	int records;
 };
 
-void
-line_list(struct line_request *l, const char *pattern)
-{
-	l->pattern = strdup(pattern);
-	l->last = calloc(1, ADDRESS_MAX + 1);
-	if (l->pattern == NULL || l->last == NULL)
-		line_error(l, "no memory");
-	else
-		request_stream(l->request);
-}
-
 static int
 read_mailbox(const struct piece *p, struct mailbox *m, const struct record *record)
 {
@@ -91,8 +80,8 @@ list_record(void *arg, const struct record *record)
 	return 0;
 }
 
-void
-line_list_piece(struct line_request *l)
+static void
+add_piece(struct line_request *l)
 {
 	struct piece p = {.l = l, .users = users_reload_table(l->line->room->users)};
 	struct reason why;
@@ -109,4 +98,16 @@ line_list_piece(struct line_request *l)
 		line_error(l, why.text);
 	else if (more == 0)
 		request_answer(l->request, "OK count=%" PRIu64 "\n", l->listed);
+}
+
+void
+line_list(struct line_request *l, const char *pattern)
+{
+	l->pattern = strdup(pattern);
+	l->last = calloc(1, ADDRESS_MAX + 1);
+	l->add_piece = add_piece;
+	if (l->pattern == NULL || l->last == NULL)
+		line_error(l, "no memory");
+	else
+		request_stream(l->request);
 }

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "line_request.h"
 #include "scanner/jobs.h"
+#include "waiting/waiting.h"
 
 static uint64_t
 resident_bytes(void)
@@ -55,6 +56,20 @@ write_numbers(const struct line_request *l, FILE *to)
 		fprintf(to, "* %s=%" PRIu64 "\n", rows[i].name, rows[i].value);
 }
 
+/* Mail that waits for room in the mail server's queue. */
+static void
+write_waiting(const struct waiting *waiting, FILE *to)
+{
+	struct waiting_totals t;
+
+	waiting_totals(waiting, &t);
+	fprintf(to,
+		"* waiting_messages=%" PRIu64 "\n* waiting_bytes=%" PRIu64
+		"\n* waiting_mailboxes=%" PRIu64 "\n* released=%" PRIu64
+		"\n* not_released=%" PRIu64 "\n",
+		t.messages, t.bytes, t.mailboxes, t.released, t.not_released);
+}
+
 /* A table that can't be used, and why. */
 static void
 write_refused(const struct users_reload *users, FILE *to)
@@ -96,6 +111,8 @@ line_statistics(struct line_request *l)
 		write_refused(users, to);
 		write_readers(l->line->scanner, to);
 		write_numbers(l, to);
+		if (l->line->waiting != NULL)
+			write_waiting(l->line->waiting, to);
 	}
 	if (to == NULL || fclose(to) != 0)
 		line_error(l, "no memory");

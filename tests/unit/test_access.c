@@ -21,13 +21,15 @@ static struct fake {
 	uint64_t bytes;        /* and its size */
 	size_t found;          /* targets, of all look-ups */
 	char asked[4000];      /* all that were asked about */
+	uint64_t waits;        /* bytes, for any mailbox */
 	int answers;
 	struct outcome outcome;
 } fake;
 
-static struct conf conf = {.quotad_timeout = 10};
+static struct conf conf = {.quotad_timeout = 10, .wait_max = 1000};
 static const struct room room = {.conf = &conf};
-static const struct access service = {.conf = &conf, .room = &room};
+static const struct access service = {
+	.conf = &conf, .room = &room, .waiting = (struct waiting *)&fake};
 static const struct room_asker asker = {.trusted = 1};
 
 /* --- the neighbours --------------------------------------------------------------- */
@@ -60,6 +62,10 @@ static const struct answer {
 	{"free", VERDICT_DELIVERED},
 	{"full", VERDICT_FULL},
 	{"later", VERDICT_FULL_FOR_NOW},
+	{"wait-full", VERDICT_FULL},
+	{"wait-later", VERDICT_FULL_FOR_NOW},
+	{"wait-large", VERDICT_TOO_LARGE},
+	{"wait-trouble", VERDICT_TROUBLE},
 	{"suspended", VERDICT_SUSPENDED},
 	{"disabled", VERDICT_DISABLED},
 	{"moved", VERDICT_MOVED},
@@ -78,6 +84,7 @@ answer_now(struct room_question *q, const char *name)
 
 	fake.now += fake.takes_ms;
 	q->account = NULL;
+	q->smtp_full_waits = strncmp(name, "wait-", 5) == 0;
 	outcome_set(&o, VERDICT_MISCONFIGURED, "it leads to no mailbox");
 	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
 		if (strcmp(answers[i].name, name) == 0) {
@@ -86,6 +93,21 @@ answer_now(struct room_question *q, const char *name)
 				q->account = (struct account *)&has_mailbox;
 		}
 	q->answered(q, &o);
+}
+
+const char *
+ledger_name(const struct account *a)
+{
+	ck_assert_ptr_eq(a, &has_mailbox);
+	return "its name";
+}
+
+int
+waiting_takes(const struct waiting *w, const char *mailbox, uint64_t bytes, uint64_t most)
+{
+	ck_assert_ptr_eq(w, &fake);
+	ck_assert_str_eq(mailbox, "its name");
+	return fake.waits + bytes <= most;
 }
 
 static char waiting_name[100];
@@ -395,6 +417,36 @@ START_TEST(who_is_gone_leaves_nothing_behind)
 }
 END_TEST
 
+/* --- mail that may wait ----------------------------------------------------------- */
+
+START_TEST(with_smtp_full_wait_a_full_mailbox_takes_mail)
+{
+	ck_assert_str_eq(ask("wait-full", ACCESS_RCPT, 0), "delivered");
+	ck_assert_str_eq(ask("wait-later", ACCESS_DATA, 1000), "delivered");
+	ck_assert_str_eq(ask("wait-later", ACCESS_MESSAGE, 1000), "delivered");
+	ck_assert_str_eq(ask("full", ACCESS_MESSAGE, 1000), "full");
+	ck_assert_str_eq(ask("later", ACCESS_MESSAGE, 1000), "full-for-now");
+}
+END_TEST
+
+START_TEST(more_than_wait_max_does_not_wait)
+{
+	ck_assert_str_eq(ask("wait-later", ACCESS_MESSAGE, 1001), "full-for-now");
+	fake.waits = 990;
+	ck_assert_str_eq(ask("wait-full", ACCESS_MESSAGE, 10), "delivered");
+	ck_assert_str_eq(ask("wait-full", ACCESS_MESSAGE, 11), "full");
+	fake.waits = 1000;
+	ck_assert_str_eq(ask("wait-later", ACCESS_RCPT, 0), "full-for-now");
+}
+END_TEST
+
+START_TEST(nothing_but_full_waits)
+{
+	ck_assert_str_eq(ask("wait-large", ACCESS_MESSAGE, 10), "too-large");
+	ck_assert_str_eq(ask("wait-trouble", ACCESS_MESSAGE, 10), "trouble");
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -405,7 +457,9 @@ add_tests(Suite *suite)
 		many_slow_targets_are_asked_so_long_and_no_longer,
 		thousands_are_asked_one_after_the_other,
 		an_alias_of_many_is_looked_up_as_far_as_needed,
-		who_is_gone_leaves_nothing_behind};
+		who_is_gone_leaves_nothing_behind,
+		with_smtp_full_wait_a_full_mailbox_takes_mail,
+		more_than_wait_max_does_not_wait, nothing_but_full_waits};
 	TCase *c = ADD_CASE(suite, tests, .setup = setup);
 
 	tcase_add_loop_test(c, only_if_all_would_refuse_is_it_refused_and_gently, 0,

@@ -12,6 +12,7 @@
 #include "mailbox_record.h"
 #include "quotad/access.h"
 #include "quotad/protocol/line.h"
+#include "quotad/waiting/waiting.h"
 #include "suite.h"
 
 static struct fake {
@@ -26,11 +27,13 @@ static struct fake {
 	int asks;
 	struct access_question *access; /* that was asked, */
 	char access_text[200];          /* in short */
+	char waiting[200];              /* the last that was told of mail that waits */
 } fake;
 
 static struct conf conf;
 static const struct room room = {.conf = &conf};
-static struct line service = {.room = &room, .started_ms = 1000};
+static struct line service = {
+	.room = &room, .started_ms = 1000, .waiting = (struct waiting *)&fake};
 
 /* --- the neighbours --------------------------------------------------------------- */
 
@@ -408,6 +411,45 @@ access_finish(struct access_question *q)
 	(void)q;
 }
 
+void
+waiting_refused(struct waiting *w, const char *mailbox, const char *ids, uint64_t bytes,
+	int trusted)
+{
+	ck_assert_ptr_eq(w, &fake);
+	snprintf(fake.waiting, sizeof fake.waiting, "refused %s %s %d%s", mailbox, ids,
+		(int)bytes, trusted ? " trusted" : "");
+}
+
+void
+waiting_delivered(struct waiting *w, const char *mailbox, const char *ids)
+{
+	ck_assert_ptr_eq(w, &fake);
+	snprintf(fake.waiting, sizeof fake.waiting, "delivered %s %s", mailbox, ids);
+}
+
+/* 1,000 mailboxes, of which the ledger knows some. */
+int
+waiting_next(const struct waiting *w, uint64_t after, struct waiting_mailbox *m)
+{
+	static char name[ADDRESS_MAX + 1];
+
+	ck_assert_ptr_eq(w, &fake);
+	snprintf(name, sizeof name, "alice%04d@example.org", (int)after);
+	*m = (struct waiting_mailbox){.number = after + 1,
+		.name = name,
+		.messages = 3,
+		.bytes = 700,
+		.since_s = 90};
+	return after < 1000;
+}
+
+void
+waiting_totals(const struct waiting *w, struct waiting_totals *t)
+{
+	ck_assert_ptr_eq(w, &fake);
+	*t = (struct waiting_totals){.messages = 11};
+}
+
 /* --- the tests -------------------------------------------------------------------- */
 
 static struct request request;
@@ -476,7 +518,8 @@ START_TEST(malformed_requests_are_told_what_is_wrong)
 		"RESERVE alice 1 name=..", "RESERVE alice 1 name=a/b",
 		"RESERVE alice 1 name=a%2Fb", "RESERVE alice 1 name=a%0Ab",
 		"RESERVE alice 1 name=a:2,S", "COMMIT", "COMMIT x", "COMMIT 1 2",
-		"CANCEL 0x7", "LIST a b", "STATS now", "GET a b c d e f g h"};
+		"CANCEL 0x7", "LIST a b", "WAITING a b", "STATS now",
+		"GET a b c d e f g h"};
 
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
 		ck_assert_msg(strncmp(send_line(lines[i]), "ERR 4.5.2 ", 10) == 0,
@@ -940,6 +983,82 @@ START_TEST(what_is_no_field_of_access_is_told_so)
 }
 END_TEST
 
+/* --- mail that waits -------------------------------------------------------------- */
+
+#define RESERVE_IDS "RESERVE alice 10 name=1.a ids=A1,B-2"
+
+START_TEST(a_delivery_that_was_refused_for_now_waits)
+{
+	send_and_decide(RESERVE_IDS, VERDICT_FULL_FOR_NOW, NULL);
+	ck_assert_str_eq(fake.waiting, "refused alice A1,B-2 10 trusted");
+	send_and_decide(
+		"CHECK alice 20 me@x.test ids=A1,B-2", VERDICT_FULL_FOR_NOW, NULL);
+	ck_assert_str_eq(fake.waiting, "refused alice A1,B-2 20 trusted");
+	fake.trusted = 0;
+	fake.uid = 1001;
+	send_and_decide(RESERVE_IDS, VERDICT_FULL_FOR_NOW, NULL);
+	ck_assert_str_eq(fake.waiting, "refused alice A1,B-2 10");
+}
+END_TEST
+
+START_TEST(one_that_got_its_ticket_or_bounces_waits_no_more)
+{
+	send_and_decide(RESERVE_IDS, VERDICT_DELIVERED, NULL);
+	ck_assert_str_eq(fake.waiting, "delivered alice A1,B-2");
+	fake.waiting[0] = '\0';
+	send_and_decide("CHECK alice 20 ids=A1,B-2", VERDICT_FULL, NULL);
+	ck_assert_str_eq(fake.waiting, "delivered alice A1,B-2");
+}
+END_TEST
+
+START_TEST(nothing_else_is_told_of_mail_that_waits)
+{
+	send_and_decide("CHECK alice 20 ids=A1,B-2", VERDICT_DELIVERED, NULL);
+	send_and_decide(RESERVE_IDS, VERDICT_TROUBLE, NULL);
+	send_and_decide("RESERVE alice 10 name=1.a", VERDICT_FULL_FOR_NOW, NULL);
+	send_and_decide("CHECK alice 20", VERDICT_FULL_FOR_NOW, NULL);
+	fake.trusted = 0;
+	fake.uid = 1;
+	send_line(RESERVE_IDS); /* not his */
+	ck_assert_str_eq(fake.waiting, "");
+}
+END_TEST
+
+/* The answer to a request that streams. */
+static const char *
+send_and_stream(const char *line)
+{
+	ck_assert_str_eq(send_line(line), "");
+	while (!request.over)
+		line_protocol.add_piece(&service, &request);
+	return fake.answer;
+}
+
+START_TEST(who_waits_is_told_in_pieces_to_the_trusted)
+{
+	ck_assert_str_eq(send_line("WAITING alice000*"), "");
+	line_protocol.add_piece(&service, &request);
+	ck_assert_int_eq(request.over, 0);
+	while (!request.over)
+		line_protocol.add_piece(&service, &request);
+	ck_assert_ptr_nonnull(strstr(fake.answer,
+		"* mailbox=alice0009@example.org messages=3 bytes=700 since=90\n"
+		"OK count=10\n"));
+}
+END_TEST
+
+START_TEST(others_see_their_own_mail_that_waits)
+{
+	fake.trusted = 0;
+	fake.uid = 1005;
+	ck_assert_str_eq(send_and_stream("WAITING"),
+		"* mailbox=alice0008@example.org messages=3 bytes=700 since=90\n"
+		"OK count=1\n");
+	fake.uid = 1;
+	ck_assert_str_eq(send_and_stream("WAITING"), "OK count=0\n");
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -967,7 +1086,12 @@ add_tests(Suite *suite)
 		a_message_is_asked_about_at_smtp_time,
 		the_answer_at_smtp_time_has_its_reply_code,
 		the_answer_at_delivery_leaves_no_trace, only_the_trusted_ask_at_smtp_time,
-		what_is_no_field_of_access_is_told_so};
+		what_is_no_field_of_access_is_told_so,
+		a_delivery_that_was_refused_for_now_waits,
+		one_that_got_its_ticket_or_bounces_waits_no_more,
+		nothing_else_is_told_of_mail_that_waits,
+		who_waits_is_told_in_pieces_to_the_trusted,
+		others_see_their_own_mail_that_waits};
 
 	ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);
 }

@@ -147,7 +147,8 @@ static void
 ask(const char *sender, const char *login, const char *const *recipients, size_t count)
 {
 	static const struct room room = {&conf, NULL, NULL};
-	static const struct access all = {&conf, &room, (struct senders *)&fake};
+	static const struct access all = {
+		.conf = &conf, .room = &room, .senders = (struct senders *)&fake};
 	static const struct room_asker asker = {.trusted = 1};
 
 	answers = 0;

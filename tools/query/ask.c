@@ -97,7 +97,8 @@ ask_mailboxes(struct brimq *q, int count, char *const *mailboxes)
 	struct brimq_show s;
 	int status = TOOL_OK;
 
-	if (brimq_show_begin(&s, &q->choice, q->mode == &brimq_recount))
+	if (brimq_show_begin(&s, &q->choice,
+		    q->mode == &brimq_recount ? BRIMQ_RECOUNTED : BRIMQ_NUMBERS))
 		return tool_fail(TOOL_CANT, "no memory");
 	for (int i = 0; i < count && q->client.fd >= 0; i++)
 		if (ask_mailbox(q, &s, mailboxes[i]))
@@ -157,17 +158,36 @@ show_listed(void *arg, const struct record *fields)
 }
 
 static int
-run_list(struct brimq *q)
+show_waiting(void *arg, const struct record *fields)
+{
+	return brimq_show_waiting(arg, fields);
+}
+
+static int
+list(struct brimq *q, const char *request, enum brimq_answers answers,
+	int (*each)(void *arg, const struct record *fields))
 {
 	struct brimq_show s;
-	int status = send_word(q, "LIST", q->argc > 0 ? q->argv[0] : "");
+	int status = send_word(q, request, q->argc > 0 ? q->argv[0] : "");
 
 	if (status)
 		return status;
-	if (brimq_show_begin(&s, &q->choice, 0))
+	if (brimq_show_begin(&s, &q->choice, answers))
 		return tool_fail(TOOL_CANT, "no memory");
-	status = read_all(q, "list", show_listed, &s);
+	status = read_all(q, q->mode->option + 2, each, &s);
 	return end_show(q, &s, status);
+}
+
+static int
+run_list(struct brimq *q)
+{
+	return list(q, "LIST", BRIMQ_NUMBERS, show_listed);
+}
+
+static int
+run_waiting(struct brimq *q)
+{
+	return list(q, "WAITING", BRIMQ_WAITING, show_waiting);
 }
 
 struct statistics {
@@ -233,6 +253,7 @@ run_raw(struct brimq *q)
 
 const struct brimq_mode brimq_own = {NULL, 0, -1, 1, 1, run_own};
 const struct brimq_mode brimq_list = {"--list", 0, 1, 1, 1, run_list};
+const struct brimq_mode brimq_waiting = {"--waiting", 0, 1, 0, 1, run_waiting};
 const struct brimq_mode brimq_recount = {"--recount", 1, -1, 0, 0, run_mailboxes};
 const struct brimq_mode brimq_stats = {"--stats", 0, 0, 0, 1, run_stats};
 const struct brimq_mode brimq_raw = {"--raw", 1, 1, 0, 0, run_raw};

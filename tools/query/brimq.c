@@ -16,8 +16,8 @@
 
 /* What the options were given; NULL where they were not. */
 struct given {
-	const char *conf, *socket, *list, *recount, *stats, *raw, *domain, *sort, *top,
-		*over, *watch, *json, *help;
+	const char *conf, *socket, *list, *waiting, *recount, *stats, *raw, *domain,
+		*sort, *top, *over, *watch, *json, *help;
 };
 
 static int
@@ -25,6 +25,7 @@ usage(const struct tool_option *options, FILE *to, int status)
 {
 	fprintf(to, "usage: brimq [OPTION...] [ADDRESS...]\n"
 		    "       brimq [OPTION...] --list [PATTERN]\n"
+		    "       brimq [OPTION...] --waiting [PATTERN]\n"
 		    "       brimq [OPTION...] --recount ADDRESS...\n"
 		    "       brimq [OPTION...] --stats\n"
 		    "       brimq [OPTION...] --raw REQUEST\n\noptions:\n");
@@ -135,6 +136,8 @@ take_domain(struct brimq *q, const struct given *g)
 static const struct brimq_mode *
 choose_mode(const struct given *g, int argc)
 {
+	if (g->waiting)
+		return &brimq_waiting;
 	if (g->recount)
 		return &brimq_recount;
 	if (g->stats)
@@ -162,7 +165,7 @@ check_words(const struct brimq *q, const struct given *g)
 {
 	const struct brimq_mode *mode = q->mode;
 
-	if (!!g->list + !!g->recount + !!g->stats + !!g->raw > 1)
+	if (!!g->list + !!g->waiting + !!g->recount + !!g->stats + !!g->raw > 1)
 		return -1;
 	return q->argc < mode->least || (mode->most >= 0 && q->argc > mode->most) ? -1
 										  : 0;
@@ -203,6 +206,8 @@ main(int argc, char **argv)
 		{0, "top", "N", "show the first N alone, by used if not by --sort",
 			&g.top},
 		{0, "watch", "[=SECONDS]", "show it again and again", &g.watch},
+		{0, "waiting", NULL, "show for whom mail waits, and how much",
+			&g.waiting},
 		{0, "recount", NULL, "count the mailboxes anew", &g.recount},
 		{0, "stats", NULL, "show what quotad has done so far", &g.stats},
 		{0, "raw", NULL, "send the request and print the answer as it is",

@@ -71,15 +71,19 @@ struct brimq_show {
 	int over;     /* one that was shown is over its limit */
 };
 
-/* Begins; RECOUNTED: the answers tell what was counted. -1 without memory. */
-int brimq_show_begin(
-	struct brimq_show *s, const struct brimq_choice *choice, int recounted);
+/* What the answers tell. */
+enum brimq_answers { BRIMQ_NUMBERS, BRIMQ_RECOUNTED, BRIMQ_WAITING, BRIMQ_ANSWERS };
+
+/* Begins. -1 without memory. */
+int brimq_show_begin(struct brimq_show *s, const struct brimq_choice *choice,
+	enum brimq_answers answers);
 
 /* Adds a mailbox as GET or LIST (or, with its name, RECOUNT) answers: 0, or -1 where the
  * answer makes no sense or there is no memory. */
 int brimq_show_mailbox(struct brimq_show *s, const struct record *fields);
 int brimq_show_recount(
 	struct brimq_show *s, const char *mailbox, const struct record *fields);
+int brimq_show_waiting(struct brimq_show *s, const struct record *fields);
 
 /* Prints what is left to print, and frees: 0, or -1 without memory. */
 int brimq_show_end(struct brimq_show *s);
@@ -107,8 +111,8 @@ struct brimq_mode {
 	int (*run)(struct brimq *q);
 };
 
-extern const struct brimq_mode brimq_own, brimq_list, brimq_recount, brimq_stats,
-	brimq_raw;
+extern const struct brimq_mode brimq_own, brimq_list, brimq_waiting, brimq_recount,
+	brimq_stats, brimq_raw;
 
 /* Connects, does what the mode says, and ends the connection: an exit status. */
 int brimq_ask(struct brimq *q);

@@ -25,11 +25,27 @@ static const struct tool_column recount_columns[] = {
 	{"WAS", TOOL_RIGHT},
 };
 
+static const struct tool_column waiting_columns[] = {
+	{"MAILBOX", 0},
+	{"MESSAGES", TOOL_RIGHT},
+	{"BYTES", TOOL_RIGHT},
+	{"FOR", 0},
+};
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 int
-brimq_show_begin(struct brimq_show *s, const struct brimq_choice *choice, int recounted)
+brimq_show_begin(struct brimq_show *s, const struct brimq_choice *choice,
+	enum brimq_answers answers)
 {
+	static const struct {
+		const struct tool_column *columns;
+		size_t count;
+	} tables[BRIMQ_ANSWERS] = {
+		[BRIMQ_NUMBERS] = {columns, COUNT(columns)},
+		[BRIMQ_RECOUNTED] = {recount_columns, COUNT(recount_columns)},
+		[BRIMQ_WAITING] = {waiting_columns, COUNT(waiting_columns)},
+	};
 	struct tool_terminal t;
 
 	memset(s, 0, sizeof *s);
@@ -38,8 +54,7 @@ brimq_show_begin(struct brimq_show *s, const struct brimq_choice *choice, int re
 	s->pick.most = choice->most;
 	if (choice->json)
 		return 0;
-	s->table = recounted ? tool_table_new(recount_columns, COUNT(recount_columns))
-			     : tool_table_new(columns, COUNT(columns));
+	s->table = tool_table_new(tables[answers].columns, tables[answers].count);
 	if (!s->table)
 		return -1;
 	tool_terminal_look(&t);
@@ -216,6 +231,26 @@ brimq_show_recount(struct brimq_show *s, const char *mailbox, const struct recor
 		return show_json(s, mailbox, fields);
 	amount_show(used, used_text);
 	amount_show(was, was_text);
+	return tool_table_row(s->table, cells);
+}
+
+int
+brimq_show_waiting(struct brimq_show *s, const struct record *fields)
+{
+	char number[AMOUNT_SIZE], bytes_text[AMOUNT_SIZE], since_text[AMOUNT_SIZE];
+	const char *cells[COUNT(waiting_columns)] = {
+		record_get(fields, "mailbox"), number, bytes_text, since_text};
+	uint64_t messages, bytes, since;
+
+	if (!cells[0] || record_number(fields, "messages", 0, &messages) ||
+		record_number(fields, "bytes", 0, &bytes) ||
+		record_number(fields, "since", 0, &since))
+		return -1;
+	if (s->choice.json)
+		return show_json(s, NULL, fields);
+	snprintf(number, sizeof number, "%" PRIu64, messages);
+	amount_show(bytes, bytes_text);
+	amount_show_time(since, since_text);
 	return tool_table_row(s->table, cells);
 }
 
