@@ -185,6 +185,20 @@ static const struct kind {
 		"that could not be delivered in time."},
 	[CHECK_DELAY_WARNING] = {"postfix-delay-warning", WARNING,
 		"While a mailbox is full its senders hear nothing for days."},
+	[CHECK_BOUNCE_LIFETIME] = {"postfix-bounce-lifetime", NOTE,
+		"A report to a sender whose own mailbox is full here is dropped before "
+		"over_quota has passed."},
+	[CHECK_SOFT_BOUNCE] = {"postfix-soft-bounce", WARNING,
+		"Postfix makes \"try again\" of every refusal: nothing bounces, and what "
+		"a mailbox will never take waits until its time in the queue is over."},
+	[CHECK_STATUS_FILTER] = {"postfix-status-filter", ERROR,
+		"Postfix bounces what Brim would take later, or tries again what it "
+		"never will."},
+	[CHECK_BOUNCE_SERVICE] = {"postfix-bounce-service", ERROR,
+		"No sender hears of mail that is late or was not delivered."},
+	[CHECK_NOTICES] = {"postfix-notices", WARNING,
+		"What Postfix tells its postmaster is dropped, and so is mail of others "
+		"to it (RFC 5321, 4.5.1)."},
 	[CHECK_NO_NEW_PRIVILEGES] = {"postfix-no-new-privileges", ERROR,
 		"With NoNewPrivileges= file capabilities mean nothing, and lda-virtual "
 		"defers."},

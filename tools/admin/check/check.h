@@ -82,7 +82,12 @@ enum check_kind {
 	CHECK_TIME_LIMIT,
 	CHECK_SHELL,
 	CHECK_QUEUE_LIFETIME,
+	CHECK_BOUNCE_LIFETIME,
 	CHECK_DELAY_WARNING,
+	CHECK_SOFT_BOUNCE,
+	CHECK_STATUS_FILTER,
+	CHECK_BOUNCE_SERVICE,
+	CHECK_NOTICES,
 	CHECK_NO_NEW_PRIVILEGES,
 	CHECK_LOCAL_RECIPIENTS,
 	CHECK_MESSAGE_SIZE,
@@ -113,6 +118,7 @@ struct check {
 	struct users *users; /* NULL where the table can't be read */
 	uint64_t longest;    /* the longest over_quota of all, but for defer */
 	int has_longest;
+	int defers; /* the over_quota of one is defer */
 	struct postconf postfix;
 	int has_postfix;    /* Postfix is there, and its settings were read */
 	char *command;      /* mailbox_command as it is written, if it runs lda */
@@ -303,6 +309,11 @@ const char *check_pipe_lda(struct check *c, const struct postconf_service *s);
  * of master.cf, or in main.cf. */
 const char *check_postfix_own(struct check *c, const struct postconf_service *s,
 	const char *name, const char *value);
+
+/* --- reports.c: what senders are told ------------------------- */
+
+/* HAS_PIPE: lda is run by pipe(8), too. */
+void check_reports(struct check *c, int has_pipe);
 
 /* --- policy.c: the policy service ----------------------------------------------------
  */

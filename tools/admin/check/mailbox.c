@@ -311,8 +311,9 @@ check_mailbox(struct check *c, const struct mailbox *m)
 	struct reason why;
 	int dir;
 
-	if (m->over_quota != CONF_DEFER &&
-		(!c->has_longest || m->over_quota > c->longest)) {
+	if (m->over_quota == CONF_DEFER)
+		c->defers = 1;
+	else if (!c->has_longest || m->over_quota > c->longest) {
 		c->longest = m->over_quota;
 		c->has_longest = 1;
 	}

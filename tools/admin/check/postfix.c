@@ -3,6 +3,7 @@
  * Without Postfix, or where it runs no lda, there is nothing to find.
  */
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,6 @@
  * (src/global/exec_command.c). */
 static const char no_shell[] = "1234567890!@%-_=+:,./\n \t"
 			       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-#define DAY                86400
-#define QUEUE_LIFETIME_MAX (99 * DAY) /* Postfix takes 100 days, and one is added */
 
 /* --- reading --------------------------------------------------------------- */
 
@@ -233,6 +231,42 @@ check_root_alias(struct check *c, const char *path)
 	check_found(c, CHECK_ROOT_MAIL, "root", repair, "%s has no alias for root", path);
 }
 
+/* Whom Postfix tells of errors: a name without a domain is one of this host. */
+static void
+check_notice_alias(struct check *c, const char *path, const char *setting)
+{
+	const char *name = check_postfix_value(c, setting);
+	struct record r = {0};
+	struct reason why;
+
+	if (!*name || strcmp(name, "root") == 0 || strchr(name, '@') ||
+		has_alias(path, name) != 0 || getpwnam(name) ||
+		(c->users && users_get(c->users, name, &r, &why) != 0))
+		return;
+	check_found(c, CHECK_NOTICES, name,
+		check_text(c, "printf '%%s: root\\n' %s >>%s && newaliases",
+			check_quote(c, name), check_quote(c, path)),
+		"%s has no alias for it, and %s names it", path, setting);
+}
+
+static void
+check_notice_aliases(struct check *c, const char *path)
+{
+	static const char *const settings[] = {"error_notice_recipient",
+		"bounce_notice_recipient", "2bounce_notice_recipient",
+		"delay_notice_recipient"};
+
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		size_t first = 0;
+
+		while (strcmp(check_postfix_value(c, settings[first]),
+			       check_postfix_value(c, settings[i])) != 0)
+			first++;
+		if (first == i)
+			check_notice_alias(c, path, settings[i]);
+	}
+}
+
 static void
 check_aliases(struct check *c)
 {
@@ -242,6 +276,7 @@ check_aliases(struct check *c)
 	if (!path || c->address)
 		return;
 	check_root_alias(c, path);
+	check_notice_aliases(c, path);
 	if (stat(path, &text) == 0 &&
 		(stat(check_text(c, "%s.db", path), &compiled) == 0 ||
 			stat(check_text(c, "%s.lmdb", path), &compiled) == 0) &&
@@ -356,39 +391,6 @@ check_pipes(struct check *c)
 
 /* --- both ------------------------------------------------------------------ */
 
-static void
-check_queue(struct check *c)
-{
-	uint64_t lifetime, longest = c->has_longest ? c->longest : c->a->conf.over_quota;
-	char buf[AMOUNT_SIZE], days[AMOUNT_SIZE];
-
-	if (longest == CONF_DEFER || longest == 0 ||
-		get_time(c, "maximal_queue_lifetime", 'd', &lifetime) ||
-		longest < lifetime)
-		return;
-	amount_show_time((longest / DAY + 1) * DAY, days);
-	check_found(c, CHECK_QUEUE_LIFETIME, "maximal_queue_lifetime",
-		longest > QUEUE_LIFETIME_MAX
-			? "Lower over_quota: Postfix keeps nothing for longer than 100d."
-			: check_postfix_setting(c, "maximal_queue_lifetime", days),
-		"it is %s, and over_quota is %s",
-		check_postfix_value(c, "maximal_queue_lifetime"),
-		amount_show_time(longest, buf));
-}
-
-static void
-check_delay_warning(struct check *c)
-{
-	uint64_t delay;
-
-	if ((c->has_longest ? c->longest : c->a->conf.over_quota) == 0 ||
-		get_time(c, "delay_warning_time", 'h', &delay) || delay > 0)
-		return;
-	check_found(c, CHECK_DELAY_WARNING, "delay_warning_time",
-		check_postfix_setting(c, "delay_warning_time", "4h"), "it is %s",
-		check_postfix_value(c, "delay_warning_time"));
-}
-
 void
 check_postfix(struct check *c)
 {
@@ -403,8 +405,7 @@ check_postfix(struct check *c)
 	check_brims_maps(c, services > 0);
 	if (services == 0)
 		return;
-	check_queue(c);
-	check_delay_warning(c);
+	check_reports(c, services > (c->command != NULL));
 	check_message_size(c);
 	check_delimiter(c);
 	check_domains(c);
