@@ -55,6 +55,13 @@ int privileges_may_leave_root(const struct privileges_user *user, struct reason 
 int privileges_become(
 	const struct privileges_user *user, unsigned kept, struct reason *why);
 
+/* As root: the same with nothing kept, for a process that executes a setgid program. It
+ * lacks no_new_privs, with which the kernel gives no program its group (nor its user);
+ * what a setuid program of root's could still have is bounded: the bounding set must be
+ * emptied and securebits locked, so that it gets no capability. -1 also where
+ * no_new_privs holds already, or CAP_SETPCAP is missing. */
+int privileges_become_for_setgid(const struct privileges_user *user, struct reason *why);
+
 /* As another user than root: stays that user, and is left with KEPT alone as above. */
 int privileges_keep(unsigned kept, struct reason *why);
 

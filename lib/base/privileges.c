@@ -154,18 +154,24 @@ set_caps(unsigned kept, struct reason *why)
 	return result;
 }
 
-/* No program that is executed can give anything back; no other process of the same user
- * may read or change this one. */
+/* No other process of the same user may read or change this one. */
+static int
+close_the_windows(struct reason *why)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
+		prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return reason_errno(why, "dumpable");
+	return 0;
+}
+
+/* No program that is executed can give anything back, either. */
 static int
 close_the_door(struct reason *why)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
 		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return reason_errno(why, "no_new_privs");
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
-		prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
-		return reason_errno(why, "dumpable");
-	return 0;
+	return close_the_windows(why);
 }
 
 static int
@@ -234,8 +240,10 @@ privileges_may_leave_root(const struct privileges_user *user, struct reason *why
 		user->uid, user->gid);
 }
 
-int
-privileges_become(const struct privileges_user *user, unsigned kept, struct reason *why)
+/* As root: DOOR is the last step, after which nothing may be given back. */
+static int
+become(const struct privileges_user *user, unsigned kept, int (*door)(struct reason *why),
+	struct reason *why)
 {
 	int can_bound = privileges_available(PRIVILEGES_SETPCAP) != 0, groups_stay = 0;
 
@@ -251,12 +259,35 @@ privileges_become(const struct privileges_user *user, unsigned kept, struct reas
 			return reason_errno(why, "setgroups");
 	}
 	if (change_ids(user, why) == -1 || (!can_bound && keep_caps(0, why) == -1) ||
-		set_caps(kept, why) == -1 || close_the_door(why) == -1)
+		set_caps(kept, why) == -1 || door(why) == -1)
 		return -1;
 	if (check_ids(user, groups_stay, why) == -1 ||
 		(can_bound && check_bounds(why) == -1))
 		return -1;
 	return check_no_way_back(kept, why);
+}
+
+int
+privileges_become(const struct privileges_user *user, unsigned kept, struct reason *why)
+{
+	return become(user, kept, close_the_door, why);
+}
+
+int
+privileges_become_for_setgid(const struct privileges_user *user, struct reason *why)
+{
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0)
+		return reason_set(why,
+			"no_new_privs holds, so that no setgid program gets its group: "
+			"take NoNewPrivileges= out of the unit, and User= (with which "
+			"systemd sets it), or no-new-privileges out of the container's "
+			"options");
+	if (privileges_available(PRIVILEGES_SETPCAP) == 0)
+		return reason_set(why,
+			"root without CAP_SETPCAP can't empty the bounding set, and "
+			"without no_new_privs a program that is executed could get from "
+			"it: give it CAP_SETPCAP");
+	return become(user, 0, close_the_windows, why);
 }
 
 int

@@ -6,15 +6,14 @@
  * privileges_become; nothing after it can ask for root again.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon.h"
 #include "log.h"
 #include "prepare.h"
 #include "privileges.h"
@@ -35,47 +34,6 @@ struct start {
 
 /* --- before anything else --------------------------------------------------------- */
 
-/* Descriptors 0 to 2 are open, so that no file of ours gets their numbers. */
-static int
-open_standard(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-		if (fd == -1)
-			return -1;
-	} while (fd <= STDERR_FILENO);
-	return close(fd);
-}
-
-/* Process 1 has no default for a signal: until the loop takes it, it would be lost. */
-static void
-end_at_once(int signal)
-{
-	_exit(128 + signal);
-}
-
-/* Whoever starts us may have ignored or blocked any signal. SIGHUP is ignored until the
- * loop takes it. */
-static void
-reset_signals(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
-	if (getpid() == 1) {
-		signal(SIGTERM, end_at_once);
-		signal(SIGINT, end_at_once);
-	}
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* the store notes the error */
-	signal(SIGHUP, SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int
 take_environment(struct start *s, struct reason *why)
 {
@@ -88,21 +46,6 @@ take_environment(struct start *s, struct reason *why)
 
 /* --- options and settings --------------------------------------------------------- */
 
-/* We leave the current directory. */
-static char *
-absolute(const char *file)
-{
-	char *directory, *path = NULL;
-
-	if (file[0] == '/')
-		return strdup(file);
-	directory = getcwd(NULL, 0);
-	if (directory != NULL && asprintf(&path, "%s/%s", directory, file) == -1)
-		path = NULL;
-	free(directory);
-	return path;
-}
-
 /* 0 to go on, 1 where all is done, -1 where the options make no sense. */
 static int
 take_options(char **conf_file, int argc, char **argv)
@@ -113,7 +56,7 @@ take_options(char **conf_file, int argc, char **argv)
 		switch (letter) {
 		case 'c':
 			free(*conf_file);
-			*conf_file = absolute(optarg);
+			*conf_file = daemon_absolute(optarg);
 			if (*conf_file == NULL)
 				return -1;
 			break;
@@ -273,7 +216,7 @@ main(int argc, char **argv)
 	char *conf_file = NULL;
 	int status = STATUS_FAILED, options;
 
-	if (open_standard() == -1)
+	if (daemon_open_standard() == -1)
 		return STATUS_FAILED;
 	options = take_options(&conf_file, argc, argv);
 	if (options != 0) {
@@ -282,7 +225,7 @@ main(int argc, char **argv)
 		free(conf_file);
 		return options == 1 ? 0 : STATUS_USAGE;
 	}
-	reset_signals();
+	daemon_reset_signals();
 	umask(077);
 	s.server.conf_file = conf_file;
 	if (take_environment(&s, &why) == -1 ||

@@ -79,7 +79,7 @@ find_service(const struct service *services, size_t count, const char *name)
 
 static int
 take_given(struct listener *l, const struct service *service,
-	const struct listener_given *given, struct reason *why)
+	const struct systemd_socket *given, struct reason *why)
 {
 	int fd = given->fd;
 
@@ -241,12 +241,15 @@ has_place(const struct listener *l, const struct service *service)
 int
 listener_open_own(struct listener *l, const struct service *service, struct reason *why)
 {
+	const int permitted = service->who == SERVICE_PERMITTED;
+	const struct socket_place at = {service->path, "quotad", !permitted,
+		service->mode, service->group, !permitted};
 	struct place *p;
 
 	if (service->path == NULL || has_place(l, service))
 		return 0;
 	p = add_place(l, service, -1);
-	p->fd = socket_file_make(&p->file, service, why);
+	p->fd = socket_file_make(&p->file, &at, why);
 	if (p->fd != -1)
 		return 0;
 	socket_file_remove(&p->file);
@@ -257,7 +260,7 @@ listener_open_own(struct listener *l, const struct service *service, struct reas
 
 static int
 open_places(struct listener *l, const struct service *services, size_t count,
-	const struct listener_given *given, size_t given_count, struct reason *why)
+	const struct systemd_socket *given, size_t given_count, struct reason *why)
 {
 	for (size_t i = 0; i < given_count; i++)
 		if (take_given(l, find_service(services, count, given[i].name), &given[i],
@@ -272,7 +275,7 @@ open_places(struct listener *l, const struct service *services, size_t count,
 
 struct listener *
 listener_open(const struct service *services, size_t count,
-	const struct listener_given *given, size_t given_count, struct reason *why)
+	const struct systemd_socket *given, size_t given_count, struct reason *why)
 {
 	struct listener *l = calloc(1, sizeof *l);
 	int result = -1, error;

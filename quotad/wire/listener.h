@@ -15,22 +15,16 @@
 
 #include "reason.h"
 #include "service.h"
+#include "systemd.h"
 
 struct listener;
 
-/* A listening socket that somebody else has made, with its name: that of a protocol;
- * without one ("", "unknown", or "quotad.socket" as a unit without FileDescriptorName=
- * has it) it belongs to the first service. */
-struct listener_given {
-	int fd;
-	const char *name;
-};
-
-/* Takes the given sockets and binds those of the services that are not PERMITTED (mode
- * 0666; a directory that is missing is made). The services must live as long. NULL with
- * the reason. */
+/* Takes the sockets that systemd gave (one without a protocol's name, "", "unknown" or
+ * "quotad.socket", belongs to the first service), and binds those of the services that
+ * are not PERMITTED (mode 0666; a directory that is missing is made). The services must
+ * live as long. NULL with the reason. */
 struct listener *listener_open(const struct service *services, size_t count,
-	const struct listener_given *given, size_t given_count, struct reason *why);
+	const struct systemd_socket *given, size_t given_count, struct reason *why);
 
 /* Binds the service's own socket, unless it has none or systemd has it. -1 with the
  * reason. */

@@ -55,7 +55,7 @@ address(const char *name)
 }
 
 /* A socket as systemd has it. */
-static struct listener_given
+static struct systemd_socket
 give(const char *name, const char *file)
 {
 	const struct sockaddr_un to = address(file);
@@ -63,7 +63,7 @@ give(const char *name, const char *file)
 
 	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&to, sizeof to), 0);
 	ck_assert_int_eq(listen(fd, 5), 0);
-	return (struct listener_given){fd, name};
+	return (struct systemd_socket){fd, name};
 }
 
 static void
@@ -112,7 +112,7 @@ reach(struct listener *l, const char *file)
 }
 
 static struct listener *
-open_with(const struct listener_given *given, size_t count)
+open_with(const struct systemd_socket *given, size_t count)
 {
 	struct reason why;
 	struct listener *l = listener_open(services, SERVICES, given, count, &why);
@@ -147,7 +147,7 @@ START_TEST(a_given_socket_speaks_the_protocol_of_its_name)
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char file[20];
-		struct listener_given given;
+		struct systemd_socket given;
 
 		snprintf(file, sizeof file, "given%zu", i);
 		given = give(cases[i].name, file);
@@ -160,7 +160,7 @@ END_TEST
 
 START_TEST(a_service_without_a_given_socket_opens_its_own)
 {
-	const struct listener_given given = give("map", "given");
+	const struct systemd_socket given = give("map", "given");
 	struct listener *l = open_with(&given, 1);
 
 	ck_assert_int_eq(exists("1"), 0);
@@ -181,7 +181,7 @@ END_TEST
 
 START_TEST(two_given_sockets_may_speak_one_protocol)
 {
-	const struct listener_given given[] = {give("line", "a"), give("line", "b")};
+	const struct systemd_socket given[] = {give("line", "a"), give("line", "b")};
 
 	ck_assert_ptr_eq(reach(open_with(given, 2), "b"), &services[0]);
 }
@@ -189,7 +189,7 @@ END_TEST
 
 START_TEST(a_name_that_no_protocol_has_is_an_error_that_names_it)
 {
-	const struct listener_given given[] = {give("line", "a"), give("poetry", "b")};
+	const struct systemd_socket given[] = {give("line", "a"), give("poetry", "b")};
 	struct reason why;
 
 	ck_assert_ptr_null(listener_open(services, SERVICES, given, 2, &why));
@@ -212,7 +212,7 @@ END_TEST
 
 START_TEST(a_socket_that_somebody_serves_is_left_alone)
 {
-	const struct listener_given given = give("line", "0");
+	const struct systemd_socket given = give("line", "0");
 	struct reason why;
 
 	ck_assert_ptr_null(listener_open(services, SERVICES, NULL, 0, &why));
@@ -230,7 +230,7 @@ END_TEST
 
 START_TEST(clients_are_told_of_the_user_that_it_has_become)
 {
-	const struct listener_given given = give("line", "a");
+	const struct systemd_socket given = give("line", "a");
 	struct listener *l = open_with(&given, 1);
 	struct reason why;
 

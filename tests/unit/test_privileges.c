@@ -263,6 +263,65 @@ START_TEST(no_program_gives_anything_back)
 }
 END_TEST
 
+/* As brim-release, which runs Postfix's setgid postqueue. */
+START_TEST(who_runs_setgid_programs_has_nothing_but_that)
+{
+	char path[] = "/tmp/test_privileges.XXXXXX", command[200];
+	int fd = mkstemp(path);
+	struct reason why;
+
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	snprintf(command, sizeof command, "cp /bin/cat %s && chgrp 7 %s && chmod 6755 %s",
+		path, path, path);
+	ck_assert_int_eq(system(command), 0);
+	fd = open(path, O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(setgroups(2, (const gid_t[]){4, 5}), 0);
+	ck_assert_msg(
+		privileges_become_for_setgid(&daemon_user, &why) == 0, "%s", why.text);
+	ck_assert_str_eq(status_of("Uid"), "1\t1\t1\t1");
+	ck_assert_str_eq(status_of("Groups"), "");
+	ck_assert_str_eq(status_of("CapBnd"), "0000000000000000");
+	ck_assert_str_eq(status_of("CapPrm"), "0000000000000000");
+	ck_assert_int_eq(prctl(PR_SET_SECUREBITS, 0, 0, 0, 0), -1);
+	snprintf(command, sizeof command,
+		"/proc/self/fd/%d /proc/self/status | awk '"
+		"/^Gid/ { gid = $3 } /^CapPrm/ { caps = $2 } "
+		"END { exit !(gid == 7 && caps == \"0000000000000000\") }'",
+		fd);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+static void
+be_root_without(cap_value_t cap)
+{
+	cap_t set = cap_get_proc();
+
+	ck_assert_ptr_nonnull(set);
+	ck_assert_int_eq(cap_set_flag(set, CAP_PERMITTED, 1, &cap, CAP_CLEAR), 0);
+	ck_assert_int_eq(cap_set_flag(set, CAP_EFFECTIVE, 1, &cap, CAP_CLEAR), 0);
+	ck_assert_int_eq(cap_set_proc(set), 0);
+	cap_free(set);
+}
+
+START_TEST(who_can_not_run_setgid_programs_is_told_why)
+{
+	struct reason why;
+
+	if (_i == 0)
+		ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	else
+		be_root_without(CAP_SETPCAP);
+	ck_assert_int_eq(privileges_become_for_setgid(&daemon_user, &why), -1);
+	ck_assert_ptr_nonnull(
+		strstr(why.text, _i == 0 ? "NoNewPrivileges=" : "give it CAP_SETPCAP"));
+	ck_assert_uint_eq(getuid(), 0);
+}
+END_TEST
+
 START_TEST(root_is_refused_as_the_user)
 {
 	const struct privileges_user refused[] = {
@@ -486,9 +545,10 @@ add_tests(Suite *suite)
 		a_spawner_keeps_the_two_that_it_asks_for_and_no_way_to_more,
 		a_kept_capability_does_not_stand_for_the_other,
 		the_last_capability_can_be_given_up, root_can_not_be_regained,
-		no_program_gives_anything_back, root_is_refused_as_the_user,
-		an_ordinary_user_can_become_nobody_else, users_are_found_in_passwd,
-		odd_lines_of_passwd_are_nobodys,
+		no_program_gives_anything_back,
+		who_runs_setgid_programs_has_nothing_but_that,
+		root_is_refused_as_the_user, an_ordinary_user_can_become_nobody_else,
+		users_are_found_in_passwd, odd_lines_of_passwd_are_nobodys,
 		a_recipient_is_become_with_two_capabilities_and_none_is_left,
 		a_recipient_of_the_same_ids_is_no_way_back,
 		with_setpcap_the_bounding_set_is_emptied,
@@ -499,6 +559,7 @@ add_tests(Suite *suite)
 		abort();
 	tcase_add_loop_test(
 		c, pretended_success_is_noticed, 0, sizeof pretended / sizeof *pretended);
+	tcase_add_loop_test(c, who_can_not_run_setgid_programs_is_told_why, 0, 2);
 	tcase_add_loop_test(
 		c, root_and_users_without_both_capabilities_become_no_recipient, 0, 2);
 }

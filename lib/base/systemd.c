@@ -61,7 +61,7 @@ take_sockets(struct systemd *s, struct reason *why)
 			text, SYSTEMD_SOCKETS_MAX);
 	s->count = (int)count;
 	for (int i = 0; i < s->count; i++)
-		s->sockets[i] = (struct listener_given){FIRST_FD + i, ""};
+		s->sockets[i] = (struct systemd_socket){FIRST_FD + i, ""};
 	return s->count == 0 ? 0 : take_names(s, getenv("LISTEN_FDNAMES"), why);
 }
 

@@ -73,7 +73,7 @@ lock_soon(int fd)
 }
 
 static int
-take_lock(const char *path, struct reason *why)
+take_lock(const char *path, const char *daemon, struct reason *why)
 {
 	char *name;
 	int fd;
@@ -85,7 +85,7 @@ take_lock(const char *path, struct reason *why)
 		reason_errno(why, "%s", name);
 	} else if (lock_soon(fd) == -1) {
 		if (errno == EWOULDBLOCK)
-			reason_set(why, "another quotad serves %s", path);
+			reason_set(why, "another %s serves %s", daemon, path);
 		else
 			reason_errno(why, "%s", name);
 		close(fd);
@@ -95,7 +95,7 @@ take_lock(const char *path, struct reason *why)
 	return fd;
 }
 
-/* Whether somebody accepts connections there: systemd, say, or a quotad that it has
+/* Whether somebody accepts connections there: systemd, say, or a daemon that it has
  * started, which has no lock. */
 static int
 is_served(const struct sockaddr_un *at)
@@ -112,7 +112,7 @@ is_served(const struct sockaddr_un *at)
 }
 
 static int
-remove_stale(const struct sockaddr_un *at, struct reason *why)
+remove_stale(const struct sockaddr_un *at, const char *daemon, struct reason *why)
 {
 	const char *path = at->sun_path;
 	struct stat st;
@@ -123,9 +123,9 @@ remove_stale(const struct sockaddr_un *at, struct reason *why)
 		return reason_set(why, "%s is there and is not a socket", path);
 	if (is_served(at))
 		return reason_set(why,
-			"%s is served already: by systemd (quotad.socket), or a quotad "
-			"that it has started",
-			path);
+			"%s is served already: by systemd (%s.socket), or a %s that it "
+			"has started",
+			path, daemon, daemon);
 	if (unlink(path) == -1)
 		return reason_errno(why, "removing the old socket %s", path);
 	return 0;
@@ -145,7 +145,7 @@ set_mode(int itself, mode_t mode)
 
 /* Nobody but the owner may open it yet. */
 static int
-set_access(struct socket_file *f, const struct service *s, struct reason *why)
+set_access(struct socket_file *f, const struct socket_place *s, struct reason *why)
 {
 	struct stat st;
 
@@ -178,31 +178,29 @@ bind_closed_or_open(int fd, const struct sockaddr_un *to, int is_open)
 
 static int
 bind_at(struct socket_file *f, int fd, const struct sockaddr_un *to,
-	const struct service *s, struct reason *why)
+	const struct socket_place *s, struct reason *why)
 {
-	int is_open = s->who != SERVICE_PERMITTED;
-
-	if (bind_closed_or_open(fd, to, is_open) == -1)
+	if (bind_closed_or_open(fd, to, s->for_anyone) == -1)
 		return reason_errno(why, "socket %s", to->sun_path);
 	f->path = strdup(to->sun_path);
 	if (f->path == NULL)
 		return reason_set(why, "no memory");
 	f->itself = open(f->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return is_open ? 0 : set_access(f, s, why);
+	return s->for_anyone ? 0 : set_access(f, s, why);
 }
 
 int
-socket_file_make(struct socket_file *f, const struct service *s, struct reason *why)
+socket_file_make(struct socket_file *f, const struct socket_place *s, struct reason *why)
 {
 	struct sockaddr_un to;
 	int fd;
 
 	*f = (struct socket_file){.lock = -1, .itself = -1};
 	if (set_address(&to, s->path, why) == -1 ||
-		(s->who != SERVICE_PERMITTED && make_directory(s->path, why) == -1))
+		(s->makes_directory && make_directory(s->path, why) == -1))
 		return -1;
-	f->lock = take_lock(s->path, why);
-	if (f->lock == -1 || remove_stale(&to, why) == -1)
+	f->lock = take_lock(s->path, s->daemon, why);
+	if (f->lock == -1 || remove_stale(&to, s->daemon, why) == -1)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
