@@ -108,21 +108,35 @@ keeping_save_place(void *server, uint64_t path, uint64_t mail_in)
 		usage_save_place(v->usage, path, mail_in);
 }
 
+static int
+save_promise(
+	struct usage *u, const struct account *a, const struct ledger_kept_promise *p)
+{
+	const struct usage_promise kept = {.id = p->promise.id,
+		.recipient = p->promise.recipient,
+		.client = p->promise.client,
+		.bytes = p->bytes,
+		.ms = p->promise.ms,
+		.until = p->until};
+
+	return usage_save_promise(u, ledger_name(a), &kept);
+}
+
 int
 keeping_save_promise(void *server, struct account *a, const struct ledger_kept_promise *p)
 {
-	(void)server;
-	(void)a;
-	(void)p;
-	return 0;
+	struct server *v = server;
+
+	return v->usage == NULL ? 0 : save_promise(v->usage, a, p);
 }
 
 void
 keeping_remove_promise(void *server, struct account *a, const struct ledger_promise *p)
 {
-	(void)server;
-	(void)a;
-	(void)p;
+	struct server *v = server;
+
+	if (v->usage != NULL)
+		usage_remove_promise(v->usage, ledger_name(a), p->id, p->recipient);
 }
 
 /* --- all of it -------------------------------------------------------------------- */
@@ -142,6 +156,23 @@ write_ticket(void *arg, const struct ledger_ticket *t)
 }
 
 static void
+write_promise(void *arg, const struct ledger_kept_promise *p)
+{
+	struct writer *w = arg;
+
+	save_promise(w->usage, w->account, p);
+}
+
+static void
+write_promises(void *arg, struct account *a)
+{
+	struct writer *w = arg;
+
+	w->account = a;
+	ledger_show_promises(a, write_promise, w);
+}
+
+static void
 write_account(void *arg, struct account *a)
 {
 	struct writer *w = arg;
@@ -149,6 +180,7 @@ write_account(void *arg, struct account *a)
 	save_account(w->server, w->usage, a);
 	w->account = a;
 	ledger_show_tickets(w->server->ledger, a, write_ticket, w);
+	write_promises(w, a);
 }
 
 static void
@@ -223,6 +255,23 @@ load_ticket(void *server, const char *mailbox, const char *name,
 }
 
 static int
+load_promise(void *server, const char *mailbox, const struct usage_promise *kept)
+{
+	struct server *v = server;
+	struct account *a = ledger_account(v->ledger, mailbox);
+	const struct ledger_kept_promise p = {
+		.promise = {.id = kept->id,
+			.recipient = kept->recipient,
+			.client = kept->client,
+			.ms = kept->ms},
+		.bytes = kept->bytes,
+		.until = kept->until,
+	};
+
+	return a == NULL ? -1 : ledger_load_promise(v->ledger, a, &p);
+}
+
+static int
 load_place(void *server, uint64_t path, uint64_t mail_in)
 {
 	struct server *v = server;
@@ -233,6 +282,7 @@ load_place(void *server, uint64_t path, uint64_t mail_in)
 static const struct usage_calls calls = {
 	.load_account = load_account,
 	.load_place = load_place,
+	.load_promise = load_promise,
 	.load_ticket = load_ticket,
 	.save_all = save_all,
 };
@@ -274,6 +324,10 @@ keeping_open(struct server *v, const char *run_dir, struct reason *why)
 	v->usage = usage_open(v->conf.usage_dir, run_dir, boot, &calls, v, &start, why);
 	if (v->usage == NULL)
 		return -1;
+	/* Those of another boot have begun anew, and not once more with the next start.
+	 */
+	ledger_each(v->ledger, write_promises,
+		&(struct writer){.server = v, .usage = v->usage});
 	keeping_note_deadline(v);
 	if (start == USAGE_UNSURE) {
 		ledger_hold(v->ledger);

@@ -146,6 +146,17 @@ usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
 	return put(u, key, size, value, usage_record_ticket(value, u->boot, t));
 }
 
+int
+usage_save_promise(struct usage *u, const char *mailbox, const struct usage_promise *p)
+{
+	char key[USAGE_RECORD_KEY_SIZE], value[USAGE_RECORD_VALUE_SIZE];
+	size_t size = usage_record_promise_key(key, mailbox, p->id, p->recipient);
+
+	if (!size)
+		return -1;
+	return put(u, key, size, value, usage_record_promise(value, u->boot, p));
+}
+
 static void
 remove_key(struct usage *u, const char *key, size_t size)
 {
@@ -187,6 +198,15 @@ void
 usage_remove_ticket(struct usage *u, const char *mailbox, const char *name)
 {
 	remove_entry(u, mailbox, name);
+}
+
+void
+usage_remove_promise(
+	struct usage *u, const char *mailbox, const char *id, uint64_t recipient)
+{
+	char key[USAGE_RECORD_KEY_SIZE];
+
+	remove_key(u, key, usage_record_promise_key(key, mailbox, id, recipient));
 }
 
 uint64_t

@@ -48,6 +48,13 @@ struct usage_ticket {
 	int ended;
 };
 
+/* A promise, as the ledger has it. UNTIL is of the monotonic clock; where it is loaded in
+ * another boot than it was saved in, the highest number. */
+struct usage_promise {
+	const char *id;
+	uint64_t recipient, client, bytes, ms, until;
+};
+
 /* Whose numbers and tickets these are. Those that return int: 0, or -1 where it could not
  * be taken, which makes the store one that can't be read. */
 struct usage_calls {
@@ -55,7 +62,9 @@ struct usage_calls {
 		void *arg, const char *mailbox, const struct usage_numbers *n);
 	int (*load_ticket)(void *arg, const char *mailbox, const char *name,
 		const struct usage_ticket *t);
-	/* Saves every account, every ticket and every place there is. */
+	int (*load_promise)(
+		void *arg, const char *mailbox, const struct usage_promise *p);
+	/* Saves all accounts, tickets, promises and places there are. */
 	void (*save_all)(void *arg, struct usage *u);
 	int (*load_place)(void *arg, uint64_t path, uint64_t mail_in);
 };
@@ -80,15 +89,19 @@ void usage_close(struct usage **u);
 /* As deadline_note in the store's run directory. */
 uint64_t usage_note_deadline(struct usage *u, uint64_t seconds);
 
-/* Keeps an account or a ticket: 0, or -1 where nothing must be promised. */
+/* Keeps an account, a ticket or a promise: 0, or -1 where nothing must be promised. */
 int usage_save_account(
 	struct usage *u, const char *mailbox, const struct usage_numbers *n);
 int usage_save_ticket(struct usage *u, const char *mailbox, const char *name,
 	const struct usage_ticket *t);
+int usage_save_promise(
+	struct usage *u, const char *mailbox, const struct usage_promise *p);
 /* Keeps that a place, which no account has, had mail; MAIL_IN 0: no more. */
 int usage_save_place(struct usage *u, uint64_t path, uint64_t mail_in);
 void usage_remove_account(struct usage *u, const char *mailbox);
 void usage_remove_ticket(struct usage *u, const char *mailbox, const char *name);
+void usage_remove_promise(
+	struct usage *u, const char *mailbox, const char *id, uint64_t recipient);
 
 /* Ends the pass. -1: nothing that was saved since the last commit may be promised
  * (neither the store nor a marker could be written). */

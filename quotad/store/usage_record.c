@@ -11,6 +11,7 @@
 #include "boot_marker.h"
 #include "record.h"
 
+#define ID_BYTES   "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
 #define A_DAY      86400
 #define VALUE_SIZE USAGE_RECORD_VALUE_SIZE
 
@@ -38,6 +39,16 @@ usage_record_key(char key[USAGE_RECORD_KEY_SIZE], const char *mailbox, const cha
 		return 1 + n;
 	memcpy(key + 1 + n + 1, file, m + 1);
 	return 1 + n + 1 + m;
+}
+
+size_t
+usage_record_promise_key(char key[USAGE_RECORD_KEY_SIZE], const char *mailbox,
+	const char *id, uint64_t recipient)
+{
+	char name[NAME_MAX + 1];
+	int n = snprintf(name, sizeof name, ":%s:%016" PRIx64, id, recipient);
+
+	return n < 0 || n > NAME_MAX ? 0 : usage_record_key(key, mailbox, name);
 }
 
 size_t
@@ -109,6 +120,18 @@ usage_record_ticket(
 
 	at = add_number(value, at, "directory", t->directory);
 	return add_number(value, at, "mail_in", t->mail_in);
+}
+
+size_t
+usage_record_promise(
+	char value[VALUE_SIZE], const char *boot, const struct usage_promise *p)
+{
+	const struct usage_ticket t = {.bytes = p->bytes};
+	size_t at = usage_record_ticket(value, boot, &t);
+
+	at = add_number(value, at, "client", p->client);
+	at = add_number(value, at, "ms", p->ms);
+	return add_number(value, at, "until", p->until);
 }
 
 size_t
@@ -221,6 +244,30 @@ load_ticket(const struct usage_reader *reader, const char *mailbox, const char *
 	return reader->calls->load_ticket(reader->arg, mailbox, file, &t);
 }
 
+/* The clock of another boot says nothing: there it begins anew. */
+static int
+load_promise(const struct usage_reader *reader, const char *mailbox, char *name,
+	const struct record *r)
+{
+	size_t length = strspn(name + 1, ID_BYTES);
+	struct usage_promise p = {.id = name + 1};
+	char *hash = name + 1 + length, *end;
+
+	if (length == 0 || *hash != ':' || strlen(hash + 1) != 16 ||
+		!record_get(r, "bytes") || record_number(r, "bytes", 0, &p.bytes) ||
+		record_number(r, "client", 0, &p.client) ||
+		record_number(r, "ms", 0, &p.ms) ||
+		record_number(r, "until", 0, &p.until))
+		return -1;
+	*hash = '\0';
+	p.recipient = strtoull(hash + 1, &end, 16);
+	if (*end)
+		return -1;
+	if (!is_of_boot(r, reader->boot) || strcmp(reader->boot, BOOT_UNKNOWN) == 0)
+		p.until = UINT64_MAX;
+	return reader->calls->load_promise(reader->arg, mailbox, &p);
+}
+
 static int
 load_place(const struct usage_reader *reader, const char *hash, const struct record *r)
 {
@@ -239,7 +286,7 @@ usage_record_load(const struct usage_reader *reader, const char *key, size_t key
 	const char *value, size_t value_size)
 {
 	char text[USAGE_RECORD_KEY_SIZE + 1];
-	const char *mailbox = text + 1;
+	char *mailbox = text + 1;
 	struct record r;
 	size_t length;
 	int result = -1;
@@ -254,6 +301,9 @@ usage_record_load(const struct usage_reader *reader, const char *key, size_t key
 		result = load_account(reader, mailbox, &r);
 	else if (text[0] == 'p' && 1 + length == key_size)
 		result = load_place(reader, mailbox, &r);
+	else if (length > 0 && text[0] == 't' && 1 + length < key_size &&
+		 mailbox[length + 1] == ':')
+		result = load_promise(reader, mailbox, mailbox + length + 1, &r);
 	else if (length > 0 && text[0] == 't' && 1 + length < key_size)
 		result = load_ticket(reader, mailbox, mailbox + length + 1, &r);
 	record_clear(&r);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "quotad/store/usage.h"
+#include "quotad/store/usage_record.h"
 #include "suite.h"
 
 #define ACCOUNTS 100001
@@ -121,6 +122,19 @@ load_place(void *arg, uint64_t path, uint64_t mail_in)
 	return 0;
 }
 
+static struct usage_promise promise;
+static char promise_of[100], promise_id[100];
+
+static int
+load_promise(void *arg, const char *mailbox, const struct usage_promise *p)
+{
+	(void)arg;
+	snprintf(promise_of, sizeof promise_of, "%s", mailbox);
+	snprintf(promise_id, sizeof promise_id, "%s", p->id);
+	promise = *p;
+	return 0;
+}
+
 static int
 save_plain_ticket(struct usage *u, const char *mailbox, const char *name, uint64_t bytes)
 {
@@ -144,7 +158,13 @@ save_all(void *arg, struct usage *u)
 	}
 }
 
-static const struct usage_calls calls = {load_account, load_ticket, save_all, load_place};
+static const struct usage_calls calls = {
+	.load_account = load_account,
+	.load_ticket = load_ticket,
+	.load_promise = load_promise,
+	.load_place = load_place,
+	.save_all = save_all,
+};
 
 static void
 forget_all(void)
@@ -374,6 +394,54 @@ START_TEST(what_was_saved_is_loaded_again)
 	ck_assert_int_eq(ticket(&accounts[1], "1.a b\377%.host,S=5")->ended, 0);
 	ck_assert_ptr_null(ticket(&accounts[1], "2.b.host,S=6"));
 	ck_assert_int_eq(accounts[3].there, 0);
+}
+END_TEST
+
+/* Its time is of the boot's clock: nobody sets that, and another boot's says nothing. */
+START_TEST(a_promise_is_kept_with_its_end_which_another_boot_does_not_know)
+{
+	const struct usage_promise p = {.id = "4Xyz-9",
+		.recipient = 0xfedcba9876543210,
+		.client = 7,
+		.bytes = 5000,
+		.ms = 600000,
+		.until = 123456};
+	const struct usage_promise other = {.id = "4Xyz-9", .recipient = 1, .bytes = 1};
+
+	open_in(BOOT);
+	ck_assert_int_eq(usage_save_promise(usage, "user1", &p), 0);
+	ck_assert_int_eq(usage_save_promise(usage, "user1", &other), 0);
+	usage_remove_promise(usage, "user1", "4Xyz-9", 1);
+	usage_remove_promise(usage, "user1", "never", 1);
+	ck_assert_int_eq(usage_commit(usage), 0);
+	calendar += 1000000;
+	open_again(BOOT);
+	ck_assert_int_eq(start, USAGE_SOUND);
+	ck_assert_str_eq(promise_of, "user1");
+	ck_assert_str_eq(promise_id, "4Xyz-9");
+	ck_assert_uint_eq(promise.recipient, p.recipient);
+	ck_assert_uint_eq(promise.client, 7);
+	ck_assert_uint_eq(promise.bytes, 5000);
+	ck_assert_uint_eq(promise.ms, 600000);
+	ck_assert_uint_eq(promise.until, 123456);
+	open_again(BOOT_2);
+	ck_assert_uint_eq(promise.until, UINT64_MAX);
+}
+END_TEST
+
+/* One that reads no promise must not set the store aside for it. */
+START_TEST(an_earlier_version_reads_a_promise_as_a_ticket)
+{
+	const struct usage_promise p = {.id = "4Xyz", .recipient = 2, .bytes = 5000};
+	char key[USAGE_RECORD_KEY_SIZE], value[USAGE_RECORD_VALUE_SIZE + 1];
+	char ticket[USAGE_RECORD_KEY_SIZE];
+	size_t size = usage_record_promise_key(key, "user1", p.id, p.recipient);
+
+	value[usage_record_promise(value, BOOT, &p)] = '\0';
+	ck_assert_uint_eq(
+		usage_record_key(ticket, "user1", ":4Xyz:0000000000000002"), size);
+	ck_assert_mem_eq(key, ticket, size);
+	ck_assert_str_eq(value, "bytes=5000 boot=" BOOT);
 }
 END_TEST
 
@@ -768,6 +836,13 @@ static const struct {
 	{"tuser1", 6, "bytes=1"},
 	{"tuser1\0", 7, "bytes=1"},
 	{"tuser1\0f", 8, "boot=x"},
+	{"tuser1\0:", 8, "bytes=1 boot=x"},
+	{"tuser1\0:A", 9, "bytes=1 boot=x"},
+	{"tuser1\0::0000000000000001", 25, "bytes=1 boot=x"},
+	{"tuser1\0:A:000000000000001", 25, "bytes=1 boot=x"},
+	{"tuser1\0:A:000000000000000g", 26, "bytes=1 boot=x"},
+	{"tuser1\0:A:0000000000000001", 26, "boot=x"},
+	{"tuser1\0:A:0000000000000001", 26, "bytes=1 until=x boot=x"},
 	{"tuser1\0f", 8, "bytes=x"},
 	{"a", 1, "used=1"},
 	{"zuser1", 6, "used=1"},
@@ -923,7 +998,9 @@ never_end(void *arg, const char *mailbox, const struct usage_numbers *n)
 static void
 open_for_ever(void)
 {
-	const struct usage_calls slow = {never_end, load_ticket, save_all, load_place};
+	struct usage_calls slow = calls;
+
+	slow.load_account = never_end;
 
 	usage = usage_open(dir, run_dir, BOOT, &slow, NULL, &start, &why);
 }
@@ -1136,6 +1213,8 @@ static void
 add_kept(Suite *suite)
 {
 	const TTest *const tests[] = {what_was_saved_is_loaded_again,
+		a_promise_is_kept_with_its_end_which_another_boot_does_not_know,
+		an_earlier_version_reads_a_promise_as_a_ticket,
 		a_heartbeat_is_read_back_and_is_no_damage,
 		pass_without_its_end_leaves_nothing, what_does_not_fit_a_key_is_refused,
 		another_boot_knows_no_number_and_ends_the_tickets,
