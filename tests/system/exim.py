@@ -115,7 +115,7 @@ class Exim(Mta):
         reasons = {}
         for path in pathlib.Path("/var/spool/exim4/msglog").glob("*"):
             with contextlib.suppress(FileNotFoundError):  # it has just been delivered
-                reasons.update(re.findall(r"^\S+ \S+ (\S+@\S+) (R=.*)$", path.read_text(), re.M))
+                reasons.update(re.findall(r"^\S+ \S+ (\S+@\S+) (R=.* defer .*)$", path.read_text(), re.M))
         return reasons
 
     def retry(self):

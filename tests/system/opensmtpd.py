@@ -41,9 +41,9 @@ match from any for domain "mx.{HOST_DOMAIN}" action "brim"
         return ["/usr/sbin/smtpd", "-F"]
 
     def waiting(self):
-        """What smtpctl shows of each envelope that was tried."""
+        """What smtpctl shows of each envelope that was tried, and is no bounce by now."""
         rows = (line.split("|") for line in self.run("smtpctl", "show", "queue").splitlines())
-        return {row[5]: row[-1] for row in rows if row[-1]}
+        return {row[5]: row[-1] for row in rows if row[2] == "mda" and row[-1]}
 
     def retry(self):
         self.run("smtpctl", "schedule", "all")
