@@ -18,7 +18,7 @@ import pytest
 
 import brim as private_brim
 from exim import Exim
-from mta import HOST_DOMAIN, PATIENCE, VIRTUAL_DOMAIN, Mta
+from mta import HOST_DOMAIN, PATIENCE, VIRTUAL_DOMAIN, Mta, free_port
 from mta_site import MtaSite, RealPostfix
 from opensmtpd import OpenSMTPD
 from sendmail import PROGRAMS, Sendmail
@@ -34,19 +34,30 @@ BODY = "It is only a letter."
 
 # --- the mail servers, with short times ---------------------------------------------------
 #
-# Each warns after a second, and `expire` has it give up what still waits. `run_queue` tries
-# that again now, and `waiting` is empty when there is nothing more to come. `warns_unasked`
+# Each warns after a second, and `expire` has it give up what still waits. `retry` tries
+# that again now, and `left` is empty when there is nothing more to come. `warns_unasked`
 # are letters whose sender asked for no warning and gets one.
 
 
 class HastyPostfix(RealPostfix):
+    """It has two servers more: what comes to `sending` goes on by SMTP to one that asks Brim."""
     warns_unasked = set()
 
-    def __init__(self, host, smtp_time=False):
-        super().__init__(host, smtp_time)
+    def __init__(self, host, **how):
+        super().__init__(host, **how)
+        self.sending, asking = free_port(), free_port()
         self.settings += "delay_warning_time = 1s\n"
+        self.services += f"""
+smtp unix - - n - - smtp
+127.0.0.1:{self.sending} inet n - n - - smtpd
+  -o content_filter=smtp:[127.0.0.1]:{asking}
+127.0.0.1:{asking} inet n - n - - smtpd
+  -o myhostname=mx2.{HOST_DOMAIN}
+  -o {{ smtpd_recipient_restrictions = reject_unauth_destination,
+       check_policy_service unix:private/brim-policy }}
+"""
 
-    def run_queue(self):
+    def retry(self):
         subprocess.run(["postqueue", "-f"], check=True, stderr=subprocess.DEVNULL)
 
     def expire(self):
@@ -54,7 +65,7 @@ class HastyPostfix(RealPostfix):
                        stderr=subprocess.DEVNULL)
         self.master.send_signal(signal.SIGHUP)
 
-    def waiting(self):
+    def left(self):
         return self.queue()
 
 
@@ -68,7 +79,7 @@ class HastyExim(Exim):
         text = re.sub("^  local_parts = .*\n", "", self.conf.read_text(), flags=re.M)
         self.conf.write_text(f"delay_warning = 1s : 1d\n{text}")
 
-    def run_queue(self):
+    def retry(self):
         subprocess.run(["/usr/sbin/exim4", "-qf"], check=True, stderr=subprocess.DEVNULL)
 
     def expire(self):
@@ -79,7 +90,7 @@ class HastyExim(Exim):
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         return re.findall(r"^ *\d+[smhdw] .*", listing, re.M)
 
-    def waiting(self):
+    def left(self):
         """But for what is frozen, since its sender is null."""
         return [line for line in self.queue() if "frozen" not in line]
 
@@ -99,9 +110,6 @@ action "hasty" mda "exec {LDA}" virtual <virtuals> ttl 1s
 match from any for rcpt-to "over@{VIRTUAL_DOMAIN}" action "hasty"
 {first}"""))
 
-    def run_queue(self):
-        subprocess.run(["smtpctl", "schedule", "all"], check=True, stdout=subprocess.DEVNULL)
-
     def queue(self):
         return subprocess.run(["smtpctl", "show", "queue"], check=True, text=True,
                               stdout=subprocess.PIPE).stdout.splitlines()
@@ -113,7 +121,7 @@ match from any for rcpt-to "over@{VIRTUAL_DOMAIN}" action "hasty"
                 subprocess.run(["smtpctl", "remove", line.split("|")[0]], check=True,
                                stdout=subprocess.DEVNULL)
 
-    def waiting(self):
+    def left(self):
         return self.queue()
 
 
@@ -126,13 +134,13 @@ class HastySendmail(Sendmail):
         with open("/etc/mail/sendmail.cf", "a") as f:
             f.write("O Timeout.queuewarn=1s\n")
 
-    def run_queue(self):
+    def retry(self):
         subprocess.run([f"{PROGRAMS}/sendmail", "-q", *self.options], check=True)
 
     def expire(self):
         self.options = ["-OTimeout.queuereturn=1s"]
 
-    def waiting(self):
+    def left(self):
         return list(pathlib.Path("/var/spool/mqueue").glob("qf*"))
 
 
@@ -174,8 +182,8 @@ class Report:
 
     def of(self, name):
         """The fields of this recipient."""
-        to = f"{name}@{VIRTUAL_DOMAIN}"
-        found = [r for r in self.recipients if r["Final-Recipient"].split(";")[1].strip() == to]
+        found = [r for r in self.recipients
+                 if r["Final-Recipient"].split(";")[1].strip() == address(name)]
         assert len(found) == 1, self.mail.as_string()
         return found[0]
 
@@ -183,6 +191,10 @@ class Report:
     def only(self):
         assert len(self.recipients) == 1, self.mail.as_string()
         return self.recipients[0]
+
+
+def address(name):
+    return name if "@" in name else f"{name}@{VIRTUAL_DOMAIN}"
 
 
 def action(fields):
@@ -203,6 +215,7 @@ LETTERS = [
     Letter("some", ["full", "ok", "nobody"]),
     Letter("never", ["full"], "NOTIFY=NEVER"),
     Letter("success", ["ok"], "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;old@old.test"),
+    Letter("success of an account", [f"bob@{HOST_DOMAIN}"], "NOTIFY=SUCCESS"),
     Letter("success alone", ["full"], "NOTIFY=SUCCESS"),
     Letter("null", ["full"], sender=""),
     Letter("delayed", ["later"]),
@@ -211,6 +224,7 @@ LETTERS = [
     Letter("expired", ["over"]),
     Letter("expired unasked", ["over"], "NOTIFY=DELAY"),
 ]
+REFUSED = Letter("refused", ["full"])  # before it is taken, by the server that asks Brim
 UMLAUT = Letter("umlaut", ["jürgen"], mail="SMTPUTF8")
 MAILBOXES = {  # by their names in the user table; those with fields are full
     "writer": {}, "ok": {}, "full": {"over_quota": "bounce"}, "later": {"over_quota": "defer"},
@@ -227,8 +241,13 @@ class Site(MtaSite):
         if issubclass(mta_class, OpenSMTPD):
             Mta.write("/etc/mail/virtuals", "".join(
                 f"{name}@{VIRTUAL_DOMAIN} vmail\n" for name in MAILBOXES if "%" not in name))
-        uid = self.host.add_user("alice", home="/home/alice")
-        maildirs = {"alice": self.brim.mailbox("alice", uid=uid, mail="/home/alice/Maildir")}
+        if mta_class is HastyPostfix:
+            self.brim.configure(policy_listen=self.mta.spool / "private/brim-policy")
+        maildirs = {}
+        for name in ("alice", "bob"):
+            home = pathlib.Path("/home", name)
+            uid = self.host.add_user(name, home=home)
+            maildirs[name] = self.brim.mailbox(name, uid=uid, mail=home / "Maildir")
         for number, (name, fields) in enumerate(MAILBOXES.items()):
             quota = {"quota": ROOM} if fields else {}
             maildirs[name] = maildir = self.brim.mailbox(
@@ -239,10 +258,11 @@ class Site(MtaSite):
                 os.chown(maildir / "new/1.it", self.vmail, self.vmail)
         return maildirs
 
-    def submit(self, letters):
+    def submit(self, letters, port=None):
         """Sends what it may send; a recipient that is refused is left out. Returns which
         extensions there are."""
-        with smtplib.SMTP("127.0.0.1", self.mta.port, "client.test", timeout=PATIENCE) as s:
+        with smtplib.SMTP("127.0.0.1", port or self.mta.port, "client.test",
+                          timeout=PATIENCE) as s:
             s.command_encoding = "utf-8"
             s.ehlo()
             for letter in letters:
@@ -255,7 +275,7 @@ class Site(MtaSite):
         answer = s.docmd(f"MAIL FROM:<{letter.sender}> {letter.mail}".strip())
         assert answer[0] == 250, answer
         for to in letter.to:
-            answer = s.docmd(f"RCPT TO:<{to}@{VIRTUAL_DOMAIN}> {letter.rcpt}".strip())
+            answer = s.docmd(f"RCPT TO:<{address(to)}> {letter.rcpt}".strip())
             assert answer[0] == 250 or to == "nobody", answer
         s.data(f"From: {WRITER}\r\nSubject: {letter.subject}\r\n\r\n{BODY}\r\n".encode())
 
@@ -269,12 +289,12 @@ class Site(MtaSite):
     def see_all(self):
         """Has the queue run until nothing is left in it that could become a report."""
         def ran(condition):
-            self.mta.run_queue()
+            self.mta.retry()
             return condition()
         due = {"delayed", "delay alone"} | self.mta.warns_unasked
         self.mta.wait(lambda: ran(lambda: due <= self.warned()), "warnings of delays")
         self.mta.expire()
-        self.mta.wait(lambda: ran(lambda: not self.mta.waiting()), "an empty queue")
+        self.mta.wait(lambda: ran(lambda: not self.mta.left()), "an empty queue")
 
 
 class Seen:
@@ -283,6 +303,8 @@ class Seen:
     def __init__(self, name, site):
         self.name = name
         self.extensions = site.submit(LETTERS + [UMLAUT])
+        if name == "Postfix":
+            site.submit([REFUSED], site.mta.sending)
         site.see_all()
         self.reports = collections.defaultdict(list)
         for report in site.reports():
@@ -332,7 +354,7 @@ def seen(request):
 # --- what holds everywhere ----------------------------------------------------------------
 
 def test_who_failed_and_nobody_else_is_reported(seen):
-    full, unknown = (f"{name}@{VIRTUAL_DOMAIN}" for name in ("full", "nobody"))
+    full, unknown = address("full"), address("nobody")
     assert seen.failed("plain") == seen.failed("fields") == seen.failed("whole") == [full]
     refused_before = seen.name == "OpenSMTPD"  # by itself, at RCPT
     assert sorted(seen.failed("some")) == ([full] if refused_before else [full, unknown])
@@ -340,11 +362,13 @@ def test_who_failed_and_nobody_else_is_reported(seen):
 
 
 def test_a_delivery_is_reported_as_one_and_only_where_that_was_asked_for(seen):
-    fields = seen.one("success").only
-    assert action(fields) in ("delivered", "relayed") and fields["Status"].startswith("2.")
-    told = [report.about for reports in seen.reports.values() for report in reports
-            if action(report.recipients[0]) not in ("failed", "delayed")]
-    assert told == ["success"]
+    asked = {"success", "success of an account"}
+    for subject in asked:
+        fields = seen.one(subject).only
+        assert action(fields) in ("delivered", "relayed") and fields["Status"].startswith("2.")
+    told = {report.about for reports in seen.reports.values() for report in reports
+            if action(report.recipients[0]) not in ("failed", "delayed")}
+    assert told == asked
 
 
 def test_notify_never_is_silence(seen):
@@ -373,10 +397,9 @@ def test_nobody_is_told_twice_or_of_a_failure_that_is_none(seen):
 
 
 def test_every_report_is_from_the_null_sender_to_the_writer(seen):
-    own = "<MAILER-DAEMON@mx.host.test>" if seen.name == "sendmail" else "<>"
     for reports in seen.reports.values():
         for report in reports:
-            assert report.mail["Return-Path"] == own, report.mail.as_string()
+            assert report.mail["Return-Path"] == "<>", report.mail.as_string()
             assert WRITER in report.mail["To"]
 
 
@@ -384,6 +407,16 @@ def test_the_sender_reads_what_brim_said(seen):
     assert FULL in seen.one("plain").text
     if seen.name != "OpenSMTPD":
         assert FULL in seen.one("some").text and UNKNOWN in seen.one("some").text
+
+
+def test_a_refusal_at_smtp_time_is_reported_with_the_server_that_said_it(seen):
+    """By the sender's own server: Brim's reply as it stands."""
+    if seen.name != "Postfix":
+        pytest.skip("it is the sender's server that writes this, here a Postfix")
+    fields = seen.one("refused").only
+    assert status(fields) == "`failed 5.2.2`" and fields["Remote-MTA"] == "dns; 127.0.0.1"
+    assert " ".join(fields["Diagnostic-Code"].split()) == \
+        f"smtp; 552 5.2.2 <{address('full')}>: Recipient address rejected: {FULL}"
 
 
 # --- the table in the README --------------------------------------------------------------
