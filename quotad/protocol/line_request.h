@@ -18,7 +18,7 @@ struct line_request {
 	/* LIST, WAITING: the next piece of the answer */
 	void (*add_piece)(struct line_request *l);
 	char *pattern;
-	char *last;           /* LIST: the key that was looked at last */
+	char *last;           /* the key, or mailbox, that was looked at last */
 	uint64_t last_number; /* WAITING: of the mailbox */
 	uint64_t listed;
 };

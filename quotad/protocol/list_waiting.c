@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "line_request.h"
 #include "record.h"
 #include "waiting/waiting.h"
@@ -48,25 +49,27 @@ add_mailbox(struct line_request *l, const struct waiting_mailbox *m)
 static void
 add_piece(struct line_request *l)
 {
-	struct waiting_mailbox m;
+	struct waiting_mailbox m = {.number = l->last_number, .name = l->last};
 
 	for (int i = 0; i < MAILBOXES_A_TURN; i++) {
-		if (!waiting_next(l->line->waiting, l->last_number, &m)) {
+		if (!waiting_next(l->line->waiting, &m)) {
 			request_answer(l->request, "OK count=%" PRIu64 "\n", l->listed);
 			return;
 		}
-		l->last_number = m.number;
 		if (fnmatch(l->pattern, m.name, 0) == 0 && may_see(l, m.name))
 			add_mailbox(l, &m);
 	}
+	l->last_number = m.number;
+	snprintf(l->last, ADDRESS_MAX + 1, "%s", m.name);
 }
 
 void
 line_list_waiting(struct line_request *l, const char *pattern)
 {
 	l->pattern = strdup(pattern);
+	l->last = calloc(1, ADDRESS_MAX + 1);
 	l->add_piece = add_piece;
-	if (l->pattern == NULL)
+	if (l->pattern == NULL || l->last == NULL)
 		line_error(l, "no memory");
 	else
 		request_stream(l->request);

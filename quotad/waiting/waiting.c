@@ -477,14 +477,17 @@ waiting_totals(const struct waiting *w, struct waiting_totals *t)
 }
 
 int
-waiting_next(const struct waiting *w, uint64_t after, struct waiting_mailbox *m)
+waiting_next(const struct waiting *w, struct waiting_mailbox *m)
 {
-	const struct mailbox_waiters *found;
+	const struct mailbox_waiters *found = waiters_find_mailbox(&w->all, m->name);
 	const struct waiter *oldest;
 
-	TAILQ_FOREACH(found, &w->all.all, all)
-		if (found->number > after && found->counts[WAITERS_WAITING] > 0)
-			break;
+	/* where the last one is there, nobody before it need be looked at */
+	if (found == NULL || found->number != m->number)
+		found = TAILQ_FIRST(&w->all.all);
+	while (found != NULL &&
+		(found->number <= m->number || found->counts[WAITERS_WAITING] == 0))
+		found = TAILQ_NEXT(found, all);
 	if (found == NULL)
 		return 0;
 	oldest = TAILQ_FIRST(&found->queues[WAITERS_WAITING]);

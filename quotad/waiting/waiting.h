@@ -96,7 +96,9 @@ struct waiting_mailbox {
 	uint64_t messages, bytes, since_s;
 };
 
-/* The first mailbox with mail that waits and a number above AFTER: 1 with it, or 0. */
-int waiting_next(const struct waiting *w, uint64_t after, struct waiting_mailbox *m);
+/* The next mailbox with mail that waits, behind the one whose number and name M has (0
+ * and "": the first), though that may be gone: 1 with it, or 0. The name stays until
+ * something happens. */
+int waiting_next(const struct waiting *w, struct waiting_mailbox *m);
 
 #endif

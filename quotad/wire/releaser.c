@@ -218,9 +218,11 @@ open_connection(struct releaser *r)
 	return -1;
 }
 
+/* While it fails one request tells whether it still does. */
 int
 releaser_may(struct releaser *r)
 {
+	const size_t most = r->is_failing ? 1 : RELEASER_MOST;
 	const struct release *first = STAILQ_FIRST(&r->sent);
 	const uint64_t now = clock_now_ms();
 
@@ -228,7 +230,7 @@ releaser_may(struct releaser *r)
 		fail_with(r, "it does not answer");
 	if (r->fd == -1 && now >= r->not_before_ms && open_connection(r) == -1)
 		fail_by_errno(r);
-	return r->fd >= 0 && r->count < RELEASER_MOST;
+	return r->fd >= 0 && r->count < most;
 }
 
 void

@@ -429,18 +429,23 @@ waiting_delivered(struct waiting *w, const char *mailbox, const char *ids)
 
 /* 1,000 mailboxes, of which the ledger knows some. */
 int
-waiting_next(const struct waiting *w, uint64_t after, struct waiting_mailbox *m)
+waiting_next(const struct waiting *w, struct waiting_mailbox *m)
 {
 	static char name[ADDRESS_MAX + 1];
+	const uint64_t last = m->number;
 
 	ck_assert_ptr_eq(w, &fake);
-	snprintf(name, sizeof name, "alice%04d@example.org", (int)after);
-	*m = (struct waiting_mailbox){.number = after + 1,
+	if (last == 0)
+		ck_assert_str_eq(m->name, "");
+	else
+		ck_assert_uint_eq(strtoull(m->name + 5, NULL, 10), last - 1);
+	snprintf(name, sizeof name, "alice%04d@example.org", (int)last);
+	*m = (struct waiting_mailbox){.number = last + 1,
 		.name = name,
 		.messages = 3,
 		.bytes = 700,
 		.since_s = 90};
-	return after < 1000;
+	return last < 1000;
 }
 
 void

@@ -152,8 +152,10 @@ START_TEST(without_brim_release_one_line_is_logged_and_it_is_tried_again)
 	connect_both();
 	answers[0] = '\0';
 	releaser_send(r, "ID0002");
+	ck_assert(!releaser_may(r)); /* before the first answer */
 	say("OK\n");
 	ck_assert_str_eq(answers, "ID0002=1 ");
+	ck_assert(releaser_may(r));
 	ck_assert_int_eq(warnings, 1);
 	ck_assert_int_eq(infos, 1);
 }
