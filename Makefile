@@ -1,4 +1,5 @@
-# make            lda, lda-virtual, quotad, brimadm, brimq and filter-brim in build/bin
+# make            lda, lda-virtual, quotad, brim-release, brimadm, brimq and filter-brim
+#                 in build/bin
 # make deps       what building and testing need, from Debian's packages
 # make demo       real mail through a private Postfix, as root
 # make test       every test, as root         make bench   speed and memory, as root
@@ -64,16 +65,19 @@ LDA_ALL  := $(call objects,lda)
 LDA      := $(filter-out %/identity_become.o,$(LDA_ALL))
 VIRTUAL  := $(filter-out %/identity_same.o,$(LDA_ALL))
 QUOTAD   := $(call objects,quotad)
+RELEASE  := $(call objects,release)
 BRIMADM  := $(filter $B/tools/admin/% $B/tools/cli/%,$(call objects,tools))
 BRIMQ    := $(filter $B/tools/query/% $B/tools/cli/%,$(call objects,tools))
 FILTER   := $(filter $B/tools/opensmtpd/%,$(call objects,tools))
-PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brimadm brimq filter-brim)
+PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brim-release brimadm brimq \
+	filter-brim)
 
 # A program sees include/ and its own folders, named from its root.
 INCLUDES = -Iinclude
 $B/lib/%.o: INCLUDES += -Ilib
 $B/lda/%.o: INCLUDES += -Ilda
 $B/quotad/%.o: INCLUDES += -Iquotad
+$B/release/%.o: INCLUDES += -Irelease
 $B/tools/%.o: INCLUDES += -Itools
 $B/tools/admin/%.o: INCLUDES += -Itools/admin
 $B/tests/%.o: INCLUDES += -I. -Ilib -Ilda -Iquotad
@@ -104,6 +108,11 @@ $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -ldb-5.3 -lcap -levent_core -lpthread
+
+$B/bin/brim-release: $(RELEASE) $B/libbrim.a
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ -lcap -levent_core
 
 $B/bin/brimadm: $(BRIMADM) $B/libbrim.a
 	@mkdir -p $(@D)
@@ -151,7 +160,7 @@ install: all
 	install -m 750 $B/bin/lda-virtual $(DESTDIR)$(LIBEXEC)/lda-virtual
 	@$(give_capabilities)
 	install -m 755 $B/bin/filter-brim $(DESTDIR)$(LIBEXEC)
-	install -m 755 $B/bin/quotad $B/bin/brimadm $(DESTDIR)$(SBINDIR)
+	install -m 755 $B/bin/quotad $B/bin/brim-release $B/bin/brimadm $(DESTDIR)$(SBINDIR)
 	install -m 755 $B/bin/brimq $(DESTDIR)$(BINDIR)
 	for page in man/*.[1578]; do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
