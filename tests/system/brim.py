@@ -12,6 +12,7 @@ outside the folder is changed and every process is stopped by its own id.
 """
 
 import contextlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -50,12 +51,21 @@ def hear_ignored_signals():
 hear_ignored_signals()
 
 
-def instruments(prefix):
+# Looking for leaks takes more than all else that a program built with ASan does in its short
+# life. So every eighth is asked for them, and each quotad, whose life is long.
+ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "detect_leaks=0")
+if SANITIZED:
+    os.environ["ASAN_OPTIONS"] = ASAN_OPTIONS
+LEAKS_ARE_ASKED_FOR = itertools.cycle([True] + 7 * [False])
+
+
+def instruments(prefix, leaks=None):
     """Environment that a program built with ASan needs: leaks can't be told under strace."""
     if not SANITIZED:
         return {}
-    options = os.environ.get("ASAN_OPTIONS", "detect_leaks=1")
-    return {"ASAN_OPTIONS": options + (":detect_leaks=0" if prefix else "")}
+    if leaks is None:
+        leaks = next(LEAKS_ARE_ASKED_FOR)
+    return {"ASAN_OPTIONS": f"{ASAN_OPTIONS}:detect_leaks={int(leaks and not prefix)}"}
 
 
 class Result:
@@ -130,7 +140,8 @@ class Brim:
         """brimadm with these settings; returns the CompletedProcess (text)."""
         done = subprocess.run(
             [BIN / "brimadm", "-c", self.conf, *map(str, arguments)],
-            input=input, capture_output=True, text=True, timeout=60)
+            input=input, capture_output=True, text=True, timeout=60,
+            env={**os.environ, **instruments(())})
         if check and done.returncode != 0:
             raise AssertionError(f"brimadm {arguments}: {done.returncode} {done.stderr}")
         return done
@@ -139,7 +150,8 @@ class Brim:
         """brimq with these settings; returns the CompletedProcess (text)."""
         done = subprocess.run(
             [BIN / "brimq", "-c", self.conf, *map(str, arguments)],
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, timeout=60,
+            env={**os.environ, **instruments(())})
         if check and done.returncode != 0:
             raise AssertionError(f"brimq {arguments}: {done.returncode} {done.stderr}")
         return done
@@ -183,7 +195,8 @@ class Brim:
         with open(self.log, "ab") as log:
             self.quotad = subprocess.Popen(
                 [*prefix, BIN / "quotad", "-c", self.conf, *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **instruments(prefix, leaks=True)})
         limit = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError):
