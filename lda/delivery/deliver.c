@@ -145,6 +145,7 @@ store_message(struct delivery *d, struct outcome *o)
 	       store_open(&d->store, to, o) ||                     /* the mailbox */
 	       recipient_uncensor(r, m, o) ||                      /* its exact name */
 	       message_begin(m, r->sender, r->address, o) ||       /* standard input */
+	       delivery_identify(d) ||                             /* its queue ids */
 	       mailbox_policy(to, &d->conf, message_size(m), o) || /* too large? */
 	       write_message(d, o) ||                /* on disk, with room */
 	       quota_still_reserved(&d->quota, o) || /* and still with room */

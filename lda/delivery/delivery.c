@@ -50,12 +50,26 @@ delivery_set_deadline(const struct delivery *d)
 		"the delivery was cut short or took too long", delivery_time_left(d));
 }
 
+int
+delivery_identify(struct delivery *d)
+{
+	const char *text;
+	size_t length = message_look(&d->message, &text);
+
+	received_ids(d->ids, &d->conf, text, length, d->message.ended);
+	quota_identify(&d->quota, d->ids);
+	d->has_ids = 1;
+	return 0;
+}
+
 void
 delivery_drain(struct delivery *d, struct outcome *o)
 {
 	uint64_t bytes = d->store.bytes;
 
 	d->host->prepare(d->host->arg, o->verdict, o->text, delivery_time_left(d));
+	if (!d->has_ids) /* refused before it was read */
+		delivery_identify(d);
 	bytes += message_drain(&d->message);
 	if (o->verdict == VERDICT_FULL || o->verdict == VERDICT_FULL_FOR_NOW)
 		mailbox_policy(&d->mailbox, &d->conf, bytes, o);
@@ -80,11 +94,12 @@ delivery_log(const struct delivery *d, const struct outcome *o)
 	char *sender = log_value(d->recipient.sender);
 	char *mailbox = log_value(d->mailbox.key);
 
-	log_info("recipient=%s mailbox=%s sender=<%s> bytes=%" PRIu64
+	log_info("recipient=%s mailbox=%s sender=<%s> id=%.*s bytes=%" PRIu64
 		 " verdict=%s code=%s ticket=%" PRIu64 " name=%s ms=%" PRIu64 "%s%s%s",
 		recipient ? recipient : "", mailbox ? mailbox : "", sender ? sender : "",
-		d->store.bytes, verdict_name(o->verdict), verdict_code(o->verdict),
-		d->quota.ticket, d->store.name, clock_now_ms() - d->started_ms,
+		(int)strcspn(d->ids, ","), d->ids, d->store.bytes,
+		verdict_name(o->verdict), verdict_code(o->verdict), d->quota.ticket,
+		d->store.name, clock_now_ms() - d->started_ms,
 		o->verdict == VERDICT_DELIVERED ? "" : " reason=\"",
 		o->verdict == VERDICT_DELIVERED ? "" : o->text,
 		o->verdict == VERDICT_DELIVERED ? "" : "\"");

@@ -12,6 +12,7 @@
 #include "mailbox.h"
 #include "message.h"
 #include "quota.h"
+#include "received.h"
 #include "recipient.h"
 #include "store.h"
 #include "verdict.h"
@@ -26,6 +27,8 @@ struct delivery {
 	struct conf conf;
 	struct mailbox mailbox;
 	struct store store;
+	int has_ids; /* they were taken from the message; it may have none */
+	char ids[RECEIVED_SIZE];
 	struct message message;
 	struct quota quota;
 	struct recipient recipient;
@@ -43,6 +46,10 @@ uint64_t delivery_time_left(const struct delivery *d);
 
 /* Tells the host when the deadline is, and what the outcome is then. */
 void delivery_set_deadline(const struct delivery *d);
+
+/* Takes the queue ids from the message before any of it is handed out, and tells them to
+ * what asks quotad. Always 0: it may have none. */
+int delivery_identify(struct delivery *d);
 
 /* Delivers the message, or leaves nothing behind; the outcome tells which, and why. Its
  * story is deliver.c. */

@@ -293,6 +293,17 @@ message_begin(
 }
 
 size_t
+message_look(struct message *m, const char **data)
+{
+	struct outcome unread;
+
+	while (!m->ended && m->end < sizeof m->buffer && fill(m, &unread) == 0)
+		continue;
+	*data = m->buffer + m->start;
+	return m->end - m->start;
+}
+
+size_t
 message_size(const struct message *m)
 {
 	return m->ended ? m->end - m->start : 0;

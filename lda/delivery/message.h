@@ -43,6 +43,11 @@ int message_read_top(struct message *m, struct outcome *o);
 int message_begin(
 	struct message *m, const char *sender, const char *recipient, struct outcome *o);
 
+/* How the message begins, as far as it is read, before any was handed out: *data stays
+ * valid until then. Reads the first chunk where that was not done; what can't be read is
+ * left out. */
+size_t message_look(struct message *m, const char **data);
+
 /* Bytes that will be stored, before any was handed out; 0 where the first chunk was not
  * all of it. */
 size_t message_size(const struct message *m);

@@ -18,7 +18,9 @@ quota_init(struct quota *q, const struct conf *c)
 	q->conf = c;
 	q->client.fd = -1;
 	q->mailbox = NULL;
-	q->attempts = q->is_asked = q->has_ticket = q->is_older = 0;
+	q->ids = "";
+	q->age = QUOTAD_IS_NEW;
+	q->attempts = q->is_asked = q->has_ticket = 0;
 	q->client.lacks_daemon_user = 0;
 	q->error.text[0] = '\0';
 }
@@ -43,13 +45,26 @@ quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o)
 	return -1;
 }
 
+void
+quota_identify(struct quota *q, const char *ids)
+{
+	q->ids = ids;
+}
+
+static int
+sends_ids(const struct quota *q)
+{
+	return *q->ids && q->age == QUOTAD_IS_NEW;
+}
+
 #define MISSING " directory=0000000000000000"
 
 static void
 send_check(struct quota *q, const char *more)
 {
-	quota_send(&q->client, &q->error, "CHECK %s %" PRIu64 " place=%016" PRIx64 "%s",
-		q->mailbox, q->bytes, q->place, more);
+	quota_send(&q->client, &q->error,
+		"CHECK %s %" PRIu64 " place=%016" PRIx64 "%s%s%s", q->mailbox, q->bytes,
+		q->place, more, sends_ids(q) ? " ids=" : "", sends_ids(q) ? q->ids : "");
 }
 
 int
@@ -105,6 +120,11 @@ quota_checked(struct quota *q, int is_missing, struct outcome *o)
 {
 	enum check check = read_check(q, o);
 
+	if (check == TOO_MUCH && sends_ids(q)) {
+		q->age = QUOTAD_LACKS_IDS;
+		send_check(q, is_missing ? MISSING : "");
+		check = read_check(q, o);
+	}
 	if (check == TOO_MUCH && is_missing) {
 		send_check(q, "");
 		check = read_check(q, o);
@@ -129,12 +149,13 @@ send_reserve(struct quota *q)
 	q->attempts++;
 	if (q->client.fd < 0 && open_connection(q))
 		return -1;
-	if (!q->is_older)
+	if (q->age != QUOTAD_LACKS_PLACES)
 		snprintf(where, sizeof where,
 			" place=%016" PRIx64 " directory=%016" PRIx64, q->place,
 			q->directory);
-	if (quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s%s",
-		    q->mailbox, q->bytes, q->name, where))
+	if (quota_send(&q->client, &q->error, "RESERVE %s %" PRIu64 " name=%s%s%s%s",
+		    q->mailbox, q->bytes, q->name, where, sends_ids(q) ? " ids=" : "",
+		    sends_ids(q) ? q->ids : ""))
 		return -1;
 	q->is_asked = 1;
 	return 0;
@@ -167,11 +188,11 @@ take_ticket(struct quota *q, const struct quota_answer *a)
 	return GRANTED;
 }
 
-/* It is asked again, without what it does not know. */
+/* It is asked again, without what came last and so it may not know. */
 static enum grant
 note_older(struct quota *q)
 {
-	q->is_older = 1;
+	q->age = sends_ids(q) ? QUOTAD_LACKS_IDS : QUOTAD_LACKS_PLACES;
 	q->attempts = 0;
 	return NO_ANSWER;
 }
@@ -185,7 +206,7 @@ read_grant(struct quota *q, struct outcome *o)
 	q->is_asked = 0;
 	if (q->client.fd < 0 || quota_receive(&q->client, &a, &q->error))
 		return NO_ANSWER;
-	if (quota_is_too_old(&a) && !q->is_older)
+	if (quota_is_too_old(&a) && q->age != QUOTAD_LACKS_PLACES)
 		grant = note_older(q);
 	else if (a.kind == QUOTA_NO || a.kind == QUOTA_ERR)
 		outcome_from_quotad(o, a.outcome.verdict, a.outcome.text);

@@ -20,9 +20,14 @@
 
 struct quota {
 	const struct conf *conf;
-	char *mailbox;      /* as it is written on the wire; owned */
-	uint64_t place;     /* the mailbox's, by this process's table */
-	int is_older;       /* this quotad knows no place= and no directory= */
+	char *mailbox;  /* as it is written on the wire; owned */
+	uint64_t place; /* the mailbox's, by this process's table */
+	enum {
+		QUOTAD_IS_NEW,
+		QUOTAD_LACKS_IDS,   /* this one knows no ids= */
+		QUOTAD_LACKS_PLACES /* nor place= and directory= */
+	} age;
+	const char *ids;    /* by which the MTA knows the message; the caller's */
 	const char *name;   /* of the message; the caller's */
 	uint64_t directory; /* in which it is stored */
 	uint64_t bytes;
@@ -38,6 +43,10 @@ void quota_init(struct quota *q, const struct conf *c);
 
 /* Takes note of the mailbox that is asked about below. 0, or -1 with the outcome. */
 int quota_begin(struct quota *q, const struct mailbox *m, struct outcome *o);
+
+/* What is asked about from now on is a message with these queue ids, which have commas
+ * between and must stay; "" where it has none. */
+void quota_identify(struct quota *q, const char *ids);
 
 /* Sends CHECK; IS_MISSING: that there is no mailbox is told, too. Always 0: a quotad that
  * is down shows when the room is reserved. */

@@ -6,7 +6,7 @@ FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # The rooms that they try; neighbours are fakes.
 $B/fuzzed.a: $(addprefix $B/quotad/protocol/,socketmap.o policy.o policy_instances.o \
-		policy_request.o)
+		policy_request.o) $B/lda/delivery/received.o
 	@rm -f $@
 	$(Q)ar rcsT $@ $^
 

@@ -1606,10 +1606,10 @@ def test_silence_and_nothing_else_on_success(brim):
 # --- the log ------------------------------------------------------------------------
 
 
-KEYS = ["recipient", "mailbox", "sender", "bytes", "verdict", "code", "ticket", "name", "ms"]
+KEYS = ["recipient", "mailbox", "sender", "id", "bytes", "verdict", "code", "ticket", "name", "ms"]
 
 
-def logged(brim, *arguments, env=""):
+def logged(brim, *arguments, input=b"\nx\n"):
     """The lines that one delivery sends to syslog, in a /dev of its own."""
     path = brim.folder / "log"
     with contextlib.suppress(FileNotFoundError):
@@ -1622,7 +1622,7 @@ def logged(brim, *arguments, env=""):
                   f"ln -s {path} /dev/log && exec setpriv --reuid={UID} --regid={UID} "
                   f"--clear-groups \"$0\" -c {brim.conf} \"$@\"")
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, BIN / "lda", *arguments], input=b"\nx\n",
+            ["unshare", "-m", "sh", "-c", script, BIN / "lda", *arguments], input=input,
             capture_output=True)
         lines = []
         with contextlib.suppress(BlockingIOError):
@@ -1635,7 +1635,7 @@ def test_delivery_is_one_line_of_the_log(brim):
     done, (line,) = logged(brim, "-d", "Alice+x@example.org", "-f", "bob@x")
     assert done.returncode == 0
     assert re.match(r"<22>brim-lda\[\d+\]: recipient=Alice\+x@example.org "
-                    r"mailbox=alice@example.org sender=<bob@x> bytes=\d+ "
+                    r"mailbox=alice@example.org sender=<bob@x> id= bytes=\d+ "
                     r"verdict=delivered code=2.0.0 ticket=7 name=\S+,S=\d+ ms=\d+$", line)
 
 

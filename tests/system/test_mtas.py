@@ -142,6 +142,16 @@ def test_no_valid_mail_is_bounced(seen):
     assert seen.bounces == []
 
 
+def test_each_delivery_is_logged_with_the_mail_server_s_queue_id(seen):
+    """The first word of its own log lines, or a part of it (OpenSMTPD's evpid)."""
+    lines = [line for line in seen.log if "brim-lda[" in line]
+    others = "\n".join(line for line in seen.log if "brim-lda[" not in line)
+    assert len(lines) == len(seen.runs)
+    for line in lines:
+        queue_id = re.search(" id=([0-9A-Za-z-]*) ", line)[1]
+        assert queue_id and re.search(rf"\b{queue_id}", others), line
+
+
 @pytest.mark.parametrize("fault", ["killed", "missing"])
 def test_an_lda_that_is_killed_or_missing_bounces_nothing(seen, fault):
     site, aside = seen.site, LDA.with_suffix(".aside")
