@@ -79,6 +79,8 @@ write_mailbox(struct lines *lines, const struct ledger *l, const struct account 
 	write_number(lines, "messages", n.messages);
 	write_number(lines, "reserved", n.reserved);
 	write_number(lines, "tickets", n.tickets);
+	write_number(lines, "promised", n.promised);
+	write_number(lines, "promises", n.promises);
 	write_limits(lines, limits);
 	write_full(lines, &n);
 	write_number(lines, "counting", n.counting != 0);

@@ -60,6 +60,9 @@ numbers_text(char text[NUMBERS_SIZE], const char *mailbox, const struct ledger_n
 		limits->bytes, limits->messages, n->reserved, n->tickets);
 	if (known && (limits->bytes || limits->messages))
 		add(text, " percent=%" PRIu64, larger_percent(n, limits));
+	if (n->promises)
+		add(text, " promised=%" PRIu64 " promises=%" PRIu64, n->promised,
+			n->promises);
 	if (n->full_for)
 		add(text, " full_for=%" PRIu64, n->full_for);
 	add(text, "%s%s", n->missing ? " missing=1" : "", states[state]);

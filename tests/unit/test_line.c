@@ -23,7 +23,7 @@ static struct fake {
 	char answer[32768]; /* all answers and parts, a line each */
 	int faults;
 	struct ledger_request asked;
-	char asked_name[300];
+	char asked_name[300], asked_ids[600];
 	int asks;
 	struct access_question *access; /* that was asked, */
 	char access_text[200];          /* in short */
@@ -372,6 +372,7 @@ ledger_ask(struct ledger *l, const struct ledger_request *r)
 	fake.asks++;
 	fake.asked = *r;
 	snprintf(fake.asked_name, sizeof fake.asked_name, "%s", r->name ? r->name : "");
+	snprintf(fake.asked_ids, sizeof fake.asked_ids, "%s", r->ids ? r->ids : "");
 }
 
 int
@@ -598,6 +599,51 @@ START_TEST(room_elsewhere_is_no_room)
 }
 END_TEST
 
+#define LONG_ID "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789-----"
+
+START_TEST(queue_ids_are_told_to_the_ledger)
+{
+	static const char *const requests[] = {"CHECK alice 0 ids=",
+		"CHECK alice 0 s@x ids=", "CHECK alice 0 place=abcdef00000003e9 ids=",
+		"CHECK alice 0 s@x place=abcdef00000003e9 directory=0000000000000001 "
+		"ids=",
+		"RESERVE alice 1 name=a ids=",
+		"RESERVE alice 1 place=abcdef00000003e9 name=a ids="};
+	static const char *const ids[] = {"4XyZ-9", LONG_ID, "1,2,3,4,5,6,7,8", "A,A"};
+	char line[500];
+
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
+		for (size_t j = 0; j < sizeof ids / sizeof *ids; j++) {
+			snprintf(line, sizeof line, "%s%s", requests[i], ids[j]);
+			ck_assert_str_eq(send_line(line), "");
+			ck_assert_str_eq(fake.asked_ids, ids[j]);
+		}
+	ck_assert_str_eq(send_line("CHECK alice 0 s@x"), "");
+	ck_assert_str_eq(fake.asked_ids, "");
+}
+END_TEST
+
+START_TEST(what_is_no_list_of_queue_ids_is_told)
+{
+	static const char *const lists[] = {"", ",", "A,", ",A", "A,,B", "A B", "A_B",
+		"A%0A", "A:B", "1,2,3,4,5,6,7,8,9", LONG_ID "x", "A," LONG_ID "x"};
+	char line[500];
+
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		snprintf(line, sizeof line, "RESERVE alice 1 name=a ids=%s", lists[i]);
+		ck_assert_msg(strncmp(send_line(line), "ERR 4.5.2 ", 10) == 0, "%s: %s",
+			line, fake.answer);
+		snprintf(line, sizeof line, "CHECK alice 1 s@x ids=%s", lists[i]);
+		ck_assert_msg(strncmp(send_line(line), "ERR 4.5.2 ", 10) == 0, "%s: %s",
+			line, fake.answer);
+	}
+	ck_assert_int_eq(strncmp(send_line("RESERVE alice 1 name=a ids=A ids=B"),
+				 "ERR 4.5.2 ", 10),
+		0);
+	ck_assert_int_eq(fake.asks, 0);
+}
+END_TEST
+
 START_TEST(a_missing_maildir_is_told_to_the_ledger)
 {
 	static const char *const requests[] = {
@@ -737,7 +783,8 @@ START_TEST(an_explanation_tells_ledger_tickets_and_what_comes_next)
 {
 	fake.reservations_of_mailbox = 2;
 	ck_assert_str_eq(send_and_decide("EXPLAIN alice", VERDICT_FULL_FOR_NOW, NULL),
-		"* mailbox=alice known=1 used=250 messages=40 reserved=10 tickets=2"
+		"* mailbox=alice known=1 used=250 messages=40 reserved=10 tickets=2 "
+		"promised=0 promises=0"
 		" limit=1000 message_limit=50 over_quota=7 counting=0 had_mail=0"
 		" missing=0 counted_why=never held_ms=0\n"
 		"* ticket=7 bytes=5 state=open age=3 earlier=0 name=1.a%20b\n"
@@ -1071,6 +1118,7 @@ add_tests(Suite *suite)
 		a_name_is_at_most_255_bytes,
 		a_reservation_asks_for_these_bytes_under_this_name,
 		a_refusal_has_name_code_and_text, room_elsewhere_is_no_room,
+		queue_ids_are_told_to_the_ledger, what_is_no_list_of_queue_ids_is_told,
 		a_missing_maildir_is_told_to_the_ledger,
 		that_an_empty_place_is_meant_is_the_administrators_word,
 		what_the_record_says_needs_no_ledger,

@@ -192,6 +192,8 @@ take_ledger(struct explain_ledger *l, const struct record *r)
 		{"messages", &l->messages},
 		{"reserved", &l->reserved},
 		{"tickets", &l->tickets},
+		{"promised", &l->promised},
+		{"promises", &l->promises},
 		{"limit", &l->limit},
 		{"message_limit", &l->message_limit},
 		{"full_for", &l->full_for},

@@ -29,6 +29,7 @@ struct explain_ledger {
 	int asked; /* quotad answered */
 	struct reason why_not;
 	uint64_t known, used, messages, reserved, tickets, limit, message_limit;
+	uint64_t promised, promises;
 	uint64_t over_quota; /* CONF_DEFER: never hard */
 	uint64_t full_for, full_smallest, counting, held_ms, had_mail;
 	char *counted_why; /* "never" where it was not */

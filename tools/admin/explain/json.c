@@ -116,6 +116,8 @@ ledger_json(const struct explain_ledger *l)
 	set_number(o, "messages", l->messages);
 	set_number(o, "reserved", l->reserved);
 	set_number(o, "tickets", l->tickets);
+	set_number(o, "promised", l->promised);
+	set_number(o, "promises", l->promises);
 	set_number(o, "limit", l->limit);
 	set_number(o, "message_limit", l->message_limit);
 	json_object_set_new(o, "counting", json_boolean(l->counting));

@@ -350,6 +350,9 @@ show_ledger(const struct explain *e)
 		show_difference(e);
 	if (l->tickets)
 		print_sum("promised", l->reserved, l->tickets, "ticket", "tickets");
+	if (l->promises)
+		print_sum("accepted", l->promised, l->promises,
+			"message that is on its way", "messages that are on their way");
 	show_limits(l);
 	show_last_count(l);
 	show_full(l);
