@@ -29,6 +29,7 @@ ROOM = 4096
 LDA = "/usr/local/lib/brim/lda"
 FULL, UNKNOWN = "the mailbox is full", "User unknown, no such mailbox here"
 EXPIRED = "4.4.7"  # delivery time expired (RFC 3463)
+ALL_PATIENCE = 120  # for all reports
 BODY = "It is only a letter."
 
 
@@ -286,15 +287,25 @@ class Site(MtaSite):
         return {report.about for report in self.reports()
                 if action(report.recipients[0]) == "delayed"}
 
-    def see_all(self):
-        """Has the queue run until nothing is left in it that could become a report."""
-        def ran(condition):
+    def retry_until(self, condition, what):
+        """Has what waits tried again, and again, until the condition is true."""
+        limit = time.monotonic() + ALL_PATIENCE
+        while not condition():
+            assert time.monotonic() < limit, "\n".join(
+                [f"waited in vain for {what}"] + self.host.log_lines()[-40:])
             self.mta.retry()
-            return condition()
+            time.sleep(0.2)
+
+    def is_done(self):
+        """What moves within the queue meanwhile may be missed once."""
+        return not self.mta.left() and not self.mta.left()
+
+    def see_all(self):
+        """Leaves nothing in the queue that could become a report."""
         due = {"delayed", "delay alone"} | self.mta.warns_unasked
-        self.mta.wait(lambda: ran(lambda: due <= self.warned()), "warnings of delays")
+        self.retry_until(lambda: due <= self.warned(), "warnings of delays")
         self.mta.expire()
-        self.mta.wait(lambda: ran(lambda: not self.mta.left()), "an empty queue")
+        self.retry_until(self.is_done, "an empty queue")
 
 
 class Seen:
