@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "send_quota.h"
+#include "siphash.h"
 
 #define FIRST_TARGETS 20 /* that are looked for before one has answered */
 
@@ -50,7 +51,35 @@ take_verdict(struct access_work *w, enum verdict verdict, const char *text)
 
 /* --- one target ----------------------------------------------------------------- */
 
-/* A refusal by CHECK alone starts "full since". */
+/* Whether all are asked, since each is to know of the message. */
+static int
+is_for_all(const struct access_question *q)
+{
+	return q->stage == ACCESS_MESSAGE && q->queue_id != NULL;
+}
+
+static int
+may_promise(const struct access_question *q)
+{
+	struct clients *clients = q->work.access->clients;
+
+	return is_for_all(q) && q->promise_ms > 0 && clients != NULL &&
+	       clients_may_promise(clients, q->client, clock_now_ms());
+}
+
+/* A message may come to a mailbox by several recipients, and by several targets of one:
+ * each has a promise of its own. The store keeps the hash, so its key is the same always.
+ */
+static uint64_t
+hash_of(const char *recipient, const char *target)
+{
+	const struct siphash_key all = {0, 0};
+	const struct siphash_key one = {siphash(&all, recipient, strlen(recipient)), 0};
+
+	return siphash(&one, target, strlen(target));
+}
+
+/* A refusal of an ANNOUNCED size does not start "full since". */
 static enum ledger_kind
 kind_of(const struct access_question *q)
 {
@@ -58,7 +87,7 @@ kind_of(const struct access_question *q)
 		return LEDGER_EXPLAIN;
 	if (q->stage != ACCESS_MESSAGE && q->bytes > ACCESS_ORDINARY_BYTES)
 		return LEDGER_ANNOUNCED;
-	return LEDGER_CHECK;
+	return may_promise(q) ? LEDGER_PROMISE : LEDGER_CHECK;
 }
 
 /* Where the recipient, as it was given, led to no mailbox: what it leads to. The first
@@ -93,6 +122,19 @@ may_wait(const struct access_question *q, const struct outcome *o)
 		       access->conf->wait_max);
 }
 
+/* A yes to the whole message: its mail server may know it by its queue id from now on. */
+static void
+expect(struct access_question *q)
+{
+	const struct room_question *room = &q->work.room;
+	struct waiting *waiting = q->work.access->waiting;
+
+	q->promised += room->promised != 0;
+	if (is_for_all(q) && room->account != NULL && waiting != NULL)
+		waiting_expect(
+			waiting, ledger_name(room->account), q->queue_id, room->bytes);
+}
+
 /* A mailbox has answered, or no mailbox was found. A target that was a mailbox, and is
  * none any more, is no reason to refuse anything for good. */
 static void
@@ -104,14 +146,16 @@ answered(struct room_question *room, const struct outcome *o)
 		room->account == NULL && (o->verdict == VERDICT_NO_SUCH_USER ||
 						 o->verdict == VERDICT_MISCONFIGURED);
 
-	if (may_wait(q, o))
+	if (o->verdict == VERDICT_DELIVERED || may_wait(q, o)) {
 		take_verdict(w, VERDICT_DELIVERED, NULL);
-	else if (!led_nowhere)
+		expect(q);
+	} else if (!led_nowhere) {
 		take(w, o);
-	else if (w->targets.count == 0)
+	} else if (w->targets.count == 0) {
 		find_targets(q, FIRST_TARGETS);
-	else
+	} else {
 		take_verdict(w, VERDICT_TROUBLE, "the user table has changed meanwhile");
+	}
 	w->is_answered = 1;
 	if (!w->is_asking)
 		go_on(q);
@@ -122,11 +166,18 @@ static int
 ask_room(struct access_question *q, const char *recipient)
 {
 	struct access_work *w = &q->work;
+	const enum ledger_kind kind = kind_of(q);
 
+	w->promise = (struct ledger_promise){.id = q->queue_id,
+		.recipient = hash_of(w->recipients[w->recipient - 1], recipient),
+		.client = q->client,
+		.ms = q->promise_ms};
 	w->room = (struct room_question){
-		.kind = kind_of(q),
+		.kind = kind,
 		.recipient = recipient,
 		.bytes = q->bytes ? q->bytes : 1,
+		.promise = kind == LEDGER_PROMISE ? &w->promise : NULL,
+		.ids = is_for_all(q) ? q->queue_id : NULL,
 		.answered = answered,
 	};
 	w->is_answered = 0;
@@ -201,7 +252,8 @@ is_decided(const struct access_question *q)
 {
 	const struct access_work *w = &q->work;
 
-	return (w->has_outcome && w->gentlest.verdict == VERDICT_DELIVERED) ||
+	return (w->has_outcome && w->gentlest.verdict == VERDICT_DELIVERED &&
+		       !is_for_all(q)) ||
 	       (w->recipient == q->count && w->target == w->targets.count &&
 		       !w->targets.is_cut);
 }
@@ -329,6 +381,7 @@ access_ask(const struct access *access, struct access_question *q,
 {
 	struct access_work *w = &q->work;
 
+	q->promised = 0;
 	*w = (struct access_work){
 		.access = access, .asker = *asker, .since_ms = clock_now_ms()};
 	w->recipients = copy_all(q->recipients, q->count);

@@ -5,9 +5,10 @@
  *
  * An address with several targets, or several recipients, is refused only if every one
  * would refuse, with the gentlest of their answers. They are asked one after the other,
- * up to the first yes. What is not ours is a yes: VERDICT_DELIVERED is "nothing to
- * object". VERDICT_TROUBLE and VERDICT_MISCONFIGURED are errors of ours, which no
- * protocol may make a refusal of.
+ * up to the first yes; of a whole message that has a queue id all are, and each that says
+ * yes keeps its room for promise_ms, as far as clients.h allows it. What is not ours is a
+ * yes: VERDICT_DELIVERED is "nothing to object". VERDICT_TROUBLE and
+ * VERDICT_MISCONFIGURED are errors of ours, which no protocol may make a refusal of.
  *
  * Full is no refusal where smtp_full = wait: the mail server takes the message, which
  * waits in its queue, up to wait_max bytes for each mailbox.
@@ -18,6 +19,7 @@
 #ifndef QUOTAD_ACCESS_H
 #define QUOTAD_ACCESS_H
 
+#include "clients.h"
 #include "room.h"
 #include "senders.h"
 #include "targets.h"
@@ -31,6 +33,7 @@ struct access {
 	const struct room *room;
 	struct senders *senders; /* that the site has blocked; NULL: none */
 	struct waiting *waiting; /* mail that does; NULL: none is remembered */
+	struct clients *clients; /* that have promises; NULL: none gets any */
 };
 
 enum access_stage {
@@ -39,22 +42,28 @@ enum access_stage {
 	ACCESS_MESSAGE /* the whole message is there: its real size */
 };
 
-/* A question. The caller keeps it until access_finish; the strings are needed during
- * access_ask alone. */
+/* A question. The caller keeps it until access_finish, and the queue id; the other
+ * strings are needed during access_ask alone. */
 struct access_question {
 	enum access_stage stage;
 	const char *const *recipients; /* as the client has named them */
 	size_t count;
-	const char *sender;  /* "": the null sender; NULL: not told */
-	const char *login;   /* sasl_username; NULL or "": not logged in */
-	uint64_t bytes;      /* 0: not known */
-	int leaves_no_trace; /* a person only wants to know */
+	const char *sender;   /* "": the null sender; NULL: not told */
+	const char *login;    /* sasl_username; NULL or "": not logged in */
+	uint64_t bytes;       /* 0: not known */
+	int leaves_no_trace;  /* a person only wants to know */
+	const char *queue_id; /* of a whole message, from who is believed; else NULL */
+	uint64_t client;      /* its account, as in clients.h */
+	uint64_t promise_ms;  /* how long room is kept; 0: it is not */
 	/* Once, and the last that is done with the question. */
 	void (*answered)(struct access_question *q, const struct outcome *o);
+
+	size_t promised; /* set: how many keep its room */
 
 	/* access.c's own */
 	struct access_work {
 		struct room_question room; /* of the target that is asked about */
+		struct ledger_promise promise;
 		const struct access *access;
 		struct room_asker asker;
 		char **recipients;      /* copies, in one piece of memory */

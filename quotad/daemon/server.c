@@ -85,6 +85,22 @@ call_removed_in(void *arg, uint64_t path)
 	return generation;
 }
 
+static void
+call_promise(void *arg, struct account *a, const struct ledger_promise *p,
+	enum ledger_promise_event event)
+{
+	struct server *v = arg;
+	static void (*const tell[])(
+		struct clients * c, uint64_t account, uint64_t now_ms) = {
+		[LEDGER_PROMISE_MADE] = clients_promised,
+		[LEDGER_PROMISE_USED] = clients_used,
+		[LEDGER_PROMISE_OVER] = clients_ran_out,
+	};
+
+	(void)a;
+	tell[event](v->clients, p->client, clock_now_ms());
+}
+
 /* While the store is loaded nobody is known to wait. */
 static void
 call_room(void *arg, struct account *a)
@@ -111,6 +127,7 @@ static const struct ledger_calls calls = {
 	.save_place = keeping_save_place,
 	.save_promise = keeping_save_promise,
 	.remove_promise = keeping_remove_promise,
+	.promise = call_promise,
 	.room = call_room,
 };
 
@@ -276,10 +293,12 @@ open_rooms(struct server *v, struct reason *why)
 	senders_configure(v->senders, v->conf.blocked_senders);
 	if (open_waiting(v) == -1)
 		return -1;
-	v->access = (struct access){&v->conf, &v->room, v->senders, v->waiting};
+	v->access =
+		(struct access){&v->conf, &v->room, v->senders, v->waiting, v->clients};
 	v->line = (struct line){
 		&v->room, &v->access, v->usage, v->started_ms, v->scanner, v->waiting};
-	v->policy = (struct policy){&v->access, &v->conf, policy_instances_new()};
+	v->policy =
+		(struct policy){&v->access, &v->conf, v->clients, policy_instances_new()};
 	v->socketmap = (struct socketmap){&v->room, &v->conf};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)

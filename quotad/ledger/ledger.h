@@ -68,6 +68,9 @@ enum ledger_kind {
 	LEDGER_PROMISE
 };
 
+#define LEDGER_ID_BYTES                                                                  \
+	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-" /* of a queue  \
+									     id, */
 #define LEDGER_ID_MAX 63 /* bytes of a queue id */
 #define LEDGER_IDS    8  /* of one message: filters after the queue give it others */
 

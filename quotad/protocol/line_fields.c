@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_BYTES "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
-
 /* A plain file name, as a message in a Maildir has it. */
 static int
 take_name(struct room_question *q, const char *value)
@@ -53,7 +51,7 @@ take_ids(struct room_question *q, const char *value)
 	const char *id = value;
 
 	for (int count = 1; count <= LEDGER_IDS; count++) {
-		size_t length = strspn(id, ID_BYTES);
+		size_t length = strspn(id, LEDGER_ID_BYTES);
 
 		if (length == 0 || length > LEDGER_ID_MAX)
 			return -1;

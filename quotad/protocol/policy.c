@@ -2,6 +2,7 @@
 #include "policy.h"
 
 #include <event2/buffer.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #include "policy_instances.h"
 #include "policy_request.h"
 
-#define PASS "action=DUNNO\n\n"
+#define PASS        "DUNNO"
+#define ANSWER_PASS "action=" PASS "\n\n"
 
 /* Postfix closes a connection that was idle for smtpd_policy_service_max_idle (300 s) or
  * is older than max_ttl (1000 s), but only between two SMTP sessions; one that is closed
@@ -23,11 +25,26 @@ struct asked {
 	struct access_question question; /* first: access.c gives it back */
 	struct request *request;
 	const struct policy *policy;
-	char *recipient; /* at RCPT, behind the instance */
-	char instance[];
+	char *recipient; /* at RCPT */
+	/* of a whole message that is believed; else NULL */
+	char *queue_id, *client;
+	char instance[]; /* and these texts behind it */
 };
 
 /* --- answers ---------------------------------------------------------------------- */
+
+/* Of a message the log has it, for whoever looks for it there. */
+static void
+answer(const struct asked *a, const char *action)
+{
+	const struct access_question *q = &a->question;
+
+	if (a->queue_id != NULL)
+		log_info("policy: message id=%s client=%s recipients=%zu bytes=%" PRIu64
+			 " promised=%zu action=%s",
+			a->queue_id, a->client, q->count, q->bytes, q->promised, action);
+	request_answer(a->request, "action=%s\n\n", action);
+}
 
 /* What went wrong is for the log. */
 static void
@@ -39,10 +56,7 @@ answer_error(struct asked *a, const struct outcome *o)
 		a->policy->conf->policy_error_passes ? "DUNNO" : verdict_smtp(o->verdict),
 		o->text);
 	outcome_reply(o, reply);
-	if (a->policy->conf->policy_error_passes)
-		request_answer(a->request, PASS);
-	else
-		request_answer(a->request, "action=%s\n\n", reply);
+	answer(a, a->policy->conf->policy_error_passes ? PASS : reply);
 }
 
 /* A recipient that was refused is no part of the message. */
@@ -63,7 +77,7 @@ answered(struct access_question *q, const struct outcome *o)
 	switch (o->verdict) {
 	case VERDICT_DELIVERED:
 		remember(a);
-		request_answer(a->request, PASS);
+		answer(a, PASS);
 		break;
 	case VERDICT_TROUBLE:
 	case VERDICT_MISCONFIGURED:
@@ -75,13 +89,13 @@ answered(struct access_question *q, const struct outcome *o)
 		/* Postfix may know it, or refuse it itself. It is not remembered: a
 		 * message that has it has one more than are known, and is passed. */
 		if (a->policy->conf->policy_unknown_passes) {
-			request_answer(a->request, PASS);
+			answer(a, PASS);
 			break;
 		}
 		/* fall through */
 	default:
 		outcome_reply(o, reply);
-		request_answer(a->request, "action=%s\n\n", reply);
+		answer(a, reply);
 	}
 }
 
@@ -109,20 +123,49 @@ find_stage(const struct policy_request *q, enum access_stage *stage)
 	return -1;
 }
 
+/* Whether a whole message is in the queue under that id by the word of one of
+ * policy_users, with the account of its client. */
+static int
+is_believed(const struct policy *p, struct request *r, const struct policy_request *q,
+	uint64_t *client)
+{
+	const struct room_asker asker = request_asker(r);
+	size_t length = q->queue_id != NULL ? strlen(q->queue_id) : 0;
+
+	return length > 0 && length <= LEDGER_ID_MAX &&
+	       strspn(q->queue_id, LEDGER_ID_BYTES) == length && p->clients != NULL &&
+	       !asker.nobody &&
+	       clients_identify(p->clients, asker.uid, q->client, client);
+}
+
+/* Copies a text, NULL as an empty one, to *END, which is its end then. */
+static char *
+put(char **end, const char *text)
+{
+	char *copy = *end;
+
+	*end = stpcpy(copy, text != NULL ? text : "") + 1;
+	return copy;
+}
+
 static struct asked *
 new_asked(const struct policy *p, struct request *r, const struct policy_request *q,
 	enum access_stage stage)
 {
-	const char *instance = q->instance != NULL ? q->instance : "";
-	const char *recipient = q->recipient != NULL ? q->recipient : "";
-	size_t length = strlen(instance) + 1, more = strlen(recipient) + 1;
-	struct asked *a = calloc(1, sizeof *a + length + more);
+	const char *const texts[] = {q->instance, q->recipient, q->queue_id, q->client};
+	size_t size = sizeof(struct asked);
+	struct asked *a;
+	char *end;
 
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		size += texts[i] != NULL ? strlen(texts[i]) + 1 : 1;
+	a = calloc(1, size);
 	if (a == NULL)
 		return NULL;
-	memcpy(a->instance, instance, length);
+	end = a->instance;
+	put(&end, q->instance);
 	if (stage == ACCESS_RCPT)
-		a->recipient = memcpy(a->instance + length, recipient, more);
+		a->recipient = put(&end, q->recipient);
 	a->request = r;
 	a->policy = p;
 	a->question = (struct access_question){.stage = stage,
@@ -130,6 +173,12 @@ new_asked(const struct policy *p, struct request *r, const struct policy_request
 		.login = q->login,
 		.bytes = q->bytes,
 		.answered = answered};
+	if (stage == ACCESS_MESSAGE && is_believed(p, r, q, &a->question.client)) {
+		a->queue_id = put(&end, q->queue_id);
+		a->client = put(&end, q->client);
+		a->question.queue_id = a->queue_id;
+		a->question.promise_ms = p->conf->promise_time * 1000;
+	}
 	return a;
 }
 
@@ -175,7 +224,7 @@ ask(const struct policy *p, struct request *r, const struct policy_request *q,
 		a->question.count = 1;
 	}
 	if (a == NULL || (!has_one && find_recipients(p, q, &a->question, &list) == -1))
-		request_answer(r, PASS);
+		request_answer(r, ANSWER_PASS);
 	else
 		access_ask(p->access, &a->question, &asker);
 	free(list);
@@ -221,7 +270,7 @@ perform(void *service, struct request *r, char *message, size_t length)
 	policy_request_read(&q, message);
 	if ((q.request != NULL && strcmp(q.request, "smtpd_access_policy") != 0) ||
 		find_stage(&q, &stage) == -1)
-		request_answer(r, PASS);
+		request_answer(r, ANSWER_PASS);
 	else
 		ask(service, r, &q, stage);
 }

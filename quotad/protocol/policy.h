@@ -20,6 +20,7 @@ struct policy_instances;
 struct policy {
 	const struct access *access;
 	const struct conf *conf;
+	const struct clients *clients;      /* who is believed; NULL: nobody */
 	struct policy_instances *instances; /* NULL: every message has one recipient */
 };
 

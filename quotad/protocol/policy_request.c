@@ -65,6 +65,8 @@ static const struct attribute {
 	{"instance", TEXT, AT(instance)},
 	{"size", NUMBER, AT(bytes)},
 	{"sasl_username", TEXT, AT(login)},
+	{"queue_id", TEXT, AT(queue_id)},
+	{"client_address", TEXT, AT(client)},
 };
 
 static void

@@ -18,7 +18,8 @@
 struct policy_request {
 	const char *request, *state; /* NULL, as all texts: it did not come */
 	const char *recipient;       /* as the client wrote it, unquoted */
-	const char *sender, *login, *instance;
+	const char *sender, *login, *instance, *queue_id;
+	const char *client;         /* its address; "unknown" without one */
 	uint64_t bytes, recipients; /* 0 where it did not come, or is no number */
 };
 

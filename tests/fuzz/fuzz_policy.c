@@ -32,6 +32,7 @@ const char *const fuzz_seeds[] = {
 	"\1" RCPT "recipient=alice@example.org\ninstance=a.1\n\n" RCPT
 	"recipient=bob@example.org\ninstance=a.1\n\n" END
 	"recipient=\nrecipient_count=2\nsize=70000\ninstance=a.1\n",
+	"\2" END "recipient=a\nqueue_id=4bX-1\nclient_address=::1\n\n",
 	"\2" RCPT "recipient=a\nsasl_username=alice\n\n" DATA "recipient=a\n\n" END
 	"recipient=a\n",
 	"\3" RCPT "recipient=\"a: b\"@example.org\nsize=18446744073709551616\n",
@@ -91,6 +92,16 @@ request_asker(const struct request *r)
 	return (struct room_asker){.trusted = 1};
 }
 
+int
+clients_identify(
+	const struct clients *c, uid_t peer, const char *address, uint64_t *account)
+{
+	(void)c;
+	(void)peer;
+	*account = 1;
+	return address != NULL;
+}
+
 void
 request_set_state(struct request *r, void *state)
 {
@@ -142,6 +153,11 @@ access_ask(const struct access *access, struct access_question *q,
 	struct request *r = fake.current;
 
 	fuzz_promise(access == &access_of_fake && asker->trusted, "access is asked", "");
+	fuzz_promise(q->queue_id == NULL ||
+			     (q->stage == ACCESS_MESSAGE && q->queue_id[0] != '\0' &&
+				     strspn(q->queue_id, LEDGER_ID_BYTES) ==
+					     strlen(q->queue_id)),
+		"a queue id is one", q->queue_id != NULL ? q->queue_id : "");
 	r->asked++;
 	r->verdict = (enum verdict)((fake.how & 15) % VERDICTS);
 	for (size_t i = 0; i < q->count; i++)
@@ -271,6 +287,7 @@ answers(const char *data, size_t size, size_t at_once)
 	struct evbuffer *bytes = evbuffer_new();
 	struct policy p = {.access = &access_of_fake,
 		.conf = &conf,
+		.clients = (const struct clients *)&fake,
 		.instances = policy_instances_new()};
 	char *text;
 	size_t length;

@@ -22,14 +22,20 @@ static struct fake {
 	size_t found;          /* targets, of all look-ups */
 	char asked[4000];      /* all that were asked about */
 	uint64_t waits;        /* bytes, for any mailbox */
+	size_t expected;       /* messages, of waiting_expect */
+	uint64_t promises[10]; /* by their recipients' hashes */
+	size_t promised, allowed;
+	char ids[100]; /* of the last question; "" without any */
 	int answers;
 	struct outcome outcome;
 } fake;
 
 static struct conf conf = {.quotad_timeout = 10, .wait_max = 1000};
 static const struct room room = {.conf = &conf};
-static const struct access service = {
-	.conf = &conf, .room = &room, .waiting = (struct waiting *)&fake};
+static const struct access service = {.conf = &conf,
+	.room = &room,
+	.waiting = (struct waiting *)&fake,
+	.clients = (struct clients *)&fake};
 static const struct room_asker asker = {.trusted = 1};
 
 /* --- the neighbours --------------------------------------------------------------- */
@@ -75,6 +81,16 @@ static const struct answer {
 	{"nobody", VERDICT_NO_SUCH_USER},
 };
 
+/* As the ledger does it where the mailbox has said yes. */
+static void
+keep_promise(struct room_question *q, const char *name)
+{
+	if (q->kind != LEDGER_PROMISE || strcmp(name, "free") != 0)
+		return;
+	q->promised = 1;
+	fake.promises[fake.promised++] = q->promise->recipient;
+}
+
 static int has_mailbox = 1; /* so that an account is found */
 
 static void
@@ -92,6 +108,7 @@ answer_now(struct room_question *q, const char *name)
 			if (o.verdict != VERDICT_NO_SUCH_USER)
 				q->account = (struct account *)&has_mailbox;
 		}
+	keep_promise(q, name);
 	q->answered(q, &o);
 }
 
@@ -110,6 +127,37 @@ waiting_takes(const struct waiting *w, const char *mailbox, uint64_t bytes, uint
 	return fake.waits + bytes <= most;
 }
 
+void
+waiting_expect(struct waiting *w, const char *mailbox, const char *id, uint64_t bytes)
+{
+	ck_assert_ptr_eq(w, &fake);
+	ck_assert_str_eq(mailbox, "its name");
+	ck_assert_str_eq(id, "4xyz");
+	ck_assert_uint_eq(bytes, 10);
+	fake.expected++;
+}
+
+int
+clients_may_promise(struct clients *c, uint64_t account, uint64_t now_ms)
+{
+	ck_assert_ptr_eq(c, &fake);
+	ck_assert_uint_eq(account, 77);
+	ck_assert_uint_eq(now_ms, fake.now);
+	return fake.promised < fake.allowed;
+}
+
+static void
+look_at_promise(const struct room_question *q)
+{
+	ck_assert_int_eq(q->promise != NULL, q->kind == LEDGER_PROMISE);
+	strcpy(fake.ids, q->ids != NULL ? q->ids : "");
+	if (q->promise == NULL)
+		return;
+	ck_assert_str_eq(q->promise->id, "4xyz");
+	ck_assert_uint_eq(q->promise->client, 77);
+	ck_assert_uint_eq(q->promise->ms, 5000);
+}
+
 static char waiting_name[100];
 
 void
@@ -118,6 +166,7 @@ room_ask(const struct room *r, struct room_question *q, const struct room_asker 
 	ck_assert_ptr_eq(r, &room);
 	ck_assert_int_eq(who->trusted, 1);
 	ck_assert_ptr_null(fake.waiting); /* one at a time */
+	look_at_promise(q);
 	fake.kind = q->kind;
 	fake.bytes = q->bytes;
 	snprintf(fake.asked + strlen(fake.asked), sizeof fake.asked - strlen(fake.asked),
@@ -178,11 +227,13 @@ targets_clear(struct targets *t)
 /* --- asking ----------------------------------------------------------------------- */
 
 static struct access_question question;
+static const char *queue_id; /* of the message */
 
 static void
 setup(void)
 {
-	fake = (struct fake){.has_table = 1, .now = 1000};
+	fake = (struct fake){.has_table = 1, .now = 1000, .allowed = 10};
+	queue_id = NULL;
 	question = (struct access_question){0};
 }
 
@@ -190,6 +241,7 @@ setup(void)
 static void
 answered(struct access_question *q, const struct outcome *o)
 {
+	ck_assert_uint_eq(q->promised, fake.promised);
 	fake.answers++;
 	fake.outcome = *o;
 	access_finish(q);
@@ -212,6 +264,9 @@ ask(const char *recipients, enum access_stage stage, uint64_t bytes)
 		.recipients = list,
 		.count = count,
 		.bytes = bytes,
+		.queue_id = queue_id,
+		.client = 77,
+		.promise_ms = 5000,
 		.answered = answered};
 	fake.answers = 0;
 	fake.asked[0] = '\0';
@@ -447,10 +502,96 @@ START_TEST(nothing_but_full_waits)
 }
 END_TEST
 
+/* --- promises ----------------------------------------------------------------------- */
+
+static const struct promise_case {
+	const char *recipients, *verdict, *asked;
+	size_t promised, expected;
+} promise_cases[] = {
+	{"free", "delivered", "free", 1, 1},
+	{"full", "full", "full", 0, 0},
+	{"far free", "delivered", "far free", 1, 1},
+	/* all are asked */
+	{"full free disabled free", "delivered", "full free disabled free", 2, 2},
+	{"many:free,full,far,free free", "delivered",
+		"many:free,full,far,free free full free free", 3, 3},
+	{"free wait-full full", "delivered", "free wait-full full", 1, 2},
+	{"broken free", "delivered", "broken free", 1, 1},
+	{"nobody later", "full-for-now", "nobody later", 0, 0},
+};
+
+START_TEST(of_a_message_all_are_asked_and_each_yes_is_kept)
+{
+	const struct promise_case *c = &promise_cases[_i];
+
+	for (int later = 0; later < 2; later++) {
+		fake.answers_later = later;
+		fake.promised = fake.expected = 0;
+		queue_id = "4xyz";
+		ask(c->recipients, ACCESS_MESSAGE, 10);
+		if (later)
+			let_the_room_answer();
+		ck_assert_str_eq(verdict_name(fake.outcome.verdict), c->verdict);
+		ck_assert_str_eq(fake.asked, c->asked);
+		ck_assert_uint_eq(fake.promised, c->promised);
+		ck_assert_uint_eq(fake.expected, c->expected);
+		ck_assert_str_eq(fake.ids, "4xyz");
+	}
+}
+END_TEST
+
+/* The same recipient again is no other promise; by another one it is. */
+START_TEST(a_promise_is_one_recipients_and_one_targets)
+{
+	queue_id = "4xyz";
+	ask("free free", ACCESS_MESSAGE, 10);
+	ck_assert_uint_eq(fake.promised, 2);
+	ck_assert_uint_eq(fake.promises[0], fake.promises[1]);
+	fake.promised = 0;
+	ask("free many:free many2:free", ACCESS_MESSAGE, 10);
+	ck_assert_uint_eq(fake.promised, 3);
+	ck_assert_uint_ne(fake.promises[0], fake.promises[1]);
+	ck_assert_uint_ne(fake.promises[0], fake.promises[2]);
+	ck_assert_uint_ne(fake.promises[1], fake.promises[2]);
+}
+END_TEST
+
+START_TEST(only_a_whole_message_of_a_queue_is_promised_anything)
+{
+	queue_id = "4xyz";
+	ask("free", ACCESS_RCPT, 10);
+	ck_assert_int_eq(fake.kind, LEDGER_CHECK);
+	ask("free free", ACCESS_DATA, 10);
+	ck_assert_int_eq(fake.kind, LEDGER_CHECK);
+	ck_assert_str_eq(fake.asked, "free");
+	ck_assert_str_eq(fake.ids, "");
+	queue_id = NULL;
+	ask("free", ACCESS_MESSAGE, 10);
+	ck_assert_int_eq(fake.kind, LEDGER_CHECK);
+	ck_assert_uint_eq(fake.promised + fake.expected, 0);
+}
+END_TEST
+
+START_TEST(a_client_is_promised_what_it_may_and_the_rest_is_asked)
+{
+	fake.allowed = 2;
+	queue_id = "4xyz";
+	ck_assert_str_eq(
+		ask("free many:free,free,full free", ACCESS_MESSAGE, 10), "delivered");
+	ck_assert_uint_eq(fake.promised, 2);
+	ck_assert_int_eq(fake.kind, LEDGER_CHECK);
+	ck_assert_str_eq(fake.ids, "4xyz"); /* an own promise is not in its way */
+	ck_assert_uint_eq(fake.expected, 4);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
-	const TTest *const tests[] = {a_size_that_is_only_announced_starts_nothing,
+	const TTest *const tests[] = {a_promise_is_one_recipients_and_one_targets,
+		only_a_whole_message_of_a_queue_is_promised_anything,
+		a_client_is_promised_what_it_may_and_the_rest_is_asked,
+		a_size_that_is_only_announced_starts_nothing,
 		who_only_wants_to_know_leaves_no_trace,
 		without_a_table_nothing_is_refused,
 		what_an_older_table_says_is_no_refusal_for_good,
@@ -462,6 +603,8 @@ add_tests(Suite *suite)
 		more_than_wait_max_does_not_wait, nothing_but_full_waits};
 	TCase *c = ADD_CASE(suite, tests, .setup = setup);
 
+	tcase_add_loop_test(c, of_a_message_all_are_asked_and_each_yes_is_kept, 0,
+		(int)(sizeof promise_cases / sizeof *promise_cases));
 	tcase_add_loop_test(c, only_if_all_would_refuse_is_it_refused_and_gently, 0,
 		(int)(sizeof cases / sizeof *cases));
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "quotad/protocol/policy.h"
 #include "quotad/protocol/policy_instances.h"
 #include "quotad/protocol/policy_request.h"
@@ -23,15 +24,19 @@ static struct fake {
 	char sender[100], login[100];
 	uint64_t bytes;
 	char answer[1000];
+	struct room_asker asker;
+	char queue_id[100], said[1000]; /* the last log line */
+	uint64_t client, promise_ms;
 } fake;
 
 static struct conf conf;
-static struct policy service = {.conf = &conf};
+static struct policy service = {.conf = &conf, .clients = (const struct clients *)&fake};
 
 static void
 setup(void)
 {
 	memset(&fake, 0, sizeof fake);
+	fake.asker.trusted = 1;
 	memset(&conf, 0, sizeof conf);
 	service.instances = policy_instances_new();
 }
@@ -62,7 +67,27 @@ struct room_asker
 request_asker(const struct request *r)
 {
 	(void)r;
-	return (struct room_asker){.trusted = 1};
+	return fake.asker;
+}
+
+int
+clients_identify(
+	const struct clients *c, uid_t peer, const char *address, uint64_t *account)
+{
+	ck_assert_ptr_eq(c, &fake);
+	*account = 77;
+	return peer == 0 && address != NULL && strcmp(address, "192.0.2.1") == 0;
+}
+
+void
+log_line(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	(void)level;
+	va_start(args, format);
+	vsnprintf(fake.said, sizeof fake.said, format, args);
+	va_end(args);
 }
 
 void
@@ -93,6 +118,10 @@ access_ask(const struct access *access, struct access_question *q,
 			q->recipients[i]);
 	strcpy(fake.sender, q->sender ? q->sender : "NULL");
 	strcpy(fake.login, q->login ? q->login : "NULL");
+	strcpy(fake.queue_id, q->queue_id ? q->queue_id : "NULL");
+	fake.client = q->client;
+	fake.promise_ms = q->promise_ms;
+	q->promised = q->count;
 	if (fake.later)
 		fake.question = q;
 	else
@@ -409,6 +438,70 @@ START_TEST(an_unknown_user_that_postfix_took_lets_the_message_pass)
 }
 END_TEST
 
+/* --- promises --------------------------------------------------------------------- */
+
+#define MESSAGE(id, client)                                                              \
+	REQUEST "protocol_state=END-OF-MESSAGE\nsize=9\nrecipient=a@x.test\nqueue_"      \
+		"id=" id "\nclient_address=" client "\n\n"
+
+START_TEST(a_message_in_the_queue_is_promised_room)
+{
+	conf.promise_time = 600;
+	ck_assert_str_eq(perform(MESSAGE("4bXy-Z0", "192.0.2.1")), PASS);
+	ck_assert_str_eq(fake.queue_id, "4bXy-Z0");
+	ck_assert_uint_eq(fake.client, 77);
+	ck_assert_uint_eq(fake.promise_ms, 600000);
+	ck_assert_str_eq(fake.said, "policy: message id=4bXy-Z0 client=192.0.2.1 "
+				    "recipients=1 bytes=9 promised=1 action=DUNNO");
+	fake.outcome.verdict = VERDICT_FULL_FOR_NOW;
+	perform(MESSAGE("A", "192.0.2.1"));
+	ck_assert_ptr_nonnull(strstr(fake.said, "action=452 4.2.2 the mailbox is full"));
+}
+END_TEST
+
+START_TEST(nothing_else_is)
+{
+	static const char long_id[] = MESSAGE(
+		"1234567890123456789012345678901234567890123456789012345678901234",
+		"192.0.2.1");
+	const char *const requests[] = {MESSAGE("", "192.0.2.1"), long_id,
+		MESSAGE("NOQUEUE:", "192.0.2.1"), MESSAGE("a,b", "192.0.2.1"),
+		MESSAGE("A", "unknown"), MESSAGE("A", ""), END("1"),
+		REQUEST "protocol_state=RCPT\nqueue_id=A\nclient_address=192.0.2.1\n"
+			"recipient=a@x.test\n\n",
+		REQUEST "protocol_state=DATA\nqueue_id=A\nclient_address=192.0.2.1\n"
+			"recipient=a@x.test\n\n"};
+
+	conf.promise_time = 600;
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+		ck_assert_str_eq(perform(requests[i]), PASS);
+		if (fake.asked)
+			ck_assert_str_eq(fake.queue_id, "NULL");
+	}
+	fake.asker.uid = 5;
+	perform(MESSAGE("A", "192.0.2.1"));
+	ck_assert_str_eq(fake.queue_id, "NULL");
+	fake.asker = (struct room_asker){.trusted = 1, .nobody = 1};
+	perform(MESSAGE("A", "192.0.2.1"));
+	ck_assert_str_eq(fake.queue_id, "NULL");
+	ck_assert_str_eq(fake.said, "");
+}
+END_TEST
+
+START_TEST(all_known_recipients_of_a_message_are_named)
+{
+	perform(RCPT("a@x.test"));
+	perform(RCPT("b@x.test"));
+	ck_assert_str_eq(perform(REQUEST "protocol_state=END-OF-MESSAGE\ninstance=i\n"
+					 "recipient=\nrecipient_count=2\nqueue_id=A\n"
+					 "client_address=192.0.2.1\nsize=9\n\n"),
+		PASS);
+	ck_assert_str_eq(fake.recipients, "a@x.test b@x.test ");
+	ck_assert_ptr_nonnull(strstr(fake.said, "recipients=2 bytes=9 promised=2"));
+	ck_assert_uint_eq(fake.promise_ms, 0); /* promise_time = 0 */
+}
+END_TEST
+
 static size_t
 count_of(struct policy_instances *all, const char *instance, uint64_t now_ms)
 {
@@ -489,7 +582,9 @@ END_TEST
 void
 add_tests(Suite *suite)
 {
-	const TTest *const tests[] = {a_request_ends_with_an_empty_line,
+	const TTest *const tests[] = {a_message_in_the_queue_is_promised_room,
+		nothing_else_is, all_known_recipients_of_a_message_are_named,
+		a_request_ends_with_an_empty_line,
 		what_is_no_line_of_name_and_value_can_not_be_read, a_request_is_bounded,
 		the_order_is_free_and_the_last_of_two_counts,
 		rcpt_data_and_end_of_message_are_asked, all_else_is_passed_at_once,
