@@ -89,3 +89,5 @@ def test_a_filter_that_makes_another_verdict(postfix):
     assert {subject for _, subject in mistakes} == {"local_delivery_status_filter"}
     for mistake in mistakes.values():
         assert '"5.2.2 the mailbox is full"' in mistake["what"] and str(path) in mistake["mend"]
+    path.unlink()
+    assert ["can't be read" in mistake["what"] for mistake in found(postfix).values()] == [True]

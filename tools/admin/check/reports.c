@@ -172,8 +172,11 @@ look_at_filter(const struct use *u)
 {
 	struct use mine = *u;
 
-	if (u->value[0])
-		names_of_maps(u->value, all_outcomes(u->c), compare_status, &mine);
+	if (u->value[0] &&
+		names_of_maps(u->value, all_outcomes(u->c), compare_status, &mine))
+		check_found(u->c, CHECK_STATUS_FILTER, u->subject,
+			"Repair the table: postmap(1) -q says what is wrong.",
+			"%s can't be read", u->value);
 }
 
 /* --- who writes reports, and who gets them ------------------------------------------ */
