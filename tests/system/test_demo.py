@@ -12,7 +12,7 @@ import pytest
 from brim import BIN, ROOT
 
 LINES_SHOWN = ("5.1.1  x-unix; User unknown, ", "4.2.2  ", "5.2.2  x-unix; ", "4.3.0  ",
-               "5 of them", "15 of them")
+               "5 of them", "15 of them", "3 of them")
 REPLIES = ("250    2.1.5 Ok", "550    5.1.1 <", "550    5.2.1 <", "450    4.2.1 <", "452    4.2.2 <",
            "551    5.1.6 <", "552    5.2.3 <", "552    5.2.2 <")
 
