@@ -165,9 +165,10 @@ install: all
 	for page in man/*.[1578]; do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES)
-	sed 's|/usr/local/sbin/|$(SBINDIR)/|' etc/quotad.service \
-		>$(DESTDIR)$(UNITDIR)/quotad.service
-	install -m 644 etc/quotad.socket $(DESTDIR)$(UNITDIR)
+	for name in quotad brim-release; do \
+		sed 's|/usr/local/sbin/|$(SBINDIR)/|' etc/$$name.service \
+			>$(DESTDIR)$(UNITDIR)/$$name.service && \
+		install -m 644 etc/$$name.socket $(DESTDIR)$(UNITDIR) || exit 1; done
 	install -m 644 etc/brim.sysusers $(DESTDIR)$(SYSUSERS)/brim.conf
 	install -m 644 etc/brim.tmpfiles $(DESTDIR)$(TMPFILES)/brim.conf
 	install -d $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)

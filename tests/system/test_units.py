@@ -14,10 +14,13 @@ import time
 
 import pytest
 
-from brim import BIN, PATIENCE, ROOT, SANITIZED, Brim
+from brim import BIN, DAEMON_USER, PATIENCE, ROOT, SANITIZED, Brim
+from postfix import MailServer
+from release import Release
 
 ETC = ROOT / "etc"
 UNIT = ETC / "quotad.service"
+RELEASE_UNIT = ETC / "brim-release.service"
 ALICE = 20001
 SCORE = 2.0  # of `systemd-analyze security`; 10 is a service without any protection
 FIRST_FD = 3  # of the sockets that systemd hands over
@@ -58,10 +61,10 @@ def expand(word):
     return set().union(*(expand(member) for member in call_sets()[word]))
 
 
-def allowed_calls():
+def allowed_calls(unit=UNIT):
     """What the unit's SystemCallFilter= lines leave, as systemd reads them."""
     allowed = expand("@default")
-    for value in settings(UNIT)["SystemCallFilter"]:
+    for value in settings(unit)["SystemCallFilter"]:
         names = set().union(*(expand(word) for word in value.lstrip("~").split()))
         allowed = allowed - names if value.startswith("~") else allowed | names
     return allowed
@@ -229,17 +232,19 @@ def test_makes_files_in_the_unit_s_directories_alone(service, done):
 
 def test_units_are_as_systemd_wants_them(tmp_path):
     """With the program in its place."""
-    for name in ("quotad.service", "quotad.socket"):
-        text = (ETC / name).read_text().replace("/usr/local/sbin/quotad", "/bin/true")
-        text = text.replace("Documentation=man:quotad(8)\n", "")  # not installed here
+    for name in ("quotad.service", "quotad.socket", "brim-release.service",
+                 "brim-release.socket"):
+        text = re.sub("/usr/local/sbin/[a-z-]+", "/bin/true", (ETC / name).read_text())
+        text = re.sub(r"Documentation=man:.*\n", "", text)  # not installed here
         (tmp_path / name).write_text(text)
     status, output = analyze("verify", *tmp_path.iterdir())
     assert (status, output.strip()) == (0, "")
 
 
-def test_service_is_exposed_below_the_mark():
-    status, output = analyze("security", "--offline=yes", UNIT)
-    score = re.search(r"exposure level for quotad.service: ([\d.]+)", output)
+@pytest.mark.parametrize("unit", [UNIT, RELEASE_UNIT], ids=lambda unit: unit.name)
+def test_service_is_exposed_below_the_mark(unit):
+    status, output = analyze("security", "--offline=yes", unit)
+    score = re.search(rf"exposure level for {unit.name}: ([\d.]+)", output)
     assert score and float(score[1]) < SCORE, output
 
 
@@ -265,6 +270,89 @@ def test_socket_is_that_of_the_settings_and_anyone_may_connect():
     assert unit["FileDescriptorName"] == ["line"]  # and the service above was started with it
 
 
+# --- brim-release -----------------------------------------------------------------------------
+
+
+def bounded_by(unit):
+    """setpriv that leaves the unit's capabilities."""
+    names = settings(unit)["CapabilityBoundingSet"][0].lower().split()
+    bounds = ",".join(["-all"] + [f"+{name.removeprefix('cap_')}" for name in names])
+    return ["setpriv", "--bounding-set", bounds, "--inh-caps", "-all"]
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """Calls of brim-release and of the real postqueue that it runs, on a socket that it was
+    handed, for a message that waits in a real Postfix."""
+    if SANITIZED:
+        pytest.skip("ASan itself needs other calls")
+    trace = tmp_path_factory.mktemp("trace") / "trace"
+    shell = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+    one = Release()
+    try:
+        one.socket.parent.mkdir()
+        with MailServer() as server, socket.socket(socket.AF_UNIX) as s:
+            s.bind(str(one.socket))
+            s.listen()
+            os.chown(one.socket, 0, pwd.getpwnam(DAEMON_USER).pw_gid)
+            bob = server.mailbox("bob", quota=2000, over_quota="defer")
+            fill = bob.maildir / "new/fill"
+            fill.write_bytes(b"x" * 1900)
+            sent = server.postfix.send("me@sender.test", bob.address, b"\n" + b"y" * 300 + b"\n")
+            assert sent.fate().status == "deferred"
+            fill.unlink()
+            one.postqueue = "/usr/sbin/postqueue"
+            one.start(prefix=["strace", "-f", "-qqq", "-o", str(trace), "--signal=none", "sh", "-c",
+                              shell, "sh", *bounded_by(RELEASE_UNIT)], pass_fds=[FIRST_FD],
+                      preexec_fn=lambda: os.dup2(s.fileno(), FIRST_FD))
+            assert one.ask(sent.queue_id) == ["OK"]
+            assert sent.fate().status == "sent"
+            os.kill(Service.main_pid(one.process), 15)
+            assert one.process.wait(PATIENCE) == 0
+    finally:
+        one.close()
+    lines = trace.read_text(errors="replace").splitlines()
+    begun = next(i for i, line in enumerate(lines) if f'execve("{BIN}/brim-release"' in line)
+    return calls_of(lines[begun:])
+
+
+def test_release_and_postqueue_make_no_other_calls_than_the_unit_allows(released):
+    names = {call.split("(")[0] for call in released}
+    assert {"setresuid", "capset", "execveat", "connect"} <= names
+    assert names - allowed_calls(RELEASE_UNIT) == set()
+
+
+def test_release_and_postqueue_speak_no_other_protocol_than_the_unit_allows(released):
+    families = {call.split("(")[1].split(",")[0] for call in released
+                if call.startswith("socket(")}
+    assert families <= set(settings(RELEASE_UNIT)["RestrictAddressFamilies"][0].split())
+    assert not [call for call in released if call.startswith("connect(") and "AF_INET" in call]
+
+
+def test_release_makes_no_memory_that_is_written_and_executed(released):
+    assert [call for call in released if "PROT_EXEC" in call and
+            ("PROT_WRITE" in call or call.startswith("mprotect"))] == []
+
+
+def test_release_gets_postqueue_its_group():
+    """systemd sets no_new_privs with NoNewPrivileges=, and with User= for most others."""
+    unit = settings(RELEASE_UNIT)
+    assert unit["NoNewPrivileges"] == ["no"]
+    assert not {"User", "DynamicUser", "PrivateUsers"} & set(unit)
+
+
+def test_release_socket_is_that_of_the_settings_for_quotad_alone():
+    unit = settings(ETC / "brim-release.socket")
+    default = re.search(r"#release_socket = (\S+)", (ETC / "brim.conf").read_text())[1]
+    daemon = re.search(r"#daemon_user = (\S+)", (ETC / "brim.conf").read_text())[1]
+    assert unit["ListenStream"] == [default]
+    assert (unit["SocketUser"], unit["SocketGroup"], unit["SocketMode"]) == (
+        ["root"], [daemon], ["0660"])
+
+
+# --- users and directories --------------------------------------------------------------------
+
+
 @pytest.fixture
 def root(tmp_path):
     """A root of its own for systemd's tools."""
@@ -275,12 +363,12 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_users_are_two_without_a_shell(root):
+def test_users_are_three_without_a_shell(root):
     subprocess.run(["systemd-sysusers", f"--root={root}", ETC / "brim.sysusers"], check=True)
     users = {line.split(":")[0]: line.split(":") for line in
              (root / "etc/passwd").read_text().splitlines()}
-    assert set(users) == {"brim", "brimlda"}
-    assert users["brim"][2] != users["brimlda"][2] and "0" not in (u[2] for u in users.values())
+    assert set(users) == {"brim", "brimlda", "brim-release"}
+    assert len({u[2] for u in users.values()} - {"0"}) == 3
     assert all(u[6] == "/usr/sbin/nologin" for u in users.values())
 
 
