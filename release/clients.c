@@ -89,9 +89,10 @@ static int
 send_answers(struct client *c)
 {
 	struct evbuffer *output = bufferevent_get_output(c->stream);
-	struct request *r;
+	struct request *r, *next;
 
-	while ((r = TAILQ_FIRST(&c->requests)) != NULL && r->answered) {
+	for (r = TAILQ_FIRST(&c->requests); r != NULL && r->answered; r = next) {
+		next = TAILQ_NEXT(r, of_client);
 		if (r->ok)
 			evbuffer_add_printf(output, "OK\n");
 		else
