@@ -30,14 +30,14 @@ _brimadm()
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--interval|--min-uid|--transport|--size|--sender|--stage|--login|-c|--config)
+		--interval|--min-uid|--transport|--size|--sender|--stage|--login|--log|-c|--config)
 			((i++)) ;;
 		-*) ;;
 		*) command=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $before in
-	-c|--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
+	-c|--config|--log) COMPREPLY=($(compgen -f -- "$word")); return ;;
 	--transport) COMPREPLY=($(compgen -W 'mailbox_command pipe virtual' -- "$word")); return ;;
 	--stage) COMPREPLY=($(compgen -W 'rcpt data message delivery map' -- "$word")); return ;;
 	--interval|--min-uid|--size|--sender|--login) return ;;
@@ -50,7 +50,7 @@ _brimadm()
 	'')
 		words='init add set remove show list alias enable disable suspend move dump'
 		words+=' load apply import-passwd import-postfix import-postfixadmin'
-		words+=' check postfix simulate explain recount config' ;;
+		words+=' check postfix simulate explain trace recount config' ;;
 	add|set)
 		words='uid= gid= mail= quota= messages= over_quota= smtp_full= send_quota= login='
 		words+=' state= moved_to= alias= catchall=' ;;
@@ -58,6 +58,7 @@ _brimadm()
 	check) options='--json --probe' ;;
 	dump) options=--salvage ;;
 	recount) options=--empty ;;
+	trace) options=--log ;;
 	load) options='--replace --dry-run --force' files=yes ;;
 	apply) options='--dry-run --interval' files=yes ;;
 	import-passwd) options='--dry-run --min-uid' files=yes ;;

@@ -40,6 +40,7 @@ _brimadm()
 		"postfix:show, make or take back Postfix's settings for Brim"
 		'simulate:show what a delivery would do, without one'
 		"explain:show where a mailbox's usage comes from"
+		'trace:show what the log says became of a message'
 		'recount:count a mailbox anew'
 		'config:print all settings'
 	)
@@ -61,6 +62,7 @@ _brimadm()
 		'--salvage[of dump: print what a damaged table still has]' \
 		'--empty[of recount: its mail is gone on purpose]' \
 		"--probe[of check: try a delivery's calls in the mailbox of ADDRESS]" \
+		'--log[of trace: read LOG]:LOG:_files' \
 		'(-c --config)'{-c,--config}'[read settings from FILE, not /etc/brim/brim.conf]:FILE:_files' \
 		'(-h --help)'{-h,--help}'[print this, or what the command does]' \
 		'1:command:->command' '*::argument:->argument'

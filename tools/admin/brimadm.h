@@ -36,6 +36,7 @@ enum brimadm_option {
 	OPTION_SALVAGE,
 	OPTION_EMPTY,
 	OPTION_PROBE,
+	OPTION_LOG,
 	OPTIONS
 };
 
@@ -179,6 +180,9 @@ int brimadm_postfix(struct brimadm *a, int argc, char **argv);
 /* explain/simulate.c, explain/explain.c */
 int brimadm_simulate(struct brimadm *a, int argc, char **argv);
 int brimadm_explain(struct brimadm *a, int argc, char **argv);
+
+/* trace/trace.c */
+int brimadm_trace(struct brimadm *a, int argc, char **argv);
 
 /* recount.c */
 int brimadm_recount(struct brimadm *a, int argc, char **argv);

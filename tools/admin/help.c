@@ -74,6 +74,12 @@ static const struct help {
 		"by each map.",
 		"brimadm simulate alice@example.org --size 20M --stage rcpt"},
 	{"explain", "Nothing is changed by it.", "brimadm explain alice@example.org"},
+	{"trace",
+		"Without --log the journal is read, or /var/log/mail.log. The exit "
+		"status "
+		"is 1\n"
+		"where the log has nothing of the message.",
+		"brimadm trace 4bXyZ0123zabc"},
 	{"recount",
 		"A mailbox that had mail and is missing takes none until it is back, "
 		"since "
