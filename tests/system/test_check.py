@@ -1301,6 +1301,19 @@ def test_postfix_alone_knows_an_address(asking):
         asking.brim.configure(policy_unknown=None)
 
 
+@pytest.mark.parametrize("users", ["", "postfic www-data"])
+def test_nobody_is_promised_room(asking, users):
+    asking.restarted = True
+    asking.brim.configure(policy_users=users)
+    try:
+        asking.repairs("policy-users")
+        assert f"policy_users = {users} postfix\n".replace("  ", " ") in asking.conf.read_text()
+        asking.brim.configure(policy_users=users, promise_time="0")
+        assert asking.findings() == []
+    finally:
+        asking.brim.configure(policy_users=None, promise_time=None)
+
+
 def test_warn_if_reject_refuses_nothing(asking):
     lines(asking, f"{RCPT}{GUARD}, warn_if_reject {POLICY}")
     asking.tells("policy-unused", "warn_if_reject")

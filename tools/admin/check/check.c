@@ -219,7 +219,8 @@ static const struct kind {
 		"could "
 		"judge it later."},
 	[CHECK_POLICY_SIZE] = {"policy-size", NOTE,
-		"At RCPT only the size that the client announces is known, if any."},
+		"At RCPT only the size that the client announces is known, if any, and "
+		"no room is kept: mail that was accepted may find a full mailbox."},
 	[CHECK_POLICY_TWICE] = {"policy-twice", WARNING,
 		"Each recipient is asked about twice, with one answer."},
 	[CHECK_POLICY_UNKNOWN] = {"policy-unknown", WARNING,
@@ -228,6 +229,9 @@ static const struct kind {
 	[CHECK_POLICY_UNUSED] = {"policy-unused", WARNING,
 		"Mail that Brim will not take is refused at its delivery alone, and "
 		"bounces."},
+	[CHECK_POLICY_USERS] = {"policy-users", WARNING,
+		"No room is kept for what the policy service passes: mail that was "
+		"accepted may find a full mailbox."},
 	[CHECK_MAP_REACH] = {"map-reach", ERROR,
 		"Without an answer Postfix takes no mail for these addresses: 451, "
 		"Temporary lookup failure."},

@@ -337,6 +337,24 @@ check_unknown(struct check *c)
 			setting);
 }
 
+/* The policy service is asked about whole messages, by smtpd(8) as mail_owner. */
+static void
+check_policy_users(struct check *c)
+{
+	const char *users = c->a->conf.policy_users;
+	const char *owner = check_postfix_value(c, "mail_owner");
+
+	if (c->a->conf.promise_time == 0 || !owner[0] || conf_list_has(users, owner))
+		return;
+	check_found(c, CHECK_POLICY_USERS, "policy_users",
+		check_text(c, "%s%s",
+			check_setting(c, "policy_users",
+				check_text(
+					c, "%s%s%s", users, users[0] ? " " : "", owner)),
+			check_reload(c)),
+		"%s, who is the mail_owner of Postfix, is not named there", owner);
+}
+
 void
 check_policy(struct check *c, int delivers)
 {
@@ -369,6 +387,8 @@ check_policy(struct check *c, int delivers)
 	}
 	if (used & AT_RCPT)
 		check_unknown(c);
+	if (used & BIT(END))
+		check_policy_users(c);
 	if (delivers && first && !used && c->a->conf.policy_listen[0])
 		check_unused(c, first);
 }
