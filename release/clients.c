@@ -323,13 +323,15 @@ void
 clients_free(struct clients **clients)
 {
 	struct clients *all = *clients;
-	struct client *c;
+	struct client *c, *next;
 
 	*clients = NULL;
 	if (all == NULL)
 		return;
-	while ((c = TAILQ_FIRST(&all->list)) != NULL)
+	for (c = TAILQ_FIRST(&all->list); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, next);
 		end_client(c);
+	}
 	queue_free(&all->queue);
 	free(all);
 }
