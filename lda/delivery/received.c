@@ -158,12 +158,12 @@ void
 received_ids(char ids[RECEIVED_SIZE], const struct conf *c, const char *text,
 	size_t length, int is_whole)
 {
-	struct span rest = {text, length}, value = {NULL, 0};
+	struct span rest = {text, length}, value = {"", 0};
 	char top[ADDRESS_MAX + 1] = "", *to = ids;
 	int count = 0;
 
 	for (int i = 0; i < LINES_MAX && count < RECEIVED_IDS; i++) {
-		struct span by = {NULL, 0}, id = {NULL, 0};
+		struct span by = {"", 0}, id = {"", 0};
 
 		if (!next_received(&rest, is_whole, &value))
 			break;

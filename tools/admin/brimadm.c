@@ -214,8 +214,7 @@ main(int argc, char **argv)
 		{'c', "config", "FILE", "read settings from FILE, not " CONF_FILE,
 			&a.conf_file},
 		{'h', "help", NULL, "print this, or what the command does", &help},
-		{0, "way", "TRANSPORT", NULL,
-			&a.option[OPTION_TRANSPORT]}, /* its old name */
+		{0, "way", "TRANSPORT", NULL, &a.option[OPTION_TRANSPORT]}, /* older */
 		{0},
 	};
 

@@ -16,10 +16,11 @@
 #include "log_line.h"
 #include "log_source.h"
 
-#define IDS_MAX   64
-#define ROWS_MAX  20000
-#define TEXT_MAX  1000 /* bytes of a line that are shown */
-#define READS_MAX 8
+#define IDS_MAX    64
+#define ROWS_MAX   20000
+#define TEXT_MAX   1000 /* bytes of a line that are shown */
+#define READS_MAX  8
+#define SEARCH_MAX 16384 /* bytes of a line that are searched for ids */
 
 struct row {
 	char *time, *program, *text;
@@ -183,6 +184,8 @@ take_json(struct trace *t, const char *line, size_t length)
 		if (localtime_r(&seconds, &tm))
 			strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S%z", &tm);
 	}
+	if (text)
+		text[strnlen(text, SEARCH_MAX)] = '\0';
 	take_line(t, &l);
 	free(text);
 	json_decref(entry);
@@ -208,6 +211,7 @@ take_lines(void *arg, char *lines, size_t length)
 		if (t->is_journal) {
 			take_json(t, lines, (size_t)(stop - lines));
 		} else {
+			lines[strnlen(lines, SEARCH_MAX)] = '\0';
 			log_line_read(&l, lines);
 			take_line(t, &l);
 		}
