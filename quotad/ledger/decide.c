@@ -374,24 +374,6 @@ decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	return decide_refusal(l, q, answer);
 }
 
-/* Another table was taken while it waited: the place and the limits are those of now. */
-static void
-look_up_again(struct ledger *l, struct question *q)
-{
-	struct ledger_request *r = &q->request;
-	struct ledger_limits limits;
-	struct ledger_place place;
-
-	q->table = l->table;
-	if (l->calls->look_up(l->arg, r->account, &place, &limits) == -1) {
-		q->is_overtaken = 1;
-		return;
-	}
-	ledger_bind(l, r->account, place);
-	limits.orphans = r->limits.orphans;
-	r->limits = limits;
-}
-
 /* Nothing is said of a place but the one that was asked about. 1 where that was
  * answered. */
 static int
@@ -401,7 +383,7 @@ decide_place(struct ledger *l, struct question *q, struct ledger_answer *answer)
 
 	places_review_rules(l, a);
 	if (q->table != l->table)
-		look_up_again(l, q);
+		places_look_up_again(l, q);
 	if (places_are_same(a->place, q->request.place) && !q->is_overtaken)
 		return 0;
 	if (a->is_second)

@@ -144,6 +144,9 @@ void places_free(struct ledger *l);
 int places_add_ticket(
 	struct ledger *l, struct ticket *t, uint64_t path, uint64_t directory);
 void places_remove_ticket(struct ledger *l, struct ticket *t);
+/* Another table was taken while the question waited: the place and the limits are those
+ * of now. */
+void places_look_up_again(struct ledger *l, struct question *q);
 /* A number that was counted by other rules is dropped. */
 void places_review_rules(struct ledger *l, struct account *a);
 /* As the store had it. */

@@ -324,3 +324,20 @@ places_found(struct ledger *l, struct account *a, uint64_t directory)
 	l->calls->save_account(l->arg, a);
 	return 1;
 }
+
+void
+places_look_up_again(struct ledger *l, struct question *q)
+{
+	struct ledger_request *r = &q->request;
+	struct ledger_limits limits;
+	struct ledger_place place;
+
+	q->table = l->table;
+	if (l->calls->look_up(l->arg, r->account, &place, &limits) == -1) {
+		q->is_overtaken = 1;
+		return;
+	}
+	ledger_bind(l, r->account, place);
+	limits.orphans = r->limits.orphans;
+	r->limits = limits;
+}
