@@ -40,9 +40,10 @@ struct clients {
 static void
 end_client(struct client *c)
 {
-	struct request *r;
+	struct request *r, *next;
 
-	while ((r = TAILQ_FIRST(&c->requests)) != NULL) {
+	for (r = TAILQ_FIRST(&c->requests); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, of_client);
 		TAILQ_REMOVE(&c->requests, r, of_client);
 		if (r->answered)
 			free(r);
