@@ -269,12 +269,14 @@ waiters_forget_old(struct waiters *all, uint64_t now_ms)
 		[WAITERS_EXPECTED] = WAITING_EXPECT_MS,
 		[WAITERS_WAITING] = WAITING_FORGET_MS,
 	};
-	struct waiter *e;
+	struct waiter *e, *next;
 
 	for (int i = 0; i < WAITERS_LISTS; i++)
-		while ((e = TAILQ_FIRST(&all->queues[i])) != NULL &&
-			now_ms - e->heard_ms >= most[i])
+		for (e = TAILQ_FIRST(&all->queues[i]);
+			e != NULL && now_ms - e->heard_ms >= most[i]; e = next) {
+			next = TAILQ_NEXT(e, of_all);
 			waiters_remove(all, e);
+		}
 }
 
 /* --- turns ------------------------------------------------------------------------ */
