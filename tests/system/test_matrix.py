@@ -7,6 +7,7 @@ import collections
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -50,7 +51,7 @@ NO_DISK = Case("no room on the disk", "nodisk", {},
 MISCONFIGURED = Case("wrong uid", "wrong", {"uid": 29999},
                      "4.3.5 the mailbox belongs to uid 29999, but lda runs as uid ")
 DOWN = Case("quotad is down", "down", {}, "4.3.0 quotad can't be reached: Connection refused")
-LATE = Case("out of time", "late", {}, "4.3.0 the delivery was cut short or took too long")
+LATE = Case("out of time", "late", {}, "4.3.0 the delivery was cut short")
 KILLED = Case("killed", "killed", {}, "4", -signal.SIGKILL)
 # A delivery refuses nobody; this is what one would say that did.
 REFUSED = Case("refused by policy", "refused", {},
@@ -158,19 +159,23 @@ class Site(MtaSite):
         self.mta.wait(look, f"what becomes of {cases}")
 
     def kill(self, case, how):
-        """Sends a signal to the lda that has this message, once it is well on its way."""
-        def at_work():
-            for pid in self.host.processes():
-                with contextlib.suppress(OSError):
-                    told = b"".join(open(f"/proc/{pid}/{name}", "rb").read()
-                                    for name in ("environ", "cmdline"))
-                    caught = re.search(r"SigCgt:\s+(\w+)", open(f"/proc/{pid}/status").read())[1]
-                    if os.readlink(f"/proc/{pid}/exe") == str(LDA) and \
-                            int(caught, 16) >> signal.SIGALRM - 1 & 1 and \
-                            address(case).encode() in told:
-                        return pid
+        """Sends a signal to the lda that has this message, once it asks quotad: then it knows
+        the mailbox, and has set its deadline."""
+        def asks(pid):
+            process = pathlib.Path("/proc", pid)
+            told = b"".join((process / name).read_bytes() for name in ("environ", "cmdline"))
+            return address(case).encode() in told and \
+                os.readlink(process / "exe") == str(LDA) and \
+                any(os.readlink(fd).startswith("socket:") for fd in (process / "fd").iterdir()
+                    if int(fd.name) > 2)
+
+        def find():
+            for pid in map(str, self.host.processes()):
+                with contextlib.suppress(OSError):  # it has just ended
+                    if asks(pid):
+                        return int(pid)
             return None
-        os.kill(self.mta.wait(at_work, f"the delivery to {case.to}"), how)
+        os.kill(self.mta.wait(find, f"the delivery to {case.to}"), how)
 
     @contextlib.contextmanager
     def stand_in(self):
@@ -193,6 +198,7 @@ class Site(MtaSite):
         self.learn(DOWN)
         self.brim.start_quotad()
         self.brim.quotad.send_signal(signal.SIGSTOP)
+        self.brim.configure(quotad_timeout="100s", deadline="200s")  # both wait to be killed
         self.send(LATE, KILLED)
         self.kill(LATE, signal.SIGALRM)  # as its timer does
         self.kill(KILLED, signal.SIGKILL)
