@@ -139,14 +139,15 @@ class Mta:
             time.sleep(0.01)
         return value
 
-    def send(self, sender, recipient, message, of_mail="", of_rcpt=""):
+    def send(self, sender, recipients, message, of_mail="", of_rcpt=""):
         """Sends by SMTP, over one connection for all; the message has LF at the ends of its
         lines. OF_MAIL and OF_RCPT are parameters of the commands, such as NOTIFY=NEVER."""
+        recipients = [recipients] if isinstance(recipients, str) else recipients
         if not self.client:
             self.client = smtplib.SMTP("127.0.0.1", self.port, "client.test", timeout=PATIENCE)
             self.client.ehlo()
         for command in (f"MAIL FROM:<{sender}> {of_mail}".rstrip(),
-                        f"RCPT TO:<{recipient}> {of_rcpt}".rstrip()):
+                        *(f"RCPT TO:<{to}> {of_rcpt}".rstrip() for to in recipients)):
             answer = self.client.docmd(command)
             if answer[0] != 250:
                 self.client.rset()

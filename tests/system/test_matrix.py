@@ -408,6 +408,26 @@ def cells():
 
 # --- and then -------------------------------------------------------------------------------
 
+def test_each_recipient_of_one_message_has_an_answer_of_its_own(seen):
+    """One exit status can't speak for many, so each has a run of lda."""
+    site, sender = seen.site, "several@sender.test"
+
+    def delivered(case):
+        return sum(b"Subject: to several\n" in message
+                   for message in site.brim.messages(site.maildirs[case.name]))
+
+    def reported():
+        return [Report(message).to for message in site.mta.reports(sender)]
+
+    site.mta.send(sender, [address(case) for case in (SUSPENDED, DELIVERED, FULL)],
+                  b"Subject: to several\n\nhi\n")
+    site.mta.wait(lambda: delivered(DELIVERED) and reported(), "both answers")
+    site.brim.admin("enable", address(SUSPENDED))
+    site.mta.wait(lambda: site.mta.retry() or delivered(SUSPENDED), "the third")
+    assert [delivered(case) for case in (SUSPENDED, DELIVERED, FULL)] == [1, 1, 0]
+    assert reported() == [address(FULL)]
+
+
 def test_what_waits_is_delivered_once_when_its_cause_is_gone(seen):
     """Last, since it changes what the tests above are about."""
     site = seen.site
