@@ -117,7 +117,8 @@ save_promise(
 		.client = p->promise.client,
 		.bytes = p->bytes,
 		.ms = p->promise.ms,
-		.until = p->until};
+		.until = p->until,
+		.ticket = p->ticket};
 
 	return usage_save_promise(u, ledger_name(a), &kept);
 }
@@ -266,6 +267,7 @@ load_promise(void *server, const char *mailbox, const struct usage_promise *kept
 			.ms = kept->ms},
 		.bytes = kept->bytes,
 		.until = kept->until,
+		.ticket = kept->ticket,
 	};
 
 	return a == NULL ? -1 : ledger_load_promise(v->ledger, a, &p);

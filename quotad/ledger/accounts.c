@@ -402,10 +402,11 @@ is_elsewhere(const struct account *a, const struct ticket *t)
 						   : t->path.number != a->place.path;
 }
 
-/* Takes the ticket out of its account; what it promised is used then, or is not. If it
+/* Takes the ticket out of its account; what it promised is used then, or is not, and its
+ * message IS_STORED, or is not. If it
  * was promised for another place a count tells where its message is. */
 static void
-take_out(struct ledger *l, struct ticket *t, int used)
+take_out(struct ledger *l, struct ticket *t, int used, int is_stored)
 {
 	struct account *a = t->account;
 	struct charge now = a->charged;
@@ -432,6 +433,7 @@ take_out(struct ledger *l, struct ticket *t, int used)
 		}
 	}
 	charge(a, now);
+	promises_leave(l, t, is_stored);
 	account_end_activity(a);
 	places_remove_ticket(l, t);
 	l->calls->remove_ticket(l->arg, a, t->name);
@@ -440,7 +442,7 @@ take_out(struct ledger *l, struct ticket *t, int used)
 void
 ticket_end(struct ledger *l, struct ticket *t)
 {
-	take_out(l, t, 0);
+	take_out(l, t, 0, t->seen);
 	free(t);
 }
 
@@ -451,7 +453,7 @@ ticket_cancel(struct ledger *l, struct ticket *t)
 {
 	if (t->taken_off)
 		t->account->count_serves = 0;
-	take_out(l, t, t->taken_off);
+	take_out(l, t, t->taken_off, 0);
 	free(t);
 }
 
@@ -460,7 +462,7 @@ ticket_commit(struct ledger *l, struct ticket *t)
 {
 	struct account *a = t->account;
 
-	take_out(l, t, 1);
+	take_out(l, t, 1, 1);
 	if (a->counting && a->activity->names_kept < NAMES_KEPT) {
 		LIST_INSERT_HEAD(&a->activity->committed, t, of_account);
 		a->activity->names_kept++;

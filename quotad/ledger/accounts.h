@@ -39,6 +39,7 @@ struct ticket {
 	int seen;         /* by the running count */
 	int taken_off;    /* its bytes, from a total that had its name */
 	struct anchor path, directory;
+	struct promise *promise; /* whose room it has; NULL: none */
 	/* The same ticket as it is charged to other accounts, in a ring. An open one is
 	 * in its connection's list, the others are copies. */
 	struct ticket *next_copy;

@@ -115,7 +115,7 @@ grant(struct ledger *l, struct question *q, struct ledger_answer *answer)
 		answer->ticket = t->id;
 		answer->promised = q->own != NULL;
 		if (q->own)
-			promises_use(l, q->own);
+			promises_use(l, q->own, t);
 		l->totals.granted++;
 	}
 	return answer_with(answer, VERDICT_DELIVERED, NULL);

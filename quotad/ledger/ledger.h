@@ -109,13 +109,14 @@ struct ledger_answer {
 };
 
 /* A promise as it is kept: with the bytes that it has, and when it ends, by the ledger's
- * clock. */
+ * clock. TICKET tells by its name's hash which ticket has its room now; 0: none. */
 struct ledger_kept_promise {
 	struct ledger_promise promise;
-	uint64_t bytes, until;
+	uint64_t bytes, until, ticket;
 };
 
-/* What became of a promise: LEDGER_PROMISE_MADE also if the store had it. */
+/* What became of a promise: LEDGER_PROMISE_MADE also if the store had it, and if it is
+ * there again since its delivery failed after LEDGER_PROMISE_USED. */
 enum ledger_promise_event {
 	LEDGER_PROMISE_MADE,
 	LEDGER_PROMISE_USED,

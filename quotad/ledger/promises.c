@@ -6,6 +6,7 @@
 
 #include "amount.h"
 #include "parts.h"
+#include "siphash.h"
 
 #define PROMISE_MOST (1ULL << 44) /* bytes */
 
@@ -25,6 +26,15 @@ slot_of(struct ledger *l, const struct promise *p)
 	return &l->promises.slots[p->until / 1000 % PROMISE_SLOTS];
 }
 
+/* As the store has the name of a ticket. */
+static uint64_t
+hash_of(const struct ticket *t)
+{
+	const struct siphash_key one = {1, 1};
+
+	return t ? siphash(&one, t->name, strlen(t->name)) : 0;
+}
+
 static struct ledger_kept_promise
 shown(const struct promise *p)
 {
@@ -35,6 +45,7 @@ shown(const struct promise *p)
 			.ms = p->ms},
 		.bytes = p->bytes,
 		.until = p->until,
+		.ticket = hash_of(p->ticket),
 	};
 }
 
@@ -55,6 +66,16 @@ add_up(struct ledger *l, struct account *a, uint64_t bytes, uint32_t promises)
 	l->totals.promises += promises;
 	account_set_promised(
 		a, a->charged.promised + bytes, a->charged.promises + promises);
+}
+
+static void
+take_off(struct ledger *l, const struct promise *p)
+{
+	struct account *a = p->account;
+
+	l->totals.promised_bytes -= p->bytes;
+	l->totals.promises--;
+	account_set_promised(a, a->charged.promised - p->bytes, a->charged.promises - 1);
 }
 
 static struct promise *
@@ -81,21 +102,31 @@ new_promise(struct ledger *l, struct account *a, const struct ledger_kept_promis
 	return p;
 }
 
-/* Takes it out of the account and the store, and frees it. */
+/* Takes it out of the account and the store, and frees it. It is not charged. */
 static void
-end(struct ledger *l, struct promise *p, enum ledger_promise_event event)
+forget(struct ledger *l, struct promise *p)
 {
 	const struct ledger_kept_promise kept = shown(p);
+
+	TAILQ_REMOVE(&p->account->activity->promises, p, here);
+	TAILQ_REMOVE(slot_of(l, p), p, due);
+	l->calls->remove_promise(l->arg, p->account, &kept.promise);
+	free(p);
+}
+
+/* Without its message. */
+static void
+end(struct ledger *l, struct promise *p)
+{
 	struct account *a = p->account;
 
-	TAILQ_REMOVE(&a->activity->promises, p, here);
-	TAILQ_REMOVE(slot_of(l, p), p, due);
-	l->totals.promised_bytes -= p->bytes;
-	l->totals.promises--;
-	account_set_promised(a, a->charged.promised - p->bytes, a->charged.promises - 1);
-	l->calls->remove_promise(l->arg, a, &kept.promise);
-	tell(l, p, event);
-	free(p);
+	if (p->ticket) {
+		p->ticket->promise = NULL;
+	} else {
+		take_off(l, p);
+		tell(l, p, LEDGER_PROMISE_OVER);
+	}
+	forget(l, p);
 	account_end_activity(a);
 }
 
@@ -147,10 +178,12 @@ promises_own(const struct question *q)
 
 	if (!q->ids || !a->charged.promises)
 		return NULL;
-	if (q->request.promise)
-		return find(a, q->request.promise);
+	if (q->request.promise) {
+		p = find(a, q->request.promise);
+		return p && !p->ticket ? p : NULL;
+	}
 	TAILQ_FOREACH(p, &a->activity->promises, here)
-		if (is_one_of(p->id, q->ids))
+		if (!p->ticket && is_one_of(p->id, q->ids))
 			break;
 	return p;
 }
@@ -209,7 +242,7 @@ promises_keep(struct ledger *l, const struct question *q)
 	}
 	if ((!q->request.limits.bytes && !q->request.limits.messages) ||
 		a->charged.promises >= PROMISES_OF_ACCOUNT ||
-		l->totals.promises >= PROMISES_MAX ||
+		l->totals.promises >= PROMISES_MAX || find(a, &q->promise) ||
 		l->calls->save_promise(l->arg, a, &kept) == -1)
 		return 0;
 	if (new_promise(l, a, &kept))
@@ -218,10 +251,44 @@ promises_keep(struct ledger *l, const struct question *q)
 	return 0;
 }
 
-void
-promises_use(struct ledger *l, struct promise *p)
+/* A store that fails has it as one that no ticket has: too much is charged after a start,
+ * for as long as it lasts. */
+static void
+save(struct ledger *l, const struct promise *p)
 {
-	end(l, p, LEDGER_PROMISE_USED);
+	const struct ledger_kept_promise kept = shown(p);
+
+	l->calls->save_promise(l->arg, p->account, &kept);
+}
+
+void
+promises_use(struct ledger *l, struct promise *p, struct ticket *t)
+{
+	p->ticket = t;
+	t->promise = p;
+	take_off(l, p);
+	save(l, p);
+	tell(l, p, LEDGER_PROMISE_USED);
+}
+
+void
+promises_leave(struct ledger *l, struct ticket *t, int is_stored)
+{
+	struct promise *p = t->promise;
+
+	if (!p)
+		return;
+	t->promise = NULL;
+	p->ticket = NULL;
+	if (is_stored || p->until <= l->now) {
+		forget(l, p);
+		return;
+	}
+	if (p->bytes > t->bytes)
+		p->bytes = t->bytes;
+	add_up(l, p->account, p->bytes, 1);
+	save(l, p);
+	tell(l, p, LEDGER_PROMISE_MADE);
 }
 
 /* --- the end ---------------------------------------------------------------------- */
@@ -230,8 +297,8 @@ void
 promises_end_all(struct ledger *l, struct account *a)
 {
 	/* with the last one the account may lose its activity */
-	while (a->charged.promises)
-		end(l, TAILQ_FIRST(&a->activity->promises), LEDGER_PROMISE_OVER);
+	while (a->activity && !TAILQ_EMPTY(&a->activity->promises))
+		end(l, TAILQ_FIRST(&a->activity->promises));
 }
 
 static void
@@ -241,9 +308,9 @@ end_due(struct ledger *l, struct account_promises *slot)
 		struct account *a = p->account;
 
 		next = TAILQ_NEXT(p, due);
-		if (p->until > l->now)
+		if (p->until > l->now || p->ticket)
 			continue;
-		end(l, p, LEDGER_PROMISE_OVER);
+		end(l, p);
 		room_appeared(l, a);
 	}
 }
@@ -268,13 +335,24 @@ ledger_load_promise(
 	struct ledger *l, struct account *a, const struct ledger_kept_promise *kept)
 {
 	struct ledger_kept_promise loaded = *kept;
+	struct promise *p;
+	struct ticket *t;
 	uint64_t latest = amount_add(l->now, kept->promise.ms);
 
 	if (loaded.until > latest)
 		loaded.until = latest;
 	if (loaded.until < l->now)
 		loaded.until = l->now; /* over: in a slot that is looked at next */
-	return find(a, &kept->promise) || new_promise(l, a, &loaded) ? 0 : -1;
+	if (find(a, &kept->promise))
+		return 0;
+	p = new_promise(l, a, &loaded);
+	if (!p)
+		return -1;
+	/* tickets are loaded before promises */
+	LIST_FOREACH(t, &a->tickets, of_account)
+		if (kept->ticket && !p->ticket && hash_of(t) == kept->ticket)
+			promises_use(l, p, t);
+	return 0;
 }
 
 void

@@ -24,6 +24,7 @@ struct promise {
 	TAILQ_ENTRY(promise) here; /* of its account */
 	TAILQ_ENTRY(promise) due;  /* of those that end in its second */
 	struct account *account;
+	struct ticket *ticket; /* that has its room now; NULL: none */
 	uint64_t bytes, recipient, client, ms;
 	uint64_t until;
 	char id[];
@@ -45,8 +46,11 @@ struct promise *promises_own(const struct question *q);
 /* Keeps room for the question's message, which fits; one that has a promise has it for
  * longer, and for no fewer bytes. 1 where there is a promise now. */
 int promises_keep(struct ledger *l, const struct question *q);
-/* Its message has a ticket. Frees it. */
-void promises_use(struct ledger *l, struct promise *p);
+/* Its message has a ticket, which is charged in its place. */
+void promises_use(struct ledger *l, struct promise *p, struct ticket *t);
+/* The ticket ends. If its message IS_STORED so does the promise; else its room, as far as
+ * the ticket gives it back, is the message's again for the time that is left. */
+void promises_leave(struct ledger *l, struct ticket *t, int is_stored);
 /* The account is forgotten. */
 void promises_end_all(struct ledger *l, struct account *a);
 /* Ends those whose time is over. */

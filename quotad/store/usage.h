@@ -52,7 +52,7 @@ struct usage_ticket {
  * another boot than it was saved in, the highest number. */
 struct usage_promise {
 	const char *id;
-	uint64_t recipient, client, bytes, ms, until;
+	uint64_t recipient, client, bytes, ms, until, ticket;
 };
 
 /* Whose numbers and tickets these are. Those that return int: 0, or -1 where it could not

@@ -131,6 +131,7 @@ usage_record_promise(
 
 	at = add_number(value, at, "client", p->client);
 	at = add_number(value, at, "ms", p->ms);
+	at = add_number(value, at, "ticket", p->ticket);
 	return add_number(value, at, "until", p->until);
 }
 
@@ -257,6 +258,7 @@ load_promise(const struct usage_reader *reader, const char *mailbox, char *name,
 		!record_get(r, "bytes") || record_number(r, "bytes", 0, &p.bytes) ||
 		record_number(r, "client", 0, &p.client) ||
 		record_number(r, "ms", 0, &p.ms) ||
+		record_number(r, "ticket", 0, &p.ticket) ||
 		record_number(r, "until", 0, &p.until))
 		return -1;
 	*hash = '\0';

@@ -30,6 +30,7 @@ static struct fake {
 	struct account *counted, *probed; /* under way */
 	uint64_t now;
 	struct ledger_answer last;
+	uint64_t last_ticket;
 	char text[200];
 	int answers, counts;
 	int fails; /* the store */
@@ -55,6 +56,8 @@ take_answer(void *arg, void *cookie, const struct ledger_answer *answer)
 	(void)arg;
 	(void)cookie;
 	fake.last = *answer;
+	if (answer->ticket)
+		fake.last_ticket = answer->ticket;
 	snprintf(fake.text, sizeof fake.text, "%s", answer->text ? answer->text : "");
 	fake.answers++;
 }
@@ -287,7 +290,8 @@ pass_time(uint64_t ms)
 static void
 add(void *arg, const struct ledger_kept_promise *p)
 {
-	*(uint64_t *)arg += p->bytes;
+	if (p->ticket == 0)
+		*(uint64_t *)arg += p->bytes;
 }
 
 /* The sums are those of the promises that there are. */
@@ -333,7 +337,7 @@ START_TEST(the_delivery_has_the_room_of_its_promise)
 	expect_promises(0, 0);
 	ck_assert_uint_eq(numbers().reserved, 10000 + HEADERS);
 	ck_assert_int_eq(fake.used, 1);
-	ck_assert_int_eq(fake.removed, 1);
+	ck_assert_int_eq(fake.removed, 0);
 	ck_assert_str_eq(fake.id, "A1");
 	ck_assert_uint_eq(fake.client, 77);
 }
@@ -652,6 +656,62 @@ START_TEST(a_ticket_that_is_taken_over_uses_no_second_promise)
 	ck_assert_int_eq(fake.last.promised, 0);
 	ck_assert_uint_eq(numbers().tickets, 1);
 	expect_promises(1, 1000 + HEADERS);
+}
+END_TEST
+
+/* --- deliveries that fail --------------------------------------------------------- */
+
+/* The MTA tries again, and what was said at SMTP time still holds. */
+static void
+expect_it_is_there_again(void)
+{
+	struct account *a;
+
+	expect_promises(1, 12000);
+	EXPECT(SOFT, reserve("1.other", NULL, 12000));
+	EXPECT(YES, reserve("1.again", "A1", 12000));
+	ck_assert_int_eq(fake.last.promised, 1);
+	ck_assert_int_eq(
+		ledger_commit(fake.ledger, &connections[0], fake.last.ticket, &a), 0);
+	expect_promises(0, 0);
+	ck_assert_uint_eq(numbers().used, 12000);
+}
+
+START_TEST(a_cancelled_delivery_gives_the_promise_back)
+{
+	promise("A1", ALICE, 10000);
+	EXPECT(YES, reserve("1.a", "A1", 12000));
+	expect_promises(0, 0);
+	EXPECT(SOFT, promise("A1", ALICE, 10000)); /* no second one meanwhile */
+	ck_assert_int_eq(
+		ledger_cancel(fake.ledger, &connections[0], fake.last_ticket), 0);
+	expect_it_is_there_again();
+}
+END_TEST
+
+START_TEST(a_delivery_that_was_killed_gives_it_back_when_nothing_is_there)
+{
+	promise("A1", ALICE, 10000);
+	reserve("1.a", "A1", 12000);
+	ledger_disconnected(fake.ledger, &connections[0], 1);
+	ledger_connect(&connections[0], 100);
+	pass_time(MINUTES(1));
+	for (int i = 0; i < 10 && numbers().tickets > 0; i++) {
+		ask((struct ledger_request){.kind = LEDGER_RECOUNT});
+		pass_time(1000);
+	}
+	expect_it_is_there_again();
+}
+END_TEST
+
+START_TEST(what_is_over_is_not_given_back)
+{
+	promise("A1", ALICE, 10000);
+	reserve("1.a", "A1", 12000);
+	pass_time(MINUTES(10));
+	ledger_cancel(fake.ledger, &connections[0], fake.last_ticket);
+	expect_promises(0, 0);
+	ck_assert_int_eq(fake.removed, 1);
 }
 END_TEST
 
@@ -978,6 +1038,9 @@ add_tests(Suite *suite)
 		a_jump_of_the_clock_ends_what_is_over_and_no_more,
 		no_count_ends_a_promise,
 		a_ticket_that_is_taken_over_uses_no_second_promise,
+		a_cancelled_delivery_gives_the_promise_back,
+		a_delivery_that_was_killed_gives_it_back_when_nothing_is_there,
+		what_is_over_is_not_given_back,
 		forged_ids_use_promises_of_the_own_mailbox_alone,
 		a_promise_stays_with_its_mailbox_that_moves,
 		a_lower_limit_holds_for_promises_too,
