@@ -107,17 +107,16 @@ find_targets(struct access_question *q, size_t most)
 		take(w, &o);
 }
 
-/* Whether a mailbox is full, and the message may wait for it in the mail server's queue.
- */
+/* Whether a mailbox is full for now, and the message may wait for it in the mail server's
+ * queue. Where it is full for good the delivery would end in a bounce. */
 static int
 may_wait(const struct access_question *q, const struct outcome *o)
 {
 	const struct access *access = q->work.access;
 	const struct room_question *room = &q->work.room;
 
-	return (o->verdict == VERDICT_FULL || o->verdict == VERDICT_FULL_FOR_NOW) &&
-	       room->account != NULL && room->smtp_full_waits &&
-	       access->waiting != NULL &&
+	return o->verdict == VERDICT_FULL_FOR_NOW && room->account != NULL &&
+	       room->smtp_full_waits && access->waiting != NULL &&
 	       waiting_takes(access->waiting, ledger_name(room->account), room->bytes,
 		       access->conf->wait_max);
 }
@@ -168,6 +167,7 @@ ask_room(struct access_question *q, const char *recipient)
 	struct access_work *w = &q->work;
 	const enum ledger_kind kind = kind_of(q);
 
+	w->asked++;
 	w->promise = (struct ledger_promise){.id = q->queue_id,
 		.recipient = hash_of(w->recipients[w->recipient - 1], recipient),
 		.client = q->client,
@@ -247,13 +247,14 @@ next_recipient(struct access_question *q)
 
 /* --- all of them ---------------------------------------------------------------- */
 
+/* Whoever sends one message to very many shall not stop everybody else meanwhile. */
 static int
 is_decided(const struct access_question *q)
 {
 	const struct access_work *w = &q->work;
 
 	return (w->has_outcome && w->gentlest.verdict == VERDICT_DELIVERED &&
-		       !is_for_all(q)) ||
+		       (!is_for_all(q) || w->asked >= ACCESS_ALL)) ||
 	       (w->recipient == q->count && w->target == w->targets.count &&
 		       !w->targets.is_cut);
 }
@@ -290,6 +291,8 @@ go_on(struct access_question *q)
 			has_answered = find_others(q);
 		else
 			has_answered = next_recipient(q);
+		if (w->asked >= ACCESS_MOST)
+			take_verdict(w, VERDICT_DELIVERED, NULL);
 	}
 	if (!has_answered)
 		return;

@@ -26,6 +26,8 @@
 #include "waiting/waiting.h"
 
 #define ACCESS_ORDINARY_BYTES 65536 /* an announced size that ordinary mail has */
+#define ACCESS_ALL            256   /* mailboxes that are told of a message, at most */
+#define ACCESS_MOST           2000  /* that are asked; with more it is a yes */
 
 /* What answers rest on. */
 struct access {
@@ -70,6 +72,7 @@ struct access_question {
 		size_t recipient;       /* the next */
 		struct targets targets; /* of the recipient before it */
 		size_t target;          /* the next */
+		size_t asked;           /* mailboxes so far */
 		uint64_t since_ms;
 		struct outcome gentlest; /* so far */
 		int has_outcome;

@@ -137,6 +137,8 @@ waiting_refused(struct waiting *w, const char *mailbox, const char *ids, uint64_
 		e = take_id(w, e, mailbox, id, bytes);
 	if (e == NULL)
 		return;
+	if (!trusted && bytes < e->bytes)
+		bytes = e->bytes; /* a user says what he likes */
 	if (e->list != WAITERS_WAITING)
 		log_info("waiting for room, id=%s recipient=%s bytes=%" PRIu64,
 			e->message->id, mailbox, bytes);
