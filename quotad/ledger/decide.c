@@ -159,6 +159,10 @@ refuse(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	struct account *a = q->request.account;
 	int hard;
 
+	if (promises_are_cut_off(q))
+		return answer_with(answer, VERDICT_TROUBLE,
+			"a delivery of this message was cut off, and may still take the "
+			"room that was promised to it");
 	if (fits(q, TICKETS))
 		return answer_with(answer, VERDICT_FULL_FOR_NOW,
 			"the mailbox is full with messages that are on their way");

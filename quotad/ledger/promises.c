@@ -291,6 +291,21 @@ promises_leave(struct ledger *l, struct ticket *t, int is_stored)
 	tell(l, p, LEDGER_PROMISE_MADE);
 }
 
+int
+promises_are_cut_off(const struct question *q)
+{
+	const struct account *a = q->request.account;
+	const struct promise *p;
+
+	if (!q->ids || q->request.promise || !a->activity)
+		return 0;
+	TAILQ_FOREACH(p, &a->activity->promises, here)
+		if (p->ticket && p->ticket->state != LEDGER_OPEN &&
+			is_one_of(p->id, q->ids))
+			return 1;
+	return 0;
+}
+
 /* --- the end ---------------------------------------------------------------------- */
 
 void

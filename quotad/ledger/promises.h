@@ -51,6 +51,8 @@ void promises_use(struct ledger *l, struct promise *p, struct ticket *t);
 /* The ticket ends. If its message IS_STORED so does the promise; else its room, as far as
  * the ticket gives it back, is the message's again for the time that is left. */
 void promises_leave(struct ledger *l, struct ticket *t, int is_stored);
+/* Whether an earlier delivery of the message, whose lda may be alive, has its promise. */
+int promises_are_cut_off(const struct question *q);
 /* The account is forgotten. */
 void promises_end_all(struct ledger *l, struct account *a);
 /* Ends those whose time is over. */

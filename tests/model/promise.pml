@@ -43,6 +43,8 @@
 #define promises_never_hard    1014 /* a refusal that they cause is soft */
 #define no_count_ends_promise  1015
 #define takes_over_unused      1016 /* a ticket of the name is taken over, and no promise used */
+#define comes_back             1017 /* where the ticket ends without a message, */
+#define rest_is_kept           1018 /* ... also in another quotad's */
 
 #ifndef WITHOUT
 #define WITHOUT 0
@@ -62,6 +64,8 @@ byte used;              /* what is there, which quotad knows */
 byte tickets;
 byte promises[KEYS];    /* in memory, */
 byte stored[KEYS];      /* ... and in the store */
+byte took[KEYS];        /* the promise that the delivery's ticket has used; KEYS: none */
+bit rests[KEYS];        /* quotad knows of that */
 bit saying[KEYS];       /* yes is in memory, and not said yet */
 
 bit told[KEYS];         /* yes was said, */
@@ -169,6 +173,13 @@ proctype smtp(byte k)
 		:: promises[k] > 0 -> be_entitled(MESSAGE(k))
 		:: else
 		fi;
+		for (i : 0 .. KEYS - 1) {
+			if
+			:: took[i] == k -> took[i] = KEYS; rests[i] = 0
+			:: else
+			fi
+		}
+		i = 0;
 		if
 		:: PART(time_ends_promise) ->
 			promises[k] = 0;
@@ -209,7 +220,7 @@ proctype delivery(byte k)
 			tickets = tickets + size[k];
 			lda[k] = HAS;
 			if
-			:: own != KEYS -> use(own); be_entitled(MESSAGE(k))
+			:: own != KEYS -> use(own); be_entitled(MESSAGE(k)); took[k] = own; rests[k] = 1
 			:: else
 			fi
 		:: else ->
@@ -243,10 +254,27 @@ proctype delivery(byte k)
 		tickets = tickets - size[k];
 		used = used + size[k];
 		assert(used <= LIMIT); /* S1: never more than the limit */
+		took[k] = KEYS;
+		rests[k] = 0;
 		lda[k] = ENDED }
-	:: d_step { lda[k] == HAS && failures > 0 -> /* CANCEL, and tried again */
+	/* CANCEL, or a count that does not see it; and tried again */
+	:: d_step { (lda[k] == HAS || lda[k] == LOST) && failures > 0 ->
 		failures--;
 		tickets = tickets - size[k];
+		if
+		:: took[k] != KEYS ->
+			uses[MESSAGE(k)]--;
+			left[MESSAGE(k)]++;
+			if
+			:: PART(comes_back) && rests[k] ->
+				promises[took[k]]++;
+				stored[took[k]] = promises[took[k]]
+			:: else
+			fi
+		:: else
+		fi;
+		took[k] = KEYS;
+		rests[k] = 0;
 		lda[k] = IDLE }
 	:: lda[k] == ENDED -> break
 	od
@@ -289,6 +317,7 @@ proctype world()
 			:: lda[i] == HAS -> lda[i] = LOST
 			:: else
 			fi;
+			rests[i] = (PART(rest_is_kept) -> rests[i] : 0);
 			saying[i] = 0
 		}
 		i = 0 }
@@ -315,6 +344,7 @@ proctype world()
 init {
 	atomic {
 		for (i : 0 .. KEYS - 1) {
+			took[i] = KEYS;
 			run smtp(i);
 			run delivery(i)
 		}

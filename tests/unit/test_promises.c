@@ -704,6 +704,20 @@ START_TEST(a_delivery_that_was_killed_gives_it_back_when_nothing_is_there)
 }
 END_TEST
 
+/* Its lda may be alive, and have the room: the message is not full, but tried again. */
+START_TEST(a_delivery_that_was_cut_off_is_waited_for)
+{
+	promise("A1", ALICE, 10000);
+	promise("B2", ALICE, 5000);
+	reserve("1.a", "A1", 10000);
+	ledger_disconnected(fake.ledger, &connections[0], 0);
+	ledger_connect(&connections[0], 100);
+	EXPECT(VERDICT_TROUBLE, reserve("1.b", "A1", 10000));
+	EXPECT(SOFT, reserve("1.c", "Z9", 10000));
+	EXPECT(YES, reserve("1.d", "B2", 5000));
+}
+END_TEST
+
 START_TEST(what_is_over_is_not_given_back)
 {
 	promise("A1", ALICE, 10000);
@@ -1040,7 +1054,7 @@ add_tests(Suite *suite)
 		a_ticket_that_is_taken_over_uses_no_second_promise,
 		a_cancelled_delivery_gives_the_promise_back,
 		a_delivery_that_was_killed_gives_it_back_when_nothing_is_there,
-		what_is_over_is_not_given_back,
+		a_delivery_that_was_cut_off_is_waited_for, what_is_over_is_not_given_back,
 		forged_ids_use_promises_of_the_own_mailbox_alone,
 		a_promise_stays_with_its_mailbox_that_moves,
 		a_lower_limit_holds_for_promises_too,
