@@ -568,7 +568,7 @@ START_TEST(of_very_many_mailboxes_not_all_are_asked)
 	for (size_t i = 0; i < 1000; i++)
 		strcat(text, i ? " free" : "free");
 	ck_assert_str_eq(ask(text, ACCESS_MESSAGE, 10), "delivered");
-	ck_assert_uint_eq(fake.promised, ACCESS_ALL);
+	ck_assert_uint_eq(strlen(fake.asked), ACCESS_ALL * strlen(" free") - 1);
 }
 END_TEST
 
