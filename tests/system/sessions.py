@@ -146,7 +146,7 @@ scan unix - - n - 20 smtp
 """
 
     def __init__(self, **settings):
-        super().__init__(**{"quotad_timeout": "20s", "deadline": "30s", **settings})
+        super().__init__(**{"quotad_timeout": "10s", "deadline": "15s", **settings})
 
     def _ways(self):
         settings, services = super()._ways()
