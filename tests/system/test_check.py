@@ -883,6 +883,7 @@ def test_settings_that_postconf_can_not_read(postfix):
 
 
 def test_an_over_quota_of_one_mailbox_that_is_too_long(postfix):
+    assert postfix.run("postconf -e bounce_queue_lifetime=3w").returncode == 0
     postfix.brim.admin("set", ADDRESS, "over_quota=20d")
     postfix.repairs("postfix-queue-lifetime")
 
