@@ -35,6 +35,13 @@ int hash_add(struct hash *h, const void *key, size_t length, void *item);
 void *hash_find(const struct hash *h, const void *key, size_t length);
 /* Whether the table or set has the key. */
 int hash_has(const struct hash *h, const void *key, size_t length);
+
+/* The key's hash, never 0; tables whose members `key` are the same have it in common. In
+ * a set it is as good as the key: put in and asked for as above. */
+uint64_t hash_value(const struct hash *h, const void *key, size_t length);
+int hash_set_add(struct hash *h, uint64_t hash);
+int hash_set_has(const struct hash *h, uint64_t hash);
+
 /* Takes the item of that key out, if there is one. */
 void hash_remove(struct hash *h, const void *key, size_t length);
 /* Takes all out at once. */

@@ -41,8 +41,8 @@ hash_free(struct hash *h)
 	*h = (struct hash){0};
 }
 
-static uint64_t
-hash_key(const struct hash *h, const void *key, size_t length)
+uint64_t
+hash_value(const struct hash *h, const void *key, size_t length)
 {
 	uint64_t hash = siphash(&h->key, key, length);
 
@@ -96,10 +96,9 @@ grow(struct hash *h)
 	return 0;
 }
 
-int
-hash_add(struct hash *h, const void *key, size_t length, void *item)
+static int
+add(struct hash *h, uint64_t hash, const void *key, size_t length, void *item)
 {
-	uint64_t hash = hash_key(h, key, length);
 	size_t i;
 
 	if (h->count >= h->size / 5 * 4 && grow(h) == -1)
@@ -114,10 +113,22 @@ hash_add(struct hash *h, const void *key, size_t length, void *item)
 	return 1;
 }
 
+int
+hash_add(struct hash *h, const void *key, size_t length, void *item)
+{
+	return add(h, hash_value(h, key, length), key, length, item);
+}
+
+int
+hash_set_add(struct hash *h, uint64_t hash)
+{
+	return add(h, hash, NULL, 0, NULL);
+}
+
 void *
 hash_find(const struct hash *h, const void *key, size_t length)
 {
-	size_t i = find_slot(h, hash_key(h, key, length), key, length);
+	size_t i = find_slot(h, hash_value(h, key, length), key, length);
 
 	return h->hashes[i] != 0 ? h->items[i] : NULL;
 }
@@ -125,7 +136,13 @@ hash_find(const struct hash *h, const void *key, size_t length)
 int
 hash_has(const struct hash *h, const void *key, size_t length)
 {
-	return h->hashes[find_slot(h, hash_key(h, key, length), key, length)] != 0;
+	return h->hashes[find_slot(h, hash_value(h, key, length), key, length)] != 0;
+}
+
+int
+hash_set_has(const struct hash *h, uint64_t hash)
+{
+	return h->hashes[find_slot(h, hash, NULL, 0)] != 0;
 }
 
 /* What follows moves up, so that no search ends at the gap before it. */
@@ -148,7 +165,7 @@ close_gap(struct hash *h, size_t gap)
 void
 hash_remove(struct hash *h, const void *key, size_t length)
 {
-	size_t i = find_slot(h, hash_key(h, key, length), key, length);
+	size_t i = find_slot(h, hash_value(h, key, length), key, length);
 
 	if (h->hashes[i] == 0)
 		return;

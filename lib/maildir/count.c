@@ -34,7 +34,8 @@ struct tally {
 	int ignored;               /* as struct count_result has it */
 	struct name_set *seen;     /* in the whole mailbox */
 	struct name_set *before;   /* by the pass before; none in the first */
-	struct name_set *folder;   /* in the folder that is read */
+	struct name_set *folder;   /* in the folder that is read, but for the first: */
+	int is_first_folder;       /* its names are all that was seen */
 	struct snapshot *snapshot; /* NULL where the directories are not watched */
 	size_t folder_number;
 	int part_number;
@@ -76,17 +77,19 @@ count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *w
 	struct measured m;
 	int is_message = measure(dir, e->d_name, e->d_type, t->by_files, &m, why);
 	int is_new, is_first;
+	uint64_t hash;
 
 	if (is_message <= 0)
 		return is_message;
-	is_new = name_set_add(t->folder, e->d_name);
-	is_first = name_set_add(t->seen, e->d_name);
+	hash = name_set_hash(t->seen, e->d_name);
+	is_first = name_set_add_hash(t->seen, hash);
+	is_new = t->is_first_folder ? is_first : name_set_add_hash(t->folder, hash);
 	if (is_new < 0 || is_first < 0)
 		return reason_errno(why, "no memory for the names");
 	add(&t->all, m.bytes);
 	if (is_new)
 		add(&t->once, m.bytes);
-	if (is_first && name_set_has(t->before, e->d_name))
+	if (is_first && name_set_has_hash(t->before, hash))
 		add(&t->sure, m.bytes);
 	t->by_name += m.by_name;
 	t->wrong += !m.by_name && m.named && m.bytes != m.told;
@@ -149,6 +152,7 @@ count_folder(struct tally *t, const struct folders *f, size_t number, struct rea
 	name_set_clear(t->folder);
 	t->folder_number = number;
 	result = count_part(t, folder, 0, why) || count_part(t, folder, 1, why) ? -1 : 0;
+	t->is_first_folder = 0;
 	close(folder);
 	return result;
 }
@@ -193,6 +197,7 @@ begin_pass(struct tally *t, int is_first)
 		t->seen = seen;
 	}
 	name_set_clear(t->seen);
+	t->is_first_folder = 1;
 	memset(&t->all, 0, sizeof t->all);
 	memset(&t->once, 0, sizeof t->once);
 	memset(&t->sure, 0, sizeof t->sure);
@@ -359,9 +364,9 @@ count_mailbox(const char *path, const char *ignore, int by_files,
 	if (store_kind_of(path, &kind, why))
 		return -1;
 	t.buffer = malloc(BUFFER_SIZE);
-	t.seen = name_set_new();
-	t.before = name_set_new();
-	t.folder = name_set_new();
+	t.seen = name_set_new(NULL);
+	t.before = t.seen ? name_set_new(t.seen) : NULL;
+	t.folder = t.seen ? name_set_new(t.seen) : NULL;
 	if (t.buffer && t.seen && t.before && t.folder)
 		failed = count(&t, path, ignore, result, why);
 	else
@@ -421,13 +426,13 @@ int
 count_parts(int mailbox, const char *folder, struct count_part *new,
 	struct count_part *cur, struct reason *why)
 {
-	struct tally t = {.by_files = 1};
+	struct tally t = {.by_files = 1, .is_first_folder = 1};
 	int result = -1;
 
 	t.buffer = malloc(BUFFER_SIZE);
-	t.seen = name_set_new();
-	t.before = name_set_new();
-	t.folder = name_set_new();
+	t.seen = name_set_new(NULL);
+	t.before = t.seen ? name_set_new(t.seen) : NULL;
+	t.folder = t.seen ? name_set_new(t.seen) : NULL;
 	if (t.buffer && t.seen && t.before && t.folder)
 		result = tally_folder(&t, mailbox, folder, new, cur, why);
 	else

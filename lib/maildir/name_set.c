@@ -11,7 +11,7 @@ struct name_set {
 };
 
 struct name_set *
-name_set_new(void)
+name_set_new(const struct name_set *like)
 {
 	struct name_set *s = calloc(1, sizeof *s);
 
@@ -19,6 +19,8 @@ name_set_new(void)
 		free(s);
 		s = NULL;
 	}
+	if (s && like)
+		s->names.key = like->names.key;
 	return s;
 }
 
@@ -32,16 +34,34 @@ name_set_free(struct name_set **s)
 	*s = NULL;
 }
 
+uint64_t
+name_set_hash(const struct name_set *s, const char *name)
+{
+	return hash_value(&s->names, name, maildir_unique_length(name));
+}
+
 int
 name_set_add(struct name_set *s, const char *name)
 {
-	return hash_add(&s->names, name, maildir_unique_length(name), NULL);
+	return name_set_add_hash(s, name_set_hash(s, name));
 }
 
 int
 name_set_has(const struct name_set *s, const char *name)
 {
-	return hash_has(&s->names, name, maildir_unique_length(name));
+	return name_set_has_hash(s, name_set_hash(s, name));
+}
+
+int
+name_set_add_hash(struct name_set *s, uint64_t hash)
+{
+	return hash_set_add(&s->names, hash);
+}
+
+int
+name_set_has_hash(const struct name_set *s, uint64_t hash)
+{
+	return hash_set_has(&s->names, hash);
 }
 
 void
