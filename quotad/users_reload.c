@@ -471,6 +471,13 @@ users_reload_is_newest(const struct users_reload *r)
 	       same_content(&st, users_stat(r->users));
 }
 
+int
+users_reload_is_checking(struct users_reload *r)
+{
+	users_reload_look(r);
+	return r->child != 0;
+}
+
 const char *
 users_reload_identity(const struct users_reload *r)
 {

@@ -31,6 +31,9 @@ void users_reload_look(struct users_reload *r);
  * refuse mail for good. */
 int users_reload_is_newest(const struct users_reload *r);
 
+/* Looks, and tells whether a newer table is under check, so that more is known soon. */
+int users_reload_is_checking(struct users_reload *r);
+
 /* "device:inode:mtime" of the table in use, as STATS shows it and brimadm waits for;
  * "none". */
 const char *users_reload_identity(const struct users_reload *r);

@@ -236,6 +236,7 @@ finish_pass(struct server *v)
 	looks_tell_failures(v);
 	v->zombies = zombies_reap();
 	connections_work(v->connections);
+	socketmap_go_on(&v->socketmap, clock_now_ms());
 	waiting_tick(v->waiting, clock_now_ms());
 	settle(v);
 	timers_wake_ledger(&v->timers, ledger_tick(v->ledger, clock_now_ms()));
@@ -299,7 +300,7 @@ open_rooms(struct server *v, struct reason *why)
 		&v->room, &v->access, v->usage, v->started_ms, v->scanner, v->waiting};
 	v->policy =
 		(struct policy){&v->access, &v->conf, v->clients, policy_instances_new()};
-	v->socketmap = (struct socketmap){&v->room, &v->conf};
+	v->socketmap = (struct socketmap){.room = &v->room, .conf = &v->conf};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)
 		return -1;

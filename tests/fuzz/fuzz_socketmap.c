@@ -107,6 +107,34 @@ users_reload_is_newest(const struct users_reload *t)
 	return 1;
 }
 
+int
+users_reload_is_checking(struct users_reload *t)
+{
+	(void)t;
+	return 0;
+}
+
+uint64_t
+users_reload_number(const struct users_reload *t)
+{
+	(void)t;
+	return 1;
+}
+
+void
+request_set_state(struct request *r, void *state)
+{
+	(void)r;
+	(void)state;
+}
+
+void *
+request_state(const struct request *r)
+{
+	(void)r;
+	return NULL;
+}
+
 static int
 look_up(struct reason *why)
 {

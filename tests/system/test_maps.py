@@ -2,11 +2,12 @@
 
 import os
 import smtplib
+import socket
 import subprocess
 
 import pytest
 
-from brim import PATIENCE
+from brim import BIN, PATIENCE
 from postfix import HOST_DOMAIN, VIRTUAL_DOMAIN, MailServer
 
 LETTER = b"From: me@sender.test\nSubject: test\n\nhello\n"
@@ -128,3 +129,58 @@ def test_without_quotad_or_a_table_it_is_try_again(server, recipient):
         server.brim.stop_quotad()
         server.brim.start_quotad()
     assert [reply[:5] for reply in told] == ["451 4", "451 4"]
+
+
+class damaged_table:
+    """A table that can't be taken lies in the place of the one in use."""
+
+    def __init__(self, brim):
+        self.table = brim.users_db
+        self.away = self.table.with_name("away")
+
+    def __enter__(self):
+        os.rename(self.table, self.away)
+        new = self.table.with_name("new")
+        new.write_bytes(b"x" * 8192)
+        new.chmod(0o644)
+        os.rename(new, self.table)
+
+    def __exit__(self, *_):
+        os.rename(self.away, self.table)
+
+
+def test_nothing_is_refused_by_a_table_that_is_not_the_newest(server):
+    """The newer one may have the domain, and back the user who had moved."""
+    with damaged_table(server.brim):
+        asked = {("mailbox", f"nobody@{VIRTUAL_DOMAIN}"): "error",
+                 ("mailbox", ALICE): ALICE,
+                 ("domain", "new.test"): "error",
+                 ("domain", VIRTUAL_DOMAIN): VIRTUAL_DOMAIN,
+                 ("alias", "x@new.test"): "error",
+                 ("transport", "x@new.test"): "error",
+                 ("relocated", f"gone@{VIRTUAL_DOMAIN}"): "error",
+                 ("relocated", ALICE): None}
+        assert {(name, key): server.look_up(name, key) for name, key in asked} == asked
+        for recipient in "x@new.test", f"gone@{VIRTUAL_DOMAIN}", f"nobody@{VIRTUAL_DOMAIN}":
+            assert server.rcpt(recipient)[:5] == "451 4"
+
+
+def test_while_the_table_is_changed_queries_wait_for_it(server):
+    """So that a change costs nobody a "try again"."""
+    brim = server.brim
+    queries = b"".join(b"%d:%b," % (len(q), q) for q in (b"alias x@elsewhere.test",
+                                                        b"domain elsewhere.test")) * 50
+    expected = b"9:NOTFOUND ," * 100
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(server.map))
+        client.settimeout(PATIENCE)
+        for i in range(5):
+            change = subprocess.Popen([BIN / "brimadm", "-c", brim.conf, "set", ALICE,
+                                       f"quota={i + 1}G"])
+            told = b""
+            while change.poll() is None or len(told) % len(expected):
+                if len(told) % len(expected) == 0:
+                    client.sendall(queries)
+                told += client.recv(len(expected) - len(told) % len(expected))
+            assert change.returncode == 0
+            assert told == expected * (len(told) // len(expected))

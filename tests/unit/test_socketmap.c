@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "maps.h"
 #include "quotad/protocol/socketmap.h"
 #include "suite.h"
@@ -53,8 +54,10 @@ static const char *const no_lines[] = {NULL};
 static struct fake {
 	const char *const *lines;
 	const char *damaged_key;
-	int no_table, has_newer_table, records_unreadable, older_keys,
+	int no_table, has_newer_table, is_checking, records_unreadable, older_keys,
 		huge; /* targets of huge@ */
+	uint64_t table_number;
+	void *state; /* of the request */
 	int faults, answers;
 	char answer[200000];
 } fake;
@@ -63,6 +66,7 @@ static char delimiter[] = "+", local_domains[] = "host.test", transport[] = "bri
 static struct conf conf = {.recipient_delimiter = delimiter,
 	.local_domains = local_domains,
 	.map_transport = transport,
+	.quotad_timeout = 10,
 	.min_uid = 100};
 static const struct room room = {.conf = &conf};
 static struct socketmap service = {.room = &room, .conf = &conf};
@@ -101,6 +105,34 @@ users_reload_is_newest(const struct users_reload *t)
 {
 	(void)t;
 	return !fake.has_newer_table;
+}
+
+int
+users_reload_is_checking(struct users_reload *t)
+{
+	(void)t;
+	return fake.is_checking;
+}
+
+uint64_t
+users_reload_number(const struct users_reload *t)
+{
+	(void)t;
+	return fake.table_number;
+}
+
+void
+request_set_state(struct request *r, void *state)
+{
+	(void)r;
+	fake.state = state;
+}
+
+void *
+request_state(const struct request *r)
+{
+	(void)r;
+	return fake.state;
 }
 
 /* A record whose list is longer than any line. */
@@ -409,12 +441,88 @@ START_TEST(a_table_that_may_have_it_under_an_older_key_says_try_again)
 }
 END_TEST
 
+/* By what they are answered a recipient is refused, or mail sent elsewhere. */
+static const char *const finals[] = {
+	"mailbox nobody1@example.org",
+	"alias alice@example.org",
+	"alias x@new.test",
+	"domain new.test",
+	"domain host.test",
+	"transport x@new.test",
+	"relocated gone@example.org",
+};
+
+static const char *const newer_lines[] = {"@new.test", NULL};
+
 START_TEST(what_a_newer_table_may_have_is_not_said_not_to_be_there)
 {
 	fake.has_newer_table = 1;
-	expect("mailbox nobody1@example.org", "TEMP there is a newer user table");
+	for (size_t i = 0; i < sizeof finals / sizeof *finals; i++)
+		expect(finals[i], "TEMP there is a newer user table");
 	expect("mailbox alice@example.org", "OK alice@example.org");
-	expect("alias alice@example.org", "NOTFOUND ");
+	expect("alias sales@example.org", "OK alice@example.org");
+	expect("domain example.org", "OK example.org");
+	expect("transport alice@example.org", "OK brim:");
+	expect("relocated alice@example.org", "NOTFOUND ");
+}
+END_TEST
+
+/* Begins a query that gets no answer yet. */
+static void
+ask_and_wait(const char *query)
+{
+	char message[100];
+
+	snprintf(message, sizeof message, "%s", query);
+	fake.answer[0] = '\0';
+	fake.answers = 0;
+	socketmap_protocol.perform(&service, NULL, message, strlen(message));
+	socketmap_go_on(&service, clock_now_ms());
+	ck_assert_int_eq(fake.answers, 0);
+}
+
+/* The held query is answered now, and it is over. */
+static void
+expect_now(const char *answer)
+{
+	socketmap_go_on(&service, clock_now_ms());
+	ck_assert_int_eq(fake.answers, 1);
+	ck_assert_ptr_nonnull(strstr(fake.answer, answer));
+	socketmap_protocol.finish(NULL);
+	fake.state = NULL;
+	ck_assert(LIST_EMPTY(&service.held));
+}
+
+START_TEST(a_query_waits_for_a_newer_table_that_is_under_check)
+{
+	fake.has_newer_table = fake.is_checking = 1;
+	for (size_t i = 0; i < sizeof finals / sizeof *finals; i++) {
+		ask_and_wait(finals[i]);
+		fake.is_checking = 0; /* it was refused */
+		expect_now(":TEMP there is a newer user table,");
+		fake.is_checking = 1;
+	}
+	ask_and_wait("domain new.test");
+	fake.lines = newer_lines;
+	fake.has_newer_table = 0; /* it was taken, and yet another one is under check */
+	fake.table_number++;
+	expect_now(":OK new.test,");
+}
+END_TEST
+
+START_TEST(a_query_does_not_wait_for_ever_nor_after_its_end)
+{
+	fake.has_newer_table = fake.is_checking = 1;
+	ask_and_wait("domain new.test");
+	conf.quotad_timeout = 0;
+	expect_now(":TEMP there is a newer user table,");
+	conf.quotad_timeout = 10;
+	ask_and_wait("domain new.test");
+	socketmap_protocol.finish(NULL); /* its client is gone */
+	fake.state = NULL;
+	fake.is_checking = 0;
+	socketmap_go_on(&service, clock_now_ms());
+	ck_assert_int_eq(fake.answers, 0);
 }
 END_TEST
 
@@ -531,6 +639,8 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {no_map_says_not_found_for_an_error,
 		a_table_that_may_have_it_under_an_older_key_says_try_again,
 		what_a_newer_table_may_have_is_not_said_not_to_be_there,
+		a_query_waits_for_a_newer_table_that_is_under_check,
+		a_query_does_not_wait_for_ever_nor_after_its_end,
 		names_of_the_host_are_not_looked_up_where_the_table_has_none,
 		the_transport_is_the_settings, a_thousand_targets_are_one_answer,
 		pipelined_queries_and_pieces_of_them_are_the_same_queries,
