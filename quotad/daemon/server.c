@@ -95,6 +95,7 @@ call_promise(void *arg, struct account *a, const struct ledger_promise *p,
 		[LEDGER_PROMISE_MADE] = clients_promised,
 		[LEDGER_PROMISE_USED] = clients_used,
 		[LEDGER_PROMISE_OVER] = clients_ran_out,
+		[LEDGER_PROMISE_GONE] = clients_gone,
 	};
 
 	(void)a;
@@ -298,8 +299,10 @@ open_rooms(struct server *v, struct reason *why)
 		(struct access){&v->conf, &v->room, v->senders, v->waiting, v->clients};
 	v->line = (struct line){
 		&v->room, &v->access, v->usage, v->started_ms, v->scanner, v->waiting};
-	v->policy =
-		(struct policy){&v->access, &v->conf, v->clients, policy_instances_new()};
+	v->policy = (struct policy){.access = &v->access,
+		.conf = &v->conf,
+		.clients = v->clients,
+		.instances = policy_instances_new()};
 	v->socketmap = (struct socketmap){.room = &v->room, .conf = &v->conf};
 	v->peers = peers_new(v->group, v->users);
 	if (v->peers == NULL || peers_configure(v->peers, &v->conf, why) == -1)

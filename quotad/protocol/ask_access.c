@@ -95,9 +95,13 @@ take_login(struct line_access *a, const char *value)
 static const struct field {
 	const char *name;
 	int (*take)(struct line_access *a, const char *value);
+	const char *rule;
 } fields[] = {
-	{"stage=", take_stage}, {"trace=", take_trace},
-	{"login=", take_login}, /* last: a sender may begin like this */
+	{"stage=", take_stage,
+		"stage= must be rcpt, data, message or delivery, and be there once"},
+	{"trace=", take_trace, "trace= must be no, and be there once"},
+	/* last: a sender may begin like this */
+	{"login=", take_login, "login= must be there once"},
 };
 
 #define FIELDS ((int)(sizeof fields / sizeof *fields))
@@ -115,15 +119,26 @@ take_field(struct line_access *a, const char *text, int count)
 	return -1;
 }
 
-/* The sender, if there is one, and the fields: 0, or -1 where one is none or is there
- * twice. */
-static int
+/* The rule that the text, which can't be taken, breaks. */
+static const char *
+rule_of(const char *text)
+{
+	for (int i = 0; i < FIELDS; i++)
+		if (strncmp(text, fields[i].name, strlen(fields[i].name)) == 0)
+			return fields[i].rule;
+	return "behind the sender, which is told first or not at all, stand stage=, "
+	       "login= and trace= alone";
+}
+
+/* The sender, if there is one, and the fields: what is wrong with them, or NULL where
+ * nothing is. */
+static const char *
 take_fields(struct line_access *a, char **argument)
 {
 	int taken[FIELDS] = {0}, i;
 
 	if (*argument == NULL)
-		return 0;
+		return NULL;
 	i = take_field(a, *argument, FIELDS - 1);
 	if (i >= 0)
 		taken[i]++;
@@ -132,9 +147,9 @@ take_fields(struct line_access *a, char **argument)
 	while (*++argument != NULL) {
 		i = take_field(a, *argument, FIELDS);
 		if (i == -1 || taken[i]++)
-			return -1;
+			return rule_of(*argument);
 	}
-	return 0;
+	return NULL;
 }
 
 /* --- the request ------------------------------------------------------------------ */
@@ -157,6 +172,7 @@ ask_access(struct line_request *l, char **argument)
 {
 	const struct room_asker asker = request_asker(l->request);
 	struct line_access *a = calloc(1, sizeof *a);
+	const char *wrong;
 
 	l->access = a;
 	if (a == NULL) {
@@ -168,9 +184,11 @@ ask_access(struct line_request *l, char **argument)
 	a->question.recipients = &a->recipient;
 	a->question.count = 1;
 	a->question.answered = access_answered;
-	if (amount_count(argument[1], &a->question.bytes, NULL) == -1 ||
-		take_fields(a, argument + 2) == -1)
-		line_malformed(l, ASK_ACCESS_USAGE);
+	wrong = amount_count(argument[1], &a->question.bytes, NULL) == -1
+			? "the second argument must be a number of bytes"
+			: take_fields(a, argument + 2);
+	if (wrong != NULL)
+		line_malformed(l, wrong);
 	else if (a->is_delivery)
 		ask_delivery(a, &asker);
 	else

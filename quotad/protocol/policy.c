@@ -253,6 +253,18 @@ read_request(struct evbuffer *bytes, char **message, size_t *length)
 	return PROTOCOL_MESSAGE;
 }
 
+/* Once: whoever writes such a request writes many. */
+static void
+tell_number(struct policy *p, const struct request *r, const struct policy_request *q)
+{
+	if (q->no_number == NULL || p->has_told_number)
+		return;
+	p->has_told_number = 1;
+	log_warning("policy: %s= is no number in a request from uid %u: it is taken for "
+		    "0, and not told again",
+		q->no_number, request_asker(r).uid);
+}
+
 static void
 perform(void *service, struct request *r, char *message, size_t length)
 {
@@ -268,6 +280,7 @@ perform(void *service, struct request *r, char *message, size_t length)
 		return;
 	}
 	policy_request_read(&q, message);
+	tell_number(service, r, &q);
 	if ((q.request != NULL && strcmp(q.request, "smtpd_access_policy") != 0) ||
 		find_stage(&q, &stage) == -1)
 		request_answer(r, ANSWER_PASS);

@@ -22,6 +22,7 @@ struct policy {
 	const struct conf *conf;
 	const struct clients *clients;      /* who is believed; NULL: nobody */
 	struct policy_instances *instances; /* NULL: every message has one recipient */
+	int has_told_number; /* the log has one of what was to be a number, and is none */
 };
 
 extern const struct protocol policy_protocol;

@@ -69,6 +69,20 @@ static const struct attribute {
 	{"client_address", TEXT, AT(client)},
 };
 
+/* What is larger than 64 bits have is as large as can be. An empty one is not told. */
+static int
+take_number(uint64_t *n, const char *value)
+{
+	const size_t length = strlen(value);
+
+	*n = 0;
+	if (strspn(value, "0123456789") != length)
+		return -1;
+	if (length > 0 && amount_count(value, n, NULL) == -1)
+		*n = UINT64_MAX;
+	return 0;
+}
+
 static void
 take(struct policy_request *q, const char *name, const char *value)
 {
@@ -80,8 +94,8 @@ take(struct policy_request *q, const char *name, const char *value)
 			continue;
 		if (a->type == TEXT)
 			*(const char **)at = value;
-		else if (amount_count(value, at, NULL) == -1)
-			*(uint64_t *)at = 0;
+		else if (take_number(at, value) == -1)
+			q->no_number = a->name;
 	}
 }
 

@@ -19,8 +19,10 @@ struct policy_request {
 	const char *request, *state; /* NULL, as all texts: it did not come */
 	const char *recipient;       /* as the client wrote it, unquoted */
 	const char *sender, *login, *instance, *queue_id;
-	const char *client;         /* its address; "unknown" without one */
-	uint64_t bytes, recipients; /* 0 where it did not come, or is no number */
+	const char *client; /* its address; "unknown" without one */
+	/* 0 where it did not come, or is no number; UINT64_MAX where it is larger */
+	uint64_t bytes, recipients;
+	const char *no_number; /* the name of one that is none; NULL: all are */
 };
 
 /* The length of the first request, with its empty line: 0 where it has not all come yet,

@@ -1019,17 +1019,30 @@ END_TEST
 
 START_TEST(what_is_no_field_of_access_is_told_so)
 {
-	static const char *const lines[] = {"ACCESS alice", "ACCESS alice x",
-		"ACCESS alice 1k", "ACCESS alice 1 a@b c@d",
-		"ACCESS alice 1 a@b stage=", "ACCESS alice 1 a@b stage=eom",
-		"ACCESS alice 1 a@b trace=yes",
-		"ACCESS alice 1 a@b stage=rcpt stage=data",
-		"ACCESS alice 1 a@b login=b login=b",
-		"ACCESS alice 1 a@b stage=rcpt trace=no login=b x"};
+	static const struct {
+		const char *line, *told;
+	} cases[] = {
+		{"ACCESS alice", "ACCESS <recipient> <bytes>"},
+		{"ACCESS alice x", "the second argument must be a number of bytes"},
+		{"ACCESS alice 1k", "the second argument must be a number of bytes"},
+		{"ACCESS alice 1 a@b c@d", "behind the sender"},
+		{"ACCESS alice 1 stage=rcpt a@b", "behind the sender"},
+		{"ACCESS alice 1 stage=rcpt sender=a@b", "behind the sender"},
+		{"ACCESS alice 1 a@b stage=", "stage= must be rcpt, data"},
+		{"ACCESS alice 1 a@b stage=eom", "stage= must be rcpt, data"},
+		{"ACCESS alice 1 a@b trace=yes", "trace= must be no"},
+		{"ACCESS alice 1 a@b stage=rcpt stage=data", "stage= must be rcpt, data"},
+		{"ACCESS alice 1 a@b login=b login=b", "login= must be there once"},
+		{"ACCESS alice 1 a@b stage=rcpt trace=no login=b x", "ACCESS <recipient> <bytes>"},
+	};
 
-	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-		ck_assert_msg(strncmp(send_line(lines[i]), "ERR 4.5.2 ", 10) == 0,
-			"%s: %s", lines[i], fake.answer);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *told = send_line(cases[i].line);
+
+		ck_assert_msg(strncmp(told, "ERR 4.5.2 ", 10) == 0 &&
+				      strncmp(told + 10, cases[i].told,
+					      strlen(cases[i].told)) == 0,
+			"%s: %s", cases[i].line, fake.answer);
 		ck_assert_int_eq(fake.asks, 0);
 	}
 }

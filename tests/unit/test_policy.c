@@ -219,6 +219,38 @@ START_TEST(the_order_is_free_and_the_last_of_two_counts)
 }
 END_TEST
 
+START_TEST(a_number_that_is_too_large_is_as_large_as_can_be_and_garbage_is_none)
+{
+	static const struct {
+		const char *size;
+		uint64_t bytes;
+		int is_none;
+	} cases[] = {
+		{"0", 0, 0},
+		{"", 0, 0},
+		{"18446744073709551615", UINT64_MAX, 0},
+		{"18446744073709551616", UINT64_MAX, 0},
+		{"123456789012345678901234567890", UINT64_MAX, 0},
+		{"x", 0, 1},
+		{"-1", 0, 1},
+		{"5k", 0, 1},
+		{"0x5", 0, 1},
+		{" 5", 0, 1},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct policy_request q;
+		char text[100];
+
+		snprintf(text, sizeof text, "size=%s\nrecipient=a@x.test\n\n",
+			cases[i].size);
+		policy_request_read(&q, text);
+		ck_assert_uint_eq(q.bytes, cases[i].bytes);
+		ck_assert_int_eq(q.no_number != NULL, cases[i].is_none);
+	}
+}
+END_TEST
+
 /* --- questions and answers -------------------------------------------------------- */
 
 /* Performs a request of these lines; its answer. */
@@ -246,6 +278,17 @@ perform(const char *text)
 #define END(count)                                                                       \
 	REQUEST "protocol_state=END-OF-MESSAGE\ninstance=i\nsize=9\nrecipient=\n"        \
 		"recipient_count=" count "\n\n"
+
+START_TEST(garbage_is_told_once)
+{
+	service.has_told_number = 0;
+	perform(REQUEST "recipient=a@x.test\nsize=many\n\n");
+	ck_assert_ptr_nonnull(strstr(fake.said, "size= is no number"));
+	fake.said[0] = '\0';
+	perform(REQUEST "recipient=a@x.test\nsize=many\n\n");
+	ck_assert_str_eq(fake.said, "");
+}
+END_TEST
 
 START_TEST(rcpt_data_and_end_of_message_are_asked)
 {
@@ -587,8 +630,9 @@ add_tests(Suite *suite)
 		a_request_ends_with_an_empty_line,
 		what_is_no_line_of_name_and_value_can_not_be_read, a_request_is_bounded,
 		the_order_is_free_and_the_last_of_two_counts,
-		rcpt_data_and_end_of_message_are_asked, all_else_is_passed_at_once,
-		each_verdict_has_its_code,
+		a_number_that_is_too_large_is_as_large_as_can_be_and_garbage_is_none,
+		garbage_is_told_once, rcpt_data_and_end_of_message_are_asked,
+		all_else_is_passed_at_once, each_verdict_has_its_code,
 		an_action_is_of_printable_ascii_without_a_colon_of_its_own,
 		an_error_of_ours_defers_or_passes_and_tells_no_stranger_why,
 		an_unknown_user_is_refused_or_left_to_postfix,
