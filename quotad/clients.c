@@ -284,7 +284,7 @@ clients_ran_out(struct clients *c, uint64_t account, uint64_t now_ms)
 	struct client *k = end(c, account, now_ms);
 	char text[ACCOUNT_TEXT];
 
-	if (k == NULL || ++k->unused <= k->used || k->is_barred)
+	if (k == NULL || ++k->unused < k->used + CLIENTS_SPARE || k->is_barred)
 		return;
 	k->is_barred = 1;
 	k->since_ms = now_ms;
@@ -292,4 +292,10 @@ clients_ran_out(struct clients *c, uint64_t account, uint64_t now_ms)
 	log_info("promises: client %s gets none for a day: used=%" PRIu64
 		 " ran_out=%" PRIu64,
 		text, k->used, k->unused);
+}
+
+void
+clients_gone(struct clients *c, uint64_t account, uint64_t now_ms)
+{
+	end(c, account, now_ms);
 }

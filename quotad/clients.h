@@ -4,10 +4,11 @@
  *
  * A promise is made only where one of policy_users asks. It goes on the account of the
  * client's address, of IPv6 the /64, which is what one customer has. A client has at most
- * CLIENTS_OPEN promises. If of those that ended within a day more ran out unused than
- * were used (another restriction or a milter refused the message later, or the client
- * plays), it gets none until a day has passed. Whoever is in promise_trusted has no
- * account, and no bound of its own.
+ * CLIENTS_OPEN promises. If of those that ended within a day CLIENTS_SPARE more ran out
+ * unused than were used (another restriction or a milter refused the message later, or
+ * the client plays), it gets none until a day has passed. A message that comes late, and
+ * a mailbox that is removed meanwhile, are nobody's fault. Whoever is in promise_trusted
+ * has no account, and no bound of its own.
  *
  * Memory is bounded: of clients without a promise the one that was heard of last long ago
  * is forgotten first. What is remembered ends with the daemon, but for open promises,
@@ -23,6 +24,7 @@
 
 #define CLIENTS_OPEN   200
 #define CLIENTS_MAX    100000 /* as many as there are promises */
+#define CLIENTS_SPARE  5
 #define CLIENTS_DAY_MS 86400000
 
 struct clients;
@@ -45,9 +47,10 @@ int clients_identify(
 int clients_may_promise(struct clients *c, uint64_t account, uint64_t now_ms);
 
 /* What became of a promise on that account: it is made, or was loaded; was used; ran out
- * unused. */
+ * unused; went with its mailbox, which counts for nothing. */
 void clients_promised(struct clients *c, uint64_t account, uint64_t now_ms);
 void clients_used(struct clients *c, uint64_t account, uint64_t now_ms);
 void clients_ran_out(struct clients *c, uint64_t account, uint64_t now_ms);
+void clients_gone(struct clients *c, uint64_t account, uint64_t now_ms);
 
 #endif

@@ -120,7 +120,8 @@ struct ledger_kept_promise {
 enum ledger_promise_event {
 	LEDGER_PROMISE_MADE,
 	LEDGER_PROMISE_USED,
-	LEDGER_PROMISE_OVER /* its time, or its mailbox is not in the table any more */
+	LEDGER_PROMISE_OVER, /* its time */
+	LEDGER_PROMISE_GONE  /* its mailbox is not in the table any more */
 };
 
 /* Why a mailbox was counted. */

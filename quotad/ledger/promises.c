@@ -116,7 +116,7 @@ forget(struct ledger *l, struct promise *p)
 
 /* Without its message. */
 static void
-end(struct ledger *l, struct promise *p)
+end(struct ledger *l, struct promise *p, enum ledger_promise_event event)
 {
 	struct account *a = p->account;
 
@@ -124,7 +124,7 @@ end(struct ledger *l, struct promise *p)
 		p->ticket->promise = NULL;
 	} else {
 		take_off(l, p);
-		tell(l, p, LEDGER_PROMISE_OVER);
+		tell(l, p, event);
 	}
 	forget(l, p);
 	account_end_activity(a);
@@ -313,7 +313,7 @@ promises_end_all(struct ledger *l, struct account *a)
 {
 	/* with the last one the account may lose its activity */
 	while (a->activity && !TAILQ_EMPTY(&a->activity->promises))
-		end(l, TAILQ_FIRST(&a->activity->promises));
+		end(l, TAILQ_FIRST(&a->activity->promises), LEDGER_PROMISE_GONE);
 }
 
 static void
@@ -325,7 +325,7 @@ end_due(struct ledger *l, struct account_promises *slot)
 		next = TAILQ_NEXT(p, due);
 		if (p->until > l->now || p->ticket)
 			continue;
-		end(l, p);
+		end(l, p, LEDGER_PROMISE_OVER);
 		room_appeared(l, a);
 	}
 }

@@ -71,6 +71,13 @@ promise(uint64_t a, int count)
 		clients_promised(c, a, now);
 }
 
+static void
+run_out(uint64_t a, int count)
+{
+	while (count-- > 0)
+		clients_ran_out(c, a, now);
+}
+
 /* --- who ---------------------------------------------------------------------------- */
 
 START_TEST(only_the_settings_users_are_asked_for)
@@ -170,10 +177,9 @@ START_TEST(whose_promises_run_out_gets_none_for_a_day)
 	promise(a, 20);
 	for (int i = 0; i < 5; i++)
 		clients_used(c, a, now);
-	for (int i = 0; i < 5; i++)
-		clients_ran_out(c, a, now);
+	run_out(a, 5 + CLIENTS_SPARE - 1);
 	ck_assert_int_eq(may(a), 1);
-	clients_ran_out(c, a, now);
+	run_out(a, 1);
 	ck_assert_int_eq(may(a), 0);
 	now += 20 * HOUR;
 	for (int i = 0; i < 9; i++) /* it does not help any more */
@@ -183,8 +189,28 @@ START_TEST(whose_promises_run_out_gets_none_for_a_day)
 	ck_assert_int_eq(may(a), 0);
 	now += 1;
 	ck_assert_int_eq(may(a), 1);
-	promise(a, 1);
-	clients_ran_out(c, a, now);
+	promise(a, CLIENTS_SPARE);
+	run_out(a, CLIENTS_SPARE);
+	ck_assert_int_eq(may(a), 0);
+}
+END_TEST
+
+START_TEST(what_comes_late_and_what_went_with_its_mailbox_bars_nobody)
+{
+	uint64_t a = account("192.0.2.1");
+
+	promise(a, 100);
+	run_out(a, 1);
+	ck_assert_int_eq(may(a), 1);
+	for (int i = 0; i < 90; i++)
+		clients_gone(c, a, now);
+	ck_assert_int_eq(may(a), 1);
+	promise(a, CLIENTS_OPEN - 9);
+	ck_assert_int_eq(
+		may(a), 0); /* those that went are not open any more, others are */
+	run_out(a, CLIENTS_SPARE - 2);
+	ck_assert_int_eq(may(a), 1);
+	run_out(a, 1);
 	ck_assert_int_eq(may(a), 0);
 }
 END_TEST
@@ -193,11 +219,11 @@ START_TEST(what_was_more_than_a_day_ago_does_not_count)
 {
 	uint64_t a = account("192.0.2.1");
 
-	promise(a, 3);
+	promise(a, 2 + CLIENTS_SPARE);
 	clients_used(c, a, now);
 	clients_used(c, a, now);
 	now += 25 * HOUR;
-	clients_ran_out(c, a, now);
+	run_out(a, CLIENTS_SPARE);
 	ck_assert_int_eq(may(a), 0);
 }
 END_TEST
@@ -210,15 +236,15 @@ START_TEST(memory_is_bounded_and_who_has_promises_stays)
 
 	for (uint64_t a = first; a < first + CLIENTS_MAX; a++) {
 		ck_assert_int_eq(may(a), 1);
-		promise(a, 1);
+		promise(a, a <= first + 1 ? CLIENTS_SPARE : 1);
 	}
 	ck_assert_int_eq(may(7), 0); /* all have one */
 	clients_promised(c, 7, now);
 	clients_used(c, 7, now); /* of nobody */
 	ck_assert_int_eq(may(first), 1);
-	clients_ran_out(c, first, now);
+	run_out(first, CLIENTS_SPARE);
 	ck_assert_int_eq(may(first), 0);
-	clients_ran_out(c, first + 1, now);
+	run_out(first + 1, CLIENTS_SPARE);
 	ck_assert_int_eq(may(7), 1);
 	promise(7, 1); /* the first is forgotten */
 	ck_assert_int_eq(may(first), 1);
@@ -288,6 +314,7 @@ add_tests(Suite *suite)
 		each_address_has_an_account_and_each_64_of_ipv6,
 		trusted_networks_have_no_account, a_client_has_so_many_open_and_no_more,
 		whose_promises_run_out_gets_none_for_a_day,
+		what_comes_late_and_what_went_with_its_mailbox_bars_nobody,
 		what_was_more_than_a_day_ago_does_not_count,
 		memory_is_bounded_and_who_has_promises_stays};
 	TCase *all = ADD_CASE(suite, tests, .setup = setup, .teardown = teardown);

@@ -35,7 +35,7 @@ static struct fake {
 	int answers, counts;
 	int fails; /* the store */
 	int saved, removed;
-	int made, used, over, rooms, any_room;
+	int made, used, over, lost, rooms, any_room;
 	struct account *room_of;
 	char id[LEDGER_ID_MAX + 1]; /* of the last event */
 	uint64_t client;
@@ -165,6 +165,7 @@ note_promise(void *arg, struct account *a, const struct ledger_promise *p,
 		[LEDGER_PROMISE_MADE] = &fake.made,
 		[LEDGER_PROMISE_USED] = &fake.used,
 		[LEDGER_PROMISE_OVER] = &fake.over,
+		[LEDGER_PROMISE_GONE] = &fake.lost,
 	};
 
 	(void)arg;
@@ -780,7 +781,8 @@ START_TEST(a_mailbox_that_is_removed_has_no_promises)
 	for (int i = 0; i < 100; i++)
 		pass_time(100);
 	ck_assert_ptr_null(ledger_find(fake.ledger, "alice@example.org"));
-	ck_assert_int_eq(fake.over, 2);
+	ck_assert_int_eq(fake.lost, 2);
+	ck_assert_int_eq(fake.over, 0);
 	ck_assert_int_eq(fake.removed, 2);
 	ck_assert_uint_eq(ledger_totals(fake.ledger)->promises, 0);
 	ck_assert_uint_eq(ledger_totals(fake.ledger)->promised_bytes, 0);
