@@ -26,6 +26,7 @@ struct asked {
 	struct request *request;
 	const struct policy *policy;
 	char *recipient; /* at RCPT */
+	int is_first;    /* the message has no queue id yet */
 	/* of a whole message that is believed; else NULL */
 	char *queue_id, *client;
 	char instance[]; /* and these texts behind it */
@@ -64,8 +65,8 @@ static void
 remember(const struct asked *a)
 {
 	if (a->recipient != NULL && a->policy->instances != NULL)
-		policy_instances_add(
-			a->policy->instances, a->instance, a->recipient, clock_now_ms());
+		policy_instances_add(a->policy->instances, a->instance, a->recipient,
+			a->is_first, clock_now_ms());
 }
 
 static void
@@ -166,6 +167,7 @@ new_asked(const struct policy *p, struct request *r, const struct policy_request
 	put(&end, q->instance);
 	if (stage == ACCESS_RCPT)
 		a->recipient = put(&end, q->recipient);
+	a->is_first = q->queue_id != NULL && q->queue_id[0] == '\0';
 	a->request = r;
 	a->policy = p;
 	a->question = (struct access_question){.stage = stage,
@@ -192,9 +194,9 @@ find_recipients(const struct policy *p, const struct policy_request *q,
 	const char *next = p->instances == NULL || q->instance == NULL
 				   ? NULL
 				   : policy_instances_find(p->instances, q->instance,
-					     &count, clock_now_ms());
+					     q->recipients, &count, clock_now_ms());
 
-	if (next == NULL || count < q->recipients)
+	if (next == NULL)
 		return -1;
 	*list = reallocarray(NULL, count, sizeof **list);
 	if (*list == NULL)

@@ -13,7 +13,8 @@ struct instance {
 	TAILQ_ENTRY(instance) by_age;
 	char *recipients; /* each with its NUL */
 	size_t length, size, count;
-	int is_cut; /* there were more */
+	size_t added, added_first; /* requests: all, and of the first recipient */
+	int is_cut;                /* there were more */
 	uint64_t changed_ms;
 	char name[];
 };
@@ -141,7 +142,7 @@ grow(struct policy_instances *all, struct instance *i, size_t wanted)
 
 void
 policy_instances_add(struct policy_instances *all, const char *name,
-	const char *recipient, uint64_t now_ms)
+	const char *recipient, int is_first, uint64_t now_ms)
 {
 	size_t length = strlen(recipient) + 1;
 	struct instance *i;
@@ -152,6 +153,8 @@ policy_instances_add(struct policy_instances *all, const char *name,
 	if (i == NULL && (i = begin(all, name)) == NULL)
 		return;
 	i->changed_ms = now_ms;
+	i->added++;
+	i->added_first += is_first != 0;
 	TAILQ_REMOVE(&all->by_age, i, by_age);
 	TAILQ_INSERT_TAIL(&all->by_age, i, by_age);
 	if (!i->is_cut && !has_recipient(i, recipient)) {
@@ -166,15 +169,24 @@ policy_instances_add(struct policy_instances *all, const char *name,
 	end_oldest(all, now_ms);
 }
 
+/* How many recipients have been named, by as many requests as the first one took. */
+static size_t
+named(const struct instance *i)
+{
+	size_t times = i->added_first > 0 ? i->added / i->added_first : 0;
+
+	return times > i->count ? times : i->count;
+}
+
 const char *
-policy_instances_find(
-	struct policy_instances *all, const char *name, size_t *count, uint64_t now_ms)
+policy_instances_find(struct policy_instances *all, const char *name, uint64_t of_message,
+	size_t *count, uint64_t now_ms)
 {
 	const struct instance *i;
 
 	end_oldest(all, now_ms);
 	i = find(all, name);
-	*count = i == NULL || i->is_cut ? 0 : i->count;
+	*count = i == NULL || i->is_cut || named(i) < of_message ? 0 : i->count;
 	return *count == 0 ? NULL : i->recipients;
 }
 

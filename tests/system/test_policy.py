@@ -398,6 +398,25 @@ def test_several_recipients_are_taken_for_the_sake_of_one(server, mailboxes):
         assert line(s.data(LETTER + b"y" * LIMIT)).startswith("552 5.2.3 <END-OF-MESSAGE>")
 
 
+def test_a_recipient_that_is_named_twice_is_one(server, mailboxes):
+    """As Postfix delivers to it once: the whole message is judged, and its room kept once."""
+    twice = server.mailbox("twice", quota=LIMIT, over_quota="bounce")
+    fill(server, twice, LIMIT - 9000)
+
+    def send(letter):
+        with server.session() as s:
+            for _ in range(2):
+                assert s.docmd(f"RCPT TO:<twice@{VIRTUAL_DOMAIN}>")[0] == 250
+            return line(s.data(letter))
+
+    assert send(LETTER + b"y" * 9001) == \
+        "552 5.2.2 <END-OF-MESSAGE>: End-of-data rejected: the mailbox is full"
+    assert send(LETTER).startswith("250 ")
+    assert "recipients=1 " in [text for text in server.brim.log.read_text().splitlines()
+                               if "policy: message id=" in text][-1]
+    server.postfix.wait(lambda: len(os.listdir(twice.maildir / "new")) > 1, "the message")
+
+
 def test_the_table_may_change_between_rcpt_and_the_end(server, mailboxes):
     server.mailbox("changes")
     with server.session() as s:

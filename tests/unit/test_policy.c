@@ -550,17 +550,80 @@ count_of(struct policy_instances *all, const char *instance, uint64_t now_ms)
 {
 	size_t count;
 
-	policy_instances_find(all, instance, &count, now_ms);
+	policy_instances_find(all, instance, 0, &count, now_ms);
 	return count;
 }
+
+/* Whether all recipients are known of a message that has so many, by Postfix's count. */
+static int
+knows_all(uint64_t of_message)
+{
+	size_t count;
+	const char *all =
+		policy_instances_find(service.instances, "i", of_message, &count, 1);
+
+	ck_assert_int_eq(all != NULL, count > 0);
+	return all != NULL;
+}
+
+static void
+name(const char *recipient, int is_first)
+{
+	policy_instances_add(service.instances, "i", recipient, is_first, 1);
+}
+
+START_TEST(who_is_named_twice_is_known_twice_and_asked_once)
+{
+	name("a", 1);
+	name("a", 0);
+	ck_assert_int_eq(knows_all(2), 1);
+	ck_assert_int_eq(knows_all(3), 0);
+	ck_assert_uint_eq(count_of(service.instances, "i", 1), 1);
+	name("b", 0);
+	name("b", 0);
+	ck_assert_int_eq(knows_all(4), 1);
+	ck_assert_uint_eq(count_of(service.instances, "i", 1), 2);
+}
+END_TEST
+
+START_TEST(who_is_asked_about_twice_is_not_named_twice)
+{
+	name("a", 1); /* the service is in two lists */
+	name("a", 1);
+	ck_assert_int_eq(knows_all(1), 1);
+	ck_assert_int_eq(knows_all(2), 0);
+	name("b", 0);
+	name("b", 0);
+	ck_assert_int_eq(knows_all(2), 1);
+	ck_assert_int_eq(knows_all(3), 0);
+	policy_instances_forget(service.instances, "i");
+	name("b", 0); /* the first recipient is none of ours */
+	name("b", 0);
+	ck_assert_int_eq(knows_all(1), 1);
+	ck_assert_int_eq(knows_all(2), 0);
+}
+END_TEST
+
+START_TEST(a_message_of_one_recipient_that_is_named_twice_is_refused)
+{
+	outcome_set(&fake.outcome, VERDICT_DELIVERED, NULL);
+	perform(REQUEST "protocol_state=RCPT\ninstance=i\nrecipient=a@x.test\n"
+			"queue_id=\n\n");
+	perform(REQUEST "protocol_state=RCPT\ninstance=i\nrecipient=a@x.test\n"
+			"queue_id=A1\n\n");
+	outcome_set(&fake.outcome, VERDICT_FULL, NULL);
+	ck_assert_str_eq(perform(END("2")), "action=552 5.2.2 the mailbox is full\n\n");
+	ck_assert_str_eq(fake.recipients, "a@x.test ");
+}
+END_TEST
 
 START_TEST(an_instance_is_forgotten_after_its_time)
 {
 	struct policy_instances *all = service.instances;
 
-	policy_instances_add(all, "old", "a", 1);
-	policy_instances_add(all, "new", "a", 1);
-	policy_instances_add(all, "new", "b", 1 + POLICY_INSTANCE_MS);
+	policy_instances_add(all, "old", "a", 0, 1);
+	policy_instances_add(all, "new", "a", 0, 1);
+	policy_instances_add(all, "new", "b", 0, 1 + POLICY_INSTANCE_MS);
 	ck_assert_uint_eq(count_of(all, "old", 1 + POLICY_INSTANCE_MS), 1);
 	ck_assert_uint_eq(count_of(all, "old", 2 + POLICY_INSTANCE_MS), 0);
 	ck_assert_uint_eq(count_of(all, "new", 2 + POLICY_INSTANCE_MS), 2);
@@ -574,7 +637,7 @@ START_TEST(of_too_many_instances_the_oldest_goes)
 
 	for (int i = 0; i <= POLICY_INSTANCES_MAX; i++) {
 		snprintf(name, sizeof name, "i%d", i);
-		policy_instances_add(all, name, "a", 1);
+		policy_instances_add(all, name, "a", 0, 1);
 	}
 	ck_assert_uint_eq(count_of(all, "i0", 1), 0);
 	ck_assert_uint_eq(count_of(all, "i1", 1), 1);
@@ -591,7 +654,7 @@ START_TEST(instances_are_bounded_in_bytes)
 		for (int k = 0; k < 60; k++) {
 			snprintf(name, sizeof name, "i%d", i);
 			snprintf(recipient, sizeof recipient, "%0500d", k);
-			policy_instances_add(all, name, recipient, 1);
+			policy_instances_add(all, name, recipient, 0, 1);
 			ck_assert_uint_le(
 				policy_instances_bytes(all), POLICY_INSTANCES_BYTES);
 		}
@@ -609,15 +672,15 @@ START_TEST(of_a_list_that_was_cut_nothing_is_known)
 
 	for (int i = 0; i < 200; i++) {
 		snprintf(recipient, sizeof recipient, "%0500d", i);
-		policy_instances_add(all, "many", recipient, 1);
+		policy_instances_add(all, "many", recipient, 0, 1);
 	}
 	ck_assert_uint_eq(count_of(all, "many", 1), 0);
 	memset(name, 'n', sizeof name - 1);
 	name[sizeof name - 1] = '\0';
-	policy_instances_add(all, name, "a", 1);
+	policy_instances_add(all, name, "a", 0, 1);
 	ck_assert_uint_eq(count_of(all, name, 1), 0);
 	ck_assert_uint_eq(count_of(all, name + 1, 1), 0);
-	policy_instances_add(all, name + 1, "a", 1);
+	policy_instances_add(all, name + 1, "a", 0, 1);
 	ck_assert_uint_eq(count_of(all, name + 1, 1), 1);
 }
 END_TEST
@@ -642,6 +705,9 @@ add_tests(Suite *suite)
 		one_that_an_error_let_pass_is_a_recipient,
 		an_unknown_user_that_postfix_took_lets_the_message_pass,
 		an_instance_is_forgotten_after_its_time,
+		who_is_named_twice_is_known_twice_and_asked_once,
+		who_is_asked_about_twice_is_not_named_twice,
+		a_message_of_one_recipient_that_is_named_twice_is_refused,
 		of_too_many_instances_the_oldest_goes, instances_are_bounded_in_bytes,
 		of_a_list_that_was_cut_nothing_is_known};
 
