@@ -6,7 +6,7 @@ BUILD_PACKAGES = gcc libc6-dev pkg-config libdb5.3-dev libcap-dev libevent-dev \
 	libjansson-dev libidn2-dev unicode-data
 TEST_PACKAGES = check libsubunit-dev g++ spin python3 python3-pytest postfix faketime strace \
 	socat mandoc libcap2-bin db5.3-util e2fsprogs xfsprogs btrfs-progs procps systemd zsh \
-	fuse3 bindfs encfs gocryptfs mergerfs sshfs openssh-sftp-server
+	bzip2 xz-utils zstd fuse3 bindfs encfs gocryptfs mergerfs sshfs openssh-sftp-server
 BENCH_PACKAGES = maildrop dovecot-core
 DEB_PACKAGES = debhelper dpkg-dev fakeroot lintian
 LINT_PACKAGES = clang clang-format clang-tidy cppcheck gcovr

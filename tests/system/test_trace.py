@@ -91,6 +91,30 @@ def test_rotated_files_come_before_the_log_the_oldest_first(log):
     assert len(rows(trace("--log", f"{log}.3.gz", A))) == 2
 
 
+def test_rotated_files_are_found_by_their_dates(log):
+    """dateext of logrotate; each message's lines over files packed in four ways, and not."""
+    lines = FILTERED.splitlines(keepends=True)
+    parts = [lines[at:at + 2] for at in range(0, 10, 2)] + [lines[10:]]
+    packed = {"20261120.bz2": ("bzip2", parts[0]), "20261121.gz": ("gzip", parts[1]),
+              "20261122-1764028800.xz": ("xz", parts[2]), "20261123.zst": ("zstd", parts[3])}
+    for name, (tool, part) in packed.items():
+        log.with_name(f"mail.log-{name}").write_bytes(subprocess.run(
+            [tool, "-c"], input="".join(part).encode(), stdout=subprocess.PIPE, check=True).stdout)
+    log.with_name("mail.log-20261124").write_text("".join(parts[4]))
+    log.with_name("mail.log-20261124.gz").write_text("is being written")
+    for other in "mail.log-old", "mail.log-2026112", "mail.log-20261125.bak", "mail.logs-20261125":
+        log.with_name(other).write_text(FILTERED)
+    log.write_text("".join(parts[5]))
+    assert [step for step, _ in rows(trace("--log", log, A))] == STEPS
+    assert [step for step, _ in rows(trace("--log", log.name, A, cwd=log.parent))] == STEPS
+    for day in range(1, 9):  # the latest nine
+        log.with_name(f"mail.log-202611{day + 10}").write_text("")
+    assert [step for step, _ in rows(trace("--log", log, A))] == STEPS
+    for day in range(25, 31):
+        log.with_name(f"mail.log-202611{day}").write_text("")
+    assert 0 < len(rows(trace("--log", log, A))) < len(STEPS)
+
+
 def test_a_damaged_rotated_file_is_trouble(log):
     log.with_name("mail.log.2.gz").write_bytes(gzip.compress(FILTERED.encode())[:-20])
     done = trace("--log", log, A, status=75)

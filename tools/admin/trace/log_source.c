@@ -1,4 +1,4 @@
-/* Pieces of whole lines, from files and from what gzip and journalctl print. */
+/* Pieces of whole lines, from files and from what gzip, its like and journalctl print. */
 #include "log_source.h"
 
 #include <errno.h>
@@ -10,8 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PIECE   (256 * 1024)
-#define ROTATED 9 /* FILE.9 is the oldest that is looked for */
+#include "rotated.h"
+
+#define PIECE (256 * 1024)
 
 /* --- pieces ----------------------------------------------------------------------- */
 
@@ -138,26 +139,19 @@ read_program(const char *const *argv, const struct log_reader *to, struct reason
 
 /* --- sources ---------------------------------------------------------------------- */
 
+/* One file: 0, -1 with the reason, or 1 where it is not there. TO is a log_reader. */
 static int
-is_packed(const char *path)
+read_file(const char *path, void *to, struct reason *why)
 {
-	size_t length = strlen(path);
-
-	return length > 3 && strcmp(path + length - 3, ".gz") == 0;
-}
-
-/* One file: 0, -1 with the reason, or 1 where it is not there. */
-static int
-read_file(const char *path, const struct log_reader *to, struct reason *why)
-{
-	const char *const gzip[] = {"gzip", "-dc", "--", path, NULL};
+	const char *const unpacker = rotated_unpacker(path);
+	const char *const argv[] = {unpacker, "-dc", "--", path, NULL};
 	int fd = open(path, O_RDONLY | O_CLOEXEC), result = -1;
 
 	if (fd < 0 && errno == ENOENT)
 		return 1;
 	if (fd < 0)
 		return reason_errno(why, "%s can't be read", path);
-	if (!is_packed(path)) {
+	if (!unpacker) {
 		result = read_pieces(fd, to);
 		if (result)
 			reason_errno(why, "%s can't be read", path);
@@ -165,29 +159,22 @@ read_file(const char *path, const struct log_reader *to, struct reason *why)
 		return result;
 	}
 	close(fd);
-	result = read_program(gzip, to, why);
+	result = read_program(argv, to, why);
 	if (result == 0)
-		reason_set(why, "%s can't be read: gzip is not installed", path);
+		reason_set(why, "%s can't be read: %s is not installed", path, unpacker);
 	return result == 1 ? 0 : -1;
 }
 
 int
 log_source_file(const char *path, const struct log_reader *to, struct reason *why)
 {
+	struct log_reader reader = *to;
 	int result = 0;
-	char *older;
 
-	for (int i = ROTATED; i > 0 && result >= 0 && !is_packed(path); i--)
-		for (int packed = 0; packed < 2; packed++) {
-			if (asprintf(&older, "%s.%d%s", path, i, packed ? ".gz" : "") < 0)
-				return reason_no_memory(why, path);
-			result = read_file(older, to, why);
-			free(older);
-			if (result <= 0)
-				break;
-		}
+	if (!rotated_unpacker(path))
+		result = rotated_each(path, read_file, &reader, why);
 	if (result >= 0)
-		result = read_file(path, to, why);
+		result = read_file(path, &reader, why);
 	if (result > 0) {
 		errno = ENOENT;
 		reason_errno(why, "%s can't be read", path);

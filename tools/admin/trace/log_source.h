@@ -1,6 +1,6 @@
 /*
- * Where log lines come from: a file with those that it was rotated to (FILE.9 to FILE.1,
- * with or without .gz, the oldest first), or the systemd journal.
+ * Where log lines come from: a file with those that it was rotated to (rotated.h), the
+ * oldest first, or the systemd journal.
  *
  * They are read in pieces of a bounded size, however long the log or a line of it is; of
  * a line that is longer than a piece the rest is left out.
