@@ -97,12 +97,12 @@ $B/bin/lda $B/bin/lda-virtual: lda/process/layout.ld
 $B/bin/lda: $(LDA) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -ldb-5.3 -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -lpthread
 
 $B/bin/lda-virtual: $(VIRTUAL) $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -ldb-5.3 -lcap -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -lcap -lpthread
 
 $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 	@mkdir -p $(@D)

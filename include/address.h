@@ -49,6 +49,9 @@ int address_key(char *key, const char *text, struct reason *why);
  * have such keys. */
 int address_key_older(char *key, const char *text, struct reason *why);
 
+/* Whether address_key would make another key of this one (SIZE bytes) today. */
+int address_is_older(const void *key, size_t size);
+
 /* Says why no MTA can hand the address (a key, as people write or the table has it) over
  * for delivery, so that it would be a key for nothing: 0 where one can. */
 int address_check(const char *text, struct reason *why);

@@ -5,9 +5,10 @@
  *
  * A table that is missing, damaged, not root's or writable by others is an error, never
  * an empty table. Absence of a key is believed only where a neighbouring key proves that
- * the page was read (a page of zeros has none): so damage is never "no such user". libdb
- * can still spin or crash on a damaged page: callers bound the time and catch the
- * signals.
+ * the page was read (a page of zeros has none): so damage is never "no such user". What
+ * users_open has opened is read page by page, in a bounded time. The others are read
+ * through libdb, which can spin or crash on a damaged page: they bound the time and catch
+ * the signals, or have read all of the table through before.
  */
 #ifndef BRIM_USERS_H
 #define BRIM_USERS_H
@@ -21,10 +22,10 @@
 
 struct users;
 
-/* Opens the table for reading. NULL with the reason. */
+/* Opens the table for reading, without libdb. NULL with the reason. */
 struct users *users_open(const char *path, struct reason *why);
-/* The same for a process that looks up again and again: it keeps more of the table's
- * pages. */
+/* The same for a process that looks up again and again: libdb keeps the table's pages for
+ * it, and reads forms that Brim never writes. */
 struct users *users_open_to_stay(const char *path, struct reason *why);
 void users_close(struct users **u);
 

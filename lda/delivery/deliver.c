@@ -6,7 +6,7 @@
 
 #include "delivery.h"
 
-#define LOOK_UP_SECONDS 10 /* a damaged table can make libdb spin or crash */
+#define LOOK_UP_SECONDS 10 /* of a table that is damaged, or whose disk hangs */
 
 static int
 look_up(struct delivery *d, struct outcome *o)

@@ -41,7 +41,7 @@ populate(uintptr_t from, uintptr_t end, int how)
 			 : "rcx", "r11", "memory");
 }
 
-/* All that a delivery needs: not the stack of emergencies, nor libdb. */
+/* All that a delivery needs: not the stack of emergencies. */
 __attribute__((used, no_stack_protector)) static void
 populate_all(uintptr_t stack)
 {

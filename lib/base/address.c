@@ -189,3 +189,19 @@ address_key_older(char *key, const char *text, struct reason *why)
 	make_older(key, text);
 	return check_key(key, why);
 }
+
+int
+address_is_older(const void *key, size_t size)
+{
+	const uint8_t *bytes = key;
+	char text[ADDRESS_MAX + 1], today[ADDRESS_MAX + 1];
+	size_t plain = 0;
+
+	while (plain < size && bytes[plain] < 0x80 && bytes[plain] != '"')
+		plain++;
+	if (plain == size || size > ADDRESS_MAX)
+		return 0;
+	memcpy(text, key, size);
+	text[size] = '\0';
+	return address_key(today, text, NULL) == 0 && strcmp(today, text) != 0;
+}

@@ -1,18 +1,18 @@
 /*
  * A look-up in the user table without libdb: one page a level is read, from the root
  * down, and checked before it is believed. A child's level is its parent's less one, so
- * there is an end to it.
+ * there is an end to it; and no leaf comes after as many as the file has pages.
  *
- * Absence takes the next key above, as it does through libdb; it may stand in a leaf
- * further on. A value that lies in pages of its own, and whatever else a table of ours
- * hardly has, is left to libdb.
+ * Absence takes the next key above that is not deleted, as it does through libdb; it may
+ * stand in a leaf further on, behind some that are empty. Keys and values that lie in
+ * pages of their own are read where they are met.
  */
 #include "btree_get.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#define EMPTY_LEAVES_MAX 8    /* in a row; libdb frees a leaf with its last key */
-#define BOUND_MAX        1024 /* libdb puts longer keys into pages of their own */
+#define BOUND_MAX 1024 /* libdb puts longer keys into pages of their own */
 
 /* Keys that the pages below a branch must lie between, as the branch says. */
 struct bound {
@@ -23,30 +23,50 @@ struct bound {
 
 struct lookup {
 	const struct users *u;
-	struct btree_page *p;
+	struct btree_place *at;
+	struct btree_page *p; /* AT's */
 	const uint8_t *key;
 	size_t size;
 	struct reason *why;
 	struct bound least, above; /* at or above the one, below the other */
 };
 
-/* What happened on the way to the place; FOUND means only that it was reached. */
-static enum btree_result
+/* The item's bytes, which lie in a buffer of AT's where they aren't in the page. */
+static int
+get_bytes(const struct users *u, struct btree_place *at, const struct btree_item *item,
+	enum btree_longer which, DBT *bytes, struct reason *why)
+{
+	const int type = item->type & ~BTREE_ITEM_DELETED;
+	uint8_t **to = &at->longer[which];
+
+	*bytes = (DBT){.data = (void *)item->data, .size = item->size};
+	if (type == BTREE_ITEM_PLAIN)
+		return 0;
+	if (type != BTREE_ITEM_LONG)
+		return btree_page_damaged(
+			u, at->page.number, "has an item of no known kind", why);
+	if (!*to && !(*to = malloc(BTREE_LONG_MAX)))
+		return reason_no_memory(why, u->path);
+	*bytes = (DBT){.data = *to, .size = item->length};
+	return btree_page_long(u, item, *to, NULL, NULL, why);
+}
+
+static int
 compare_at(const struct lookup *l, size_t index, int *order)
 {
 	struct btree_item item;
+	DBT bytes;
 
-	if (btree_page_item(l->u, l->p, index, &item, l->why))
-		return BTREE_DAMAGED;
-	if (item.type != BTREE_ITEM_PLAIN)
-		return BTREE_UNUSUAL;
-	*order = btree_page_order(&item, l->key, l->size);
-	return BTREE_FOUND;
+	if (btree_page_item(l->u, l->p, index, &item, l->why) ||
+		get_bytes(l->u, l->at, &item, BTREE_KEY, &bytes, l->why))
+		return -1;
+	*order = users_file_compare(&bytes, l->key, l->size);
+	return 0;
 }
 
 /* The first place from LOW on, in steps of STEP, whose item is at or (ABOVE) above the
  * key; entries if there is none. */
-static enum btree_result
+static int
 search(const struct lookup *l, size_t low, size_t step, int above, size_t *place)
 {
 	size_t end = l->p->entries;
@@ -54,17 +74,16 @@ search(const struct lookup *l, size_t low, size_t step, int above, size_t *place
 	while (low < end) {
 		size_t middle = low + (end - low) / step / 2 * step;
 		int order = 0;
-		enum btree_result result = compare_at(l, middle, &order);
 
-		if (result != BTREE_FOUND)
-			return result;
+		if (compare_at(l, middle, &order))
+			return -1;
 		if (order < 0 || (order == 0 && above))
 			low = middle + step;
 		else
 			end = middle;
 	}
 	*place = low;
-	return BTREE_FOUND;
+	return 0;
 }
 
 static int
@@ -131,84 +150,105 @@ check_bounds(const struct lookup *l)
 
 /* From a branch to the child whose keys the key is among. The first child's separator
  * means nothing. */
-static enum btree_result
+static int
 descend(struct lookup *l)
 {
 	struct btree_item separator;
 	size_t above;
-	enum btree_result result = search(l, 1, 1, 1, &above);
 
-	if (result != BTREE_FOUND)
-		return result;
-	if (btree_page_item(l->u, l->p, above - 1, &separator, l->why) ||
+	if (search(l, 1, 1, 1, &above) ||
+		btree_page_item(l->u, l->p, above - 1, &separator, l->why) ||
 		set_bounds(l, above - 1) ||
 		read_level(l, separator.child, l->p->level - 1) || check_bounds(l))
-		return BTREE_DAMAGED;
-	return BTREE_FOUND;
+		return -1;
+	return 0;
 }
 
-static enum btree_result
+static int
 reach_leaf(struct lookup *l)
 {
-	enum btree_result result = BTREE_FOUND;
-
 	if (read_level(l, l->u->root, 0))
-		return BTREE_DAMAGED;
-	while (result == BTREE_FOUND && l->p->type == BTREE_PAGE_BRANCH)
-		result = descend(l);
-	return result;
+		return -1;
+	while (l->p->type == BTREE_PAGE_BRANCH)
+		if (descend(l))
+			return -1;
+	return 0;
 }
 
-/* To the leaf after this one, whose keys are all below the one that is looked for. */
+/* To the beginning of the leaf after this one. */
 static int
-next_leaf(const struct lookup *l)
+next_leaf(const struct users *u, struct btree_place *at, struct reason *why)
 {
-	uint32_t here = l->p->number, next = l->p->next;
+	struct btree_page *p = &at->page;
+	const uint32_t here = p->number, next = p->next;
 
 	if (next == 0)
-		return reason_set(
-			l->why, "%s: damaged: its last key is missing", l->u->path);
-	if (read_level(l, next, 1))
+		return users_file_damaged(u, "its last key is missing", why);
+	if (++at->leaves > (uint64_t)u->stat.st_size / BTREE_PAGE_SIZE)
+		return users_file_damaged(u, "its leaves go round in a circle", why);
+	if (btree_page_read(u, next, p, why) || btree_page_check(u, p, 1, why))
 		return -1;
-	return l->p->previous == here
-		       ? 0
-		       : btree_page_damaged(
-				 l->u, next, "is not its neighbours' neighbour", l->why);
+	at->index = 0;
+	return p->previous == here ? 0
+				   : btree_page_damaged(u, next,
+					     "is not its neighbours' neighbour", why);
 }
 
-/* The first key at or above the one that is looked for; it may be a leaf further on. */
-static enum btree_result
-reach_key(struct lookup *l, size_t *place)
+/* Takes the key at the place, or the first after it that is not deleted. One that is, and
+ * still there, proves nothing. */
+static int
+take(const struct users *u, struct btree_place *at, DBT *found, DBT *value,
+	struct reason *why)
 {
-	enum btree_result result = reach_leaf(l);
+	struct btree_page *p = &at->page;
+	struct btree_item key, its_value = {.type = BTREE_ITEM_DELETED};
 
-	for (int i = 0; result == BTREE_FOUND && i < EMPTY_LEAVES_MAX; i++) {
-		result = search(l, 0, 2, 0, place);
-		if (result != BTREE_FOUND || *place < l->p->entries)
-			return result;
-		if (next_leaf(l))
-			return BTREE_DAMAGED;
+	for (; its_value.type & BTREE_ITEM_DELETED; at->index += 2) {
+		while (at->index >= p->entries)
+			if (next_leaf(u, at, why))
+				return -1;
+		if (btree_page_item(u, p, at->index + 1, &its_value, why))
+			return -1;
 	}
-	return result == BTREE_FOUND ? BTREE_UNUSUAL : result;
+	at->index -= 2;
+	if (btree_page_item(u, p, at->index, &key, why) ||
+		get_bytes(u, at, &key, BTREE_KEY, found, why) ||
+		get_bytes(u, at, &its_value, BTREE_VALUE, value, why))
+		return -1;
+	return 0;
 }
 
-enum btree_result
-btree_get(const struct users *u, const void *key, size_t size, struct btree_page *p,
-	struct btree_item *found, struct btree_item *value, struct reason *why)
+int
+btree_seek(const struct users *u, struct btree_place *at, const void *key, size_t size,
+	DBT *found, DBT *value, struct reason *why)
 {
-	struct lookup l = {.u = u, .p = p, .key = key, .size = size, .why = why};
-	size_t place = 0;
-	enum btree_result result = reach_key(&l, &place);
+	struct lookup l = {
+		.u = u, .at = at, .p = &at->page, .key = key, .size = size, .why = why};
+	int order;
 
-	if (result != BTREE_FOUND)
-		return result;
-	if (btree_page_item(u, p, place, found, why) ||
-		btree_page_item(u, p, place + 1, value, why))
-		return BTREE_DAMAGED;
-	/* one that is deleted and still there proves nothing, nor does it hide another */
-	if (found->type != BTREE_ITEM_PLAIN || value->type & BTREE_ITEM_DELETED)
-		return BTREE_UNUSUAL;
-	if (btree_page_order(found, l.key, size))
-		return BTREE_ABSENT;
-	return value->type == BTREE_ITEM_PLAIN ? BTREE_FOUND : BTREE_UNUSUAL;
+	at->leaves = 0;
+	if (reach_leaf(&l) || search(&l, 0, 2, 0, &at->index) ||
+		take(u, at, found, value, why))
+		return -1;
+	order = users_file_compare(found, key, size);
+	if (order < 0)
+		return users_file_damaged(u, "a key stands out of order", why);
+	return order == 0;
+}
+
+int
+btree_next(const struct users *u, struct btree_place *at, DBT *found, DBT *value,
+	struct reason *why)
+{
+	at->index += 2;
+	return take(u, at, found, value, why);
+}
+
+void
+btree_place_end(struct btree_place *at)
+{
+	for (size_t i = 0; i < BTREE_LONGER; i++) {
+		free(at->longer[i]);
+		at->longer[i] = NULL;
+	}
 }

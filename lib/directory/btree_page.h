@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "users_db.h"
+#include "users_file.h"
 
 #define BTREE_LEVELS_MAX   20 /* levels; a branch has two children or more */
 #define BTREE_ITEM_DELETED 0x80

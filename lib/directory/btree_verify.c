@@ -175,12 +175,12 @@ get_bytes(struct walk *w, const struct btree_item *item, int is_key, uint8_t *to
 static int
 step(struct walk *w, uint32_t number, const DBT *key, int is_separator)
 {
-	int order = users_db_compare(key, w->before, w->before_size);
+	int order = users_file_compare(key, w->before, w->before_size);
 
 	if (order < 0 || (order == 0 && (w->keys || is_separator) && !w->is_separator))
 		return damaged(w, number, "has a key out of order");
 	if (!w->keys && !is_separator &&
-		users_db_compare(key, users_key_first, sizeof users_key_first) != 0)
+		users_file_compare(key, users_key_first, sizeof users_key_first) != 0)
 		return damaged(w, number, "lacks the first key");
 	memcpy(w->before, key->data, key->size);
 	w->before_size = key->size;
@@ -194,7 +194,7 @@ static void
 take_entry(struct walk *w, const DBT *key, const DBT *value)
 {
 	totals_add(&w->totals, key->data, key->size, value->data, value->size);
-	if (users_db_compare(key, users_key_table, 1) == 0 &&
+	if (users_file_compare(key, users_key_table, 1) == 0 &&
 		value->size <= sizeof w->told) {
 		memcpy(w->told, value->data, value->size);
 		w->told_size = value->size;
@@ -311,12 +311,12 @@ compare_totals(struct walk *w)
 {
 	struct users *u = w->u;
 	struct totals told;
-	int has = users_db_told_totals(w->told, w->told_size, &told);
+	int has = users_file_totals(w->told, w->told_size, &told);
 
 	u->totals = w->totals;
 	u->sum = USERS_SUM_NONE;
 	if (has < 0)
-		return users_db_damaged(
+		return users_file_damaged(
 			u, "what it says of itself makes no sense", w->why);
 	if (!has)
 		return 0;
@@ -328,7 +328,7 @@ compare_totals(struct walk *w)
 			AMOUNT_OF(told.records, "record", "records"),
 			(unsigned long long)w->totals.records);
 	if (told.sum != w->totals.sum)
-		return users_db_damaged(
+		return users_file_damaged(
 			u, "its records are not those that were written", w->why);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * Indexes of the user table: keys below its records (users_db.h), each with the key of
+ * Indexes of the user table: keys below its records (users_file.h), each with the key of
  * the mailbox that it belongs to as its value. Those that begin with FIRST are summed and
  * salvaged by every version; one that does not know what an index is for leaves it alone.
  */

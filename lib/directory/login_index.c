@@ -52,9 +52,40 @@ login_index_find(struct users *u, const char *login, char *owner, struct reason 
 	char entry[KEY_BYTES];
 	size_t size = entry_of(entry, login);
 	DBT found, value;
-	int hit = users_db_seek(u, entry, size, &found, &value, why);
+	int hit = users_seek(u, entry, size, &found, &value, why);
 
 	return hit > 0 ? index_entry_owner(u, &value, owner, why) : hit;
+}
+
+/* Whether the record is a mailbox's that has this login. */
+static int
+has_login(const struct record *r, const char *login)
+{
+	const char *own = record_get(r, "login");
+	char key[ADDRESS_MAX + 1];
+
+	return own && mailbox_kind_of(r) == MAILBOX_KIND_MAILBOX &&
+	       login_index_key(key, own) == 0 && strcmp(key, login) == 0;
+}
+
+/* The entry may be out of date where an older brimadm has changed the table since. */
+int
+users_login(struct users *u, const char *login, char *key, struct reason *why)
+{
+	char canonical[ADDRESS_MAX + 1];
+	struct record r;
+	int hit;
+
+	if (login_index_key(canonical, login))
+		return 0;
+	hit = login_index_find(u, canonical, key, why);
+	if (hit <= 0)
+		return hit;
+	hit = users_get(u, key, &r, why);
+	if (hit > 0)
+		hit = has_login(&r, canonical);
+	record_clear(&r);
+	return hit;
 }
 
 int

@@ -124,7 +124,7 @@ users_removed_in(
 	*generation = 0;
 	hit = users_get(u, key, &r, why);
 	if (hit > 0 && record_number(&r, "generation", 0, generation))
-		hit = users_db_damaged(
+		hit = users_file_damaged(
 			u, "the generation of a removal is no number", why);
 	record_clear(&r);
 	return hit < 0 ? -1 : 0;

@@ -106,7 +106,7 @@ compare_keys(const struct salvaged *a, const struct salvaged *b)
 {
 	const DBT key = {.data = (void *)a->bytes, .size = (u_int32_t)a->key_size};
 
-	return users_db_compare(&key, b->bytes, b->key_size);
+	return users_file_compare(&key, b->bytes, b->key_size);
 }
 
 /* Of one key that comes first whose page is in its place. */
@@ -145,8 +145,8 @@ take_own_record(struct salvage *s)
 
 		if (e->key_size != 1 || e->bytes[0] != users_key_table[0])
 			continue;
-		s->knows_totals = !s->unstamped && users_db_told_totals(value,
-							   e->value_size, &s->totals) > 0;
+		s->knows_totals = !s->unstamped &&
+				  users_file_totals(value, e->value_size, &s->totals) > 0;
 		if (record_parse(&r, value, e->value_size, 0, NULL) == 0 &&
 			record_number(&r, "generation", 0, &s->generation))
 			s->generation = 0;
@@ -218,7 +218,7 @@ has_key(const struct salvage *s, const char *key, size_t size)
 		size_t middle = low + (end - low) / 2;
 		const struct salvaged *e = s->entries[middle];
 		const DBT at = {.data = (void *)e->bytes, .size = (u_int32_t)e->key_size};
-		int order = users_db_compare(&at, key, size);
+		int order = users_file_compare(&at, key, size);
 
 		if (order == 0)
 			return 1;
@@ -266,7 +266,7 @@ give_all(struct saving *g)
 static int
 is_sound(struct users *u)
 {
-	return users_db_check_meta(u, NULL) == 0 && btree_verify(u, 0, NULL) == 0;
+	return users_file_check(u, NULL) == 0 && btree_verify(u, 0, NULL) == 0;
 }
 
 int
@@ -279,7 +279,7 @@ users_salvage(const char *path, const struct users_salvage *to,
 	int ended;
 
 	*result = (struct users_salvaged){0};
-	u.fd = users_db_open_file(AT_FDCWD, path, path, &u.stat, why);
+	u.fd = users_file_open(AT_FDCWD, path, path, &u.stat, why);
 	if (u.fd < 0)
 		return -1;
 	if (salvage_open(&s, &u, why)) {

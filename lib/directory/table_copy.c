@@ -83,8 +83,8 @@ table_copy(
 
 	if (!apart)
 		run_copy(&c);
-	*sound = users_db_check_meta(from, damage) == 0 &&
-		 btree_verify(from, 0, damage) == 0;
+	*sound =
+		users_file_check(from, damage) == 0 && btree_verify(from, 0, damage) == 0;
 	if (apart)
 		pthread_join(thread, NULL);
 	errno = c.error;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "login_index.h"
-#include "users_db.h"
+#include "users_file.h"
 
 #define KEY_1 0x9e3779b97f4a7c15 /* odd numbers without a pattern */
 #define KEY_2 0xbf58476d1ce4e5b9
@@ -73,22 +73,6 @@ hash_entry(const void *key, size_t key_size, const void *value, size_t value_siz
 	return multiply(hash(hash(KEY_3, key, key_size), value, value_size), KEY_2);
 }
 
-int
-totals_is_older(const void *key, size_t size)
-{
-	const uint8_t *bytes = key;
-	char text[ADDRESS_MAX + 1], today[ADDRESS_MAX + 1];
-	size_t plain = 0;
-
-	while (plain < size && bytes[plain] < 0x80 && bytes[plain] != '"')
-		plain++;
-	if (plain == size || size > ADDRESS_MAX)
-		return 0;
-	memcpy(text, key, size);
-	text[size] = '\0';
-	return address_key(today, text, NULL) == 0 && strcmp(today, text) != 0;
-}
-
 void
 totals_add(struct totals *t, const void *key, size_t key_size, const void *value,
 	size_t value_size)
@@ -99,7 +83,7 @@ totals_add(struct totals *t, const void *key, size_t key_size, const void *value
 		return;
 	t->records += kind == RECORD;
 	t->bare += kind == RECORD && !memchr(key, '@', key_size);
-	t->older += kind == RECORD && totals_is_older(key, key_size);
+	t->older += kind == RECORD && address_is_older(key, key_size);
 	t->logins += kind == INDEX && login_index_is_entry(key, key_size);
 	t->sum += hash_entry(key, key_size, value, value_size);
 }

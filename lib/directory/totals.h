@@ -19,9 +19,6 @@ struct totals {
 	uint64_t logins; /* entries of their index */
 };
 
-/* Whether address_key would make another key of it today: one of an older brimadm's. */
-int totals_is_older(const void *key, size_t size);
-
 /* Counts the key with its value; keys of the table itself do not count. */
 void totals_add(struct totals *t, const void *key, size_t key_size, const void *value,
 	size_t value_size);

@@ -1,69 +1,64 @@
 /*
- * Reading the user table. libdb isn't started before it is needed: a look-up or two do
- * without (btree_get.c), which costs a fresh process a third.
+ * Reading the user table, page by page and without libdb, whose start alone would cost a
+ * fresh process a third; one that users_open_to_stay has opened, or that is being
+ * changed, is read through libdb in the same way.
  */
 #include "users.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "btree_get.h"
-#include "login_index.h"
-#include "mailbox_record.h"
 
-/* Pages kept; more costs a fresh process its page faults, fewer cost one that stays a
- * read and a checksum for each look-up in a large table. */
-#define READER_CACHE  (1 << 20)
-#define STAYING_CACHE (6 << 20)
-
-static struct users *
-open_table(const char *path, struct reason *why)
-{
-	struct users *u = calloc(1, sizeof *u);
-
-	if (u)
-		u->fd = -1;
-	if (!u || !(u->path = strdup(path))) {
-		reason_no_memory(why, path);
-		users_close(&u);
-		return NULL;
-	}
-	u->fd = users_db_open_file(AT_FDCWD, path, path, &u->stat, why);
-	if (u->fd < 0 || users_db_check_meta(u, why))
-		users_close(&u);
-	return u;
-}
-
-/* Starts libdb, unless it runs. */
 static int
-start_libdb(struct users *u, struct reason *why)
+seek_in_pages(struct users *u, const void *key, size_t size, DBT *found, DBT *value,
+	struct reason *why)
 {
-	return u->db ? 0 : users_db_attach(u, DB_RDONLY, READER_CACHE, why);
+	return btree_seek(u, u->place, key, size, found, value, why);
 }
+
+static int
+walk_pages(struct users *u, const void *key, size_t size,
+	int (*visit)(void *arg, const DBT *key, const DBT *value), void *arg,
+	struct reason *why)
+{
+	struct btree_place at = {.index = 0};
+	DBT found, value;
+	int failed = btree_seek(u, &at, key, size, &found, &value, why) < 0, result = 0;
+
+	while (!failed && (result = visit(arg, &found, &value)) == 0)
+		failed = btree_next(u, &at, &found, &value, why);
+	btree_place_end(&at);
+	return failed ? -1 : result;
+}
+
+static void
+close_pages(struct users *u)
+{
+	btree_place_end(u->place);
+	free(u->place);
+	u->place = NULL;
+}
+
+static const struct users_access in_pages = {seek_in_pages, walk_pages, close_pages};
 
 struct users *
 users_open(const char *path, struct reason *why)
 {
-	struct users *u = open_table(path, why);
-
-	if (u && !u->usual && start_libdb(u, why))
-		users_close(&u);
-	return u;
-}
-
-struct users *
-users_open_to_stay(const char *path, struct reason *why)
-{
-	struct users *u = open_table(path, why);
+	struct users *u = users_file_begin(path, why);
 
 	if (!u)
 		return NULL;
-	u->stays = 1;
-	if (users_db_attach(u, DB_RDONLY, STAYING_CACHE, why))
+	if (users_file_check_form(u, why))
 		users_close(&u);
+	else if (!(u->place = calloc(1, sizeof *u->place))) {
+		reason_no_memory(why, path);
+		users_close(&u);
+	} else {
+		u->access = &in_pages;
+	}
 	return u;
 }
 
@@ -72,7 +67,8 @@ users_close(struct users **u)
 {
 	if (!*u)
 		return;
-	users_db_detach(*u, NULL);
+	if ((*u)->access)
+		(*u)->access->close(*u);
 	if ((*u)->fd >= 0)
 		close((*u)->fd);
 	record_clear(&(*u)->domain);
@@ -110,7 +106,7 @@ take_record(const struct users *u, const DBT *key, const DBT *value, struct reco
 	char name[ADDRESS_MAX + 1];
 
 	if (key->size > ADDRESS_MAX || memchr(key->data, '\0', key->size)) {
-		users_db_damaged(u, "a key is too long, or has a NUL in it", why);
+		users_file_damaged(u, "a key is too long, or has a NUL in it", why);
 		return -1;
 	}
 	memcpy(name, key->data, key->size);
@@ -135,36 +131,13 @@ is_kept(const struct users *u, const char *key)
 }
 
 static int
-find_through_db(struct users *u, const char *key, struct record *r, struct reason *why)
-{
-	DBT found, value;
-	int hit;
-
-	if (start_libdb(u, why))
-		return -1;
-	hit = users_db_seek(u, key, strlen(key), &found, &value, why);
-	if (hit <= 0)
-		return hit;
-	return take_record(u, &found, &value, r, why) ? -1 : 1;
-}
-
-static int
 find_record(struct users *u, const char *key, struct record *r, struct reason *why)
 {
-	struct btree_page p = {0};
-	struct btree_item above, item = {0};
-	enum btree_result result =
-		u->db ? BTREE_UNUSUAL
-		      : btree_get(u, key, strlen(key), &p, &above, &item, why);
-	DBT found = {.data = (void *)key, .size = (u_int32_t)strlen(key)};
-	DBT value = {0};
+	DBT found, value;
+	int hit = users_seek(u, key, strlen(key), &found, &value, why);
 
-	if (result == BTREE_UNUSUAL)
-		return find_through_db(u, key, r, why);
-	if (result != BTREE_FOUND)
-		return result == BTREE_ABSENT ? 0 : -1;
-	value.data = (void *)item.data;
-	value.size = item.size;
+	if (hit <= 0)
+		return hit;
 	return take_record(u, &found, &value, r, why) ? -1 : 1;
 }
 
@@ -182,39 +155,6 @@ users_get(struct users *u, const char *key, struct record *r, struct reason *why
 	return hit;
 }
 
-/* Whether the record is a mailbox's that has this login. */
-static int
-has_login(const struct record *r, const char *login)
-{
-	const char *own = record_get(r, "login");
-	char key[ADDRESS_MAX + 1];
-
-	return own && mailbox_kind_of(r) == MAILBOX_KIND_MAILBOX &&
-	       login_index_key(key, own) == 0 && strcmp(key, login) == 0;
-}
-
-/* The entry may be out of date where an older brimadm has changed the table since. */
-int
-users_login(struct users *u, const char *login, char *key, struct reason *why)
-{
-	char canonical[ADDRESS_MAX + 1];
-	struct record r;
-	int hit;
-
-	if (login_index_key(canonical, login))
-		return 0;
-	if (start_libdb(u, why))
-		return -1;
-	hit = login_index_find(u, canonical, key, why);
-	if (hit <= 0)
-		return hit;
-	hit = users_get(u, key, &r, why);
-	if (hit > 0)
-		hit = has_login(&r, canonical);
-	record_clear(&r);
-	return hit;
-}
-
 int
 users_generation(struct users *u, uint64_t *generation, struct reason *why)
 {
@@ -223,7 +163,7 @@ users_generation(struct users *u, uint64_t *generation, struct reason *why)
 
 	*generation = 0;
 	if (hit > 0 && record_number(&table, "generation", 0, generation))
-		hit = users_db_damaged(u, "its generation is no number", why);
+		hit = users_file_damaged(u, "its generation is no number", why);
 	record_clear(&table);
 	return hit < 0 ? -1 : 0;
 }
@@ -231,86 +171,48 @@ users_generation(struct users *u, uint64_t *generation, struct reason *why)
 static int
 is_last(const DBT *key)
 {
-	return users_db_compare(key, users_key_last, sizeof users_key_last) == 0;
+	return users_file_compare(key, users_key_last, sizeof users_key_last) == 0;
 }
 
 /* A root with the keys of another page leads to a part of the table, which lacks an end.
  */
 static int
-has_end(struct users *u, const void *key, size_t size, struct reason *why)
+check_end(struct users *u, const void *key, size_t size, struct reason *why)
 {
-	struct btree_page p = {0};
-	struct btree_item found, value;
-	enum btree_result result = btree_get(u, key, size, &p, &found, &value, why);
+	DBT found, value;
+	int hit = users_seek(u, key, size, &found, &value, why);
 
-	if (result == BTREE_ABSENT)
-		return users_db_damaged(u, "its first or last key is missing", why);
-	return result == BTREE_DAMAGED ? -1 : 0;
-}
-
-/* 1, 0, -1; 2 where libdb has to be asked. */
-static int
-has_records_in_file(struct users *u, struct reason *why)
-{
-	struct btree_page p = {0};
-	struct btree_item found, value;
-	enum btree_result result;
-
-	if (has_end(u, users_key_first, sizeof users_key_first, why) ||
-		has_end(u, users_key_last, sizeof users_key_last, why))
-		return -1;
-	result = btree_get(
-		u, users_key_records, sizeof users_key_records, &p, &found, &value, why);
-	if (result == BTREE_DAMAGED || result == BTREE_UNUSUAL)
-		return result == BTREE_DAMAGED ? -1 : 2;
-	return btree_page_order(&found, (const uint8_t *)users_key_last,
-		       sizeof users_key_last) != 0;
+	if (hit == 0)
+		users_file_damaged(u, "its first or last key is missing", why);
+	return hit > 0 ? 0 : -1;
 }
 
 int
 users_has_records(struct users *u, struct reason *why)
 {
 	DBT found, value;
-	int has = u->db ? 2 : has_records_in_file(u, why);
 
-	if (has != 2)
-		return has;
-	if (start_libdb(u, why) ||
-		users_db_seek(u, users_key_records, sizeof users_key_records, &found,
-			&value, why) < 0)
+	if (check_end(u, users_key_first, sizeof users_key_first, why) ||
+		check_end(u, users_key_last, sizeof users_key_last, why) ||
+		users_seek(u, users_key_records, sizeof users_key_records, &found, &value,
+			why) < 0)
 		return -1;
 	return !is_last(&found);
 }
 
-/* Moves the cursor to the first record above AFTER. */
-static int
-place(DBC *cursor, const char *after, DBT *key, DBT *value)
-{
-	size_t size = strlen(after);
-	int error;
+/* --- one after the other ---------------------------------------------------------- */
 
-	*key = size ? (DBT){.data = (void *)after, .size = (u_int32_t)size}
-		    : (DBT){.data = (void *)users_key_records,
-			      .size = sizeof users_key_records};
-	error = cursor->get(cursor, key, value, DB_SET_RANGE);
-	if (!error && size && users_db_compare(key, after, size) == 0)
-		error = cursor->get(cursor, key, value, DB_NEXT);
-	return error;
-}
+#define AT_END 2 /* of the walk alone: the records are through */
 
-static int
-visit(const struct users *u, const DBT *key, const DBT *value,
-	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
-{
-	struct record r;
+struct each {
+	struct users *u;
+	const char *after;
+	const char *const *words;
+	int (*each)(void *arg, const struct record *r);
+	void *arg;
+	struct reason *why;
 	int result;
-
-	if (take_record(u, key, value, &r, why))
-		return -1;
-	result = each(arg, &r);
-	record_clear(&r);
-	return result;
-}
+};
 
 /* Whether the line of fields has one of the words in it, or none is asked for. */
 static int
@@ -325,38 +227,44 @@ has_word(const DBT *value, const char *const *words)
 	return 0;
 }
 
-int
-users_each(struct users *u, const char *after,
-	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
+/* Ends the walk at the last key, and where a record's visitor does. */
+static int
+visit(void *arg, const DBT *key, const DBT *value)
 {
-	return users_each_with(u, after, NULL, each, arg, why);
+	struct each *e = arg;
+	struct record r;
+
+	if (is_last(key))
+		return AT_END;
+	if (users_file_compare(key, e->after, strlen(e->after)) == 0 ||
+		!has_word(value, e->words))
+		return 0;
+	e->result = take_record(e->u, key, value, &r, e->why);
+	if (e->result)
+		return 1;
+	e->result = e->each(e->arg, &r);
+	record_clear(&r);
+	return e->result != 0;
 }
 
 int
 users_each_with(struct users *u, const char *after, const char *const *words,
 	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
 {
-	DBT key = {0}, value = {0};
-	DBC *cursor;
-	int result = 0, error;
+	struct each e = {u, after, words, each, arg, why, 0};
+	const size_t size = strlen(after);
+	const void *from = size ? after : users_key_records;
+	int result = u->access->walk(
+		u, from, size ? size : sizeof users_key_records, visit, &e, why);
 
-	if (start_libdb(u, why))
-		return -1;
-	error = u->db->cursor(u->db, NULL, &cursor, 0);
-	if (error)
-		return users_db_fail(u, error, "read", why);
-	error = place(cursor, after, &key, &value);
-	while (!error && !is_last(&key)) {
-		if (has_word(&value, words))
-			result = visit(u, &key, &value, each, arg, why);
-		if (result)
-			break;
-		error = cursor->get(cursor, &key, &value, DB_NEXT);
-	}
-	cursor->close(cursor);
-	if (error == DB_NOTFOUND)
-		return users_db_damaged(u, "its last key is missing", why);
-	return error ? users_db_fail(u, error, "read", why) : result;
+	return result < 0 ? -1 : e.result;
+}
+
+int
+users_each(struct users *u, const char *after,
+	int (*each)(void *arg, const struct record *r), void *arg, struct reason *why)
+{
+	return users_each_with(u, after, NULL, each, arg, why);
 }
 
 /* --- the forms that names have ----------------------------------------------------- */
@@ -372,7 +280,7 @@ static int
 is_older(void *arg, const struct record *r)
 {
 	(void)arg;
-	return totals_is_older(r->key, strlen(r->key));
+	return address_is_older(r->key, strlen(r->key));
 }
 
 /* Whether the table's own record says that keys of this form are there; where it says

@@ -118,7 +118,7 @@ fill_copy(struct users_edit *e, int create, struct reason *why)
 		e->fresh = 1;
 		return 0;
 	}
-	from.fd = users_db_open_file(e->dir, e->name, e->copy.path, &from.stat, why);
+	from.fd = users_file_open(e->dir, e->name, e->copy.path, &from.stat, why);
 	if (from.fd < 0)
 		return -1;
 	result = table_copy(&from, e->copy.fd, &sound, &e->damage, why);
@@ -213,7 +213,7 @@ attach_copy(struct users_edit *e, struct reason *why)
 		return reason_errno(why, "%s.new: stat", e->copy.path);
 	if (e->fresh)
 		return make_empty(e, why);
-	return users_db_check_meta(&e->copy, why) ||
+	return users_file_check(&e->copy, why) || users_file_check_form(&e->copy, why) ||
 			       users_db_attach(&e->copy, 0, WRITER_CACHE, why) ||
 			       login_index_renew(&e->copy, why)
 		       ? -1
@@ -525,8 +525,7 @@ read_back(struct users_edit *e, struct reason *why)
 	table_copy_begin_sync(e->copy.fd);
 	if (fstat(e->copy.fd, &e->copy.stat))
 		return reason_errno(why, "%s.new: stat", e->copy.path);
-	return users_db_check_meta(&e->copy, why) || btree_verify(&e->copy, 1, why) ? -1
-										    : 0;
+	return users_file_check(&e->copy, why) || btree_verify(&e->copy, 1, why) ? -1 : 0;
 }
 
 static int

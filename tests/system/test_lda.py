@@ -1260,6 +1260,14 @@ def test_many_leftovers_are_removed_by_and_by(brim):
     assert brim.leftovers(brim.mail) == []
 
 
+@pytest.mark.parametrize("name", ["lda", "lda-virtual"])
+def test_nothing_of_libdb_is_in_it(name):
+    """Its messages begin with BDB and a number; a program that is not static names it."""
+    program = (BIN / name).read_bytes()
+    assert not re.search(rb"BDB\d{4} |libdb-|db_create\0", program)
+    assert re.search(rb"BDB\d{4} |libdb-", (BIN / "quotad").read_bytes())
+
+
 def test_file_size_limit_is_4_3_1_and_names_the_setting(brim):
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     result = send(brim, b"x" * 200_000, preexec_fn=limit)

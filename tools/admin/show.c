@@ -22,7 +22,8 @@ has_table(const struct brimadm *a)
 }
 
 /* Opens the table, and reads all of it before any of it is shown: of a damaged one there
- * might be a part, which would be taken for the whole. A status. */
+ * might be a part, which would be taken for the whole. libdb knows forms that no other
+ * reader does, and a dump makes them anew. A status. */
 static int
 open_table(struct brimadm *a, struct users **u)
 {
@@ -31,7 +32,7 @@ open_table(struct brimadm *a, struct users **u)
 	*u = NULL;
 	if (!has_table(a))
 		return TOOL_CANT;
-	*u = users_open(a->conf.users_db, &a->why);
+	*u = users_open_to_stay(a->conf.users_db, &a->why);
 	if (*u && users_read_through(*u, &a->why) == 0)
 		return TOOL_OK;
 	if (*u)
