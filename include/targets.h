@@ -4,7 +4,7 @@
  * but an alias may have many targets, and targets elsewhere.
  *
  * Nothing is guessed: what can't be read, or is set up wrong, is an error with its
- * outcome, never "no such user". That is said only of a domain that the table owns: an
+ * outcome, never "no such user". That is said only of a domain of virtual mailboxes: an
  * MTA looks into aliases of its own (/etc/aliases) before it asks for an account of the
  * host.
  */
@@ -21,7 +21,8 @@
 
 enum target_kind {
 	TARGET_MAILBOX,
-	TARGET_ELSEWHERE, /* of a domain that is not the table's: others judge it */
+	TARGET_ELSEWHERE, /* of a domain that is not the table's, or of this host's
+			   * accounts: others judge it */
 	TARGET_NOBODY     /* of a domain of the table, and there is no such user */
 };
 

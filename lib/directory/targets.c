@@ -75,20 +75,26 @@ add(struct walk *w, enum target_kind kind, const char *address)
 /* --- the walk ------------------------------------------------------------------- */
 
 /* Nobody has the address; DOMAIN is the record of its domain, or empty. What a catch-all
- * names must be a mailbox. */
+ * names must be a mailbox. In a domain of this host's accounts the MTA may know others
+ * (/etc/aliases), whatever record the table has of the domain. */
 static int
 add_nobody(struct walk *w, const char *text, const struct address *a,
 	const struct record *domain, const struct path *path)
 {
 	struct reason why;
+	int accounts = 1;
 
 	if (path->caught_by) {
 		reason_set(&why, "%.100s leads to %.100s, which is not in the table",
 			path->caught_by, text);
 		return misconfigured(w, &why);
 	}
-	if (!domain->key)
-		return add(w, TARGET_ELSEWHERE, text);
+	if (domain->key)
+		accounts = mailbox_domain_has_accounts(
+			w->users, w->conf, domain->key + 1, &why);
+	if (accounts != 0)
+		return accounts < 0 ? misconfigured(w, &why)
+				    : add(w, TARGET_ELSEWHERE, text);
 	mailbox_nobody(w->users, w->conf, 1, a, domain->key + 1, w->outcome);
 	if (w->outcome->verdict != VERDICT_NO_SUCH_USER)
 		return -1;

@@ -63,6 +63,7 @@ def brim():
         b.policy = b.folder / "run/policy"
         b.configure(policy_listen=b.policy, policy_group="")
         b.mailbox("alice@example.org", uid=20001, quota=LIMIT, over_quota="bounce")
+        b.load("@host.test quota=1000000", "carol uid=20001 gid=20001 mail=/home/carol/Maildir/")
         b.start_quotad()
         yield b
 
@@ -209,7 +210,7 @@ def test_a_client_that_stops_in_the_middle_gets_nothing(brim):
 
 
 @pytest.mark.parametrize("recipient", [
-    "alice", "@", "a@b@example.net", "x@[192.0.2.1]", " ", "\u00fc@b\u00fccher.test",
+    "alice", "root@host.test", "Info+x@host.test", "@", "a@b@example.net", "x@[192.0.2.1]", " ", "\u00fc@b\u00fccher.test",
     "x" * 3000 + "@elsewhere.test", "%s%n@elsewhere.test", "\x01\x7f@elsewhere.test"])
 def test_what_is_not_ours_is_passed(brim, recipient):
     with Policy(brim.policy) as policy:

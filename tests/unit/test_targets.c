@@ -34,6 +34,7 @@ static const char *const sound_lines[] = {
 	"@several.test catchall=alice@example.org,bob@example.org",
 	"@alias.test alias=@example.org",
 	"@toall.test alias=@all.test",
+	"@host.test quota=5",
 	"@ring1.test alias=@ring2.test",
 	"@ring2.test alias=@ring1.test",
 	NULL,
