@@ -144,14 +144,41 @@ is_ours(const struct query *q, const char *domain, struct reason *why)
 	return found;
 }
 
+/* Which domain an account's name gets: "@DOMAIN", empty where the settings name none. The
+ * one that was asked about, if it has accounts. Left alone the name would get myorigin of
+ * Postfix, which need not be a domain of this host's (postconf(5), append_at_myorigin).
+ * 0, or -1. */
+static int
+domain_of_accounts(
+	const struct expansion *e, char key[ADDRESS_MAX + 1], struct reason *why)
+{
+	const char *asked = e->asked->domain, *list = e->query->conf->local_domains;
+	char text[ADDRESS_MAX + 2], *name = NULL;
+	int has = asked[0] ? mailbox_domain_has_accounts(
+				     e->query->users, e->query->conf, asked, why)
+			   : 0;
+
+	key[0] = '\0';
+	if (has < 0)
+		return -1;
+	if (asked[0] && !has && (name = conf_list_next(&list)) == NULL)
+		return 0;
+	snprintf(text, sizeof text, "@%s", name ? name : asked);
+	free(name);
+	if (text[1] && address_key(key, text, NULL))
+		key[0] = '\0';
+	return 0;
+}
+
 /* An extension is kept where it is ours to take off again, as Postfix keeps one that its
  * own tables did not match (propagate_unmatched_extensions). Another host may know none,
- * and would bounce the message. A bare name is one of the domain that was asked about. */
+ * and would bounce the message. */
 static int
 print_target(struct expansion *e, const char *target, struct reason *why)
 {
 	char local[2 * ADDRESS_MAX + 1];
-	const char *at = address_domain_key(target), *domain;
+	char domain[ADDRESS_MAX + 1];
+	const char *at = address_domain_key(target);
 	struct address a;
 	int ours = 0;
 
@@ -165,9 +192,12 @@ print_target(struct expansion *e, const char *target, struct reason *why)
 		(int)(at ? (size_t)(at - target) : strlen(target)), target,
 		ours ? e->extension : "");
 	print_local(e->to, local);
-	domain = at || address_domain_key(e->record->key) ? a.domain : e->asked->domain;
-	if (domain[0])
-		fprintf(e->to, "@%s", domain);
+	if (at)
+		fprintf(e->to, "@%s", a.domain);
+	else if (domain_of_accounts(e, domain, why))
+		return -1;
+	else
+		fputs(domain, e->to);
 	return 0;
 }
 

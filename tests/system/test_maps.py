@@ -39,6 +39,7 @@ class MapServer(MailServer):
                                            for i in range(100)])
         self.brim.load(f"all@{VIRTUAL_DOMAIN} alias={ALICE},{BOB}",
                        f"many@{VIRTUAL_DOMAIN} alias={targets}",
+                       f"host@{VIRTUAL_DOMAIN} alias=carol",
                        f"@alias.test alias=@{VIRTUAL_DOMAIN}",
                        f"@caught.test catchall={BOB}")
         return self
@@ -112,6 +113,14 @@ def test_mail_to_a_hundred_targets_is_expanded(server):
     last = f"alice+99@{VIRTUAL_DOMAIN}"
     server.postfix.wait(lambda: message._fates(last), f"mail to {last}")
     assert message._fates(last)[0].status == "sent"
+
+
+def test_an_alias_of_an_account_is_the_accounts_whatever_myorigin_is(server):
+    """Here it is the host's name, which mydestination lacks."""
+    message = server.postfix.send("me@sender.test", f"host+x@{VIRTUAL_DOMAIN}", LETTER)
+    name = f"carol+x@{HOST_DOMAIN}"
+    server.postfix.wait(lambda: message._fates(name), f"mail to {name}")
+    assert message._fates(name)[0].status == "sent"
 
 
 @pytest.mark.parametrize("recipient", [ALICE, f"nobody@{VIRTUAL_DOMAIN}", f"nobody@{HOST_DOMAIN}"])
