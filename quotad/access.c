@@ -393,8 +393,10 @@ access_ask(const struct access *access, struct access_question *q,
 		q->answered(q, &w->gentlest);
 		return;
 	}
-	/* without recipients nothing is known of whom the mail is for */
-	if (q->count == 0 || (!refuse_sender(q) && !ask_sender(q)))
+	/* whether mail for the unknown is ours to refuse is unknown, too */
+	if (q->count > 0 && refuse_sender(q))
+		return;
+	if (!ask_sender(q))
 		go_on(q);
 }
 

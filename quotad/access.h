@@ -49,11 +49,11 @@ enum access_stage {
 struct access_question {
 	enum access_stage stage;
 	const char *const *recipients; /* as the client has named them */
-	size_t count;
-	const char *sender;   /* "": the null sender; NULL: not told */
-	const char *login;    /* sasl_username; NULL or "": not logged in */
-	uint64_t bytes;       /* 0: not known */
-	int leaves_no_trace;  /* a person only wants to know */
+	size_t count;                  /* 0: several, and it is not known which */
+	const char *sender;            /* "": the null sender; NULL: not told */
+	const char *login;             /* sasl_username; NULL or "": not logged in */
+	uint64_t bytes;                /* 0: not known */
+	int leaves_no_trace;           /* a person only wants to know */
 	const char *queue_id; /* of a whole message, from who is believed; else NULL */
 	uint64_t client;      /* its account, as in clients.h */
 	uint64_t promise_ms;  /* how long room is kept; 0: it is not */

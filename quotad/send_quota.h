@@ -3,8 +3,9 @@
  * send_quota allows is told so while the program that sends is connected.
  *
  * Who such a user is, and to whom mail passes all the same, is said here: to postmaster
- * (RFC 5321 section 4.5.1), who can help, and to the mailbox itself. How much is in the
- * mailbox the ledger says, by LEDGER_SEND.
+ * (RFC 5321 section 4.5.1), who can help, and to the mailbox itself. Several recipients
+ * of whom none is known are taken for others. How much is in the mailbox the ledger says,
+ * by LEDGER_SEND.
  */
 #ifndef QUOTAD_SEND_QUOTA_H
 #define QUOTAD_SEND_QUOTA_H

@@ -208,6 +208,15 @@ find_recipients(const struct policy *p, const struct policy_request *q,
 	return 0;
 }
 
+/* Whether the sender alone can be judged: who logs in is mostly permitted before anybody
+ * asks about a recipient (permit_sasl_authenticated), and of several none is named later.
+ */
+static int
+is_of_a_sender(const struct policy_request *q)
+{
+	return q->recipients > 1 && q->login != NULL && q->login[0] != '\0';
+}
+
 static void
 ask(const struct policy *p, struct request *r, const struct policy_request *q,
 	enum access_stage stage)
@@ -225,7 +234,8 @@ ask(const struct policy *p, struct request *r, const struct policy_request *q,
 		a->question.recipients = &q->recipient;
 		a->question.count = 1;
 	}
-	if (a == NULL || (!has_one && find_recipients(p, q, &a->question, &list) == -1))
+	if (a == NULL || (!has_one && find_recipients(p, q, &a->question, &list) == -1 &&
+				 !is_of_a_sender(q)))
 		request_answer(r, ANSWER_PASS);
 	else
 		access_ask(p->access, &a->question, &asker);

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import smtplib
+import socket
 import time
 
 import pytest
@@ -74,6 +75,29 @@ def test_mail_to_postmaster_and_to_oneself_passes(brim):
         assert not access(brim, recipient, ALICE, "asmith").startswith("NO full"), recipient
     for recipient in "all@example.org", "bob@example.org", "postmaster@elsewhere.test":
         assert access(brim, recipient, ALICE, "asmith") == FULL, recipient
+
+
+def test_one_more_recipient_is_no_way_round_the_limit(brim):
+    """Postfix permits who has logged in before it asks about a recipient, and names none of
+    several behind the message."""
+    path = brim.folder / "run/policy"
+    brim.configure(policy_listen=path)
+    large = put(brim.alice, "1.a.host", 20000)
+    brim.start_quotad()
+
+    def answer(login):
+        request = ("request=smtpd_access_policy\nprotocol_state=END-OF-MESSAGE\ninstance=i\n"
+                   f"recipient=\nrecipient_count=2\nsize=100\nsasl_username={login}\n\n")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(PATIENCE)
+            s.connect(str(path))
+            s.sendall(request.encode())
+            return s.makefile().readline().strip()
+
+    assert answer("asmith") == f"action={FULL.split(' ', 2)[2]}"
+    assert [answer(login) for login in ("bob@example.org", "nobody", "")] == 3 * ["action=DUNNO"]
+    large.unlink()
+    assert answer("asmith") == "action=DUNNO"
 
 
 def test_others_are_not_asked_for_their_mailboxes(brim):

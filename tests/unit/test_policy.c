@@ -334,6 +334,31 @@ START_TEST(all_else_is_passed_at_once)
 }
 END_TEST
 
+/* As where permit_sasl_authenticated stands before the policy service. */
+START_TEST(of_who_has_logged_in_is_asked_without_known_recipients)
+{
+	static const char *const states[] = {"DATA", "END-OF-MESSAGE"};
+	static const struct {
+		const char *count, *login;
+		int asked;
+	} cases[] = {{"2", "joe", 1}, {"2", "", 0}, {"0", "joe", 0}, {"1", "joe", 0}};
+	char text[500];
+
+	outcome_set(&fake.outcome, VERDICT_FULL, NULL);
+	for (size_t i = 0; i < 8; i++) {
+		snprintf(text, sizeof text,
+			REQUEST "protocol_state=%s\ninstance=i\nrecipient=\n"
+				"recipient_count=%s\nsasl_username=%s\n\n",
+			states[i % 2], cases[i / 2].count, cases[i / 2].login);
+		fake.asked = 0;
+		strcpy(fake.recipients, "");
+		ck_assert_int_eq(strcmp(perform(text), PASS) != 0, cases[i / 2].asked);
+		ck_assert_int_eq(fake.asked, cases[i / 2].asked);
+		ck_assert_str_eq(fake.recipients, "");
+	}
+}
+END_TEST
+
 START_TEST(each_verdict_has_its_code)
 {
 	static const struct {
@@ -696,6 +721,7 @@ add_tests(Suite *suite)
 		a_number_that_is_too_large_is_as_large_as_can_be_and_garbage_is_none,
 		garbage_is_told_once, rcpt_data_and_end_of_message_are_asked,
 		all_else_is_passed_at_once, each_verdict_has_its_code,
+		of_who_has_logged_in_is_asked_without_known_recipients,
 		an_action_is_of_printable_ascii_without_a_colon_of_its_own,
 		an_error_of_ours_defers_or_passes_and_tells_no_stranger_why,
 		an_unknown_user_is_refused_or_left_to_postfix,
