@@ -18,7 +18,7 @@ Nov 27 04:40:10 mx postfix/smtpd[1]: {A}: client=a.test[192.0.2.1]
 Nov 27 04:40:10 mx postfix/cleanup[2]: {A}: message-id=<{MESSAGE_ID}>
 Nov 27 04:40:10 mx quotad[3]: policy: message id={A} client=192.0.2.1 recipients=1 bytes=5 promised=1 action=DUNNO
 Nov 27 04:40:11 mx postfix/smtpd[1]: {B}: client=localhost[127.0.0.1]
-Nov 27 04:40:11 mx postfix/smtp[1]: {A}: to=<a@x>, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {B})
+Nov 27 04:40:11 mx postfix/smtp[1]: {A}: to=<a@x>, relay=127.0.0.1[127.0.0.1]:10024, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {B})
 Nov 27 04:40:11 mx brim-lda[9]: recipient=a@x sender=<> id={B} verdict=full-for-now code=4.2.2
 Nov 27 04:40:11 mx postfix/pipe[1]: {B}: to=<a@x>, dsn=4.2.2, status=deferred (the mailbox is full)
 Nov 27 04:40:11 mx quotad[3]: waiting for room, id={B} recipient=a@x bytes=5
@@ -164,11 +164,105 @@ def test_every_mail_server_s_lines_are_read(tmp_path, line, program, step):
     assert shown[0] == step and shown[1].startswith(program)
 
 
+EXIM = "1vOoHp-0001Xy-2a"
+
+
+@pytest.mark.parametrize("line", [
+    f"2026-11-27 04:40:10.123 +0100 [1234] {EXIM} => bob@x R=r T=t",
+    f"Nov 27 04:40:10 mx exim[1]: 2026-11-27 04:40:10.123 [1234] {EXIM} => bob@x R=r T=t",
+    f"postfix-1  | Nov 27 04:40:10 mx postfix/pipe[1]: {A}: to=<x>, status=sent (x)",
+    f"2026-11-27T04:40:10.123456789Z Nov 27 04:40:10 mx postfix/pipe[1]: {A}: to=<x>, status=sent (x)",
+    f"Nov 27 04:40:10.123456 mx postfix/pipe[1]: {A}: to=<x>, status=sent (x)",
+    f"Fri 2026-11-27 04:40:10 UTC mx postfix/pipe[1]: {A}: to=<x>, status=sent (x)",
+    f"1764218410.123456 mx postfix/pipe[1]: {A}: to=<x>, status=sent (x)",
+    f'<22>1 2026-11-27T04:40:10.123Z mx postfix/pipe 1 - [a b="]\\" "] {A}: to=<x>, status=sent (x)',
+    f"Nov 27 04:40:10 [postfix/pipe] {A}: to=<x>, status=sent (x)",
+    f"Nov 27 04:40:10 mx mail.info postfix/pipe[1]: {A}: to=<x>, status=sent (x)",
+    f"Nov 27 04:40:10 <mail.info> mx postfix/pipe[1]: {A}: to=<x>, status=sent (x)",
+])
+def test_every_form_of_a_log_is_read(tmp_path, line):
+    log = tmp_path / "log"
+    log.write_text(line + "\n")
+    done = trace("--log", log, EXIM if EXIM in line else A)
+    ((step, rest),) = rows(done)
+    assert step == "delivered" and "04:40:10" in done.stdout or "1764218410" in done.stdout
+    assert rest.split()[0] == (EXIM if line.startswith("2026-11-27 ") else "exim" if EXIM in line else "postfix/pipe")
+
+
+@pytest.mark.parametrize("line, step", [
+    (f'{A}: to=<"x>, dsn=2.0.0, status=sent (y"@x>, relay=brim, dsn=5.1.1, status=bounced (no)', "bounced"),
+    (f'{A}: to=<b@x>, orig_to=<"a\\", status=sent ("@x>, relay=brim, dsn=4.2.2, status=deferred (z)', "deferred"),
+    (f"{A}: to=<b@x>, relay=m.test[192.0.2.1]:25, dsn=5.0.0, status=bounced (said: 550 x, status=sent (y))", "bounced"),
+    (f'{A}: from=<"x (queue active)"@x>, status=expired, returned to sender', "given up"),
+    (f"{A}: warning: header Subject: x, status=sent (queued as {B}) from a.test; to=<b@x>", ""),
+    (f"{A}: to=<b@x>, relay=m.test[192.0.2.1]:25, dsn=2.0.0, status=sent (250 Ok: queued as {B})", "delivered"),
+    (f'{A}: to="x, stat=Sent (y"@x, delay=1, dsn=5.1.1, stat=User unknown', "bounced"),
+    (f'{EXIM} <= a@b H=x P=esmtp S=5 id=i@x T="** => R={B} C=\\"250 OK id={B}\\""', "received"),
+    (f'{EXIM} ** "=> x"@x R=r T=t: 5.2.2 full', "bounced"),
+    (f"{A}: milter-reject: END-OF-MESSAGE from x: status=sent", "milter"),
+])
+def test_what_others_write_tells_no_step_and_leads_to_no_message(tmp_path, line, step):
+    """Recipients, senders, subjects, and what a server elsewhere replies."""
+    log = tmp_path / "log"
+    log.write_text(f"Nov 27 04:40:10 mx mta[1]: {line}\nNov 27 04:40:10 mx postfix/pipe[1]: {B}: removed\n")
+    assert [found for found, _ in rows(trace("--log", log, EXIM if EXIM in line else A))] == [step]
+
+
+@pytest.mark.parametrize("first, second, line", [
+    (EXIM, "1vOoHq-0001Xz-1b", "{second} <= <> R={first} U=x P=local S=9"),
+    (EXIM, "1vOoHq-0001Xz-1b", '{first} => b@x R=r T=t H=127.0.0.1 [127.0.0.1] C="250 OK id={second}"'),
+    ("4AR4eA1x012345", "4AR4eA1y012345", "{first}: {second}: DSN: Service unavailable"),
+    ("4AR4eA1x012345", "4AR4eA1y012345", "{first}: clone {second}, owner=x"),
+    ("4AR4eA1x012345", "4AR4eA1y012345",
+     "{first}: to=b, relay=[127.0.0.1] [127.0.0.1], dsn=2.0.0, stat=Sent ({second} Message accepted for delivery)"),
+    (A, B, "{second}: client=localhost[127.0.0.1], orig_queue_id={first}, orig_client=a[192.0.2.1]"),
+    (A, B, "{first}: postmaster non-delivery notification: {second}"),
+    (A, B, "{first}: to=<b@x>, relay=filter[172.22.1.9]:588, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {second})"),
+])
+def test_the_next_id_of_a_message_is_followed(tmp_path, first, second, line):
+    log = tmp_path / "log"
+    log.write_text("".join(f"Nov 27 04:40:10 mx mta[1]: {text}\n" for text in (
+        f"{first}: x", line.format(first=first, second=second), f"{second}: removed")))
+    for known in (first, second):
+        assert len(rows(trace("--log", log, known))) >= 2
+    assert "removed" in trace("--log", log, first).stdout
+
+
+def test_the_id_of_one_recipient_finds_opensmtpd_s_message(tmp_path):
+    """As smtpctl shows it."""
+    log = tmp_path / "log"
+    log.write_text("Nov 27 04:40:10 mx smtpd[1]: 3b5f6a7b8c9d0e1f smtp message msgid=1a2b3c4d size=3\n")
+    assert [step for step, _ in rows(trace("--log", log, "1a2b3c4d5e6f7788"))] == ["received"]
+
+
+def test_a_message_id_without_a_host_is_found_in_brackets(log):
+    with open(log, "a") as f:
+        f.write("Nov 27 04:40:10 mx postfix/cleanup[2]: 4bD1zQ: message-id=<local-1>\n")
+    assert len(rows(trace("--log", log, "<local-1>"))) == 1
+    assert "nothing of <local-2>\n" in trace("--log", log, "<local-2>", status=1).stderr
+
+
+def test_an_id_that_is_given_again_is_told(log):
+    line = f"mx postfix/qmgr[1]: {A}: removed\nNov 27 04:50:11 mx postfix/smtpd[1]: {A}: client=b.test\n"
+    assert "another" not in trace("--log", log, A).stderr
+    with open(log, "a") as f:
+        f.write(f"Nov 27 04:50:10 {line}")
+    assert "from Nov 27 04:50:11 on a queue id of the message is another" in trace("--log", log, A).stderr
+
+
+def test_the_host_is_shown_where_there_are_several(log):
+    assert "HOST" not in trace("--log", log, A).stdout
+    with open(log, "a") as f:
+        f.write(f"Nov 27 04:40:10 mx2 postfix/qmgr[1]: {A}: removed\n")
+    shown = trace("--log", log, A).stdout
+    assert "HOST" in shown and " mx2 " in shown.splitlines()[-1]
+
+
 def test_a_loop_of_mail_ends(log):
     """More names than are kept, each of which leads to the next."""
     with open(log, "w") as f:
         for i in reversed(range(200)):
-            f.write(f"Nov 27 04:40:10 mx postfix/local[1]: 4bL{i:03}z: status=sent (forwarded as 4bL{i + 1:03}z)\n")
+            f.write(f"Nov 27 04:40:10 mx postfix/local[1]: 4bL{i:03}z: to=<x>, relay=local, status=sent (forwarded as 4bL{i + 1:03}z)\n")
     assert 1 < len(rows(trace("--log", log, "4bL000z"))) <= 64
 
 
@@ -189,6 +283,7 @@ def test_the_journal_is_read_where_there_is_one(tmp_path):
     entries = [{"__REALTIME_TIMESTAMP": "1795754410000000", "SYSLOG_IDENTIFIER": who.split("[")[0],
                 "MESSAGE": text} for who, text in
                (line[len("Nov 27 04:40:10 mx "):].split(": ", 1) for line in FILTERED.splitlines())]
+    entries.append({"MESSAGE": f"{A}: to=<b@x>, status=sent (logger)", "SYSLOG_IDENTIFIER": "postfix/pipe", "_UID": "1001"})
     entries.append({"MESSAGE": list(f"{A}: \x1b".encode()) + [255, 0]})
     entries += [{"MESSAGE": None}, {}]
     (tmp_path / "entries").write_text("".join(json.dumps(e, separators=(",", ":")) + "\n" for e in entries) + f"{{\"{A}\n")
@@ -199,7 +294,8 @@ def test_the_journal_is_read_where_there_is_one(tmp_path):
         env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TZ": "UTC"})
     assert done.returncode == 0, done
     shown = rows(done)
-    assert [step for step, _ in shown] == [*STEPS, ""]
+    assert [step for step, _ in shown] == [*STEPS, "delivered", ""]
+    assert shown[-2][1].startswith("postfix/pipe, uid 1001")  # a user's own line
     assert shown[-1][1].strip() == f"{A}: %1B%FF"
     assert "2026-11-27T" in done.stdout
     assert "SYSLOG_FACILITY=2" in (tmp_path / "arguments").read_text()

@@ -1,15 +1,12 @@
-/* The forms of syslog, of Postfix's own log file and of Exim's, taken apart in place. */
+/* The forms of syslog, of the journal, of containers, and of the mail servers' own log
+ * files, taken apart in place. */
 #include "log_line.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 #define DIGITS    "0123456789"
-#define ID_BYTES  DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
 #define LENGTH(s) (sizeof(s) - 1)
-
-/* --- the line's parts ------------------------------------------------------------- */
 
 /* Whether the text begins like the pattern, in which 0 is a digit, a a letter, and _ any
  * byte. */
@@ -27,16 +24,57 @@ begins_like(const char *text, const char *pattern)
 	return 1;
 }
 
-/* The length of the time in front: "Nov 27 04:40:10", "2026-11-27T04:40:10.123+00:00" or
- * "2026-11-27 04:40:10"; 0 without one. */
+/* The length of the time in front, with a fraction and a zone; 0 without one. */
 static size_t
 time_length(const char *line)
 {
-	if (begins_like(line, "aaa _0 00:00:00 "))
-		return LENGTH("aaa _0 00:00:00");
-	if (begins_like(line, "0000-00-00 00:00:00"))
-		return strcspn(line + LENGTH("0000-00-00 "), " ") + LENGTH("0000-00-00 ");
-	return begins_like(line, "0000-00-00T00:00:00") ? strcspn(line, " ") : 0;
+	static const struct {
+		const char *form, *zone;
+	} times[] = {{"aaa _0 00:00:00", ""},         /* syslog's */
+		{"0000-00-00T00:00:00", ""},          /* RFC 3339 */
+		{"0000-00-00 00:00:00", " _0000 "},   /* Exim's */
+		{"aaa 0000-00-00 00:00:00", " aaa "}, /* journalctl's short-full */
+		{"0000000000.000000", ""},            /* and short-unix */
+		{"0000 aaa _0 00:00:00", ""}};
+	size_t length = 0, i = 0;
+
+	while (i < sizeof times / sizeof *times && !begins_like(line, times[i].form))
+		i++;
+	if (i == sizeof times / sizeof *times)
+		return 0;
+	length = strlen(times[i].form);
+	if (line[length] == '.' || line[length] == ',')
+		length += 1 + strspn(line + length + 1, DIGITS);
+	if (line[length] != ' ')
+		length += strcspn(line + length, " ");
+	else if (times[i].zone[0] && begins_like(line + length, times[i].zone))
+		length += strlen(times[i].zone) - 1;
+	return length;
+}
+
+/* Behind what a container's log has in front of each line: "postfix-1  | ". */
+static char *
+skip_container(char *line)
+{
+	const size_t name = strcspn(line, " |"), blanks = strspn(line + name, " ");
+
+	if (name == 0 || name > 63 || blanks == 0 || line[name + blanks] != '|' ||
+		line[name + blanks + 1] != ' ')
+		return line;
+	return line + name + blanks + LENGTH("| ");
+}
+
+/* Behind a time and, in brackets, the process, as Exim writes them. */
+const char *
+log_line_skip_time(const char *text)
+{
+	size_t time = time_length(text), pid;
+
+	if (time && text[time] == ' ')
+		text += time + 1;
+	pid = *text == '[' ? strspn(text + 1, DIGITS) : 0;
+	return pid && text[pid + 1] == ']' && text[pid + 2] == ' ' ? text + pid + 3
+								   : text;
 }
 
 /* Cuts the word off that names a program, "postfix/smtpd[123]:", without its process;
@@ -56,208 +94,102 @@ take_program(char **rest)
 	return word;
 }
 
+/* Cuts a word off. */
+static char *
+take_word(char **rest)
+{
+	char *word = *rest;
+
+	*rest += strcspn(*rest, " ");
+	if (**rest)
+		*(*rest)++ = '\0';
+	return word;
+}
+
+/* RFC 5424: host, program, process, kind of message, structured data, text. */
+static void
+read_5424(struct log_line *l, char *rest)
+{
+	int is_quoted = 0, is_list;
+
+	l->host = take_word(&rest);
+	l->program = take_word(&rest);
+	take_word(&rest);
+	take_word(&rest);
+	is_list = *rest == '[';
+	for (; *rest && (is_quoted || *rest != ' ' || (is_list && rest[-1] != ']'));
+		rest++) {
+		if (*rest == '\\' && rest[1])
+			rest++;
+		else if (*rest == '"')
+			is_quoted = !is_quoted;
+	}
+	rest += *rest == ' ';
+	if (strncmp(rest, "\357\273\277", 3) == 0) /* a byte order mark */
+		rest += 3;
+	l->text = rest;
+}
+
+/* "mx postfix/smtpd[1]: ", with the facility between them as some write it, "mail.info"
+ * or "<mail.info>"; without the host; or the program in brackets alone. */
+static void
+read_names(struct log_line *l, char *rest)
+{
+	size_t host, bracket;
+	char *behind, *program = NULL;
+
+	if (strncmp(rest, "<mail.", 6) == 0)
+		take_word(&rest);
+	host = strcspn(rest, " ");
+	bracket = strcspn(rest, "]");
+	behind = rest + host;
+	if (rest[0] == '[' && isalpha((unsigned char)rest[1]) && rest[bracket] &&
+		rest[bracket + 1] == ' ') {
+		rest[bracket] = '\0';
+		l->program = rest + 1;
+		l->text = rest + bracket + LENGTH("] ");
+		return;
+	}
+	l->text = log_line_skip_time(rest);
+	program = rest[strcspn(rest, " :[")] == '[' ? take_program(&rest) : NULL;
+	if (!program && host && *behind++ && rest[host - 1] != ':') {
+		if (strncmp(behind, "mail.", 5) == 0 || strncmp(behind, "<mail.", 6) == 0)
+			behind += strcspn(behind, " ") + (strchr(behind, ' ') != NULL);
+		program = take_program(&behind);
+		if (program) {
+			rest[host] = '\0';
+			l->host = rest;
+			rest = behind;
+		}
+	}
+	if (program) {
+		l->program = program;
+		l->text = log_line_skip_time(rest);
+	}
+}
+
 void
 log_line_read(struct log_line *l, char *line)
 {
 	size_t length;
-	char *program, *behind;
+	int is_5424 = 0;
 
-	if (begins_like(line, "<0")) /* syslog's priority */
+	l->host = l->program = "";
+	line = skip_container(line);
+	if (begins_like(line, "<0")) { /* syslog's priority */
 		line += strcspn(line, ">") + (strchr(line, '>') != NULL);
+		is_5424 = strncmp(line, "1 ", 2) == 0;
+		line += is_5424 ? 2 : 0;
+	}
 	length = time_length(line);
 	l->time = length ? line : "";
 	if (length && line[length])
 		line[length++] = '\0';
 	line += length;
-	program = line[strcspn(line, " :[")] == '[' ? take_program(&line) : NULL;
-	behind = line + strcspn(line, " ");
-	if (!program && *behind++) { /* the host's name */
-		program = take_program(&behind);
-		line = program ? behind : line;
-	}
-	l->program = program ? program : "";
-	l->text = line;
-}
-
-/* --- queue ids -------------------------------------------------------------------- */
-
-int
-log_line_is_id(const char *text, size_t length)
-{
-	int is_word = 1; /* as "warning" is */
-
-	for (size_t i = 0; i < length; i++) {
-		if (!memchr(ID_BYTES, text[i], LENGTH(ID_BYTES)))
-			return 0;
-		is_word = is_word && text[i] >= 'a' && text[i] <= 'z';
-	}
-	return length >= 5 && length <= LOG_ID_MAX && !is_word &&
-	       !(length == 7 && memcmp(text, "NOQUEUE", 7) == 0);
-}
-
-/* "1vOoHp-0001Xy-2a", or since Exim 4.97 "1vOoHp-000000001Xy-2aBc". */
-static int
-is_exims(const char *text, size_t length)
-{
-	return (length == 16 || length == 23) && text[6] == '-';
-}
-
-/* The id in front: what follows it tells that it is one. */
-static size_t
-leading_id(const char *text)
-{
-	size_t length = strspn(text, ID_BYTES);
-
-	if (text[length] != ':' && !(text[length] == ' ' && is_exims(text, length)))
-		return 0;
-	return log_line_is_id(text, length) ? length : 0;
-}
-
-/* What stands before an id. */
-static const char *const marks[] = {" id=", ",id=", "evpid=", "msgid=", "queued as ",
-	"notification: ", "forwarded as ", "mail_id: "};
-
-/* The id behind the first mark from AT on; *ID is where it begins, or NULL without one.
- */
-static size_t
-marked_id(const char *at, const char **id)
-{
-	const char *found, *first = NULL, *mark = NULL;
-	size_t length;
-
-	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-		found = strstr(at, marks[i]);
-		if (found && (!first || found < first)) {
-			first = found;
-			mark = marks[i];
-		}
-	}
-	*id = first ? first + strlen(mark) : NULL;
-	if (!first)
-		return 0;
-	length = strspn(*id, ID_BYTES);
-	if (strcmp(mark, "evpid=") == 0 && length == 16) /* of one recipient */
-		return log_line_is_id(*id, 8) ? 8 : 0;
-	return (*id)[length] == '\0' || strchr(" ,;)>\"'", (*id)[length])
-		       ? (log_line_is_id(*id, length) ? length : 0)
-		       : 0;
-}
-
-size_t
-log_line_next_id(const struct log_line *l, const char **at, const char **id)
-{
-	size_t length = 0;
-
-	if (*at == l->text) {
-		if (begins_like(*at, "0000-00-00 00:00:00 ")) /* Exim's, by syslog */
-			*at += LENGTH("0000-00-00 00:00:00 ");
-		*id = *at;
-		length = leading_id(*at);
-		*at += length + !length * (**at != '\0');
-		if (length)
-			return length;
-	}
-	while ((length = marked_id(*at, id)) == 0 && *id)
-		*at = *id;
-	if (length)
-		*at = *id + length;
-	return length;
-}
-
-int
-log_line_has_message_id(const struct log_line *l, const char *message_id)
-{
-	static const char *const before[] = {"message-id=<", "msgid=<",
-		"message-id=", " id=", "Message-ID: <", "msgid="};
-	const size_t length = strlen(message_id);
-	const char *at = l->text;
-
-	while ((at = strstr(at, message_id))) {
-		for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
-			const size_t known = strlen(before[i]);
-
-			if ((size_t)(at - l->text) >= known &&
-				memcmp(at - known, before[i], known) == 0 &&
-				(!at[length] || strchr(" >,", at[length])))
-				return 1;
-		}
-		at++;
-	}
-	return 0;
-}
-
-/* --- steps ------------------------------------------------------------------------ */
-
-static const struct step {
-	const char *program; /* begins so */
-	const char *mark, *step;
-} steps[] = {
-	{"quotad", "policy: ", "asked at SMTP"},
-	{"quotad", "waiting for room", "waits"},
-	{"quotad", "room for a message", "has room"},
-	{"quotad", "waits no more", "waits no more"},
-	{"quotad", "waits for", "waits"},
-	{"brim-release", "not released", "not released"},
-	{"brim-release", "released", "released"},
-	/* Postfix */
-	{"", "status=sent", "delivered"},
-	{"", "status=deferred", "deferred"},
-	{"", "status=bounced", "bounced"},
-	{"", "status=expired", "given up"},
-	{"", "status=SOFTBOUNCE", "deferred"},
-	{"", "sender non-delivery notification", "bounce sent"},
-	{"", "sender delay notification", "delay told"},
-	{"", "sender delivery status notification", "success told"},
-	{"", "reject: ", "refused"},
-	{"", "milter-", "milter"},
-	{"", "(queue active)", "queued"},
-	{"", "client=", "received"},
-	{"", "message-id=", "received"},
-	{"", "uid=", "submitted"},
-	{"", ": removed", "removed"},
-	/* Exim */
-	{"", " <= ", "received"},
-	{"", " => ", "delivered"},
-	{"", " -> ", "delivered"},
-	{"", " == ", "deferred"},
-	{"", " ** ", "bounced"},
-	{"", " Completed", "removed"},
-	/* OpenSMTPD */
-	{"", "result=Ok", "delivered"},
-	{"", "result=TempFail", "deferred"},
-	{"", "result=PermFail", "bounced"},
-	{"", " message msgid=", "received"},
-	/* sendmail */
-	{"", "stat=Sent", "delivered"},
-	{"", "stat=Deferred", "deferred"},
-	{"", "dsn=4", "deferred"},
-	{"", "dsn=5", "bounced"},
-	{"", ": DSN: ", "bounce sent"},
-	{"", "msgid=", "received"},
-};
-
-const char *
-log_line_step(const struct log_line *l, char buffer[32])
-{
-	static const char verdict[] = " verdict=";
-	const char *found, *first = NULL, *step = "";
-
-	found = strncmp(l->program, "brim-lda", 8) == 0 ? strstr(l->text, verdict) : NULL;
-	if (found) {
-		snprintf(buffer, 32, "%.*s", (int)strcspn(found + LENGTH(verdict), " "),
-			found + LENGTH(verdict));
-		return buffer;
-	}
-	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-		const struct step *s = &steps[i];
-
-		if (strncmp(l->program, s->program, strlen(s->program)) != 0)
-			continue;
-		found = strstr(l->text, s->mark);
-		if (found && (!first || found < first)) {
-			first = found;
-			step = s->step;
-		}
-	}
-	return step;
+	length = time_length(line); /* the program's own, behind the container's */
+	line += length + (length && line[length] == ' ');
+	if (is_5424)
+		read_5424(l, line);
+	else
+		read_names(l, line);
 }

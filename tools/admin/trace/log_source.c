@@ -186,7 +186,8 @@ int
 log_source_journal(const struct log_reader *to, struct reason *why)
 {
 	static const char *const argv[] = {"journalctl", "--no-pager", "--quiet", "--all",
-		"--output=json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER",
+		"--output=json",
+		"--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_HOSTNAME,_UID",
 		"SYSLOG_FACILITY=2", "+", "_SYSTEMD_UNIT=quotad.service", "+",
 		"_SYSTEMD_UNIT=brim-release.service", NULL};
 

@@ -6,6 +6,7 @@
  * far tells the others that it names; the log is read again until no new one comes. So
  * nothing is kept of it but the lines that are shown.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,22 +16,27 @@
 #include "brimadm.h"
 #include "log_line.h"
 #include "log_source.h"
+#include "log_text.h"
 
 #define IDS_MAX    64
 #define ROWS_MAX   20000
 #define TEXT_MAX   1000 /* bytes of a line that are shown */
 #define READS_MAX  8
 #define SEARCH_MAX 16384 /* bytes of a line that are searched for ids */
+#define USERS_UID  1000  /* the first that is a person's, and none of a mail server's */
+#define NOBODY_UID 65534
 
 struct row {
-	char *time, *program, *text;
+	char *time, *host, *program, *text;
 	char step[32];
 };
 
 struct trace {
 	const char *message_id; /* without brackets; NULL where an id was given */
 	char ids[IDS_MAX][LOG_ID_MAX + 1];
+	char is_gone[IDS_MAX]; /* the message of that id was removed */
 	size_t count;
+	const struct row *again; /* the first row of another message with an id of ours */
 	struct row *rows;
 	size_t filled;
 	int is_journal, is_short; /* of memory */
@@ -39,37 +45,62 @@ struct trace {
 
 /* --- lines that are about the message ---------------------------------------------- */
 
-static int
-has_id(const struct trace *t, const char *id, size_t length)
+/* The index of the id, or that of none. */
+static size_t
+find_id(const struct trace *t, const char *id, size_t length)
 {
-	for (size_t i = 0; i < t->count; i++)
-		if (strlen(t->ids[i]) == length && memcmp(t->ids[i], id, length) == 0)
-			return 1;
-	return 0;
+	size_t i = 0;
+
+	while (i < t->count &&
+		(strlen(t->ids[i]) != length || memcmp(t->ids[i], id, length) != 0))
+		i++;
+	return i;
 }
 
 static int
 is_about(const struct trace *t, const struct log_line *l)
 {
-	const char *at = l->text, *id = NULL;
-	size_t length;
+	struct log_id ids[LOG_IDS];
+	const size_t count = log_text_ids(l, ids);
 
-	while ((length = log_line_next_id(l, &at, &id)) > 0)
-		if (has_id(t, id, length))
+	for (size_t i = 0; i < count; i++)
+		if (find_id(t, ids[i].text, ids[i].length) < t->count)
 			return 1;
-	return t->message_id && log_line_has_message_id(l, t->message_id);
+	return t->message_id && log_text_has_message_id(l, t->message_id);
 }
 
 static void
 add_ids(struct trace *t, const struct log_line *l)
 {
-	const char *at = l->text, *id = NULL;
-	size_t length;
+	struct log_id ids[LOG_IDS];
+	const size_t count = log_text_ids(l, ids);
 
-	while ((length = log_line_next_id(l, &at, &id)) > 0 && t->count < IDS_MAX)
-		if (!has_id(t, id, length))
+	for (size_t i = 0; i < count && t->count < IDS_MAX; i++)
+		if (find_id(t, ids[i].text, ids[i].length) == t->count)
 			snprintf(t->ids[t->count++], sizeof t->ids[0], "%.*s",
-				(int)length, id);
+				(int)ids[i].length, ids[i].text);
+}
+
+static int
+begins_a_message(const char *step)
+{
+	return strcmp(step, "received") == 0 || strcmp(step, "submitted") == 0;
+}
+
+/* Short queue ids are given again as soon as their message is gone. */
+static void
+look_for_another(struct trace *t, const struct log_line *l, struct row *r)
+{
+	struct log_id ids[LOG_IDS];
+	const size_t id =
+		log_text_ids(l, ids) ? find_id(t, ids[0].text, ids[0].length) : t->count;
+
+	if (id == t->count)
+		return;
+	if (strcmp(r->step, "removed") == 0)
+		t->is_gone[id] = 1;
+	else if (t->is_gone[id] && !t->again && begins_a_message(r->step))
+		t->again = r;
 }
 
 /* The text as it is shown: cut, and its odd bytes as %XX. */
@@ -97,12 +128,14 @@ add_row(struct trace *t, const struct log_line *l)
 		t->left_out = 1;
 		return;
 	}
-	snprintf(r->step, sizeof r->step, "%s", log_line_step(l, step));
+	snprintf(r->step, sizeof r->step, "%s", log_text_step(l, step));
 	r->time = show(l->time);
+	r->host = show(l->host);
 	r->program = show(l->program);
 	r->text = show(l->text);
 	t->filled++;
-	t->is_short = t->is_short || !r->time || !r->program || !r->text;
+	look_for_another(t, l, r);
+	t->is_short = t->is_short || !r->time || !r->host || !r->program || !r->text;
 }
 
 static void
@@ -112,6 +145,7 @@ drop_rows(struct trace *t)
 		const struct row *r = &t->rows[--t->filled];
 
 		free(r->time);
+		free(r->host);
 		free(r->program);
 		free(r->text);
 	}
@@ -164,29 +198,54 @@ take_line(struct trace *t, const struct log_line *l)
 	add_row(t, l);
 }
 
+static const char *
+member(const json_t *entry, const char *name)
+{
+	const char *value = json_string_value(json_object_get(entry, name));
+
+	return value ? value : "";
+}
+
+/* Who logs in syslog's way may give any name for the program. The journal knows whose
+ * process it was, so that a user's is told. */
+static char *
+journal_program(const json_t *entry)
+{
+	const char *name = member(entry, "SYSLOG_IDENTIFIER");
+	uint64_t uid = 0;
+	char *program;
+
+	if (amount_count(member(entry, "_UID"), &uid, NULL) || uid < USERS_UID ||
+		uid == NOBODY_UID)
+		return strdup(name);
+	return asprintf(&program, "%s, uid %" PRIu64, name, uid) < 0 ? NULL : program;
+}
+
 /* A line of journalctl -o json. */
 static void
 take_json(struct trace *t, const char *line, size_t length)
 {
 	json_t *entry = json_loadb(line, length, 0, NULL);
-	const char *stamp =
-		json_string_value(json_object_get(entry, "__REALTIME_TIMESTAMP"));
-	const char *program =
-		json_string_value(json_object_get(entry, "SYSLOG_IDENTIFIER"));
-	char *text = message_text(json_object_get(entry, "MESSAGE")), when[32] = "";
-	struct log_line l = {when, program ? program : "", text ? text : ""};
+	char *program = journal_program(entry),
+	     *text = message_text(json_object_get(entry, "MESSAGE")), when[32] = "";
+	struct log_line l = {when, member(entry, "_HOSTNAME"), program ? program : "",
+		text ? text : ""};
 	uint64_t us = 0;
 	time_t seconds;
 	struct tm tm;
 
-	if (stamp && amount_count(stamp, &us, NULL) == 0) {
+	if (amount_count(member(entry, "__REALTIME_TIMESTAMP"), &us, NULL) == 0) {
 		seconds = (time_t)(us / 1000000);
 		if (localtime_r(&seconds, &tm))
 			strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S%z", &tm);
 	}
-	if (text)
+	if (text) {
 		text[strnlen(text, SEARCH_MAX)] = '\0';
+		l.text = log_line_skip_time(text);
+	}
+	t->is_short = t->is_short || !program;
 	take_line(t, &l);
+	free(program);
 	free(text);
 	json_decref(entry);
 }
@@ -200,7 +259,7 @@ take_lines(void *arg, char *lines, size_t length)
 	if (!may_be_about(t, lines, length))
 		return 0;
 	for (; length > 0; length -= (size_t)(stop + 1 - lines), lines = stop + 1) {
-		struct log_line l = {"", "", ""};
+		struct log_line l = {"", "", "", ""};
 
 		stop = memchr(lines, '\n', length);
 		if (!stop)
@@ -246,6 +305,8 @@ read_all(struct trace *t, const char *file, struct reason *why)
 		known = t->count;
 		drop_rows(t);
 		t->left_out = 0;
+		t->again = NULL;
+		memset(t->is_gone, 0, sizeof t->is_gone);
 		if (t->is_journal)
 			result = log_source_journal(&to, why);
 		else
@@ -286,25 +347,45 @@ wider(int width, const char *text)
 	return (int)strlen(text) > width ? (int)strlen(text) : width;
 }
 
+/* The hosts are shown where there are several. */
+static int
+has_hosts(const struct trace *t)
+{
+	for (size_t i = 1; i < t->filled; i++)
+		if (strcmp(t->rows[i].host, t->rows[0].host) != 0)
+			return 1;
+	return 0;
+}
+
 static void
 print_rows(const struct trace *t)
 {
-	int times = (int)strlen("TIME"), steps = (int)strlen("STEP"),
-	    programs = (int)strlen("PROGRAM");
+	const char *const heads[] = {
+		"TIME", has_hosts(t) ? "HOST" : "", "STEP", "PROGRAM", "WHAT IT LOGGED"};
+	const char *cells[5] = {0};
+	int widths[4] = {0};
 
-	for (size_t i = 0; i < t->filled; i++) {
-		times = wider(times, t->rows[i].time);
-		steps = wider(steps, t->rows[i].step);
-		programs = wider(programs, t->rows[i].program);
-	}
-	printf("%-*s  %-*s  %-*s  %s\n", times, "TIME", steps, "STEP", programs,
-		"PROGRAM", "WHAT IT LOGGED");
-	for (size_t i = 0; i < t->filled; i++) {
-		const struct row *r = &t->rows[i];
+	for (size_t pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i <= t->filled; i++) {
+			const struct row *r = i ? &t->rows[i - 1] : NULL;
 
-		printf("%-*s  %-*s  %-*s  %s\n", times, r->time, steps, r->step, programs,
-			r->program, r->text);
-	}
+			for (size_t c = 0; c < 5; c++)
+				cells[c] = heads[c];
+			if (r) {
+				cells[0] = r->time;
+				cells[1] = heads[1][0] ? r->host : "";
+				cells[2] = r->step;
+				cells[3] = r->program;
+				cells[4] = r->text;
+			}
+			for (size_t c = 0; c < 4; c++) {
+				widths[c] = wider(widths[c], cells[c]);
+				if (pass && widths[c])
+					printf("%-*s  ", widths[c], cells[c]);
+			}
+			if (pass)
+				puts(cells[4]);
+		}
 }
 
 /* Whether WHAT is a queue id or a Message-ID; it has then what to look for. */
@@ -312,19 +393,22 @@ static int
 take_argument(struct trace *t, char *what)
 {
 	size_t length = strlen(what);
+	const int has_brackets = length > 2 && what[0] == '<' && what[length - 1] == '>';
 
-	if (length > 2 && what[0] == '<' && what[length - 1] == '>') {
+	if (has_brackets) {
 		what[length - 1] = '\0';
 		what++;
 		length -= 2;
 	}
-	if (strchr(what, '@')) {
+	if (has_brackets || strchr(what, '@')) {
 		t->message_id = what;
 		return length > 2;
 	}
-	if (!log_line_is_id(what, length))
+	if (!log_text_is_id(what, length))
 		return 0;
-	strcpy(t->ids[t->count++], what);
+	if (length == 16 && strspn(what, "0123456789abcdef") == length)
+		length = 8; /* OpenSMTPD's, of one recipient */
+	snprintf(t->ids[t->count++], sizeof t->ids[0], "%.*s", (int)length, what);
 	return 1;
 }
 
@@ -332,22 +416,26 @@ int
 brimadm_trace(struct brimadm *a, int argc, char **argv)
 {
 	struct trace *t = calloc(1, sizeof *t);
+	char *asked = strdup(argv[0]); /* as it was given */
 	int result = -1, status = TOOL_CANT;
 
 	(void)argc;
 	if (t)
 		t->rows = calloc(ROWS_MAX, sizeof *t->rows);
-	if (!t || !t->rows)
+	if (!t || !t->rows || !asked)
 		reason_set(&a->why, REASON_NO_MEMORY);
 	else if (!take_argument(t, argv[0]))
 		status = brimadm_refuse(a, TOOL_USAGE,
-			"\"%.80s\" is neither a queue id nor a Message-ID", argv[0]);
+			"\"%.80s\" is neither a queue id nor a Message-ID", asked);
 	else
 		result = search(t, a->option[OPTION_LOG], &a->why);
 	if (t && t->is_short)
 		reason_set(&a->why, REASON_NO_MEMORY);
 	else if (t && t->filled > 0)
 		print_rows(t);
+	if (t && t->again && t->filled > 0)
+		tool_warn("from %s on a queue id of the message is another message's",
+			t->again->time);
 	if (t && t->left_out)
 		tool_warn("there are more than %d lines: the first are shown", ROWS_MAX);
 	if (result < 0)
@@ -355,11 +443,12 @@ brimadm_trace(struct brimadm *a, int argc, char **argv)
 	else
 		status = t->filled > 0 ? TOOL_OK
 				       : tool_fail(TOOL_NO,
-						 "the log has nothing of %.80s", argv[0]);
+						 "the log has nothing of %.80s", asked);
 	if (t && t->rows)
 		drop_rows(t);
 	if (t)
 		free(t->rows);
 	free(t);
+	free(asked);
 	return status;
 }
