@@ -754,6 +754,18 @@ def test_a_list_of_blocked_senders_with_a_fault(sound, text, mode, owner):
     assert "\n@bad.test\n" in "\n" + path.read_text()
 
 
+def test_a_list_of_blocked_senders_that_has_own_ones(sound):
+    path = sound.brim.folder / "blocked"
+    sound.brim.configure(blocked_senders=path, local_domains="Host.Test")
+    sound.brim.load("@other.test")
+    for line, named in ((f"{ADDRESS.upper()}", ADDRESS), (".org", "@example.org"),
+                        ("@host.test", "@Host.Test"), ("@OTHER.test\nx@example.org", "@other.test")):
+        path.write_text(f"spam@sender.test\n{line}\n")
+        sound.tells("blocked-own", f"of this host: {named}", str(path))
+    path.write_text("x@example.org\n.sub.example.org\n@sender.test\n")
+    assert sound.findings() == []
+
+
 def test_a_list_of_blocked_senders_that_is_not_there_or_behind_a_closed_door(sound):
     folder = sound.brim.folder / "closed"
     sound.brim.configure(blocked_senders=folder / "list")
@@ -880,6 +892,45 @@ def test_a_command_that_needs_a_shell(postfix, form):
 def test_settings_that_postconf_can_not_read(postfix):
     write_settings(postfix.etc / "main.cf", "mailbox_command = /x/lda\nnonsense\n")
     postfix.tells("postfix", "postfix(1)")
+
+
+@pytest.mark.parametrize("over_quota", ["defer", "bounce"])
+def test_a_queue_that_keeps_nothing(postfix, over_quota):
+    postfix.brim.configure(over_quota=over_quota)
+    postfix.write_main("maximal_queue_lifetime = 1h", "bounce_queue_lifetime = 1h")
+    postfix.repairs("postfix-queue-short")
+
+
+# mail that waits for room
+
+
+@pytest.fixture
+def waiting(postfix):
+    postfix.release = postfix.brim.folder / "run/release.sock"
+    postfix.brim.configure(release_socket=postfix.release)
+    postfix.brim.admin("set", ADDRESS, "smtp_full=wait")
+    return postfix
+
+
+def test_nobody_releases_what_waits(waiting):
+    waiting.repairs("release-down")
+    waiting.brim.configure(release_socket=waiting.release.with_name("other"))
+    waiting.brim.admin("set", ADDRESS, "smtp_full=refuse")
+    assert waiting.findings() == []
+    waiting.brim.configure(smtp_full="wait")
+    assert waiting.names() == ["release-down"]
+
+
+def test_a_release_without_a_postqueue(waiting):
+    program = waiting.host.folder / "postqueue"
+    subprocess.Popen([waiting.programs / "brim-release", "-c", waiting.conf, "-u", "games",
+                      "-p", program], stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + PATIENCE
+    while waiting.names() == ["release-down"] and time.monotonic() < limit:
+        time.sleep(0.05)
+    waiting.tells("release-postqueue", "No such file", "-p /usr/sbin/postqueue")
+    shutil.copy("/usr/sbin/postqueue", program)
+    assert waiting.findings() == []
 
 
 def test_an_over_quota_of_one_mailbox_that_is_too_long(postfix):
@@ -1260,6 +1311,31 @@ def test_a_list_of_a_service_alone(asking, name, own):
         f"  -o {{ smtpd_recipient_restrictions = {own} }}\n  -o syslog_name=postfix/submission\n")
     asking.repairs(name)
     assert "reject" in asking.run("postconf -Ph submission/inet/smtpd_recipient_restrictions").stdout
+
+
+BACK = "127.0.0.1:10026 inet n - n - - smtpd\n  -o content_filter=\n"
+
+
+def test_a_service_behind_a_content_filter_asks_again(asking):
+    (asking.etc / "master.cf").write_text(
+        f"{MASTER}{SMTPD}{BACK}  -o {{ smtpd_data_restrictions = {POLICY} }}\n")
+    lines(asking, "content_filter = scan:127.0.0.1:10025")
+    asking.repairs("policy-again")
+    for name, value in (("end_of_data", ""), ("data", ""), ("recipient", "permit_mynetworks,reject")):
+        asked = f"postconf -Ph 127.0.0.1:10026/inet/smtpd_{name}_restrictions"
+        assert asking.run(asked).stdout == f"{value}\n"
+
+
+def test_services_behind_filters_that_are_right(asking):
+    master = asking.etc / "master.cf"
+    master.write_text(MASTER + SMTPD + "  -o smtpd_proxy_filter=127.0.0.1:10025\n"
+                      + BACK.replace("  -o content_filter=\n", ""))
+    assert asking.findings() == []
+    master.write_text(MASTER + SMTPD + "  -o content_filter=scan:127.0.0.1:10025\n" + BACK +
+                      "  -o smtpd_recipient_restrictions=permit_mynetworks,reject\n"
+                      "  -o smtpd_end_of_data_restrictions=\n"
+                      "submission inet n - y - - smtpd\n  -o content_filter=\n")
+    assert asking.findings() == []
 
 
 def test_lists_that_are_right(asking):

@@ -113,6 +113,9 @@ static const struct kind {
 	[CHECK_BLOCKED_SENDERS] = {"blocked-senders", ERROR,
 		"quotad keeps the list that it has read before, and blocks nobody where "
 		"there is none."},
+	[CHECK_BLOCKED_OWN] = {"blocked-own", WARNING,
+		"Mail that they send themselves is refused for good, to others of the "
+		"table."},
 	[CHECK_QUOTAD_DOWN] = {"quotad-down", ERROR,
 		"Without quotad lda defers, or with quotad_down = deliver keeps no "
 		"limit."},
@@ -125,6 +128,12 @@ static const struct kind {
 		"Where quotad's table is not lda's, new users are deferred and old "
 		"limits "
 		"hold."},
+	[CHECK_RELEASE_DOWN] = {"release-down", WARNING,
+		"Mail that waits for room comes when Postfix tries again by itself, up "
+		"to "
+		"hours after there is some, in no order."},
+	[CHECK_RELEASE_POSTQUEUE] = {"release-postqueue", WARNING,
+		"brim-release has Postfix deliver what waits by that program."},
 	[CHECK_SOCKET_REACH] = {"socket-reach", ERROR,
 		"lda, which runs as the recipient, can't ask quotad, and defers."},
 	[CHECK_ACCOUNTS] = {"accounts", WARNING,
@@ -183,6 +192,9 @@ static const struct kind {
 	[CHECK_QUEUE_LIFETIME] = {"postfix-queue-lifetime", WARNING,
 		"Postfix bounces a deferred message before over_quota has passed, as one "
 		"that could not be delivered in time."},
+	[CHECK_QUEUE_SHORT] = {"postfix-queue-short", WARNING,
+		"What is put off until quotad runs, or a disk is back, bounces before "
+		"somebody has repaired it."},
 	[CHECK_DELAY_WARNING] = {"postfix-delay-warning", WARNING,
 		"While a mailbox is full its senders hear nothing for days."},
 	[CHECK_BOUNCE_LIFETIME] = {"postfix-bounce-lifetime", NOTE,
@@ -223,6 +235,9 @@ static const struct kind {
 		"no room is kept: mail that was accepted may find a full mailbox."},
 	[CHECK_POLICY_TWICE] = {"policy-twice", WARNING,
 		"Each recipient is asked about twice, with one answer."},
+	[CHECK_POLICY_AGAIN] = {"policy-again", WARNING,
+		"Postfix has taken the mail already: a refusal there is a bounce, and "
+		"room is kept twice."},
 	[CHECK_POLICY_UNKNOWN] = {"policy-unknown", WARNING,
 		"Postfix asks before it rewrites an address: one that its own table "
 		"alone knows is refused as unknown."},
@@ -269,7 +284,9 @@ static const struct step {
 	{"user table", CONF, check_table},
 	{"mailboxes", CONF | TABLE, check_mailboxes},
 	{"addresses", CONF | TABLE | EVERYBODY, check_addresses},
+	{"blocked senders", CONF | TABLE | EVERYBODY, check_own_senders},
 	{"quotad", CONF, check_quotad},
+	{"brim-release", CONF, check_release},
 	{"file systems", CONF, check_stores},
 	{"accounts", CONF | TABLE | EVERYBODY, check_accounts},
 	{"Postfix", CONF, check_postfix},

@@ -57,9 +57,12 @@ enum check_kind {
 	CHECK_USAGE_OWNER,
 	CHECK_TRUSTED_USER,
 	CHECK_BLOCKED_SENDERS,
+	CHECK_BLOCKED_OWN,
 	CHECK_QUOTAD_DOWN,
 	CHECK_QUOTAD_STRANGER,
 	CHECK_QUOTAD_TABLE,
+	CHECK_RELEASE_DOWN,
+	CHECK_RELEASE_POSTQUEUE,
 	CHECK_SCAN_AS,
 	CHECK_SOCKET_REACH,
 	CHECK_ACCOUNTS,
@@ -82,6 +85,7 @@ enum check_kind {
 	CHECK_TIME_LIMIT,
 	CHECK_SHELL,
 	CHECK_QUEUE_LIFETIME,
+	CHECK_QUEUE_SHORT,
 	CHECK_BOUNCE_LIFETIME,
 	CHECK_DELAY_WARNING,
 	CHECK_SOFT_BOUNCE,
@@ -96,6 +100,7 @@ enum check_kind {
 	CHECK_POLICY_DOWN,
 	CHECK_POLICY_SIZE,
 	CHECK_POLICY_TWICE,
+	CHECK_POLICY_AGAIN,
 	CHECK_POLICY_UNKNOWN,
 	CHECK_POLICY_UNUSED,
 	CHECK_POLICY_USERS,
@@ -120,6 +125,7 @@ struct check {
 	uint64_t longest;    /* the longest over_quota of all, but for defer */
 	int has_longest;
 	int defers; /* the over_quota of one is defer */
+	int waits;  /* the smtp_full of one is wait */
 	struct postconf postfix;
 	int has_postfix;    /* Postfix is there, and its settings were read */
 	char *command;      /* mailbox_command as it is written, if it runs lda */
@@ -281,9 +287,19 @@ pid_t check_listener(const char *path);
 /* A command that adds a user of the system. */
 const char *check_add_user(struct check *c, const char *name);
 
+/* Whether systemd runs this host. */
+int check_has_systemd(void);
+
+/* --- release.c: brim-release, where mail waits for room ------ */
+
+void check_release(struct check *c);
+
 /* --- senders.c ----------------------------------------------- */
 
 void check_senders(struct check *c);
+
+/* Those of the table that the list blocks. */
+void check_own_senders(struct check *c);
 
 /* --- postfix.c ----------------------------------------------- */
 
@@ -321,6 +337,16 @@ void check_reports(struct check *c, int has_pipe);
 
 /* DELIVERS: Postfix delivers by Brim. */
 void check_policy(struct check *c, int delivers);
+
+/* --- policy_again.c: behind a content filter -----------------------------------------
+ */
+
+/* Whether mail comes back to the service, of smtpd(8), from a content filter. */
+int check_is_behind_filter(const struct check *c, const struct postconf_service *s);
+
+/* The service, to which mail comes back, asks again in these lists, of LISTS: bits. */
+void check_policy_again(struct check *c, const struct postconf_service *s,
+	const char *const *lists, unsigned bits);
 
 /* --- maps.c: look-ups in the user table ----------------------------------------------
  */

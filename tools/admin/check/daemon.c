@@ -20,8 +20,8 @@
 
 /* --- commands -------------------------------------------------------------- */
 
-static int
-has_systemd(void)
+int
+check_has_systemd(void)
 {
 	return access("/run/systemd/system", F_OK) == 0;
 }
@@ -53,7 +53,7 @@ restart(struct check *c, const char *signal)
 	pid_t pid = check_listener(c->a->conf.socket);
 	const char *start, *lock, *file = c->a->conf_file;
 
-	if (has_systemd())
+	if (check_has_systemd())
 		return "systemctl restart quotad";
 	start = check_text(c, "setsid quotad%s%s >/dev/null 2>&1 </dev/null &",
 		file ? " -c " : "", file ? check_quote(c, file) : "");
@@ -79,7 +79,7 @@ check_reload(struct check *c)
 {
 	pid_t pid;
 
-	if (has_systemd())
+	if (check_has_systemd())
 		return " && systemctl reload quotad";
 	pid = check_listener(c->a->conf.socket);
 	return pid ? check_text(c, " && kill -HUP %d", (int)pid) : "";

@@ -319,6 +319,7 @@ check_mailbox(struct check *c, const struct mailbox *m)
 	}
 	if (m->state == MAILBOX_DISABLED || m->state == MAILBOX_MOVED)
 		return; /* it takes no mail */
+	c->waits |= m->smtp_full_waits != 0;
 	if (!probe_answers(&c->probe, m->path)) {
 		check_found(c, CHECK_MAILBOX_OPEN, m->key,
 			"Look at its file system: unmount it, or bring back what serves "

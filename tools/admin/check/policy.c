@@ -378,6 +378,11 @@ check_policy(struct check *c, int delivers)
 		}
 		has |= of_main & ~own;
 		used |= has;
+		if (check_is_behind_filter(c, s)) {
+			if (has)
+				check_policy_again(c, s, names, has);
+			continue;
+		}
 		if (has & AT_RCPT && !(has & BIT(END)) && !(told & ~own & BIT(END))) {
 			told |= BIT(END) & ~own;
 			check_size(c, s);

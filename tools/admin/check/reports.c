@@ -78,7 +78,8 @@ longer_than(struct check *c, uint64_t over_quota)
 	return check_text(c, "%s", amount_show_time((over_quota / DAY + 1) * DAY, days));
 }
 
-static void
+/* Whether it is too short for over_quota. */
+static int
 look_at_lifetime(const struct use *u, enum check_kind kind)
 {
 	const uint64_t over_quota = longest(u->c);
@@ -88,18 +89,24 @@ look_at_lifetime(const struct use *u, enum check_kind kind)
 
 	if (over_quota == CONF_DEFER || over_quota == 0 ||
 		postconf_time(u->value, 'd', &lifetime) || over_quota < lifetime)
-		return;
+		return 0;
 	check_found(u->c, kind, u->subject,
 		longer ? set(u, longer)
 		       : "Lower over_quota: Postfix keeps nothing for longer than 100d.",
 		"it is %s, and over_quota is %s", u->value,
 		amount_show_time(over_quota, shown));
+	return 1;
 }
 
 static void
 look_at_queue(const struct use *u)
 {
-	look_at_lifetime(u, CHECK_QUEUE_LIFETIME);
+	uint64_t lifetime;
+
+	if (!look_at_lifetime(u, CHECK_QUEUE_LIFETIME) &&
+		postconf_time(u->value, 'd', &lifetime) == 0 && lifetime < DAY)
+		check_found(u->c, CHECK_QUEUE_SHORT, u->subject, set(u, "5d"), "it is %s",
+			u->value);
 }
 
 /* Postfix itself lowers it to maximal_queue_lifetime. */

@@ -1,9 +1,11 @@
-/* check: the file of blocked_senders, as quotad reads it. */
+/* check: the file of blocked_senders, as quotad reads it, and whom it blocks. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "address.h"
 #include "check.h"
 #include "privileges.h"
 #include "sender_list.h"
@@ -77,4 +79,80 @@ check_senders(struct check *c)
 			"%s", why.text);
 	else
 		check_as_daemon(c, path);
+}
+
+/* --- whom it blocks --------------------------------------------------------------- */
+
+#define NAMED 5 /* of those that are blocked */
+
+struct own {
+	struct check *check;
+	const struct sender_list *list;
+	FILE *names;
+	size_t count;
+};
+
+/* Whether it blocks all of the domain: nobody has such a name. */
+static int
+blocks_domain(const struct own *o, const char *domain)
+{
+	char name[ADDRESS_MAX + 1];
+
+	snprintf(name, sizeof name, "no.user@%s", domain);
+	return sender_list_has(o->list, name);
+}
+
+static void
+note(struct own *o, const char *name)
+{
+	char *shown = o->count++ < NAMED ? record_escape(name) : NULL;
+
+	if (shown)
+		fprintf(o->names, "%s%s", o->count > 1 ? ", " : "", shown);
+	free(shown);
+}
+
+/* A domain stands in front of its addresses, which are not named beside it. */
+static int
+look_at_own(void *arg, const struct record *r)
+{
+	struct own *o = arg;
+	const char *at = strrchr(r->key, '@');
+
+	if (at && (at == r->key ? blocks_domain(o, at + 1)
+				: sender_list_has(o->list, r->key) &&
+					  !blocks_domain(o, at + 1)))
+		note(o, r->key);
+	return 0;
+}
+
+void
+check_own_senders(struct check *c)
+{
+	const char *path = c->a->conf.blocked_senders,
+		   *domains = c->a->conf.local_domains;
+	struct sender_list *list = *path ? sender_list_read(path, NULL) : NULL;
+	char *names = NULL, *domain;
+	size_t size;
+	struct own o = {.check = c, .list = list};
+
+	if (!list)
+		return; /* what is wrong with it was told */
+	o.names = open_memstream(&names, &size);
+	while (o.names && (domain = conf_list_next(&domains))) {
+		if (blocks_domain(&o, domain))
+			note(&o, check_text(c, "@%s", domain));
+		free(domain);
+	}
+	if (o.names)
+		users_each(c->users, "", look_at_own, &o, NULL);
+	if (!o.names || fclose(o.names))
+		c->failed = 1;
+	else if (o.count)
+		check_found(c, CHECK_BLOCKED_OWN, path,
+			check_text(c, "Take the lines for them out of %s.", path),
+			"it blocks senders of this host: %s%s", names,
+			o.count > NAMED ? ", ..." : "");
+	free(names);
+	sender_list_free(&list);
 }
