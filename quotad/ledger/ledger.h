@@ -121,7 +121,7 @@ enum ledger_promise_event {
 	LEDGER_PROMISE_MADE,
 	LEDGER_PROMISE_USED,
 	LEDGER_PROMISE_OVER, /* its time */
-	LEDGER_PROMISE_GONE  /* its mailbox is not in the table any more */
+	LEDGER_PROMISE_GONE  /* without use: its mailbox is gone, or its maker ended it */
 };
 
 /* Why a mailbox was counted. */
@@ -296,6 +296,10 @@ void ledger_show_tickets(const struct ledger *l, const struct account *a,
 /* Calls EACH for every promise of the account. */
 void ledger_show_promises(const struct account *a,
 	void (*each)(void *arg, const struct ledger_kept_promise *p), void *arg);
+
+/* Ends a promise that the account has and no ticket has the room of, if there is one. */
+void ledger_end_promise(
+	struct ledger *l, struct account *a, const struct ledger_promise *wanted);
 
 /* Calls EACH for every account: for a store that is written afresh. Nothing may be
  * changed meanwhile. */

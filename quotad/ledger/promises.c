@@ -316,6 +316,16 @@ promises_end_all(struct ledger *l, struct account *a)
 		end(l, TAILQ_FIRST(&a->activity->promises), LEDGER_PROMISE_GONE);
 }
 
+void
+ledger_end_promise(
+	struct ledger *l, struct account *a, const struct ledger_promise *wanted)
+{
+	struct promise *p = find(a, wanted);
+
+	if (p && !p->ticket)
+		end(l, p, LEDGER_PROMISE_GONE);
+}
+
 static void
 end_due(struct ledger *l, struct account_promises *slot)
 {

@@ -37,7 +37,7 @@ struct waiter {
 	struct queued *message;
 	enum waiter_list list;
 	uint64_t bytes, since_ms, heard_ms;
-	uint64_t promised_ms; /* room, since it was refused last; 0: none */
+	uint64_t promised_ms; /* released, since it was refused last; 0: not */
 };
 
 TAILQ_HEAD(waiter_queue, waiter);
@@ -56,6 +56,7 @@ struct mailbox_waiters {
 	struct waiter *asked;
 	uint64_t due_ms, soonest_ms, began_ms;
 	unsigned promises_left; /* of this turn */
+	int is_doubted;         /* the last that was released did not come */
 	int is_wanted;          /* there may be room since it was asked about */
 	char name[];
 };

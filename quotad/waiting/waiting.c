@@ -125,14 +125,26 @@ take_id(struct waiting *w, struct waiter *e, const char *mailbox, const char *id
 	return waiters_add(&w->all, mailbox, id, WAITERS_EXPECTED, bytes, clock_now_ms());
 }
 
+/* A message that was released has come: there is no reason any more to doubt that others
+ * for its mailbox will. */
+static void
+came(struct waiter *e)
+{
+	if (e->promised_ms != 0)
+		e->mailbox->is_doubted = 0;
+	e->promised_ms = 0;
+}
+
 void
 waiting_refused(struct waiting *w, const char *mailbox, const char *ids, uint64_t bytes,
 	int trusted)
 {
 	struct waiter *e = find_one(w, mailbox, ids);
-	const uint64_t now = clock_now_ms();
+	const uint64_t now = clock_now_ms(), known = e == NULL ? 0 : e->bytes;
 	char id[LEDGER_ID_MAX + 1];
 
+	if (bytes == 0)
+		bytes = known != 0 ? known : WAITING_UNKNOWN;
 	if (trusted && next_id(&ids, id))
 		e = take_id(w, e, mailbox, id, bytes);
 	if (e == NULL)
@@ -142,7 +154,8 @@ waiting_refused(struct waiting *w, const char *mailbox, const char *ids, uint64_
 	if (e->list != WAITERS_WAITING)
 		log_info("waiting for room, id=%s recipient=%s bytes=%" PRIu64,
 			e->message->id, mailbox, bytes);
-	e->promised_ms = 0;
+	came(e);
+	e->message->tries = 0;
 	waiters_move(&w->all, e, WAITERS_WAITING, bytes, now);
 	e->mailbox->owner = w;
 	if (!e->mailbox->has_turn && !e->mailbox->is_held)
@@ -159,6 +172,7 @@ waiting_delivered(struct waiting *w, const char *mailbox, const char *ids)
 
 	if (e == NULL)
 		return;
+	came(e);
 	if (e->list == WAITERS_WAITING)
 		log_info("waits no more, id=%s recipient=%s waited=%" PRIu64 "s",
 			e->message->id, mailbox, (now - e->since_ms) / 1000);
@@ -167,6 +181,23 @@ waiting_delivered(struct waiting *w, const char *mailbox, const char *ids)
 		waiters_move(&w->all, e, WAITERS_EXPECTED, e->bytes, now);
 	else
 		waiters_remove(&w->all, e);
+}
+
+/* Nobody will deliver the message now: its room is for others. */
+static void
+end_promises(struct waiting *w, const struct queued *q)
+{
+	const struct ledger_promise promise = {.id = q->id, .recipient = RECIPIENT};
+	struct account *a;
+	struct waiter *e;
+
+	LIST_FOREACH(e, &q->waiters, of_message) {
+		a = e->promised_ms == 0 ? NULL
+					: ledger_find(w->room->ledger, e->mailbox->name);
+		if (a != NULL)
+			ledger_end_promise(w->room->ledger, a, &promise);
+		e->promised_ms = 0;
+	}
 }
 
 void
@@ -180,6 +211,8 @@ waiting_released(struct waiting *w, const char *id, int ok)
 	q->is_asked = 0;
 	q->is_released = ok;
 	q->tries = ok ? 0 : q->tries + 1;
+	if (!ok)
+		end_promises(w, q);
 }
 
 /* --- which of them are next ------------------------------------------------------- */
@@ -194,16 +227,18 @@ is_postfix_id(const char *id)
 }
 
 /* Its promise was not used, or it can't be released: it comes, if it is there at all,
- * when the mail server tries again. */
+ * when the mail server tries again. That is known before the promise is over, or the next
+ * one had such a promise. */
 static int
 is_hopeless(const struct waiter *e, uint64_t now_ms)
 {
 	const struct queued *q = e->message;
 
-	if (e->promised_ms == 0 || q->is_asked)
+	if (q->is_asked)
 		return 0;
 	return q->tries >= WAITING_TRIES ||
-	       (q->is_released && now_ms - e->promised_ms >= WAITING_PROMISE_MS);
+	       (e->promised_ms != 0 && q->is_released &&
+		       now_ms - e->promised_ms >= WAITING_PROMISE_MS - SOON_MS);
 }
 
 static int
@@ -228,6 +263,7 @@ remove_hopeless(struct waiting *w, struct mailbox_waiters *m)
 			continue;
 		log_info("waits for the mail server's next try, id=%s recipient=%s",
 			e->message->id, m->name);
+		m->is_doubted |= e->message->is_released;
 		waiters_remove(&w->all, e);
 	}
 }
@@ -302,26 +338,11 @@ end_turn(struct waiting *w, struct mailbox_waiters *m)
 	if (waiters_let_go(&w->all, m) == 0 || m->counts[WAITERS_WAITING] == 0)
 		return;
 	wait = wait > WAITING_LOOK_MS ? wait : WAITING_LOOK_MS;
-	if (m->promises_left == 0)
+	if (m->promises_left == 0 && !m->is_doubted)
 		wait = 0;
 	else if (m->is_wanted)
 		wait = m->soonest_ms - now;
 	waiters_take_turn(&w->all, m, now + wait);
-}
-
-static void
-release_next(struct waiting *w, struct mailbox_waiters *m)
-{
-	struct waiter *e = NULL;
-
-	if (m->promises_left > 0 && w->calls->may_release(w->arg))
-		e = oldest_that_fits(w, m);
-	if (e == NULL) {
-		end_turn(w, m);
-		return;
-	}
-	m->promises_left--;
-	ask(w, m, LEDGER_PROMISE, e);
 }
 
 static void
@@ -336,6 +357,25 @@ release(struct waiting *w, struct waiter *e)
 	log_info("room for a message that waits, id=%s recipient=%s bytes=%" PRIu64,
 		q->id, e->mailbox->name, e->bytes);
 	w->calls->release(w->arg, q->id);
+}
+
+/* Where the last one did not come, since somebody has removed it from the queue, say, it
+ * may be the same with all others: no room is kept for them until one has come. */
+static void
+release_next(struct waiting *w, struct mailbox_waiters *m)
+{
+	struct waiter *e;
+
+	while (m->promises_left > 0 && w->calls->may_release(w->arg) &&
+		(e = oldest_that_fits(w, m)) != NULL) {
+		m->promises_left--;
+		if (!m->is_doubted) {
+			ask(w, m, LEDGER_PROMISE, e);
+			return;
+		}
+		release(w, e);
+	}
+	end_turn(w, m);
 }
 
 static void

@@ -2,7 +2,8 @@
  * Waiting: mail that was refused for lack of room at delivery, and waits in the queue of
  * Postfix. Once its mailbox has room the oldest messages that fit are promised it, so
  * that no new mail takes it first, and the mail server is asked to deliver these, and no
- * other.
+ * other. Where one does not come, as after a postsuper -d, which nobody tells quotad, no
+ * room is kept for the next ones of its mailbox until one has come.
  *
  * It is all in memory and bounded, the oldest goes first: what is lost comes when the
  * mail server tries again by itself. Ids are believed of those who may ask about every
@@ -30,9 +31,12 @@
 #define WAITING_A_TURN       16     /* messages of a mailbox that are released */
 #define WAITING_AGAIN_MS     60000  /* from one release of a message to the next */
 #define WAITING_PROMISE_MS   120000
-#define WAITING_TRIES        3       /* to release a message that can't be released */
-#define WAITING_EXPECT_MS    3600000 /* until an accepted message is forgotten, */
-#define WAITING_FORGET_MS    (12 * 3600000) /* and one that was not tried any more */
+#define WAITING_TRIES        3 /* to release a message that can't be released */
+#define WAITING_UNKNOWN                                                                  \
+	65536                     /* bytes, of a size that nobody told: lda(8) tells     \
+				   * that of all smaller ones */
+#define WAITING_EXPECT_MS 3600000 /* until an accepted message is forgotten, */
+#define WAITING_FORGET_MS (12 * 3600000) /* and one that was not tried any more */
 
 struct waiting;
 
@@ -62,8 +66,9 @@ void waiting_free(struct waiting **w);
 void waiting_expect(
 	struct waiting *w, const char *mailbox, const char *id, uint64_t bytes);
 
-/* A delivery was refused for now. IDS are the message's, "A,B": the first is that in the
- * queue now. TRUSTED: the asker may ask about every mailbox. */
+/* A delivery was refused for now, of 0 BYTES where it does not know its size yet. IDS are
+ * the message's, "A,B": the first is that in the queue now. TRUSTED: the asker may ask
+ * about every mailbox. */
 void waiting_refused(struct waiting *w, const char *mailbox, const char *ids,
 	uint64_t bytes, int trusted);
 

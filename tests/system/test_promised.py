@@ -3,6 +3,7 @@
 import os
 import pwd
 import signal
+import socket
 import time
 
 import pytest
@@ -18,7 +19,8 @@ FULL = "452 4.2.2"
 def brim():
     with Brim() as b:
         b.policy = b.folder / "run/policy"
-        b.configure(policy_listen=b.policy, policy_group="", policy_mode="0666",
+        b.release = b.folder / "run/release"
+        b.configure(release_socket=b.release, policy_listen=b.policy, policy_group="", policy_mode="0666",
                     policy_users="root", promise_trusted="203.0.113.0/24")
         b.number = 0
         b.start_quotad()
@@ -37,7 +39,7 @@ class Box:
         self.brim = brim
         self.address = f"box{number}@example.org"
         self.client = f"198.51.100.{number}"
-        brim.mailbox(self.address, uid=20001, quota=LIMIT, over_quota="defer")
+        self.maildir = brim.mailbox(self.address, uid=20001, quota=LIMIT, over_quota="defer")
 
     def ask(self, queue_id, size, state="END-OF-MESSAGE", **more):
         with Policy(self.brim.policy) as policy:
@@ -144,3 +146,44 @@ def test_time_ends_them_and_who_plays_gets_none(brim, box):
         assert box.promises() == 1
     finally:
         reload(brim, policy_users="root", promise_time=None)
+
+
+# --- mail that waits ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def full(brim, box):
+    brim.mailbox(box.address, uid=20001, quota=LIMIT, over_quota="defer", smtp_full="wait")
+    box.fill = box.maildir / "new/1.x.host"
+    box.fill.write_bytes(b"x" * LIMIT)
+    return box
+
+
+def test_no_room_is_kept_for_what_can_not_be_released(brim, full):
+    """Postfix is down, say, or its queue is another one's."""
+    with socket.socket(socket.AF_UNIX) as release:
+        release.bind(str(brim.release))
+        brim.release.chmod(0o666)
+        release.listen()
+        release.settimeout(PATIENCE)
+        told = brim.ask(f"RESERVE {full.address} 60000 name=1.a ids=WAITS1")
+        assert told[0].startswith("NO full-for-now")
+        full.fill.unlink()
+        quotad, _ = release.accept()
+        with quotad:
+            quotad.settimeout(PATIENCE)
+            assert quotad.recv(100) == b"RELEASE WAITS1\n"
+            assert full.promises() == 1
+            quotad.sendall(b"ERR postqueue ended with status 69\n")
+            wait_until(lambda: full.promises() == 0)
+        assert brim.ask(f"RESERVE {full.address} 60000 name=2.b")[0].startswith("OK")
+
+
+def test_a_large_message_waits_with_the_size_that_was_told(brim, full):
+    """lda asks about one of more than 64 KiB before it knows the size."""
+    reload(brim, wait_max="150000B")
+    assert full.ask("W1", 90_000) == DUNNO
+    told = brim.ask(f"CHECK {full.address} 0 ids=W1", f"WAITING {full.address}")
+    assert told[0].startswith("NO full-for-now")
+    assert " messages=1 bytes=90000 " in told[1]
+    assert refuses(full.ask("W2", 90_000), FULL)

@@ -344,6 +344,24 @@ START_TEST(the_delivery_has_the_room_of_its_promise)
 }
 END_TEST
 
+START_TEST(who_made_a_promise_may_end_it)
+{
+	struct ledger_promise wanted = {.id = "A1", .recipient = ALICE};
+
+	promise("A1", ALICE, 10000);
+	promise("A1", ALICE + 1, 1000);
+	ledger_end_promise(fake.ledger, fake.account, &wanted);
+	ledger_end_promise(fake.ledger, fake.account, &wanted);
+	expect_promises(1, 1000 + HEADERS);
+	EXPECT(YES, promise("A2", ALICE, 1000));
+	EXPECT(YES, reserve("1.a", "A2", 1000));
+	wanted.id = "A2"; /* the ticket has its room */
+	ledger_end_promise(fake.ledger, fake.account, &wanted);
+	ck_assert_uint_eq(numbers().reserved, 1000);
+	ck_assert_int_eq(fake.removed, 1);
+}
+END_TEST
+
 /* What the headers left of the room is everybody's again. */
 START_TEST(a_smaller_message_gives_the_rest_back)
 {
@@ -1037,8 +1055,8 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {a_promise_keeps_its_room_and_the_headers,
 		the_delivery_has_the_room_of_its_promise,
 		a_smaller_message_gives_the_rest_back, a_promise_is_used_once,
-		each_recipient_of_a_message_has_a_promise, no_other_id_uses_a_promise,
-		the_same_question_again_is_no_second_charge,
+		who_made_a_promise_may_end_it, each_recipient_of_a_message_has_a_promise,
+		no_other_id_uses_a_promise, the_same_question_again_is_no_second_charge,
 		a_larger_message_needs_the_difference,
 		where_the_message_alone_fits_it_is_no_false_full,
 		the_number_of_messages_is_kept_too,

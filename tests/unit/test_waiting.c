@@ -72,12 +72,35 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 	*n = a->numbers;
 }
 
-static struct account *
-account(const char *name)
+struct account *
+ledger_find(struct ledger *l, const char *name)
 {
+	(void)l;
 	for (size_t i = 0; i < fake.count; i++)
 		if (strcmp(fake.accounts[i].name, name) == 0)
 			return &fake.accounts[i];
+	return NULL;
+}
+
+/* All messages of these tests are of one size. */
+void
+ledger_end_promise(struct ledger *l, struct account *a, const struct ledger_promise *p)
+{
+	(void)l;
+	ck_assert_ptr_nonnull(p->id);
+	if (a->numbers.promises == 0)
+		return; /* it is over */
+	a->numbers.promised -= a->numbers.promised / a->numbers.promises;
+	a->numbers.promises--;
+}
+
+static struct account *
+account(const char *name)
+{
+	struct account *known = ledger_find(NULL, name);
+
+	if (known != NULL)
+		return known;
 	ck_assert_uint_lt(fake.count, MAILBOXES);
 	snprintf(fake.accounts[fake.count].name, sizeof fake.accounts->name, "%s", name);
 	return &fake.accounts[fake.count++];
@@ -328,6 +351,57 @@ START_TEST(a_promise_that_nobody_uses_gives_the_room_to_the_next)
 }
 END_TEST
 
+/* Removed from the queue, say: they must not have the room one after another. */
+START_TEST(where_one_did_not_come_no_room_is_kept_for_the_next)
+{
+	struct account *a = full_mailbox("alice", 10000);
+
+	a->numbers.used = 9900;
+	refuse_many("alice", "ID", WAITING_A_TURN + 4, 100);
+	ck_assert_str_eq(wait_for(WAITING_PROMISE_MS), "ID000001");
+	a->numbers.promised = a->numbers.promises = 0; /* the ledger's own clock */
+	wait_for(3 * WAITING_LOOK_MS);
+	ck_assert_uint_eq(fake.releases, WAITING_A_TURN + 4); /* each of them fits */
+	ck_assert_uint_eq(fake.promises, 1);
+	wait_for(WAITING_PROMISE_MS + WAITING_LOOK_MS);
+	ck_assert_uint_eq(messages(), 0);
+}
+END_TEST
+
+START_TEST(where_one_comes_again_room_is_kept_again)
+{
+	struct account *a = full_mailbox("alice", 10000);
+
+	a->numbers.used = 9900;
+	refuse_many("alice", "ID", 3, 100);
+	wait_for(WAITING_PROMISE_MS);
+	a->numbers.promised = a->numbers.promises = 0;
+	ck_assert_str_eq(wait_for(2 * WAITING_LOOK_MS), "ID000002 ID000003");
+	waiting_delivered(w, "alice", "ID000002");
+	refuse("alice", "ID000003", 100);
+	ck_assert_uint_eq(fake.promises, 1);
+	ck_assert_str_eq(wait_for(WAITING_AGAIN_MS), "ID000003");
+	ck_assert_uint_eq(fake.promises, 2);
+}
+END_TEST
+
+START_TEST(for_what_can_t_be_released_no_room_is_kept)
+{
+	struct account *a = full_mailbox("alice", 10000);
+
+	a->numbers.used = 0;
+	refuse("alice", "ID0001", 100);
+	refuse("alice", "ID0002", 100);
+	fake.fails = 1;
+	ck_assert_str_eq(wait_for(WAITING_LOOK_MS), "ID0001 ID0002");
+	ck_assert_uint_eq(fake.promises, 2);
+	ck_assert_uint_eq(a->numbers.promised, 0);
+	fake.fails = 0;
+	ck_assert_str_eq(wait_for(WAITING_AGAIN_MS), "ID0001 ID0002");
+	ck_assert_uint_eq(a->numbers.promised, 200);
+}
+END_TEST
+
 START_TEST(what_can_t_be_released_is_tried_three_times)
 {
 	full_mailbox("alice", 10000)->numbers.used = 0;
@@ -417,6 +491,21 @@ START_TEST(what_was_refused_at_delivery_counts_and_nothing_else)
 	waiting_delivered(w, "alice", "ID0001");
 	ck_assert_uint_eq(waiting_bytes(w, "alice"), 0);
 	ck_assert(waiting_takes(w, "alice", 100, 100));
+}
+END_TEST
+
+/* lda asks about a large message before it knows the size. */
+START_TEST(a_size_that_the_delivery_does_not_know_is_what_was_said_before)
+{
+	waiting_expect(w, "alice", "ID0001", 200000);
+	refuse("alice", "ID0001", 0);
+	ck_assert_uint_eq(waiting_bytes(w, "alice"), 200000);
+	refuse("alice", "AFTER1,ID0001", 0);
+	ck_assert_uint_eq(waiting_bytes(w, "alice"), 200000);
+	refuse("alice", "AFTER1,ID0001", 200100);
+	ck_assert_uint_eq(waiting_bytes(w, "alice"), 200100);
+	refuse("bob", "ID0002", 0);
+	ck_assert_uint_eq(waiting_bytes(w, "bob"), WAITING_UNKNOWN);
 }
 END_TEST
 
@@ -731,12 +820,16 @@ add_tests(Suite *suite)
 		a_message_is_released_once_a_minute_at_most,
 		a_message_for_two_mailboxes_too,
 		a_promise_that_nobody_uses_gives_the_room_to_the_next,
+		where_one_did_not_come_no_room_is_kept_for_the_next,
+		where_one_comes_again_room_is_kept_again,
+		for_what_can_t_be_released_no_room_is_kept,
 		what_can_t_be_released_is_tried_three_times,
 		an_id_that_postfix_does_not_have_is_not_released,
 		forged_ids_of_a_user_are_not_believed,
 		a_trusted_asker_s_first_id_is_the_one_in_the_queue,
 		odd_lists_of_ids_do_no_harm,
 		what_was_refused_at_delivery_counts_and_nothing_else,
+		a_size_that_the_delivery_does_not_know_is_what_was_said_before,
 		who_waits_is_listed,
 		a_mailbox_has_a_bound_and_the_oldest_goes,
 		all_have_a_bound_and_the_oldest_goes,
