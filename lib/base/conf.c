@@ -1,6 +1,7 @@
 /* The table of settings; reading, checking and printing all go through it. */
 #include "conf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -15,6 +16,7 @@
 
 enum type {
 	TEXT,
+	DELIMITERS,
 	LIST,
 	PATHS,
 	NETWORKS,
@@ -89,8 +91,8 @@ static const struct setting {
 		"Group of the map sockets; who may open one may look up every mailbox."},
 	{"map_mode", MODE, RESTART, AT(map_mode), "0660", 0600, 0666, NULL,
 		"Mode of the map sockets."},
-	{"recipient_delimiter", TEXT, RELOAD, AT(recipient_delimiter), "+", 0, 0, NULL,
-		"Bytes that begin an address's extension; empty for none."},
+	{"recipient_delimiter", DELIMITERS, RELOAD, AT(recipient_delimiter), "+", 0, 0,
+		NULL, "Bytes that begin an address's extension; empty for none."},
 	{"local_domains", LIST, RELOAD, AT(local_domains), "", 0, 0, NULL,
 		"Domains of this host, whose users are bare names in the table, besides "
 		"localhost, its own names and literals of its addresses."},
@@ -187,7 +189,30 @@ is_list(const struct setting *s)
 static int
 is_text(const struct setting *s)
 {
-	return s->type == TEXT || s->type == PATH || is_list(s);
+	return s->type == TEXT || s->type == DELIMITERS || s->type == PATH || is_list(s);
+}
+
+/* A byte that names are made of would cut them, and mail for one would be another's: so
+ * would a word such as "none". */
+static int
+check_delimiters(const char *value, struct reason *why)
+{
+	const size_t length = strlen(value);
+
+	if (length > 2 && (value[0] == '"' || value[0] == '\'') &&
+		value[length - 1] == value[0])
+		return reason_set(why,
+			"recipient_delimiter: %.40s: write it without quotation marks",
+			value);
+	for (const char *p = value; *p; p++)
+		if (isalnum((unsigned char)*p) || isblank((unsigned char)*p) ||
+			*p == '@' || (unsigned char)*p >= 0x80)
+			return reason_set(why,
+				"recipient_delimiter: \"%.40s\" has letters, digits, "
+				"blanks or an @ in it, which are parts of names: write "
+				"the delimiters alone, such as +, or nothing for none",
+				value);
+	return 0;
 }
 
 static int
@@ -199,6 +224,8 @@ set_text(struct conf *c, const struct setting *s, const char *value, struct reas
 	if (s->type == PATH && (*value || *s->fallback) && !conf_is_path(value))
 		return reason_set(
 			why, "%s: \"%.80s\" is not an absolute path", s->name, value);
+	if (s->type == DELIMITERS && check_delimiters(value, why))
+		return -1;
 	if (is_list(s) && conf_list_check(value,
 				  s->type == PATHS      ? CONF_LIST_PATHS
 				  : s->type == NETWORKS ? CONF_LIST_NETWORKS

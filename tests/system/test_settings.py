@@ -33,6 +33,7 @@ FAULTS = {
     "quota = 1G\nquota_ignore\n": "line 2: not \"name = value\": the = is missing",
     "quota = 1G\nquota ignore: x\n": "line 2: not \"name = value\": the = is missing",
     "= 1G\n": "line 1: not \"name = value\": the name is missing",
+    "recipient_delimiter = ++++-_=.,/#\nqouta = 1G\n": 'line 2: there is no setting "qouta"',
     "qouta = 1G\n": 'line 1: there is no setting "qouta"',
     "quo ta = 1G\n": 'line 1: there is no setting "quo ta"',
     "qu\u00f6ta = 1G\n": 'line 1: there is no setting "qu??ta"',
@@ -136,6 +137,18 @@ def test_programs_and_preinst_agree_about_any_lines(tmp_path, read_by_preinst):
             assert read_by_preinst(file) == fault, (seed, text)
             seen.add(re.sub(r".*line \d+: ", "", fault))
     assert len(seen) > 3, seed
+
+
+@pytest.mark.parametrize("value, word", [("none", "letters"), ("+ -", "blanks"), ("@", "an @"),
+                                         ("+1", "digits"), ("\u00e9", "letters"),
+                                         ('"+"', "quotation"), ("'+'", "quotation")])
+def test_a_delimiter_is_no_part_of_names(brim, value, word):
+    """Of a name less an o, n or e mail would be another's."""
+    brim.mailbox("j@example.org")
+    brim.configure(recipient_delimiter=value)
+    fault = read_by_programs(brim.conf)
+    assert "recipient_delimiter: " in fault and word in fault
+    assert brim.deliver("jon@example.org").code == "4.3.5"
 
 
 def test_preinst_knows_which_settings_are_lists():
