@@ -209,10 +209,15 @@ is_quoted_string(const char *text, size_t length)
 	return 1;
 }
 
-/* Nothing that would end the address, or begin another. */
+/* Nothing that would end the address, or begin another; in brackets are colons, too (RFC
+ * 5321 section 4.1.3). */
 static int
 is_domain(const char *text)
 {
+	const size_t length = strlen(text);
+
+	if (length > 2 && text[0] == '[' && text[length - 1] == ']')
+		return strcspn(text + 1, " \"(),;<>@[\\]") == length - 2;
 	return text[0] && !text[strcspn(text, " \"(),:;<>@\\")];
 }
 

@@ -346,6 +346,8 @@ SENDERS = {
     "@x": b'""@x',
     "a@b@x": b'"a@b"@x',
     "a@[192.0.2.1]": b"a@[192.0.2.1]",
+    "a@[IPv6:2001:db8::1]": b"a@[IPv6:2001:db8::1]",
+    "a b@[IPv6:::1]": b'"a b"@[IPv6:::1]',
     "a@x>, <b@y>": b'"a@x>, <b@y>"',
     "a@x>, <b@y": b'"a@x>, <b"@y',
     "m\u00fcller@x": "m\u00fcller@x".encode(),
