@@ -1,7 +1,6 @@
 /* The directories of a mailbox, listed and stamped. */
 #include "folders.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "fold.h"
 #include "siphash.h"
 #include "walk.h"
 
@@ -147,7 +147,7 @@ look_at_part(struct folders *f, int folder, const char *name, const char *part,
 	return 0;
 }
 
-#define COUNTING_VERSION 3 /* to be raised where the same mailbox counts otherwise */
+#define COUNTING_VERSION 4 /* to be raised where the same mailbox counts otherwise */
 
 /* The next name of the list, to be freed, without slashes at its ends; NULL: no more. */
 static char *
@@ -175,9 +175,10 @@ folders_rules(const char *ignore)
 	char *name;
 
 	while ((name = next_ignored(&ignore)) != NULL) {
-		for (char *p = name; *p; p++)
-			*p = (char)tolower((unsigned char)*p);
-		rules += siphash(&key, name, strlen(name));
+		char folded[PATH_MAX];
+
+		if (fold_text(folded, sizeof folded, name, strlen(name)) >= 0)
+			rules += siphash(&key, folded, strlen(folded));
 		free(name);
 	}
 	return rules ? rules : 1;
@@ -185,26 +186,22 @@ folders_rules(const char *ignore)
 
 /* --- the tree ---------------------------------------------------------------------- */
 
-static int
-is_listed(const char *ignore, const char *path)
-{
-	int found = conf_list_has(ignore, path);
-	char *name;
-
-	if (!strchr(ignore, '/'))
-		return found;
-	while (!found && (name = next_ignored(&ignore)) != NULL) {
-		found = strcasecmp(name, path) == 0;
-		free(name);
-	}
-	return found;
-}
-
 int
 folders_is_ignored(const char *ignore, const char *path)
 {
-	return ignore && (is_listed(ignore, path) ||
-				 (path[0] == '.' && is_listed(ignore, path + 1)));
+	char key[PATH_MAX], listed[PATH_MAX];
+	int found = 0;
+	char *name;
+
+	if (!ignore || !ignore[0] || fold_text(key, sizeof key, path, strlen(path)) < 0)
+		return 0;
+	while (!found && (name = next_ignored(&ignore)) != NULL) {
+		if (fold_text(listed, sizeof listed, name, strlen(name)) >= 0)
+			found = strcmp(listed, key) == 0 ||
+				(key[0] == '.' && strcmp(listed, key + 1) == 0);
+		free(name);
+	}
+	return found;
 }
 
 static int

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "address_name.h"
-#include "base/fold.h"
+#include "fold.h"
 #include "suite.h"
 
 static const struct good {

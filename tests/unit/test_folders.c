@@ -159,13 +159,14 @@ START_TEST(a_folder_is_ignored_by_its_path_and_those_in_it_are_not)
 		{".A.B", 4},
 		{"A/B", 5},
 		{".", 5},
+		{"ENTW\xC3\x9CRFE", 4},
 	};
 
 	make_folder("Trash");
 	make_folder("Trash/Old");
 	make_folder("Junk E-mail/2024");
 	make_folder(".A.B");
-	make_folder("Keep");
+	make_folder("Entw\xC3\xBCrfe");
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		ck_assert_int_eq(count(cases[i].ignore, 0), 0);
 		ck_assert_int_eq(result.exact, 1);
