@@ -24,8 +24,9 @@ enum mailbox_field_type {
 	MAILBOX_FIELD_SMTP_FULL,
 	MAILBOX_FIELD_STATE,
 	MAILBOX_FIELD_ADDRESS,
-	MAILBOX_FIELD_ADDRESSES, /* with commas between */
-	MAILBOX_FIELD_DOMAIN     /* @domain */
+	MAILBOX_FIELD_WHOLE_ADDRESS, /* with a domain */
+	MAILBOX_FIELD_ADDRESSES,     /* with commas between */
+	MAILBOX_FIELD_DOMAIN         /* @domain */
 };
 
 /* The kinds of records: told by the key (@domain) and by the field alias. */

@@ -131,6 +131,9 @@ check_label(const char *label, size_t length, int is_last, struct reason *why)
 		return reason_set(why,
 			"the domain has a part of more than %d bytes between its dots",
 			LABEL_MAX);
+	if (label[0] == '-' || label[length - 1] == '-')
+		return reason_set(
+			why, "the domain has a part that begins or ends with -");
 	for (size_t i = 0; i < length; i++) {
 		unsigned char byte = (unsigned char)label[i];
 
@@ -165,8 +168,12 @@ check_domain(const char *domain, struct reason *why)
 			return -1;
 		label += length;
 		if (*label == '\0')
-			return 0;
+			break;
 	}
+	if (strspn(key + 1, "0123456789.") < strlen(key + 1))
+		return 0;
+	return reason_set(why,
+		"the domain is a number: an address of a host is written as [192.0.2.1]");
 }
 
 int

@@ -34,7 +34,7 @@ static const struct mailbox_field fields[] = {
 		"Name that the mailbox's user logs in with to send; else its address."},
 	{"state", MAILBOX_FIELD_STATE, IN_MAILBOX,
 		"enabled, disabled, suspended or moved."},
-	{"moved_to", MAILBOX_FIELD_ADDRESS, IN_MAILBOX,
+	{"moved_to", MAILBOX_FIELD_WHOLE_ADDRESS, IN_MAILBOX,
 		"The new address of a mailbox that has moved."},
 	{"alias", MAILBOX_FIELD_ADDRESSES, IN_ALIAS | IN_ALIAS_DOMAIN,
 		"Where mail goes: addresses with commas between; of a domain, @another."},
@@ -164,6 +164,17 @@ check_address(const char *value, struct reason *why)
 	return address_check(value, why);
 }
 
+/* A sender who reads it can write to nothing less. */
+static int
+check_whole_address(const char *value, struct reason *why)
+{
+	if (check_address(value, why))
+		return -1;
+	if (address_domain_key(value))
+		return 0;
+	return reason_set(why, "\"%.100s\" is not whole, as name@example.org", value);
+}
+
 static int
 check_addresses(const char *value, struct reason *why)
 {
@@ -201,6 +212,7 @@ static int (*const checks[])(const char *value, struct reason *why) = {
 	[MAILBOX_FIELD_SMTP_FULL] = check_smtp_full,
 	[MAILBOX_FIELD_STATE] = check_state,
 	[MAILBOX_FIELD_ADDRESS] = check_address,
+	[MAILBOX_FIELD_WHOLE_ADDRESS] = check_whole_address,
 	[MAILBOX_FIELD_ADDRESSES] = check_addresses,
 	[MAILBOX_FIELD_DOMAIN] = check_domain,
 };
@@ -240,7 +252,7 @@ int
 mailbox_check_record(const struct record *r, struct reason *why)
 {
 	static const char *const required[] = {"uid", "gid", "mail"};
-	const char *state = record_get(r, "state");
+	const char *state = record_get(r, "state"), *to = record_get(r, "moved_to");
 
 	for (size_t i = 0; i < r->count; i++)
 		if (check_field(r, &r->fields[i], why))
@@ -251,7 +263,9 @@ mailbox_check_record(const struct record *r, struct reason *why)
 		if (!record_get(r, required[i]))
 			return reason_set(why, "%.100s: a mailbox needs %s=...", r->key,
 				required[i]);
-	if (state && strcmp(state, "moved") == 0 && !record_get(r, "moved_to"))
+	if (to && strcmp(to, r->key) == 0)
+		return reason_set(why, "%.100s: moved_to is the old address", r->key);
+	if (state && strcmp(state, "moved") == 0 && !to)
 		return reason_set(why, "%.100s: state=moved needs moved_to=...", r->key);
 	return 0;
 }

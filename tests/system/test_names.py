@@ -54,6 +54,9 @@ NO_KEYS = {
     "bob@" + "a" * 64 + ".example": "63",
     "bob@" + "abcdefgh." * 28 + "example": "253",
     "bob@exam/ple.org": '"/"',
+    "bob@-example.org": "ends with -",
+    "bob@example-.org": "ends with -",
+    "bob@192.0.2.1": "[192.0.2.1]",
 }
 
 
@@ -176,6 +179,17 @@ def test_no_command_takes_a_name_that_is_none(brim):
         refused(brim, "import-postfix", file, word=word)
     file.write_text("bad\u200bname:x:20001:20001::/home/x:/bin/sh\n")
     refused(brim, "import-passwd", file, word="U+200B")
+
+
+def test_a_new_address_is_whole_and_another(brim):
+    brim.load("@whole.example", "old@whole.example uid=20001 gid=20001 mail=/srv/whole/")
+    for new in ("bob", "|prog", "/var/mail/bob", ":include:/x"):
+        refused(brim, "set", "old@whole.example", f"moved_to={new}", word="is not whole")
+        refused(brim, "load", word="is not whole",
+                input=f"x@whole.example uid=20001 gid=20001 mail=/srv/x/ moved_to={new}\n")
+    refused(brim, "set", "old@whole.example", "moved_to=OLD@Whole.example", word="old address")
+    brim.admin("set", "old@whole.example", "state=moved", "moved_to=New@Müller.example")
+    assert "moved_to=new@xn--mller-kva.example" in brim.admin("dump").stdout
 
 
 def make_older(brim):

@@ -89,6 +89,7 @@ table_form(struct brimadm *a, const struct mailbox_field *f, const char *value)
 			text = NULL;
 		break;
 	case MAILBOX_FIELD_ADDRESS:
+	case MAILBOX_FIELD_WHOLE_ADDRESS:
 	case MAILBOX_FIELD_ADDRESSES:
 		return brimadm_fold(a, value);
 	default:
