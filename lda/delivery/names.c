@@ -16,7 +16,7 @@ static const char uncensored[] = "1234567890!@%-_=+:,./"
 int
 names_may_hide(const struct envelope *e)
 {
-	return e->mta != MTA_NONE && e->mta != MTA_EXIM && strpbrk(e->address, "_:");
+	return e->mta > MTA_OPTION && e->mta != MTA_EXIM && strpbrk(e->address, "_:");
 }
 
 /* Byte by byte; ANY: a '_' stands for whatever it may be. */

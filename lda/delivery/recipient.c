@@ -50,10 +50,14 @@ recipient_clear(struct recipient *r)
 
 /* Whether a further name is worth a try. */
 static int
-is_doubtful(const struct recipient *r, const struct mailbox *m, int result)
+is_doubtful(const struct recipient *r, const struct mailbox *m, int result,
+	const struct outcome *o)
 {
-	return r->told.mta != MTA_NONE && m->match != MAILBOX_UNREADABLE &&
-	       (result || m->match != MAILBOX_MATCH || m->uid != r->told.uid);
+	if (r->told.mta == MTA_NONE || m->match == MAILBOX_UNREADABLE)
+		return 0;
+	if (r->told.mta == MTA_OPTION)
+		return o->verdict == VERDICT_NO_SUCH_USER && result;
+	return result || m->match != MAILBOX_MATCH || m->uid != r->told.uid;
 }
 
 /* OpenSMTPD runs lda for all virtual mailboxes as one user, whose own mailbox is not
@@ -99,6 +103,40 @@ try_names(const struct recipient *r, struct users *u, const struct conf *c,
 	return 0;
 }
 
+/* No name before the '@', or, without a domain, a macro that was not expanded (pipe(8),
+ * OpenSMTPD): no MTA takes that from a sender, so it is a mistake in its settings. */
+static int
+is_misgiven(const char *address)
+{
+	const char *at = address_domain_key(address);
+
+	return at == address ||
+	       (!at && (address[0] == '$' || address[0] == '%' || strstr(address, "${")));
+}
+
+/* A pipe that is given the address before aliases (-d ${original_recipient}) has put the
+ * one after them on top of the message. A sender may write such a line, too, and must not
+ * choose a mailbox by it. */
+static int
+is_before_alias(const struct recipient *r, struct users *u, const struct conf *c,
+	struct outcome *o)
+{
+	struct mailbox m;
+	struct outcome ignored;
+	int known;
+
+	if (r->told.mta != MTA_OPTION || !r->top || !r->top[0])
+		return 0;
+	known = mailbox_find(&m, u, c, r->top, &ignored) == 0 && m.match == MAILBOX_MATCH;
+	mailbox_clear(&m);
+	if (known)
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"the user table has no %.100s, but it has %.100s, which "
+			"Delivered-To: names; is -d the address before aliases?",
+			r->address, r->top);
+	return known;
+}
+
 /* What the names are for that the table does not have: is that sure? */
 static void
 judge_absence(const struct recipient *r, struct users *u, const struct conf *c,
@@ -114,7 +152,11 @@ judge_absence(const struct recipient *r, struct users *u, const struct conf *c,
 			"the user table has no %.100s, in which Postfix may have "
 			"replaced odd bytes by _; there is no Delivered-To: that tells",
 			r->address);
-	else
+	else if (is_misgiven(r->address))
+		outcome_set(o, VERDICT_MISCONFIGURED,
+			"\"%.100s\" is no recipient: has the MTA expanded it?",
+			r->address);
+	else if (!is_before_alias(r, u, c, o))
 		absence_confirm(c, users_stat(u), r->address, o);
 }
 
@@ -131,10 +173,10 @@ recipient_find(const struct recipient *r, const struct conf *c, struct mailbox *
 		return -1;
 	}
 	result = mailbox_find(m, users, c, r->address, o);
-	if (is_doubtful(r, m, result) && !r->has_names) {
+	if (is_doubtful(r, m, result, o) && !r->has_names) {
 		mailbox_clear(m);
 		result = 1;
-	} else if (is_doubtful(r, m, result) && try_names(r, users, c, m, o)) {
+	} else if (is_doubtful(r, m, result, o) && try_names(r, users, c, m, o)) {
 		result = 0;
 	}
 	if (result < 0 && o->verdict == VERDICT_NO_SUCH_USER)
@@ -151,6 +193,9 @@ recipient_add_names(struct recipient *r, struct message *m, struct outcome *o)
 	if (message_read_top(m, o) || recipient_uncensor(r, m, o))
 		return -1;
 	r->has_names = 1;
+	r->top = m->delivered_to;
+	if (r->told.mta == MTA_OPTION)
+		return 0;
 	r->is_exact =
 		!strchr(r->told.address, '_') || names_is_mtas(&r->told, m->delivered_to);
 	if (names_list(r->names, &r->told, m->delivered_to) == 0)

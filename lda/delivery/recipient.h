@@ -22,15 +22,23 @@
 
 #define RECIPIENT_NAMES 8
 
-/* Whose environment it is; that of nobody names no recipient. */
-enum mta { MTA_NONE, MTA_POSTFIX, MTA_EXIM, MTA_OPENSMTPD, MTA_OTHER };
+/* Whose environment it is; that of nobody names no recipient, and is not believed where
+ * lda has capabilities: then nothing of the message is read before there is a mailbox. */
+enum mta {
+	MTA_NONE,
+	MTA_OPTION, /* none's: an option alone, as pipe(8) gives it */
+	MTA_POSTFIX,
+	MTA_EXIM,
+	MTA_OPENSMTPD,
+	MTA_OTHER
+};
 
 /* What the MTA told; the strings are the caller's, and must stay. NULL is what it did not
  * tell. */
 struct envelope {
 	const char *recipient; /* an option's, else the environment's; NULL: nobody's */
 	const char *sender;    /* NULL as "", the null sender */
-	enum mta mta;          /* MTA_NONE: what follows was not told */
+	enum mta mta;          /* MTA_NONE, MTA_OPTION: what follows was not told */
 	const char *address;   /* the recipient by the environment */
 	const char *original;  /* before aliases */
 	const char
@@ -46,6 +54,7 @@ struct recipient {
 			      * than ADDRESS_LONG + 1 */
 	struct envelope told;
 	char *names[RECIPIENT_NAMES]; /* further ones, in their order; owned */
+	const char *top;              /* the message's Delivered-To:, or NULL */
 	int has_names;                /* they were put together */
 	int is_exact;                 /* none of them hides odd bytes */
 	char clean[ADDRESS_LONG + 2];

@@ -92,7 +92,7 @@ ask_environment(struct arguments *a)
 			e->mta = MTA_OPENSMTPD;
 	}
 	if (!e->address || !e->address[0])
-		e->mta = MTA_NONE;
+		e->mta = MTA_OPTION;
 }
 
 static int
