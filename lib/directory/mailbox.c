@@ -142,6 +142,8 @@ mailbox_place(const char *path, uint64_t uid)
 
 /* --- the look-up ---------------------------------------------------------------- */
 
+#define LATER_CUTS 8 /* of an address that nobody has, each of them is a look-up */
+
 /* Whether the list has the domain, whose labels it may have in the other form. */
 static int
 lists_domain(const char *list, const char *domain)
@@ -252,6 +254,35 @@ list_keys(const struct address *a, const char *keys[4], size_t *full)
 	return n;
 }
 
+/* A name may have a delimiter of its own, as mary-ann: where the table has no name that
+ * ends at the first one, as Postfix cuts, those that end at a later one are tried, the
+ * longest first. ACCOUNTS: under a bare name, too. */
+static int
+find_longer(struct users *u, const struct conf *c, const struct address *a, int accounts,
+	struct record *r, struct reason *why)
+{
+	const char *at = address_domain_key(a->text);
+	const char *first = a->extension, *end = a->local + strlen(a->local);
+	char key[ADDRESS_MAX + 1];
+	int found = 0;
+
+	for (int tries = 0; found == 0 && tries < LATER_CUTS && first && --end > first;) {
+		const size_t length = (size_t)(end - a->local);
+
+		if (!strchr(c->recipient_delimiter, *end))
+			continue;
+		tries++;
+		memcpy(key, a->local, length);
+		strcpy(key + length, at ? at : "");
+		if (at)
+			found = users_get(u, key, r, why);
+		key[length] = '\0';
+		if (found == 0 && accounts)
+			found = users_get(u, key, r, why);
+	}
+	return found;
+}
+
 static int
 find_keys(struct users *u, const struct conf *c, const struct address *a,
 	struct record *r, struct reason *why)
@@ -264,10 +295,12 @@ find_keys(struct users *u, const struct conf *c, const struct address *a,
 		if (i == full)
 			accounts = mailbox_domain_has_accounts(u, c, a->domain, why);
 		if (accounts <= 0)
-			return accounts;
+			break;
 		found = users_get(u, keys[i], r, why);
 	}
-	return found;
+	if (found || accounts < 0)
+		return found ? found : -1;
+	return find_longer(u, c, a, accounts && n > full, r, why);
 }
 
 /* A key in its older form comes first: that table leads where it always did. */

@@ -109,16 +109,22 @@ print_local(FILE *to, const char *local)
 	fputc('"', to);
 }
 
-/* The extension that the record's key does not have, to be handed on; NULL without. One
- * that would need quotes is the sender's invention and goes no further. */
+/* The extension that the record's key does not have, with its delimiter, to be handed on;
+ * NULL without. One that would need quotes is the sender's invention and goes no further.
+ */
 static const char *
 unmatched_extension(const struct address *a, const struct record *r)
 {
+	const char *at = address_domain_key(r->key), *extension;
+	const size_t length = at ? (size_t)(at - r->key) : strlen(r->key);
+
 	if (!a->extension || strcmp(r->key, a->text) == 0 ||
 		strcmp(r->key, a->local) == 0)
 		return NULL;
-	return is_dot_string(a->extension) ? a->extension - 1
-					   : NULL; /* with its delimiter */
+	extension = a->extension - 1;
+	if (length < strlen(a->local) && a->local + length > extension)
+		extension = a->local + length; /* the name has a delimiter, too */
+	return is_dot_string(extension + 1) ? extension : NULL;
 }
 
 /* What goes into the answer for each target. */

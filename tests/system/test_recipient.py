@@ -211,6 +211,55 @@ def test_a_name_without_domain_bounces_only_where_the_table_has_such_names():
         assert brim.deliver("nosuch").code == "4.3.5"
 
 
+@pytest.mark.parametrize("name", ["${recipient}", "$user", "%u", "@host2.test"])
+def test_a_macro_that_was_not_expanded_is_our_mistake(brim, name):
+    _, code, text = run(brim, ({}, ""), "-d", name)
+    assert code == "4.3.5" and "is no recipient" in text, text
+
+
+def test_an_address_before_aliases_is_our_mistake_where_the_message_tells_the_other(brim):
+    """pipe(8) with -d ${original_recipient} and the flag D; the line may be a sender's."""
+    for header in ("bob@host2.test", "Bob+x@Host2.test", '"o$dd"@host2.test'):
+        told = {}, f"X-Original-To: sales@host2.test\nDelivered-To: {header}\n"
+        for option in ("sales@host2.test", "sales"):
+            _, code, text = run(brim, told, "-d", option)
+            assert code == "4.3.5" and "before aliases" in text, text
+    for header in ("sales@host2.test", "nosuch@host2.test", "x@elsewhere.test", ""):
+        told = {}, f"Delivered-To: {header}\n"
+        assert run(brim, told, "-d", "sales@host2.test")[1] == "5.1.1", header
+    assert run(brim, ({}, "Delivered-To: bob@host2.test\n"), "-d", "public@host2.test")[0] == "public"
+
+
+NAMES_WITH_DELIMITERS = {
+    # what of these is in the table is in front; a delimiter; the recipient, whose it is
+    "ann-x@host2.test": [("+-", "ann-x+y@host2.test"), ("+-", "ann-x-y-z@host2.test"),
+                         ("-", "Ann-X-y@Host2.test"), ("+", "ann-x+y+z@host2.test")],
+    "sue-x": [("-", "sue-x-y"), ("+-", "sue-x+y@host.test")],
+    "a-b-c@host2.test": [("-", "a-b-c-d-e@host2.test")],
+}
+
+
+def test_a_name_may_have_a_delimiter_of_its_own():
+    with Brim(quotad_down="deliver") as brim:
+        for name in ("ann-x@host2.test", "sue-x", "a-b@host2.test", "a-b-c@host2.test",
+                     "mary@host2.test", "mary-ann@host2.test"):
+            brim.mailbox(name, uid=UID)
+        for name, cases in NAMES_WITH_DELIMITERS.items():
+            for delimiter, recipient in cases:
+                brim.configure(recipient_delimiter=delimiter)
+                mail = brim.home / name.replace("@", "_") / "Maildir"
+                before = len(brim.files(mail))
+                assert brim.deliver(recipient).status == 0, recipient
+                assert len(brim.files(mail)) == before + 1, recipient
+        brim.configure(recipient_delimiter="-")
+        # Postfix cuts at the first one
+        assert brim.deliver("mary-ann-x@host2.test").status == 0
+        assert len(brim.files(brim.home / "mary_host2.test/Maildir")) == 1
+        for recipient in ("ann-y@host2.test", "ann@host2.test", "sue-x-y@host2.test",
+                          "-ann-y@host2.test", "x" + "-y" * 100 + "@host2.test"):
+            assert brim.deliver(recipient).code == "5.1.1", recipient
+
+
 @pytest.mark.parametrize("length", [260, 400, 5000, 70000])
 def test_an_extension_of_any_length_is_delivered(brim, length):
     for domain, place in (("@host2.test", "bob"), ("@host.test", "john"), ("", "john")):
