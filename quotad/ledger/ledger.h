@@ -301,6 +301,9 @@ void ledger_show_promises(const struct account *a,
 void ledger_end_promise(
 	struct ledger *l, struct account *a, const struct ledger_promise *wanted);
 
+/* Ends the oldest such promise for one of the IDS, "A,B". */
+void ledger_end_promise_of(struct ledger *l, struct account *a, const char *ids);
+
 /* Calls EACH for every account: for a store that is written afresh. Nothing may be
  * changed meanwhile. */
 void ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *arg);

@@ -170,6 +170,19 @@ is_one_of(const char *id, const char *ids)
 	return 0;
 }
 
+static struct promise *
+find_unused(const struct account *a, const char *ids)
+{
+	struct promise *p;
+
+	if (!a->activity)
+		return NULL;
+	TAILQ_FOREACH(p, &a->activity->promises, here)
+		if (!p->ticket && is_one_of(p->id, ids))
+			break;
+	return p;
+}
+
 struct promise *
 promises_own(const struct question *q)
 {
@@ -182,10 +195,7 @@ promises_own(const struct question *q)
 		p = find(a, q->request.promise);
 		return p && !p->ticket ? p : NULL;
 	}
-	TAILQ_FOREACH(p, &a->activity->promises, here)
-		if (!p->ticket && is_one_of(p->id, q->ids))
-			break;
-	return p;
+	return find_unused(a, q->ids);
 }
 
 /* --- making and using ------------------------------------------------------------- */
@@ -323,6 +333,15 @@ ledger_end_promise(
 	struct promise *p = find(a, wanted);
 
 	if (p && !p->ticket)
+		end(l, p, LEDGER_PROMISE_GONE);
+}
+
+void
+ledger_end_promise_of(struct ledger *l, struct account *a, const char *ids)
+{
+	struct promise *p = find_unused(a, ids);
+
+	if (p)
 		end(l, p, LEDGER_PROMISE_GONE);
 }
 

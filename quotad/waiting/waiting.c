@@ -135,10 +135,22 @@ came(struct waiter *e)
 	e->promised_ms = 0;
 }
 
+/* What the message was promised at SMTP time was not enough: others have taken the room.
+ * It is in the way of a promise of all that it needs, which it has once there is room. */
+static void
+end_own_promise(struct waiting *w, const char *mailbox, const char *ids)
+{
+	struct account *a = ledger_find(w->room->ledger, mailbox);
+
+	if (a != NULL && w->calls->may_release(w->arg))
+		ledger_end_promise_of(w->room->ledger, a, ids);
+}
+
 void
 waiting_refused(struct waiting *w, const char *mailbox, const char *ids, uint64_t bytes,
 	int trusted)
 {
+	const char *const all_ids = ids;
 	struct waiter *e = find_one(w, mailbox, ids);
 	const uint64_t now = clock_now_ms(), known = e == NULL ? 0 : e->bytes;
 	char id[LEDGER_ID_MAX + 1];
@@ -156,6 +168,7 @@ waiting_refused(struct waiting *w, const char *mailbox, const char *ids, uint64_
 			e->message->id, mailbox, bytes);
 	came(e);
 	e->message->tries = 0;
+	end_own_promise(w, mailbox, all_ids);
 	waiters_move(&w->all, e, WAITERS_WAITING, bytes, now);
 	e->mailbox->owner = w;
 	if (!e->mailbox->has_turn && !e->mailbox->is_held)

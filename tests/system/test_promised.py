@@ -1,5 +1,6 @@
 """A yes to a whole message at SMTP time keeps its room, by the raw protocol."""
 
+import contextlib
 import os
 import pwd
 import signal
@@ -159,24 +160,55 @@ def full(brim, box):
     return box
 
 
-def test_no_room_is_kept_for_what_can_not_be_released(brim, full):
-    """Postfix is down, say, or its queue is another one's."""
+@contextlib.contextmanager
+def releasing(brim):
+    """A socket in brim-release's place."""
     with socket.socket(socket.AF_UNIX) as release:
+        brim.release.unlink(missing_ok=True)
         release.bind(str(brim.release))
         brim.release.chmod(0o666)
         release.listen()
         release.settimeout(PATIENCE)
+        yield release
+
+
+def accepted(release):
+    quotad, _ = release.accept()
+    quotad.settimeout(PATIENCE)
+    return quotad
+
+
+def test_no_room_is_kept_for_what_can_not_be_released(brim, full):
+    """Postfix is down, say, or its queue is another one's."""
+    with releasing(brim) as release:
         told = brim.ask(f"RESERVE {full.address} 60000 name=1.a ids=WAITS1")
         assert told[0].startswith("NO full-for-now")
         full.fill.unlink()
-        quotad, _ = release.accept()
-        with quotad:
-            quotad.settimeout(PATIENCE)
+        with accepted(release) as quotad:
             assert quotad.recv(100) == b"RELEASE WAITS1\n"
             assert full.promises() == 1
             quotad.sendall(b"ERR postqueue ended with status 69\n")
             wait_until(lambda: full.promises() == 0)
         assert brim.ask(f"RESERVE {full.address} 60000 name=2.b")[0].startswith("OK")
+
+
+def test_its_own_promise_does_not_keep_a_message_waiting(brim, box):
+    """Another program has filled the mailbox since it was accepted; then that is removed."""
+    with releasing(brim) as release:
+        assert box.ask("W1", 60_000) == DUNNO
+        fill = box.maildir / "new/1.x.host"
+        fill.write_bytes(b"x" * 60_000)
+        brim.recount(box.address)
+
+        def refused():  # until quotad is connected
+            told = brim.ask(f"RESERVE {box.address} 60000 name=1.a ids=W1ABCD,W1")
+            assert told[0].startswith("NO full-for-now")
+            return box.promises() == 0
+        wait_until(refused)
+        fill.unlink()
+        with accepted(release) as quotad:
+            assert quotad.recv(100) == b"RELEASE W1ABCD\n"
+            assert box.promises() == 1
 
 
 def test_a_large_message_waits_with_the_size_that_was_told(brim, full):

@@ -357,8 +357,11 @@ START_TEST(who_made_a_promise_may_end_it)
 	EXPECT(YES, reserve("1.a", "A2", 1000));
 	wanted.id = "A2"; /* the ticket has its room */
 	ledger_end_promise(fake.ledger, fake.account, &wanted);
+	ledger_end_promise_of(fake.ledger, fake.account, "A2,B2");
 	ck_assert_uint_eq(numbers().reserved, 1000);
 	ck_assert_int_eq(fake.removed, 1);
+	ledger_end_promise_of(fake.ledger, fake.account, "A2,A1");
+	expect_promises(0, 0);
 }
 END_TEST
 

@@ -33,6 +33,7 @@ static struct fake {
 	unsigned looks, promises;
 	char released[40000]; /* ids, with blanks between */
 	unsigned releases;
+	char ended[100]; /* whose promise of SMTP time was, last */
 } fake;
 
 static struct waiting *w;
@@ -92,6 +93,13 @@ ledger_end_promise(struct ledger *l, struct account *a, const struct ledger_prom
 		return; /* it is over */
 	a->numbers.promised -= a->numbers.promised / a->numbers.promises;
 	a->numbers.promises--;
+}
+
+void
+ledger_end_promise_of(struct ledger *l, struct account *a, const char *ids)
+{
+	(void)l;
+	snprintf(fake.ended, sizeof fake.ended, "%s: %s", a->name, ids);
 }
 
 static struct account *
@@ -494,6 +502,20 @@ START_TEST(what_was_refused_at_delivery_counts_and_nothing_else)
 }
 END_TEST
 
+START_TEST(its_own_promise_is_in_nobody_s_way)
+{
+	full_mailbox("alice", 1000);
+	fake.may_release = 0; /* then it may help the mail server's next try */
+	refuse("alice", "AFTER1,BEFORE", 100);
+	ck_assert_str_eq(fake.ended, "");
+	fake.may_release = 1;
+	refuse("alice", "AFTER1,BEFORE", 100);
+	ck_assert_str_eq(fake.ended, "alice: AFTER1,BEFORE");
+	waiting_refused(w, "alice", "FORGED", 100, 0);
+	ck_assert_str_eq(fake.ended, "alice: AFTER1,BEFORE");
+}
+END_TEST
+
 /* lda asks about a large message before it knows the size. */
 START_TEST(a_size_that_the_delivery_does_not_know_is_what_was_said_before)
 {
@@ -829,6 +851,7 @@ add_tests(Suite *suite)
 		a_trusted_asker_s_first_id_is_the_one_in_the_queue,
 		odd_lists_of_ids_do_no_harm,
 		what_was_refused_at_delivery_counts_and_nothing_else,
+		its_own_promise_is_in_nobody_s_way,
 		a_size_that_the_delivery_does_not_know_is_what_was_said_before,
 		who_waits_is_listed,
 		a_mailbox_has_a_bound_and_the_oldest_goes,
