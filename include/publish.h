@@ -51,4 +51,8 @@ int publish_is_there(const struct publish_goal *goal);
  * errno. Async-signal-safe. */
 int publish_sync(int fd);
 
+/* The same for a file that is written, with what its file system does at close() alone.
+ */
+int publish_sync_file(int file);
+
 #endif

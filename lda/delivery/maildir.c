@@ -307,7 +307,7 @@ maildir_sync(struct store *s, struct outcome *o)
 {
 	const struct maildir *m = s->state;
 
-	return publish_sync(m->file) ? failed(o, "the message can't be synced") : 0;
+	return publish_sync_file(m->file) ? failed(o, "the message can't be synced") : 0;
 }
 
 /* --- its name -------------------------------------------------------------------- */

@@ -16,7 +16,18 @@
 
 #define TEXT "Subject: test\n\ntest\n"
 
-enum call { TMPFILE, LINK_NAMELESS, MOVE, LINK, RENAME, UNLINK, FSYNC, SYNCFS, CALLS };
+enum call {
+	TMPFILE,
+	LINK_NAMELESS,
+	MOVE,
+	LINK,
+	RENAME,
+	UNLINK,
+	FSYNC,
+	SYNCFS,
+	CLOSE,
+	CALLS
+};
 
 /* The errno of each, 0 for none; and whether it is done all the same: NFS repeats a call
  * whose answer was lost. */
@@ -97,6 +108,12 @@ syncfs(int fd)
 	return fd;
 }
 
+int
+close(int fd)
+{
+	FAKE(CLOSE, REAL(close)(fd));
+}
+
 static void
 setup(void)
 {
@@ -134,9 +151,8 @@ count_files(const char *name)
 	return n;
 }
 
-/* All but the last step. */
 static void
-write_message(struct store *s)
+begin_message(struct store *s)
 {
 	struct mailbox m = {.path = path, .uid = geteuid()};
 	struct outcome o = {.text = ""};
@@ -144,9 +160,18 @@ write_message(struct store *s)
 	store_init(s);
 	ck_assert_msg(store_open(s, &m, &o) == 0 && store_begin(s, &o) == 0 &&
 			      store_write(s, TEXT, strlen(TEXT), &o) == 0 &&
-			      store_choose_name(s, s->bytes, &o) == 0 &&
-			      store_sync(s, &o) == 0,
+			      store_choose_name(s, s->bytes, &o) == 0,
 		"%s", o.text);
+}
+
+/* All but the last step. */
+static void
+write_message(struct store *s)
+{
+	struct outcome o = {.text = ""};
+
+	begin_message(s);
+	ck_assert_msg(store_sync(s, &o) == 0, "%s", o.text);
 }
 
 static const struct {
@@ -301,6 +326,24 @@ START_TEST(an_error_of_the_disk_is_never_taken_for_a_missing_call)
 }
 END_TEST
 
+/* goofys has no fsync(), and its bytes are at the server after close(). */
+START_TEST(what_fails_at_close_alone_is_not_delivered)
+{
+	struct outcome o = {.text = ""};
+	struct store s;
+
+	faults[TMPFILE].error = EOPNOTSUPP;
+	begin_message(&s);
+	faults[CLOSE] = (struct fault){of_the_disk[_i], 1};
+	ck_assert_int_eq(store_sync(&s, &o), -1);
+	faults[CLOSE].error = 0;
+	ck_assert_int_eq(o.verdict == VERDICT_FULL_FOR_NOW, of_the_disk[_i] == EDQUOT);
+	store_close(&s);
+	ck_assert_int_eq(count_files("new"), 0);
+	ck_assert_int_eq(count_files("tmp"), 0);
+}
+END_TEST
+
 void
 add_tests(Suite *suite)
 {
@@ -313,5 +356,7 @@ add_tests(Suite *suite)
 	tcase_add_loop_test(c, where_fsync_is_not_known_all_of_the_file_system_is_synced,
 		0, (int)(sizeof unknown / sizeof *unknown));
 	tcase_add_loop_test(c, an_error_of_the_disk_is_never_taken_for_a_missing_call, 0,
+		(int)(sizeof of_the_disk / sizeof *of_the_disk));
+	tcase_add_loop_test(c, what_fails_at_close_alone_is_not_delivered, 0,
 		(int)(sizeof of_the_disk / sizeof *of_the_disk));
 }

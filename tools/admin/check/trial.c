@@ -88,7 +88,7 @@ fill(struct trial *t, const struct scratch *s)
 		if (io_write_all(s->file, bytes, sizeof bytes))
 			return failed(t, TRIAL_WRITE);
 	t->sync_error = fsync(s->file) ? errno : 0;
-	return publish_sync(s->file) ? failed(t, TRIAL_SYNC) : 0;
+	return publish_sync_file(s->file) ? failed(t, TRIAL_SYNC) : 0;
 }
 
 /* 0, -1, or 1 where the file must be made in tmp/. */
