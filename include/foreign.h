@@ -10,6 +10,9 @@
  * where it is missing. Links are followed. */
 int foreign_holds(const char *path);
 
+/* Whether the open directory is. */
+int foreign_has(int dir);
+
 /* Whether the open directory is on a FUSE file system that another user than root has
  * mounted, or may have: what it shows as root's is that user's word. */
 int foreign_is_users(int dir);

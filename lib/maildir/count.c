@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 
 #include "amount.h"
 #include "folders.h"
+#include "foreign.h"
 #include "measure.h"
 #include "snapshot.h"
 #include "store_kind.h"
@@ -18,6 +20,8 @@
 
 #define TRIES       3
 #define BUFFER_SIZE (256 * 1024)
+#define WITNESSES   16 /* messages of a directory that tell of its time */
+#define CLOCKS      5  /* seconds that two hosts' clocks may be apart */
 
 /* A sum of messages. */
 struct sum {
@@ -40,6 +44,8 @@ struct tally {
 	size_t folder_number;
 	int part_number;
 	struct count_part *part; /* if not NULL, what was found in it */
+	int witnesses;           /* still to be asked in this directory */
+	int stood_still;         /* a directory's time did, when mail came into it */
 	char *buffer;            /* BUFFER_SIZE bytes of directory entries */
 };
 
@@ -71,6 +77,28 @@ note_message(struct count_part *part, int is_new, const struct measured *m)
 	part->shortfall = amount_add(part->shortfall, amount_subtract(m->told, m->bytes));
 }
 
+static time_t
+earlier(time_t a, time_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Where a program or a server keeps the times of directories it may keep none: s3fs (but
+ * for update_parent_dir_stat), goofys and gcsfuse. Then a message, by both of its times,
+ * since users may set one, is younger than the directory that it came into. */
+static void
+ask_witness(struct tally *t, int dir, const char *name)
+{
+	struct stat st, file;
+
+	if (t->witnesses == 0 || t->stood_still)
+		return;
+	t->witnesses--;
+	if (fstat(dir, &st) == 0 && fstatat(dir, name, &file, AT_SYMLINK_NOFOLLOW) == 0)
+		t->stood_still = earlier(file.st_mtim.tv_sec, file.st_ctim.tv_sec) >
+				 st.st_ctim.tv_sec + CLOCKS;
+}
+
 static int
 count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *why)
 {
@@ -81,6 +109,7 @@ count_entry(struct tally *t, int dir, const struct dirent64 *e, struct reason *w
 
 	if (is_message <= 0)
 		return is_message;
+	ask_witness(t, dir, e->d_name);
 	hash = name_set_hash(t->seen, e->d_name);
 	is_first = name_set_add_hash(t->seen, hash);
 	is_new = t->is_first_folder ? is_first : name_set_add_hash(t->folder, hash);
@@ -135,6 +164,7 @@ count_part(struct tally *t, int folder, int part, struct reason *why)
 	if (dir < 0)
 		return is_missing(errno) ? 0 : -1;
 	t->part_number = part;
+	t->witnesses = foreign_has(dir) ? WITNESSES : 0;
 	result = count_entries(t, dir, why);
 	close(dir);
 	return result;
@@ -198,6 +228,7 @@ begin_pass(struct tally *t, int is_first)
 	}
 	name_set_clear(t->seen);
 	t->is_first_folder = 1;
+	t->stood_still = 0;
 	memset(&t->all, 0, sizeof t->all);
 	memset(&t->once, 0, sizeof t->once);
 	memset(&t->sure, 0, sizeof t->sure);
@@ -268,7 +299,8 @@ read_folders(struct tally *t, const struct folders *f, struct reason *why)
 	return 0;
 }
 
-/* A pass with no more than a look before and after it: exact if nothing moved. */
+/* A pass with no more than a look before and after it: exact if nothing moved. Where
+ * times stand still no later look may find the stamp unmoved. */
 static int
 pass(struct tally *t, const char *path, const char *ignore, struct count_result *result,
 	struct reason *why)
@@ -282,7 +314,7 @@ pass(struct tally *t, const char *path, const char *ignore, struct count_result 
 	if (!failed) {
 		exact = before.young_ns == 0 && before.stamp == after.stamp;
 		end_pass(t, exact, exact ? &t->all : &t->once, result);
-		result->stamp = after.stamp;
+		result->stamp = t->stood_still ? ~after.stamp : after.stamp;
 		result->directory = before.directory;
 		result->missing = after.missing;
 		folders_clear(&after);

@@ -18,6 +18,15 @@ static const unsigned long kinds[] = {
 	0x19830326,                   /* BeeGFS */
 };
 
+static int
+is_foreign(const struct statfs *fs)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if ((unsigned long)fs->f_type == kinds[i])
+			return 1;
+	return 0;
+}
+
 /* A disk has a device's number; most others have one that no device has, and only of
  * those it is asked what they are. */
 int
@@ -32,10 +41,15 @@ foreign_holds(const char *path)
 		return 0;
 	if (statfs(path, &fs))
 		return errno == EACCES || errno == EPERM;
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		if ((unsigned long)fs.f_type == kinds[i])
-			return 1;
-	return 0;
+	return is_foreign(&fs);
+}
+
+int
+foreign_has(int dir)
+{
+	struct statfs fs;
+
+	return fstatfs(dir, &fs) == 0 && is_foreign(&fs);
 }
 
 /* Whether a line of mountinfo (proc(5)) is of that device, and of root's mount. */

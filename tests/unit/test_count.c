@@ -2,15 +2,18 @@
  * Counts of real Maildirs: what counts and what does not, and that an exact count is
  * right whatever happens meanwhile.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +28,31 @@ static char box[96];
 static struct count_result result;
 static struct name_set *seen;
 static struct reason why;
+
+/* Whether the file system is FUSE's, and its directories keep no time. */
+static int is_fuse, is_timeless;
+
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+int
+fstatfs(int fd, struct statfs *fs)
+{
+	int done = REAL(fstatfs)(fd, fs);
+
+	if (is_fuse)
+		fs->f_type = FUSE_SUPER_MAGIC;
+	return done;
+}
+
+int
+fstat(int fd, struct stat *st)
+{
+	int done = REAL(fstat)(fd, st);
+
+	if (is_timeless && S_ISDIR(st->st_mode))
+		st->st_ctim = (struct timespec){.tv_sec = 1};
+	return done;
+}
 
 static void
 make_dir(const char *name)
@@ -494,6 +522,22 @@ START_TEST(every_change_moves_the_stamp)
 }
 END_TEST
 
+/* s3fs, goofys: what a deleted message leaves of the times says nothing. */
+START_TEST(where_directories_keep_no_time_the_stamp_always_moves)
+{
+	uint64_t stamp;
+
+	put("new/1.a.host,S=100");
+	for (is_fuse = 0; is_fuse <= 1; is_fuse++)
+		for (is_timeless = 0; is_timeless <= 1; is_timeless++) {
+			expect(1, 100);
+			ck_assert_int_eq(count_stamp(box, NULL, &stamp, &why), 0);
+			ck_assert_int_eq(
+				stamp == result.stamp, !(is_fuse && is_timeless));
+		}
+}
+END_TEST
+
 START_TEST(ignored_folder_has_no_part_in_the_stamp)
 {
 	uint64_t before, after;
@@ -633,6 +677,7 @@ add_tests(Suite *suite)
 		sparse_and_linked_files_count_with_all_their_bytes,
 		file_under_a_lease_is_not_waited_for,
 		probe_agrees_with_the_count_until_something_changes,
+		where_directories_keep_no_time_the_stamp_always_moves,
 		ignored_folder_has_no_part_in_the_stamp,
 		count_knows_the_names_that_it_saw,
 		change_just_before_the_count_is_waited_out,
