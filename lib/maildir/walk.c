@@ -93,10 +93,11 @@ static const char *const refusals[] = {
 struct way {
 	const char *whole; /* for reasons */
 	char *text;
-	char *part; /* the one to be taken now */
-	char *next; /* what is left behind it */
-	int dir;    /* where the walk stands; -1 before it begins */
-	int links;  /* followed so far */
+	char *part;  /* the one to be taken now */
+	char *next;  /* what is left behind it */
+	int dir;     /* where the walk stands; -1 before it begins */
+	int links;   /* followed so far */
+	int refused; /* one was not followed, and *why tells it */
 	struct reason *why;
 };
 
@@ -122,8 +123,9 @@ next_part(struct way *w)
 }
 
 static int
-refuse(const struct way *w, enum refusal refusal)
+refuse(struct way *w, enum refusal refusal)
 {
+	w->refused = 1;
 	reason_set(w->why, "the link %.80s on the way to %.200s %s", w->part, w->whole,
 		refusals[refusal]);
 	errno = ELOOP;
@@ -132,7 +134,7 @@ refuse(const struct way *w, enum refusal refusal)
 
 /* Root's link in a directory that nobody but root can change. */
 static int
-may_follow(const struct way *w, const struct stat *link)
+may_follow(struct way *w, const struct stat *link)
 {
 	struct stat st;
 
@@ -235,6 +237,8 @@ walk_by_parts(const char *path, struct reason *why)
 		w.dir = open_part(AT_FDCWD, "/");
 	if (w.dir >= 0)
 		result = walk_on(&w);
+	if (result < 0 && !w.refused)
+		reason_errno(why, "the directory %.200s can't be opened", path);
 	step_to(&w, -1);
 	free(w.text);
 	return result;
@@ -250,11 +254,11 @@ walk_open(const char *path, struct reason *why)
 		return reason_set(why, "%.200s is not an absolute path", path);
 	}
 	dir = open_without_links(AT_FDCWD, path);
-	if (dir < 0 && (errno == ELOOP || errno == ENOSYS))
-		dir = walk_by_parts(path, why);
-	if (dir < 0 && errno != ELOOP)
-		reason_errno(why, "the directory %.200s can't be opened", path);
-	return dir;
+	if (dir >= 0)
+		return dir;
+	if (errno == ELOOP || errno == ENOSYS)
+		return walk_by_parts(path, why);
+	return reason_errno(why, "the directory %.200s can't be opened", path);
 }
 
 /* Where the last part of the path begins and how long it is, slashes behind it aside. */

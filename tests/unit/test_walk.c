@@ -45,6 +45,20 @@ syscall(long number, ...)
 	return -1;
 }
 
+/* What looking at a part of the way answers; 0: what the kernel does. */
+static int look_error;
+
+int
+fstatat(int dir, const char *name, struct stat *st, int flags)
+{
+	__typeof__(&fstatat) next = (__typeof__(&fstatat))dlsym(RTLD_NEXT, "fstatat");
+
+	if (!look_error)
+		return next(dir, name, st, flags);
+	errno = look_error;
+	return -1;
+}
+
 static void
 make(const char *path, uid_t owner, mode_t mode)
 {
@@ -206,6 +220,19 @@ START_TEST(what_is_missing_says_so)
 }
 END_TEST
 
+/* A FUSE file system may answer anything. */
+START_TEST(a_loop_that_the_file_system_tells_of_has_a_reason)
+{
+	openat2_error = blocked[_i];
+	look_error = ELOOP;
+	why.text[0] = '\0';
+	ck_assert_int_eq(walk("home/alice/Maildir"), -1);
+	ck_assert_int_eq(errno, ELOOP);
+	look_error = 0;
+	ck_assert_ptr_nonnull(strstr(why.text, "home/alice/Maildir can't be opened"));
+}
+END_TEST
+
 START_TEST(a_file_or_a_fifo_is_no_directory)
 {
 	openat2_error = blocked[_i];
@@ -354,6 +381,7 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {
 		a_plain_path_is_opened,
 		a_link_of_roots_is_followed,
+		a_loop_that_the_file_system_tells_of_has_a_reason,
 		an_absolute_link_of_roots_is_followed,
 		a_chain_of_roots_links_is_followed_and_a_loop_is_not,
 		a_users_link_is_refused,
