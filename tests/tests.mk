@@ -47,6 +47,7 @@ $B/unit/%: $B/tests/unit/%.o $B/tests/unit/suite.o $B/rooms.a $B/libbrim.a
 
 # Fakes that several tests share.
 $B/unit/test_mailbox $B/unit/test_targets: $B/tests/unit/line_table.o
+$(addprefix $B/unit/test_,ledger ledger_turns ledger_missing promises room): $B/tests/unit/ledger_fakes.o
 
 unit: $(UNIT)
 

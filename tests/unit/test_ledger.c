@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "conf.h"
+#include "ledger_fakes.h"
 #include "quotad/ledger/ledger.h"
 #include "suite.h"
 
@@ -98,25 +99,6 @@ corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
 	fake.corrected++;
 }
 
-static int
-look_up(void *arg, const struct account *a, struct ledger_place *place,
-	struct ledger_limits *its)
-{
-	(void)arg;
-	(void)a;
-	(void)place;
-	(void)its;
-	return -1;
-}
-
-static int
-is_removed(void *arg, const struct account *a)
-{
-	(void)arg;
-	(void)a;
-	return 0;
-}
-
 static const struct ledger_calls calls = {
 	.answer = take_answer,
 	.count = begin_count,
@@ -125,8 +107,8 @@ static const struct ledger_calls calls = {
 	.save_ticket = save_ticket,
 	.remove_ticket = remove_ticket,
 	.corrected = corrected,
-	.look_up = look_up,
-	.is_removed = is_removed,
+	.look_up = fake_look_up,
+	.is_removed = fake_is_removed,
 };
 
 static const struct ledger_rules rules = {DEADLINE_MS, ANSWER_MS, 80, 0};

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ledger_fakes.h"
 #include "quotad/ledger/ledger.h"
 #include "suite.h"
 
@@ -66,32 +67,6 @@ save_account(void *arg, struct account *a)
 }
 
 static int
-save_ticket(void *arg, struct account *a, const struct ledger_ticket *t)
-{
-	(void)arg;
-	(void)a;
-	(void)t;
-	return 0;
-}
-
-static void
-remove_ticket(void *arg, struct account *a, const char *name)
-{
-	(void)arg;
-	(void)a;
-	(void)name;
-}
-
-static void
-corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
-{
-	(void)arg;
-	(void)a;
-	(void)was;
-	(void)now;
-}
-
-static int
 look_up(void *arg, const struct account *a, struct ledger_place *place,
 	struct ledger_limits *limits)
 {
@@ -144,9 +119,9 @@ static const struct ledger_calls calls = {
 	.count = begin_count,
 	.probe = begin_probe,
 	.save_account = save_account,
-	.save_ticket = save_ticket,
-	.remove_ticket = remove_ticket,
-	.corrected = corrected,
+	.save_ticket = fake_save_ticket,
+	.remove_ticket = fake_remove_ticket,
+	.corrected = fake_corrected,
 	.look_up = look_up,
 	.is_removed = is_removed,
 	.remove_account = remove_account,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "ledger_fakes.h"
 #include "quotad/daemon/keeping.h"
 #include "quotad/daemon/server.h"
 #include "quotad/ledger/ledger.h"
@@ -79,37 +80,12 @@ begin_probe(void *arg, struct account *a)
 }
 
 static int
-save_account(void *arg, struct account *a)
-{
-	(void)arg;
-	(void)a;
-	return 0;
-}
-
-static int
 save_ticket(void *arg, struct account *a, const struct ledger_ticket *t)
 {
 	(void)arg;
 	(void)a;
 	(void)t;
 	return fake.fails ? -1 : 0;
-}
-
-static void
-remove_ticket(void *arg, struct account *a, const char *name)
-{
-	(void)arg;
-	(void)a;
-	(void)name;
-}
-
-static void
-corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
-{
-	(void)arg;
-	(void)a;
-	(void)was;
-	(void)now;
 }
 
 static int
@@ -129,13 +105,6 @@ is_removed(void *arg, const struct account *a)
 {
 	(void)arg;
 	return fake.gone && strcmp(fake.gone, ledger_name(a)) == 0;
-}
-
-static void
-remove_account(void *arg, struct account *a)
-{
-	(void)arg;
-	(void)a;
 }
 
 static int
@@ -188,13 +157,13 @@ static const struct ledger_calls calls = {
 	.answer = take_answer,
 	.count = begin_count,
 	.probe = begin_probe,
-	.save_account = save_account,
+	.save_account = fake_save_account,
 	.save_ticket = save_ticket,
-	.remove_ticket = remove_ticket,
-	.corrected = corrected,
+	.remove_ticket = fake_remove_ticket,
+	.corrected = fake_corrected,
 	.look_up = look_up,
 	.is_removed = is_removed,
-	.remove_account = remove_account,
+	.remove_account = fake_remove_account,
 	.save_promise = save_promise,
 	.remove_promise = remove_promise,
 	.promise = note_promise,
@@ -961,7 +930,7 @@ static const struct ledger_calls kept_calls = {
 	.save_account = keeping_save_account,
 	.save_ticket = keeping_save_ticket,
 	.remove_ticket = keeping_remove_ticket,
-	.corrected = corrected,
+	.corrected = fake_corrected,
 	.look_up = look_up,
 	.is_removed = is_removed,
 	.remove_account = keeping_remove_account,

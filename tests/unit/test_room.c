@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "ledger_fakes.h"
 #include "mailbox.h"
 #include "quotad/access.h"
 #include "quotad/protocol/line.h"
@@ -46,69 +47,16 @@ probe(void *arg, struct account *a)
 	probing = a;
 }
 
-static int
-save_account(void *arg, struct account *a)
-{
-	(void)arg;
-	(void)a;
-	return 0;
-}
-
-static int
-save_ticket(void *arg, struct account *a, const struct ledger_ticket *t)
-{
-	(void)arg;
-	(void)a;
-	(void)t;
-	return 0;
-}
-
-static void
-remove_ticket(void *arg, struct account *a, const char *name)
-{
-	(void)arg;
-	(void)a;
-	(void)name;
-}
-
-static void
-corrected(void *arg, struct account *a, uint64_t was, uint64_t now)
-{
-	(void)arg;
-	(void)a;
-	(void)was;
-	(void)now;
-}
-
-static int
-look_up(void *arg, const struct account *a, struct ledger_place *place,
-	struct ledger_limits *limits)
-{
-	(void)arg;
-	(void)a;
-	(void)place;
-	(void)limits;
-	return -1;
-}
-
-static int
-is_removed(void *arg, const struct account *a)
-{
-	(void)arg;
-	(void)a;
-	return 0;
-}
-
 static const struct ledger_calls calls = {
 	.answer = room_decided,
 	.count = count,
 	.probe = probe,
-	.save_account = save_account,
-	.save_ticket = save_ticket,
-	.remove_ticket = remove_ticket,
-	.corrected = corrected,
-	.look_up = look_up,
-	.is_removed = is_removed,
+	.save_account = fake_save_account,
+	.save_ticket = fake_save_ticket,
+	.remove_ticket = fake_remove_ticket,
+	.corrected = fake_corrected,
+	.look_up = fake_look_up,
+	.is_removed = fake_is_removed,
 };
 
 /* --- the table's ------------------------------------------------------------------ */
