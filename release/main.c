@@ -218,26 +218,6 @@ run(struct start *s)
 
 /* --- life ------------------------------------------------------------------------- */
 
-static int
-take_environment(struct start *s, struct reason *why)
-{
-	if (chdir("/") == -1)
-		return reason_errno(why, "/");
-	if (systemd_take_environment(&s->systemd, why) == -1)
-		return -1;
-	return clearenv() == 0 ? 0 : reason_set(why, REASON_NO_MEMORY);
-}
-
-static void
-open_log(const struct conf *c)
-{
-	log_bound_rate(LOG_LINES);
-	if (c->log == CONF_LOG_STDERR || isatty(STDERR_FILENO))
-		log_open_stderr(NAME);
-	else
-		log_open_syslog_or_stderr(NAME);
-}
-
 static void
 finish(struct start *s)
 {
@@ -273,11 +253,12 @@ main(int argc, char **argv)
 	daemon_reset_signals();
 	umask(077);
 	s.server.systemd = &s.systemd;
-	if (check_options(&s, &why) == -1 || take_environment(&s, &why) == -1 ||
+	if (check_options(&s, &why) == -1 ||
+		daemon_take_environment(&s.systemd, &why) == -1 ||
 		conf_load(&s.conf, s.conf_file, &why) == -1) {
 		fprintf(stderr, NAME ": %s\n", why.text);
 	} else {
-		open_log(&s.conf);
+		daemon_open_log(NAME, &s.conf, LOG_LINES);
 		status = run(&s);
 	}
 	finish(&s);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log.h"
+
 int
 daemon_open_standard(void)
 {
@@ -58,4 +60,24 @@ daemon_absolute(const char *file)
 		path = NULL;
 	free(directory);
 	return path;
+}
+
+int
+daemon_take_environment(struct systemd *systemd, struct reason *why)
+{
+	if (chdir("/") == -1)
+		return reason_errno(why, "/");
+	if (systemd_take_environment(systemd, why) == -1)
+		return -1;
+	return clearenv() == 0 ? 0 : reason_set(why, REASON_NO_MEMORY);
+}
+
+void
+daemon_open_log(const char *name, const struct conf *c, unsigned lines)
+{
+	log_bound_rate(lines);
+	if (c->log == CONF_LOG_STDERR || isatty(STDERR_FILENO))
+		log_open_stderr(name);
+	else
+		log_open_syslog_or_stderr(name);
 }

@@ -32,18 +32,6 @@ struct start {
 	char *run_dir; /* markers of the usage store */
 };
 
-/* --- before anything else --------------------------------------------------------- */
-
-static int
-take_environment(struct start *s, struct reason *why)
-{
-	if (chdir("/") == -1)
-		return reason_errno(why, "/");
-	if (systemd_take_environment(&s->server.systemd, why) == -1)
-		return -1;
-	return clearenv() == 0 ? 0 : reason_set(why, "no memory");
-}
-
 /* --- options and settings --------------------------------------------------------- */
 
 /* 0 to go on, 1 where all is done, -1 where the options make no sense. */
@@ -67,16 +55,6 @@ take_options(char **conf_file, int argc, char **argv)
 			return -1;
 		}
 	return optind == argc ? 0 : -1;
-}
-
-static void
-open_log(const struct conf *c)
-{
-	log_bound_rate(LOG_LINES);
-	if (c->log == CONF_LOG_STDERR || isatty(STDERR_FILENO))
-		log_open_stderr("quotad");
-	else
-		log_open_syslog_or_stderr("quotad");
 }
 
 /* Whom root becomes; NULL: an ordinary user stays who it is. */
@@ -228,11 +206,11 @@ main(int argc, char **argv)
 	daemon_reset_signals();
 	umask(077);
 	s.server.conf_file = conf_file;
-	if (take_environment(&s, &why) == -1 ||
+	if (daemon_take_environment(&s.server.systemd, &why) == -1 ||
 		conf_load(&s.server.conf, conf_file, &why) == -1) {
 		fprintf(stderr, "quotad: %s\n", why.text);
 	} else {
-		open_log(&s.server.conf);
+		daemon_open_log("quotad", &s.server.conf, LOG_LINES);
 		status = run(&s);
 	}
 	finish(&s);
