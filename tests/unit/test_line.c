@@ -1033,7 +1033,8 @@ START_TEST(what_is_no_field_of_access_is_told_so)
 		{"ACCESS alice 1 a@b trace=yes", "trace= must be no"},
 		{"ACCESS alice 1 a@b stage=rcpt stage=data", "stage= must be rcpt, data"},
 		{"ACCESS alice 1 a@b login=b login=b", "login= must be there once"},
-		{"ACCESS alice 1 a@b stage=rcpt trace=no login=b x", "ACCESS <recipient> <bytes>"},
+		{"ACCESS alice 1 a@b stage=rcpt trace=no login=b x",
+			"ACCESS <recipient> <bytes>"},
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
