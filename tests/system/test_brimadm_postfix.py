@@ -783,3 +783,17 @@ def test_two_at_once_do_not_mix(folder):
     done = folder.run("--transport", "pipe", "--apply", prefix=["flock", "--no-fork", folder.path])
     assert done.returncode == 75 and "another brimadm" in done.stderr, done
     assert folder.state() == before
+
+
+def test_what_was_kept_and_is_gone_takes_nothing_back(server, tmp_path):
+    """Half of it would leave a transport without its service."""
+    folder = Folder(server, tmp_path)
+    folder.apply("pipe")
+    made = folder.main.read_bytes(), folder.master.read_bytes()
+    kept = folder.main.with_name("main.cf.brim-before")
+    kept.rename(tmp_path / "kept")
+    done = folder.run("--undo")
+    assert done.returncode == 75 and "was removed" in done.stderr
+    assert (folder.main.read_bytes(), folder.master.read_bytes()) == made
+    (tmp_path / "kept").rename(kept)
+    folder.undo()

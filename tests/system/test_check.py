@@ -835,6 +835,12 @@ class WithPostfix(Sound):
         main.chmod(0o644)
 
     def add_pipe(self, user="news", lda=None):
+        """Its user news is made the owner of the virtual mailbox."""
+        for path, columns in (("/etc/passwd", "x:{0}:{0}:"), ("/etc/group", "x:{0}:")):
+            text = pathlib.Path(path).read_text()
+            pathlib.Path(path).write_text(re.sub(
+                r"^news:x:" + r"\d+:" * (columns.count(":") - 1),
+                "news:" + columns.format(UID), text, flags=re.M))
         with open(self.etc / "master.cf", "a") as f:
             f.write(PIPE.format(user=user, lda=lda or self.lda))
         self.brim.configure(trusted_users="news mail")
@@ -872,6 +878,7 @@ def test_a_postfix_without_brim_is_left_alone(postfix):
     ("postfix-queue-lifetime", "maximal_queue_lifetime = 3"),
     ("postfix-delay-warning", "delay_warning_time = 0"),
     ("postfix-delay-warning", "delay_warning_time = 0h"),
+    ("postfix-delay-warning", "delay_warning_time = 10d"),
     ("postfix-local-recipients", "local_recipient_maps ="),
 ])
 def test_a_setting_of_postfix(postfix, name, line):
@@ -1014,6 +1021,55 @@ def test_a_user_of_the_pipe_that_is_not_trusted(postfix):
     postfix.brim.configure(trusted_users=None)
     postfix.repairs("pipe-trust")
     assert "trusted_users = news\n" in postfix.conf.read_text()
+
+
+def test_a_pipe_whose_user_owns_another_mailbox(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1", "virtual_transport = brim:x",
+                       "virtual_mailbox_domains = example.org")
+    assert postfix.findings() == []
+    postfix.brim.mailbox("eve@example.org", uid=UID + 1)
+    postfix.tells("pipe-owner", "1 mailbox", f"uid {UID}:", "eve@example.org has uid")
+    postfix.brim.admin("disable", "eve@example.org")
+    assert postfix.findings() == []
+
+
+def test_a_pipe_whose_user_pipe_does_not_take(postfix):
+    postfix.brim.configure(trusted_users="postfix")
+    for user in ("root", "postfix:mail"):
+        (postfix.etc / "master.cf").write_text(MASTER + PIPE.format(user=user, lda=postfix.lda))
+        postfix.write_main("brim_destination_recipient_limit = 1")
+        found = [f for f in postfix.findings() if f["check"] != "lda-path"]
+        assert [f["check"] for f in found] == ["pipe-user"] and found[0]["mend"].endswith("."), found
+
+
+def test_an_account_with_another_uid_than_its_record(postfix):
+    postfix.brim.admin("set", "bob", "uid=30001", "gid=30001")
+    for path in (postfix.home, postfix.home / "Maildir", *(postfix.home / "Maildir").iterdir()):
+        os.chown(path, 30001, 30001)
+    (found,) = postfix.findings()
+    assert found["check"] == "account-owner" and "uid 30001" in found["what"]
+    assert postfix.run(found["mend"]).returncode == 0
+    assert "mailbox-owner" in postfix.names()
+
+
+def test_limits_and_columns_of_a_service_alone(postfix):
+    master = postfix.etc / "master.cf"
+    postfix.add_pipe()
+    pipe = master.read_text().splitlines()[-1]
+    postfix.write_main()
+    master.write_text(f"{MASTER}{pipe}\nqmgr unix n - n 300 1 qmgr -o brim_destination_recipient_limit=1\n")
+    assert postfix.findings() == []
+    sound = master.read_text()
+    for name, old, new in (
+            ("postfix-time-limit", "pipe flags", "pipe -o command_time_limit=60s flags"),
+            ("postfix-time-limit", "pipe flags", "pipe -o brim_time_limit=1m flags"),
+            ("postfix-time-limit", "- - local", "- - local -o command_time_limit=10"),
+            ("pipe-columns", "brim unix - n n", "brim unix - n y"),
+            ("pipe-columns", "brim unix - n n", "brim unix - - n"),
+            ("pipe-columns", "local unix - n n", "local unix - n y")):
+        master.write_text(sound.replace(old, new))
+        postfix.repairs(name)
 
 
 # settings that Postfix and Brim both have: each way in which Postfix can say them
@@ -1283,6 +1339,7 @@ RCPT = "smtpd_recipient_restrictions = "
     ("policy-down", f"{RCPT}{GUARD}, {POLICY.replace('default_action=DUNNO', '{ default_action = 451 4.3.0 x }')}"),
     ("policy-down", f"{RCPT}{GUARD}, {POLICY.replace('try_limit=2', 'try_limit=9')}"),
     ("policy-down", f"{END.replace('default_action=DUNNO, ', 'policy_context=a, ')}"),
+    ("policy-down", f"{RCPT}{GUARD}, {POLICY.replace('try_limit=2', 'try_limit=1')}"),
     ("policy-size", "smtpd_end_of_data_restrictions ="),
     ("policy-twice", f"{RCPT}{GUARD}, {POLICY}, {POLICY}"),
     ("policy-reach", f"{RCPT}{GUARD}, {POLICY.replace('private', '/run')}"),
@@ -1336,6 +1393,18 @@ def test_services_behind_filters_that_are_right(asking):
                       "  -o smtpd_end_of_data_restrictions=\n"
                       "submission inet n - y - - smtpd\n  -o content_filter=\n")
     assert asking.findings() == []
+
+
+def test_a_class_that_a_table_alone_names(asking):
+    lines(asking, "smtpd_restriction_classes = asked other", "other = reject",
+          "asked = check_policy_service unix:private/brim-policy",
+          f"{RCPT}{GUARD}, check_recipient_access inline:{{example.org=asked}}")
+    asking.repairs("policy-down")
+
+
+def test_a_word_that_passes_all_mail_for_this_host(asking):
+    lines(asking, f"{RCPT}permit_mynetworks, permit_auth_destination, {POLICY}, reject")
+    asking.tells("policy-unused", "permit_auth_destination")
 
 
 def test_lists_that_are_right(asking):
@@ -1467,10 +1536,10 @@ def virtual(postfix):
     """With lda-virtual by pipe, as it has to be."""
     postfix.virtual = postfix.host.folder / "lda-virtual"
     shutil.copy(postfix.lda, postfix.virtual)
+    postfix.add_pipe(lda=postfix.virtual)
     shutil.chown(postfix.virtual, "root", "news")
     postfix.virtual.chmod(0o750)
     subprocess.run(["setcap", "cap_setuid,cap_setgid=ep", postfix.virtual], check=True)
-    postfix.add_pipe(lda=postfix.virtual)
     postfix.write_main("brim_destination_recipient_limit = 1")
     if os.statvfs(postfix.virtual).f_flag & os.ST_NOSUID:
         pytest.skip("the temporary folder is mounted nosuid")

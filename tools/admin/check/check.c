@@ -138,6 +138,9 @@ static const struct kind {
 		"lda, which runs as the recipient, can't ask quotad, and defers."},
 	[CHECK_ACCOUNTS] = {"accounts", WARNING,
 		"Mail for an account without a record bounces: no such user."},
+	[CHECK_ACCOUNT_OWNER] = {"account-owner", ERROR,
+		"Postfix runs lda as the account; where the record has another uid lda "
+		"defers with 4.3.5."},
 	[CHECK_ROOT_MAIL] = {"root-mail", ERROR,
 		"Postfix delivers root's mail as nobody, for whom there is no mailbox."},
 	[CHECK_ALIASES_OLD] = {"aliases-old", WARNING,
@@ -159,6 +162,12 @@ static const struct kind {
 		"One user that delivers for many mailboxes soon has more connections "
 		"than "
 		"an ordinary user may: mail is deferred."},
+	[CHECK_PIPE_OWNER] = {"pipe-owner", ERROR,
+		"lda delivers to the mailboxes of the user that runs it, and defers with "
+		"4.3.5 for those of another."},
+	[CHECK_PIPE_COLUMNS] = {"pipe-columns", ERROR,
+		"Without root's rights pipe(8) and local(8) can't become another user, "
+		"and locked in a chroot they don't find lda: mail waits."},
 	[CHECK_PIPE_RECIPIENTS] = {"pipe-recipients", ERROR,
 		"One exit status can't speak for many recipients: lda defers with "
 		"4.3.5."},

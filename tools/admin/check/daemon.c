@@ -316,13 +316,15 @@ check_quotad(struct check *c)
 
 /* Whether mail for the account leads anywhere, by its name or in the first domain. */
 static int
-is_known(struct check *c, const char *name)
+is_known(struct check *c, const char *name, uid_t uid)
 {
 	const char *domains = c->a->conf.local_domains;
 	char *domain = conf_list_next(&domains), *text = NULL;
 	struct address a;
 	struct record r = {0};
 	struct reason why;
+	const char *own;
+	uint64_t has = 0;
 	int known;
 
 	if (asprintf(&text, "%s%s%s", name, domain ? "@" : "", domain ? domain : "") < 0)
@@ -332,9 +334,36 @@ is_known(struct check *c, const char *name)
 		return 1;
 	known = address_parse(&a, text, "", &why) != 0 ||
 		mailbox_find_record(c->users, &c->a->conf, &a, &r, &why) != 0;
+	own = known && r.key[0] && strcmp(r.key, name) == 0 ? record_get(&r, "uid")
+							    : NULL;
+	if (own && c->command && !c->is_mapped && amount_count(own, &has, NULL) == 0 &&
+		has != uid)
+		check_found(c, CHECK_ACCOUNT_OWNER, name,
+			check_text(c, "%s set %s uid=%u", check_brimadm(c),
+				check_quote(c, name), (unsigned)uid),
+			"its record has uid %llu, and /etc/passwd %u",
+			(unsigned long long)has, (unsigned)uid);
 	record_clear(&r);
 	free(text);
 	return known;
+}
+
+/* Mail users, as those of pipe services and trusted_users, get no mail of their own. */
+static int
+is_mail_user(const struct check *c, const char *name)
+{
+	int is = conf_list_has(c->a->conf.trusted_users, name);
+
+	for (size_t i = 0; !is && c->has_postfix && i < c->postfix.service_count; i++) {
+		char *user = postconf_argument(&c->postfix.services[i], "user");
+
+		if (user) {
+			user[strcspn(user, ":")] = '\0';
+			is = strcmp(user, name) == 0;
+		}
+		free(user);
+	}
+	return is;
 }
 
 void
@@ -350,7 +379,7 @@ check_accounts(struct check *c)
 	from = fopen("/etc/passwd", "re");
 	while (from && (p = fgetpwent(from))) {
 		if (p->pw_uid < FIRST_ACCOUNT || p->pw_uid == UID_NOBODY ||
-			is_known(c, p->pw_name))
+			is_known(c, p->pw_name, p->pw_uid) || is_mail_user(c, p->pw_name))
 			continue;
 		if (count++ < 5)
 			names = check_text(

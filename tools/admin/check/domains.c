@@ -11,6 +11,7 @@
 #include "check.h"
 #include "postfix/brim_side.h"
 #include "postfix/names.h"
+#include "privileges.h"
 #include "this_host.h"
 
 enum { OWN, ALIAS, MAILBOX, RELAY, CLASSES };
@@ -33,8 +34,18 @@ struct suspect {
 	int has_mailbox;
 };
 
+/* Whom the mailboxes of a class must belong to; USER is NULL where anybody's will do. */
+struct owner {
+	const char *service, *user;
+	uid_t uid;
+	char *other; /* one that does not, and how many there are */
+	uint64_t other_uid;
+	size_t others;
+};
+
 struct comparison {
 	struct check *c;
+	struct owner owners[CLASSES];
 	struct names lists[CLASSES];
 	enum check_route routes[CLASSES];
 	struct names to_lda, elsewhere; /* by transport_maps */
@@ -414,6 +425,90 @@ check_local_domains(struct comparison *x)
 	}
 }
 
+/* --- whose the mailboxes are -------------------------------------------------------- */
+
+static void
+find_owners(struct comparison *x)
+{
+	struct check *c = x->c;
+
+	for (int i = 0; i < CLASSES; i++) {
+		const char *transport =
+			classes[i].transport
+				? check_postfix_value(c, classes[i].transport)
+				: "";
+		const struct postconf_service *s = postconf_service(&c->postfix,
+			check_text(c, "%.*s", (int)strcspn(transport, ":"), transport),
+			"unix");
+		const char *lda = s ? check_pipe_lda(c, s) : NULL;
+		char *name = lda && !check_is_virtual(lda) ? postconf_argument(s, "user")
+							   : NULL;
+		struct privileges_user user;
+		struct reason why;
+
+		if (name)
+			name[strcspn(name, ":")] = '\0';
+		if (name && privileges_find_user(name, &user, &why) == 0) {
+			x->owners[i].service = s->name;
+			x->owners[i].user = check_text(c, "%s", name);
+			x->owners[i].uid = user.uid;
+		}
+		free(name);
+	}
+}
+
+static int
+compare_owner(void *arg, const struct record *r)
+{
+	struct comparison *x = arg;
+	const char *at = address_domain_key(r->key), *text = record_get(r, "uid"),
+		   *state = record_get(r, "state");
+	struct owner *o;
+	uint64_t uid;
+	int class;
+
+	if (!at || at == r->key || !text || amount_count(text, &uid, NULL) ||
+		(state && strcmp(state, "enabled") != 0) ||
+		names_have(&x->to_lda, at + 1) || names_have(&x->elsewhere, at + 1))
+		return 0;
+	class = class_of(x, at + 1);
+	o = class < CLASSES ? &x->owners[class] : NULL;
+	if (!o || !o->user || uid == o->uid)
+		return 0;
+	if (o->others++ == 0) {
+		o->other = strdup(r->key);
+		o->other_uid = uid;
+	}
+	return 0;
+}
+
+static void
+check_owners(struct comparison *x)
+{
+	struct check *c = x->c;
+	int has_any = 0;
+
+	find_owners(x);
+	for (int i = 0; i < CLASSES; i++)
+		has_any = has_any || x->owners[i].user;
+	if (has_any)
+		users_each(c->users, "", compare_owner, x, NULL);
+	for (int i = 0; i < CLASSES; i++) {
+		const struct owner *o = &x->owners[i];
+
+		if (o->others)
+			check_found(c, CHECK_PIPE_OWNER, o->service,
+				"Give the mailboxes that user's uid, and their files to "
+				"it; or let lda-virtual deliver to them (README).",
+				"%s in %s not of its user %s, uid %u: %s has uid %llu",
+				AMOUNT_OF(o->others, "mailbox", "mailboxes"),
+				classes[i].list, o->user, (unsigned)o->uid,
+				o->other ? o->other : "one",
+				(unsigned long long)o->other_uid);
+		free(o->other);
+	}
+}
+
 void
 check_domains(struct check *c)
 {
@@ -429,6 +524,7 @@ check_domains(struct check *c)
 		check_transport_maps(&x);
 		check_table_domains(&x);
 		check_local_domains(&x);
+		check_owners(&x);
 	}
 	for (int i = 0; i < CLASSES; i++)
 		names_free(&x.lists[i]);

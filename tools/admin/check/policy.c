@@ -151,6 +151,12 @@ check_asked(const struct use *u)
 {
 	static const char *const ends[] = {"permit", "reject", "defer"};
 
+	for (size_t i = 0; i + 1 < u->at; i++)
+		if (is_word(u, i, "permit_auth_destination"))
+			check_found(u->c, CHECK_POLICY_UNUSED, u->subject,
+				"Put it in front of permit_auth_destination.",
+				"it is not asked about this host's own domains, which "
+				"permit_auth_destination lets pass before");
 	if (u->at > 1 && is_word(u, u->at - 2, "warn_if_reject"))
 		check_found(u->c, CHECK_POLICY_UNUSED, u->subject,
 			"Take warn_if_reject out in front of it.",
@@ -175,7 +181,7 @@ attribute(const struct use *u, const char *name)
 	return own ? keep(u->c, own) : postconf_for(&u->c->postfix, u->s, setting);
 }
 
-/* What is so where mail waits without an answer; NULL where it does not. */
+/* What is so where mail waits, or passes, without an answer; NULL where neither. */
 static const char *
 find_wait(const struct use *u)
 {
@@ -188,6 +194,9 @@ find_wait(const struct use *u)
 			"without an answer Postfix says: %s (default_action)", action);
 	if (postconf_time(timeout, 's', &seconds))
 		return NULL;
+	if (strtoul(tries, NULL, 10) < 2)
+		return "try_limit is 1: after a restart of quotad Postfix goes on "
+		       "without asking";
 	wait = seconds * (uint64_t)strtoul(tries, NULL, 10);
 	return wait <= WAIT_MAX ? NULL
 				: check_text(u->c,
@@ -245,15 +254,17 @@ find_path(struct check *c, const struct restrictions *r, size_t i)
 		       : NULL;
 }
 
-/* Whether the list has Brim's policy service. */
+/* Whether the list NAME, one of names, or a class that is used as the list LIST is, has
+ * Brim's policy service. */
 static int
-check_list(struct check *c, const struct postconf_service *s, int list)
+check_named_list(
+	struct check *c, const struct postconf_service *s, int list, const char *name)
 {
 	struct restrictions r = {0};
-	struct use u = {c, s, list, &r, 0, full_name(c, s, names[list]), NULL};
+	struct use u = {c, s, list, &r, 0, full_name(c, s, name), NULL};
 	const char *before = NULL;
 
-	if (restrictions_read(&r, &c->postfix, s, names[list]))
+	if (restrictions_read(&r, &c->postfix, s, name))
 		c->failed = 1;
 	for (u.at = 0; u.at < r.count; u.at++) {
 		const char *path = find_path(c, &r, u.at);
@@ -267,6 +278,44 @@ check_list(struct check *c, const struct postconf_service *s, int list)
 	}
 	restrictions_free(&r);
 	return before != NULL;
+}
+
+static int
+check_list(struct check *c, const struct postconf_service *s, int list)
+{
+	return check_named_list(c, s, list, names[list]);
+}
+
+/* Whether a list of some smtpd(8) names the class: then it was looked at there. */
+static int
+is_listed(const struct check *c, const char *class)
+{
+	for (size_t i = 0; i < c->postfix.service_count; i++)
+		for (int list = 0; list < LISTS; list++)
+			if (strcmp(c->postfix.services[i].command, "smtpd") == 0 &&
+				restrictions_have(
+					postconf_for(&c->postfix, &c->postfix.services[i],
+						names[list]),
+					class))
+				return 1;
+	return 0;
+}
+
+/* The classes that access tables alone name; whether one has Brim's policy service. */
+static int
+check_classes(struct check *c)
+{
+	const char *list = check_postfix_value(c, "smtpd_restriction_classes");
+	char *class;
+	int has = 0;
+
+	while ((class = conf_list_next(&list))) {
+		if (!is_listed(c, class))
+			has |= check_named_list(
+				c, NULL, RECIPIENT, check_text(c, "%s", class));
+		free(class);
+	}
+	return has;
 }
 
 /* --- all of them -------------------------------------------------------------------- */
@@ -390,6 +439,8 @@ check_policy(struct check *c, int delivers)
 		if (!first || !(own & BIT(RECIPIENT)))
 			first = s;
 	}
+	if (first && check_classes(c))
+		used |= BIT(RECIPIENT);
 	if (used & AT_RCPT)
 		check_unknown(c);
 	if (used & BIT(END))

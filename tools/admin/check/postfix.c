@@ -151,6 +151,51 @@ check_time_limit(struct check *c, const char *name, const char *fallback)
 			(unsigned long long)limit, (unsigned long long)deadline);
 }
 
+/* The columns of a service that becomes another user and runs lda. */
+static void
+check_columns(struct check *c, const struct postconf_service *s)
+{
+	const int is_locked_in = sockets_chroot(&c->postfix, s);
+	const char *name = check_text(c, "%s/%s", s->name, s->type);
+
+	if (!is_locked_in && s->unprivileged[0] == 'n')
+		return;
+	check_found(c, CHECK_PIPE_COLUMNS, s->name,
+		check_text(c, "postconf -F %s%s",
+			check_quote(c, check_text(c, "%s/chroot=n", name)),
+			check_text(c, " %s%s",
+				check_quote(c, check_text(c, "%s/unprivileged=n", name)),
+				check_postfix_reload(c))),
+		"its columns unpriv and chroot are %s and %s", s->unprivileged,
+		s->chroot);
+}
+
+/* A limit that the service itself sets goes before those of main.cf, and its own before
+ * that of all commands. */
+static void
+check_own_time_limit(struct check *c, const struct postconf_service *s, const char *name)
+{
+	static const char common[] = "command_time_limit";
+	const int has_own = postconf_override(&c->postfix, s, name) != NULL;
+	const char *value = check_postfix_value(c, name);
+	uint64_t limit;
+
+	if (!has_own && (!postconf_override(&c->postfix, s, common) ||
+				(value[0] && strcmp(value, check_postfix_value(
+								   c, common)) != 0))) {
+		check_time_limit(c, name, common);
+		return;
+	}
+	name = has_own ? name : common;
+	value = postconf_override(&c->postfix, s, name);
+	if (postconf_time(value, 's', &limit) == 0 && limit <= c->a->conf.deadline)
+		check_found(c, CHECK_TIME_LIMIT,
+			check_text(c, "%s/%s/%s", s->name, s->type, name),
+			check_postfix_own(c, s, name, "1000s"),
+			"it is %s, and deadline is %llu s", value,
+			(unsigned long long)c->a->conf.deadline);
+}
+
 static void
 check_shell(struct check *c)
 {
@@ -297,6 +342,14 @@ check_local(struct check *c)
 		check_before_command(c);
 	}
 	check_file_limit(c);
+	for (size_t i = 0; i < c->postfix.service_count; i++)
+		if (strcmp(c->postfix.services[i].command, "local") == 0) {
+			check_columns(c, &c->postfix.services[i]);
+			if (postconf_override(&c->postfix, &c->postfix.services[i],
+				    "command_time_limit"))
+				check_own_time_limit(
+					c, &c->postfix.services[i], "command_time_limit");
+		}
 	check_time_limit(c, "command_time_limit", "command_time_limit");
 	check_local_recipients(c);
 	check_aliases(c);
@@ -324,8 +377,15 @@ check_pipe_user(struct check *c, const char *name, const char *lda)
 {
 	struct privileges_user user;
 	struct reason why;
+	uid_t uid = 0;
 
-	if (privileges_find_user(name, &user, &why))
+	if (strcmp(name, check_postfix_value(c, "mail_owner")) == 0 ||
+		(privileges_find_uid(name, &uid, &why) == 1 &&
+			privileges_find_user(name, &user, &why)))
+		check_found(c, CHECK_PIPE_USER, name,
+			"Give the service another user, whose the mailboxes are.",
+			"pipe(8) runs nothing as root, or as Postfix's mail_owner");
+	else if (privileges_find_user(name, &user, &why))
 		check_found(c, CHECK_PIPE_USER, name, check_add_user(c, name), "%s",
 			why.text);
 	else if (!check_is_virtual(lda))
@@ -335,6 +395,7 @@ check_pipe_user(struct check *c, const char *name, const char *lda)
 static void
 check_pipe(struct check *c, const struct postconf_service *s, const char *lda)
 {
+	const struct postconf_service *qmgr = postconf_service(&c->postfix, "qmgr", NULL);
 	char *user = postconf_argument(s, "user"), *limit, *time;
 	const char *value;
 
@@ -348,13 +409,16 @@ check_pipe(struct check *c, const struct postconf_service *s, const char *lda)
 		limit = NULL;
 	if (asprintf(&time, "%s_time_limit", s->name) < 0)
 		time = NULL;
-	value = limit ? check_postfix_value(c, limit) : "1";
+	value = limit && qmgr ? postconf_override(&c->postfix, qmgr, limit) : NULL;
+	if (!value)
+		value = limit ? check_postfix_value(c, limit) : "1";
 	if (strcmp(value, "1") != 0)
 		check_found(c, CHECK_PIPE_RECIPIENTS, limit,
 			check_postfix_setting(c, limit, "1"), "it is %s",
 			*value ? value : "not set");
 	if (time)
-		check_time_limit(c, time, "command_time_limit");
+		check_own_time_limit(c, s, time);
+	check_columns(c, s);
 	free(limit);
 	free(time);
 }

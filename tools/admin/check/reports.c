@@ -125,11 +125,19 @@ look_at_bounce_queue(const struct use *u)
 static void
 look_at_warning(const struct use *u)
 {
-	uint64_t delay;
+	const struct use all = use_of(u->c,
+		postconf_service(&u->c->postfix, "qmgr", NULL), "maximal_queue_lifetime");
+	uint64_t delay, of_all;
 
-	if (postconf_time(u->value, 'h', &delay) == 0 && delay == 0)
+	if (postconf_time(u->value, 'h', &delay) != 0)
+		return;
+	if (delay == 0)
 		check_found(u->c, CHECK_DELAY_WARNING, u->subject, set(u, "4h"),
 			"it is %s", u->value);
+	else if (postconf_time(all.value, 'd', &of_all) == 0 && of_all > 4 * 3600 &&
+		 delay >= of_all)
+		check_found(u->c, CHECK_DELAY_WARNING, u->subject, set(u, "4h"),
+			"it is %s, and maximal_queue_lifetime %s", u->value, all.value);
 }
 
 /* --- verdicts ----------------------------------------------------------------------- */
