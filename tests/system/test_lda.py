@@ -1364,15 +1364,18 @@ def full_pipe():
 @pytest.mark.parametrize("recipient, status", [(ALICE, 75), ("nobody@example.org", 67)])
 @pytest.mark.parametrize("by", ["signal", "deadline"])
 def test_end_that_nobody_reads_comes_all_the_same(brim, recipient, status, by):
+    """Of a message that has begun and has no end: its top may name the recipient, too."""
     read, write = full_pipe()
+    message, sender = os.pipe()
+    os.write(sender, b"Subject: x\n\n")
     brim.configure(deadline="2s" if by == "deadline" else "300s")
-    with brim.start_lda("-d", recipient, stdout=write) as lda:
+    with brim.start_lda("-d", recipient, stdin=message, stdout=write) as lda:
         wait_until_reading(lda)
         if by == "signal":
             lda.terminate()
         assert lda.wait(timeout=60) == status
-    os.close(read)
-    os.close(write)
+    for end in (read, write, message, sender):
+        os.close(end)
     assert brim.files(brim.mail) == [] and brim.leftovers(brim.mail) == []
 
 

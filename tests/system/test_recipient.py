@@ -227,7 +227,8 @@ def test_an_address_before_aliases_is_our_mistake_where_the_message_tells_the_ot
     for header in ("sales@host2.test", "nosuch@host2.test", "x@elsewhere.test", ""):
         told = {}, f"Delivered-To: {header}\n"
         assert run(brim, told, "-d", "sales@host2.test")[1] == "5.1.1", header
-    assert run(brim, ({}, "Delivered-To: bob@host2.test\n"), "-d", "public@host2.test")[0] == "public"
+    told = {}, "Delivered-To: bob@host2.test\n"
+    assert run(brim, told, "-d", "public@host2.test")[0] == "public"
 
 
 NAMES_WITH_DELIMITERS = {
