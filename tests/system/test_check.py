@@ -1396,6 +1396,7 @@ def test_services_behind_filters_that_are_right(asking):
 
 
 def test_a_class_that_a_table_alone_names(asking):
+    (asking.etc / "master.cf").write_text(MASTER + SMTPD + "  -o syslog_name=postfix/mx\n")
     lines(asking, "smtpd_restriction_classes = asked other", "other = reject",
           "asked = check_policy_service unix:private/brim-policy",
           f"{RCPT}{GUARD}, check_recipient_access inline:{{example.org=asked}}")

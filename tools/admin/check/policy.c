@@ -301,9 +301,10 @@ is_listed(const struct check *c, const char *class)
 	return 0;
 }
 
-/* The classes that access tables alone name; whether one has Brim's policy service. */
+/* The classes that access tables alone name, as the service has them; whether one has
+ * Brim's policy service. */
 static int
-check_classes(struct check *c)
+check_classes(struct check *c, const struct postconf_service *s)
 {
 	const char *list = check_postfix_value(c, "smtpd_restriction_classes");
 	char *class;
@@ -312,7 +313,7 @@ check_classes(struct check *c)
 	while ((class = conf_list_next(&list))) {
 		if (!is_listed(c, class))
 			has |= check_named_list(
-				c, NULL, RECIPIENT, check_text(c, "%s", class));
+				c, s, RECIPIENT, check_text(c, "%s", class));
 		free(class);
 	}
 	return has;
@@ -439,7 +440,7 @@ check_policy(struct check *c, int delivers)
 		if (!first || !(own & BIT(RECIPIENT)))
 			first = s;
 	}
-	if (first && check_classes(c))
+	if (first && check_classes(c, first))
 		used |= BIT(RECIPIENT);
 	if (used & AT_RCPT)
 		check_unknown(c);
