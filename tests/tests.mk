@@ -42,7 +42,7 @@ $B/rooms.a: $(filter-out %/main.o,$(LDA) $(QUOTAD))
 $B/unit/%: $B/tests/unit/%.o $B/tests/unit/suite.o $B/rooms.a $B/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $(filter %.o,$^) $B/rooms.a $B/libbrim.a -ldb-5.3 -lcap \
+	$(Q)$(CC) $(LDFLAGS_ALL) $(RUNTIME) -pie -o $@ $(filter %.o,$^) $B/rooms.a $B/libbrim.a -ldb-5.3 -lcap \
 		-levent_core -lidn2 -lcheck_pic -lsubunit -lm -lrt -lpthread
 
 # Fakes that several tests share.
