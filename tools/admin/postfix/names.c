@@ -41,17 +41,36 @@ take_lines(char *text, names_pair *each, void *arg)
 	}
 }
 
-/* One table: -1 if it can neither be listed nor asked. */
+/* A socketmap has no way to list it (dict_socketmap.c of Postfix's). */
+static int
+is_listed(const char *table)
+{
+	return strncmp(table, "socketmap:", strlen("socketmap:")) != 0;
+}
+
+/* Whether postmap is elsewhere than the daemons, which find the socket from their queue's
+ * directory. */
+static int
+is_out_of_reach(const char *table)
+{
+	const char socket[] = "socketmap:unix:";
+	size_t n = strlen(socket);
+
+	return strncmp(table, socket, n) == 0 && table[n] != '/';
+}
+
+/* One table: -1 if it can neither be listed nor asked. Neither is tried in vain: postmap
+ * stays for a second before it ends by an error. */
 static int
 read_table(const char *table, const char *asked, names_pair *each, void *arg)
 {
 	const char *const list[] = {"-s", table, NULL};
 	const char *const ask[] = {"-q", "-", table, NULL};
-	char *output, *spelled = NULL, *input = NULL;
+	char *output = NULL, *spelled = NULL, *input = NULL;
 	struct reason why;
-	int result = postmap_run(list, "", &output, &why);
+	int result = is_listed(table) ? postmap_run(list, "", &output, &why) : -1;
 
-	if (result) {
+	if (result && !is_out_of_reach(table)) {
 		spelled = spelled_names(table);
 		if (asprintf(&input, "%s%s", asked, spelled ? spelled : "") < 0)
 			input = NULL;
