@@ -18,7 +18,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -121,11 +120,15 @@ class Host(Mounts):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _make_etc(self):
-        etc = self.folder / "etc"
-        etc.mkdir()
-        mount("tmpfs", etc, "tmpfs", data="mode=755")
-        subprocess.run(["cp", "-a", "/etc/.", etc], check=True)
-        mount(etc, "/etc", flags=MS_BIND)
+        """What is written to /etc goes to a layer over it: a copy of all takes longer than
+        most tests."""
+        layer = self.folder / "etc"
+        layer.mkdir()
+        mount("tmpfs", layer, "tmpfs", data="mode=755")
+        for name in ("upper", "work"):
+            (layer / name).mkdir()
+        mount("overlay", "/etc", "overlay",
+              data=f"lowerdir=/etc,upperdir={layer}/upper,workdir={layer}/work")
 
     def _make_dev(self):
         dev = self.folder / "dev"
@@ -151,7 +154,8 @@ class Host(Mounts):
                 open(self.log, "ab") as log:
             s.bind("/dev/log")
             os.chmod("/dev/log", 0o666)
-            subprocess.Popen([sys.executable, __file__], stdin=s, stdout=log)
+            if os.fork() == 0:
+                collect(s.fileno(), log.fileno())
 
     def install(self, root=None):
         """Makes /usr writable, and /run, /var/spool, /var/log and /var/lib, and puts what is
@@ -187,14 +191,17 @@ class Host(Mounts):
         return self.log.read_text(errors="replace").splitlines()
 
 
-def collect():
-    """The log's process: one datagram on standard input is one line of the output."""
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    s = socket.socket(fileno=os.dup(0))
-    while True:
-        line = s.recv(65536)
-        os.write(1, line.rstrip(b"\0\n").replace(b"\n", b" ") + b"\n")
-
-
-if __name__ == "__main__":
-    collect()
+def collect(source, log):
+    """The log's process, forked, which saves the start of another Python: one datagram is one
+    line. It keeps nothing else open, and never returns."""
+    try:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.dup2(source, 0)
+        os.dup2(log, 1)
+        os.closerange(2, os.sysconf("SC_OPEN_MAX"))
+        with socket.socket(fileno=0) as s:
+            while True:
+                line = s.recv(65536)
+                os.write(1, line.rstrip(b"\0\n").replace(b"\n", b" ") + b"\n")
+    finally:
+        os._exit(1)

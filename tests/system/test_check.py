@@ -40,8 +40,7 @@ class Sound:
             self.remove_accounts()
             self.brim = stack.enter_context(Brim())
             self.conf = self.brim.conf
-            self.programs = self.host.folder / "programs"
-            shutil.copytree(private_brim.BIN, self.programs)
+            self.programs = private_brim.BIN
             self.mail = self.brim.mailbox(ADDRESS, uid=UID)
             self.brim.start_quotad()
             stack.callback(self.end_listener)
