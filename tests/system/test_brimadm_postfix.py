@@ -536,7 +536,10 @@ def test_the_policy_service_goes_behind_the_guard_and_all_else_stays(server, fol
 @pytest.mark.parametrize("setting, passes", [
     ("virtual_alias_maps = inline:{ info@virtual.test=a@virtual.test }", ["pass"]),
     ("canonical_maps = inline:{ info@virtual.test=a@virtual.test }", ["pass"]),
-    (f"virtual_alias_maps = {MAP}:alias", [])])
+    (f"virtual_alias_maps = {MAP}:alias", []),
+    (f"transport_maps = {MAP}:transport inline:{{ x.test=lmtp: }}", ["pass"]),
+    ("transport_maps = inline:{ x.test=lmtp: }", []),
+    (f"virtual_mailbox_maps = {MAP}:mailbox", [])])
 def test_unknown_users_are_left_to_a_postfix_that_rewrites_recipients(
         server, folder, setting, passes):
     write_settings(folder.main, f"{SETTINGS}queue_directory = /q\n{setting}\n")

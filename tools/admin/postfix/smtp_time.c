@@ -246,9 +246,9 @@ set_maps(const struct plan *p, plan_setting *each, void *arg)
 /* --- addresses that Postfix alone knows ----------------------------------------------
  */
 
-/* Whether the list has a map that is not Brim's. */
+/* Whether the list has a map of Brim's, or one that is not. */
 static int
-has_own_map(const char *list, const struct conf *conf)
+has_map_of(const char *list, const struct conf *conf, int brim)
 {
 	static const char brims[] = "socketmap:unix:";
 	int has = 0;
@@ -260,8 +260,8 @@ has_own_map(const char *list, const struct conf *conf)
 
 		if (name && colon > name + sizeof brims - 2)
 			*colon = '\0';
-		has = !name ||
-		      !sockets_is_brims(conf->map_listen, name + sizeof brims - 1);
+		has = brim == (name && sockets_is_brims(conf->map_listen,
+					       name + sizeof brims - 1));
 		free(element);
 	}
 	return has;
@@ -270,14 +270,18 @@ has_own_map(const char *list, const struct conf *conf)
 const char *
 smtp_time_rewrites(const struct postconf *now, const struct conf *conf)
 {
-	static const char *const settings[] = {"virtual_alias_maps", "canonical_maps",
-		"recipient_canonical_maps", "luser_relay"};
+	static const struct {
+		const char *name;
+		int brim; /* its map there says that only some mailboxes are Brim's */
+	} settings[] = {{"virtual_alias_maps", 0}, {"canonical_maps", 0},
+		{"recipient_canonical_maps", 0}, {"luser_relay", 0},
+		{"transport_maps", 1}};
 
 	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-		const char *value = postconf_get(now, settings[i]);
+		const char *value = postconf_get(now, settings[i].name);
 
-		if (value && has_own_map(value, conf))
-			return settings[i];
+		if (value && has_map_of(value, conf, settings[i].brim))
+			return settings[i].name;
 	}
 	return NULL;
 }

@@ -16,7 +16,8 @@ int smtp_time_each(const struct plan *p, plan_setting *each, void *arg);
 int smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg);
 
 /* The setting of Postfix by which it rewrites recipients to others, after the policy
- * service was asked, but for Brim's own maps; NULL where it has none. */
+ * service was asked, but for Brim's own maps, or by which others than Brim have mailboxes
+ * in the same domains; NULL where it has none. */
 const char *smtp_time_rewrites(const struct postconf *now, const struct conf *conf);
 
 /* The list with Brim's policy service in it, under ARGUMENT; IS_OWN: of a service, whose
