@@ -56,15 +56,12 @@ answer(const struct outcome *o)
 int
 main(int argc, char **argv)
 {
-	/* Static, since a signal handler looks at it; a fresh process pays for each page.
-	 */
-	static _Alignas(4096) struct delivery delivery;
 	struct outcome o;
 
 	log_open_syslog("brim-lda");
 	if (start_clean(&o) == 0) {
-		delivery_init(&delivery, &host, STDIN_FILENO);
-		handle(&delivery, argc, argv, &o);
+		delivery_init(&the_delivery, &host, STDIN_FILENO);
+		handle(&the_delivery, argc, argv, &o);
 	}
 	answer(&o);
 	return verdict_exit_status(o.verdict);

@@ -12,6 +12,8 @@
 #include "emergency.h"
 #include "limits.h"
 
+_Alignas(4096) struct delivery the_delivery;
+
 static int
 failed(struct outcome *o, const char *what)
 {

@@ -38,6 +38,7 @@ ERRORS = {
     "alarm": "",
     "brk": "ENOMEM",
     "chdir": "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR",
+    "clock_gettime": "",
     "close": "EBADF EINTR EIO ENOSPC EDQUOT",
     "close_range": "EMFILE EINVAL ENOMEM ENOSYS",
     "connect": "EACCES EPERM EAGAIN ECONNREFUSED EINTR ENOENT EPROTOTYPE ETIMEDOUT",
@@ -83,7 +84,7 @@ ERRORS = {
     "write": "EAGAIN EBADF EDQUOT EFBIG EINTR EINVAL EIO ENOSPC EPERM EPIPE",
 }
 # Only where quotad has not answered yet, so that one more or less is no fault.
-MAY_NOT_COME = {"poll", "recvfrom"}
+MAY_NOT_COME = {"clock_gettime", "poll", "recvfrom"}
 NEVER_RETURNS = {"exit_group", "execve", "rt_sigreturn"}
 
 Call = collections.namedtuple("Call", "name number of_main text")

@@ -198,7 +198,8 @@ START_TEST(each_key_and_its_neighbours_are_answered_as_libdb_does)
 	static const unsigned counts[] = {1, 2, 3, 7, 20, 55, 150, 400, 3000, MANY};
 
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-		for (unsigned longer = 0; longer < 20; longer += 10) {
+		for (unsigned longer = counts[i] == MANY ? 10 : 0; longer < 20;
+			longer += 10) {
 			seed = (unsigned)i + longer;
 			write_table(counts[i], longer);
 			compare_all();
@@ -295,7 +296,7 @@ mark_deleted(unsigned every)
 
 START_TEST(items_that_are_deleted_and_still_there_are_passed_over)
 {
-	static const unsigned counts[] = {20, 400, 1000};
+	static const unsigned counts[] = {20, 400};
 
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
 		for (unsigned every = 1; every < 4; every++) {
@@ -579,5 +580,5 @@ add_tests(Suite *suite)
 		no_page_of_zeros_or_in_anothers_place_makes_a_user_unknown};
 
 	ADD_CASE(suite, tests, .setup = in_new_folder, .teardown = remove_folder,
-		.timeout = 120);
+		.timeout = 600);
 }
