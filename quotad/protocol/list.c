@@ -84,7 +84,7 @@ static void
 add_piece(struct line_request *l)
 {
 	struct piece p = {.l = l, .users = users_reload_table(l->line->room->users)};
-	struct reason why;
+	struct reason why = {""};
 	int more;
 
 	if (p.users == NULL) {

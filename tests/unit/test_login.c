@@ -230,8 +230,7 @@ change_as_before(void (*edit)(struct users *u))
 
 	u.fd = open(table, O_RDWR | O_CLOEXEC);
 	ck_assert(u.fd >= 0 && fstat(u.fd, &u.stat) == 0);
-	ck_assert_msg(users_file_check(&u, &why) == 0 &&
-			      btree_verify(&u, 0, &why) == 0 &&
+	ck_assert_msg(users_file_check(&u, &why) == 0 && btree_verify(&u, 0, &why) == 0 &&
 			      users_db_attach(&u, 0, 1 << 20, &why) == 0,
 		"%s", why.text);
 	edit(&u);

@@ -334,8 +334,7 @@ is_known(struct check *c, const char *name, uid_t uid)
 		return 1;
 	known = address_parse(&a, text, "", &why) != 0 ||
 		mailbox_find_record(c->users, &c->a->conf, &a, &r, &why) != 0;
-	own = known && r.key[0] && strcmp(r.key, name) == 0 ? record_get(&r, "uid")
-							    : NULL;
+	own = known && r.key && strcmp(r.key, name) == 0 ? record_get(&r, "uid") : NULL;
 	if (own && c->command && !c->is_mapped && amount_count(own, &has, NULL) == 0 &&
 		has != uid)
 		check_found(c, CHECK_ACCOUNT_OWNER, name,
