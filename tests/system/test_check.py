@@ -1096,6 +1096,15 @@ def test_a_delimiter_that_brim_does_not_have(postfix):
     assert "recipient_delimiter = +-\n" in postfix.conf.read_text()
 
 
+def test_delimiters_that_cut_names(postfix):
+    """brim.conf would refuse them, so they are no repair of it."""
+    postfix.write_main("recipient_delimiter = none")
+    (found,) = postfix.findings()
+    assert found["check"] == "postfix-delimiter" and "cut names" in found["what"]
+    postfix.repairs("postfix-delimiter")
+    assert "recipient_delimiter" not in postfix.conf.read_text()
+
+
 def test_delimiters_that_are_the_same(postfix):
     postfix.brim.configure(recipient_delimiter="+-")
     for line in ("recipient_delimiter = -+", "recipient_delimiter ="):

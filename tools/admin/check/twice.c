@@ -166,8 +166,13 @@ check_delimiter(struct check *c)
 {
 	static const char name[] = "recipient_delimiter";
 	char *delimiters = brim_side_delimiters(&c->postfix, &c->a->conf);
-	const char *repair;
+	const char *theirs = postconf_get(&c->postfix, name), *repair;
 
+	if (theirs && brim_side_cuts_names(theirs))
+		check_found(c, CHECK_DELIMITER, name,
+			check_postfix_setting(c, name, c->a->conf.recipient_delimiter),
+			"Postfix's is %s: its letters and digits cut names in two",
+			theirs);
 	if (!delimiters)
 		return;
 	repair = check_setting(c, name, delimiters);

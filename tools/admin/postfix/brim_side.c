@@ -108,13 +108,31 @@ brim_side_local_domains(const struct postconf *now, const struct conf *conf)
 
 /* --- delimiters --------------------------------------------------------------------- */
 
+/* Letters and the like, which brim.conf(5) refuses. */
+static int
+is_of_names(char byte)
+{
+	const unsigned char c = (unsigned char)byte;
+
+	return isalnum(c) || c == '@' || c >= 0x80;
+}
+
+int
+brim_side_cuts_names(const char *delimiters)
+{
+	while (*delimiters && !is_of_names(*delimiters))
+		delimiters++;
+	return *delimiters != '\0';
+}
+
 static void
 add_bytes(char set[BYTES], const char *bytes)
 {
 	size_t n = strlen(set);
 
 	for (; *bytes; bytes++)
-		if (!isspace((unsigned char)*bytes) && !strchr(set, *bytes)) {
+		if (!isspace((unsigned char)*bytes) && !is_of_names(*bytes) &&
+			!strchr(set, *bytes)) {
 			set[n++] = *bytes;
 			set[n] = '\0';
 		}

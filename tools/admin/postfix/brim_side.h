@@ -21,8 +21,11 @@ int brim_side_is_domain(const char *name);
 /* local_domains as it must be, as a new string; NULL where it is so, or no memory is. */
 char *brim_side_local_domains(const struct postconf *now, const struct conf *conf);
 
-/* recipient_delimiter as it must be: the bytes of Postfix's, and of each service's own;
- * NULL where it is so, where Postfix has none, or no memory is. */
+/* Whether names are made of some of these delimiters ("none"): brim.conf refuses them. */
+int brim_side_cuts_names(const char *delimiters);
+
+/* recipient_delimiter as it must be: the bytes of Postfix's, and of each service's own,
+ * but for such; NULL where it is so, where Postfix has none, or no memory is. */
 char *brim_side_delimiters(const struct postconf *now, const struct conf *conf);
 
 #endif
