@@ -1052,6 +1052,13 @@ def test_an_account_with_another_uid_than_its_record(postfix):
     assert "mailbox-owner" in postfix.names()
 
 
+@pytest.mark.parametrize("name", ["ev<e", "a@b@c", "x" * 400, "e\x01ve"])
+def test_an_account_whose_name_is_no_address(postfix, name):
+    with open("/etc/passwd", "a") as f:
+        f.write(f"{name}:x:31000:31000::/nonexistent:/bin/sh\n")
+    assert set(postfix.names()) <= {"accounts"}
+
+
 def test_limits_and_columns_of_a_service_alone(postfix):
     master = postfix.etc / "master.cf"
     postfix.add_pipe()
