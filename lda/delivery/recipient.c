@@ -103,15 +103,13 @@ try_names(const struct recipient *r, struct users *u, const struct conf *c,
 	return 0;
 }
 
-/* No name before the '@', or, without a domain, a macro that was not expanded (pipe(8),
- * OpenSMTPD): no MTA takes that from a sender, so it is a mistake in its settings. */
+/* Without a domain, a macro that was not expanded (pipe(8), OpenSMTPD): no MTA takes that
+ * from a sender, so it is a mistake in its settings. */
 static int
 is_misgiven(const char *address)
 {
-	const char *at = address_domain_key(address);
-
-	return at == address ||
-	       (!at && (address[0] == '$' || address[0] == '%' || strstr(address, "${")));
+	return !address_domain_key(address) &&
+	       (address[0] == '$' || address[0] == '%' || strstr(address, "${"));
 }
 
 /* A pipe that is given the address before aliases (-d ${original_recipient}) has put the

@@ -211,7 +211,7 @@ def test_a_name_without_domain_bounces_only_where_the_table_has_such_names():
         assert brim.deliver("nosuch").code == "4.3.5"
 
 
-@pytest.mark.parametrize("name", ["${recipient}", "$user", "%u", "@host2.test"])
+@pytest.mark.parametrize("name", ["${recipient}", "$user", "%u"])
 def test_a_macro_that_was_not_expanded_is_our_mistake(brim, name):
     _, code, text = run(brim, ({}, ""), "-d", name)
     assert code == "4.3.5" and "is no recipient" in text, text

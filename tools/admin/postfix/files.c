@@ -143,8 +143,7 @@ file_state(const struct postfix_place *p, const char *name, enum postfix_state *
 		read_file(p->fd, with_suffix(name, AFTER, buf), &after, why) >= 0) {
 		result = 0;
 		if (!before.bytes)
-			*state = after.bytes && same(&now, &after) ? POSTFIX_LOST
-								   : POSTFIX_FREE;
+			*state = POSTFIX_FREE;
 		else if (same(&now, &before) || same(&now, &after) ||
 			 (!now.bytes && was_missing(&before)))
 			*state = POSTFIX_APPLIED;
@@ -157,20 +156,14 @@ file_state(const struct postfix_place *p, const char *name, enum postfix_state *
 	return result;
 }
 
-/* An undoing that was cut short has taken the files back in their order: what is kept of
- * the first is gone first. */
 static int
 place_state(const struct postfix_place *p, enum postfix_state *state, struct reason *why)
 {
-	enum postfix_state one = POSTFIX_FREE, first = POSTFIX_FREE;
-
 	for (size_t i = 0; i < p->count; i++) {
+		enum postfix_state one = POSTFIX_FREE;
+
 		if (file_state(p, p->names[i], &one, why))
 			return -1;
-		if (i == 0)
-			first = one;
-		if (one == POSTFIX_LOST && first == POSTFIX_FREE)
-			one = POSTFIX_FREE;
 		if (one > *state)
 			*state = one;
 	}

@@ -43,8 +43,7 @@ struct postfix_files {
 enum postfix_state {
 	POSTFIX_FREE,    /* no copies: nothing to take back */
 	POSTFIX_APPLIED, /* each file is one of its copies */
-	POSTFIX_EDITED,  /* somebody has changed one since */
-	POSTFIX_LOST     /* one was changed, and somebody has removed its copy */
+	POSTFIX_EDITED   /* somebody has changed one since */
 };
 
 /* Opens Postfix's folder and locks it against another brimadm. 0, or -1 with the reason.

@@ -332,11 +332,6 @@ undo_files(struct postfix_files *f, struct reason *why)
 	if (state == POSTFIX_FREE)
 		return tool_fail(TOOL_NO, "there is nothing to take back in %s",
 			f->postfix.folder);
-	if (state == POSTFIX_LOST)
-		return tool_fail(TOOL_CANT,
-			"what --apply kept (main.cf" POSTFIX_FILES_BEFORE
-			" and the like) "
-			"was removed: nothing is changed");
 	if (state == POSTFIX_APPLIED)
 		return undo_applied(f, why);
 	if (print_by_hand(f, why))
