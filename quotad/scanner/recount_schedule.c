@@ -59,7 +59,7 @@ step(int fd, short what, void *arg)
 {
 	struct recount_schedule *r = arg;
 	struct users *users = users_reload_table(r->reload);
-	struct reason why;
+	struct reason why = {""};
 	struct timeval wait;
 	int more = -1;
 

@@ -468,7 +468,7 @@ check_one(struct check *c)
 void
 check_mailboxes(struct check *c)
 {
-	struct reason why;
+	struct reason why = {""};
 
 	if (c->address)
 		check_one(c);
