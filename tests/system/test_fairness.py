@@ -229,8 +229,8 @@ def test_answers_that_nobody_reads_are_bounded_together(brim):
                 for _ in range(12):
                     with contextlib.suppress(OSError):
                         s.send(request)
-                assert resident(brim) < 90 << 20
+                assert resident(brim) < 120 << 20
         bob = crowd.connect(BOB)
         bob.sendall(reserves("bob@example.org", "b", 1))
         ticket(bob)
-        assert resident(brim) < 90 << 20
+        assert resident(brim) < 120 << 20
