@@ -44,15 +44,25 @@ LDA_LINK = -static -Wl,-w
 else
 B = build
 VARIANT = -O2 -D_FORTIFY_SOURCE=2
-LDA_LINK = -static-pie -Wl,-w,-z,pack-relative-relocs $(LDA_ENTRY) $(LDA_LAYOUT)
+M = $B/musl
 endif
 
-# Both spare a fresh process page faults: lda/process/entry.c, which is for one processor
-# alone, and the order of its code.
-ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
-LDA_ENTRY = -Wl,-e,entry
+# lda and lda-virtual are linked with musl, where nothing instruments them: a static program of
+# the GNU C library asks the processor some dozen questions as it starts, which are a quarter
+# of a millisecond where it is virtualised. What they share with the others is compiled for each.
+M ?= $B
+ifneq ($M,$B)
+MUSL = $(or $(firstword $(wildcard /usr/lib/*-linux-musl*)),$(error musl is missing: apt install musl-dev))
+# musl's headers alone, and these few of the others.
+MUSL_HEADERS = linux asm asm-generic db.h sys/capability.h
+MUSL_CFLAGS = -nostdinc -isystem $(MUSL:/usr/lib/%=/usr/include/%) -isystem $M/include \
+	-isystem $(shell $(CC) -print-file-name=include)
+LDA_START = -nostdlib -static-pie $(MUSL)/rcrt1.o $(MUSL)/crti.o
+LDA_END = $(MUSL)/libc.a $(shell $(CC) -print-file-name=libgcc.a) $(MUSL)/crtn.o
+else
+LDA_START = $(LDA_LINK)
+LDA_END = -lpthread
 endif
-LDA_LAYOUT = -Wl,-T,lda/process/layout.ld
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wold-style-definition -Wredundant-decls
@@ -79,8 +89,8 @@ PROGRAMS = $(addprefix $B/bin/,lda lda-virtual quotad brim-release brimadm brimq
 
 # A program sees include/ and its own folders, named from its root.
 INCLUDES = -Iinclude
-$B/lib/%.o: INCLUDES += -Ilib
-$B/lda/%.o: INCLUDES += -Ilda
+$B/lib/%.o $M/lib/%.o: INCLUDES += -Ilib
+$B/lda/%.o $M/lda/%.o: INCLUDES += -Ilda
 $B/quotad/%.o: INCLUDES += -Iquotad
 $B/release/%.o: INCLUDES += -Irelease
 $B/tools/%.o: INCLUDES += -Itools
@@ -97,17 +107,36 @@ $B/libbrim.a: $(LIB)
 	@rm -f $@
 	$(Q)ar rcsT $@ $^
 
-$B/bin/lda $B/bin/lda-virtual: lda/process/layout.ld
+ifneq ($M,$B)
+# Without what takes headers of other libraries, for programs of the others.
+$M/libbrim.a: $(filter-out %/address_name.o %/users_db.o %/snapshot.o %/brim.o,$(LIB:$B/%=$M/%))
+	@rm -f $@
+	$(Q)ar rcsT $@ $^
 
-$B/bin/lda: $(LDA) $B/libbrim.a
+$M/include: Makefile
+	@rm -rf $@ && mkdir -p $@/sys
+	@for name in $(MUSL_HEADERS); do \
+		found=$$(ls -d /usr/include/$$name /usr/include/*-linux-gnu*/$$name 2>/dev/null | head -n 1) && \
+		ln -s "$$found" $@/$$name || exit 1; done
+
+$M/%.o: %.c | $M/include
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) CC '$< (musl)')
+	$(Q)$(CC) $(MUSL_CFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+
+$M/fold_table.o: $B/fold_table.c | $M/include
+	$(Q)$(CC) $(MUSL_CFLAGS) $(CFLAGS_ALL) -Ilib/base -c -o $@ $<
+endif
+
+$B/bin/lda: $(LDA:$B/%=$M/%) $M/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_START) -o $@ $^ $(LDA_END)
 
-$B/bin/lda-virtual: $(VIRTUAL) $B/libbrim.a
+$B/bin/lda-virtual: $(VIRTUAL:$B/%=$M/%) $M/libbrim.a
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_LINK) -o $@ $(filter-out %.ld,$^) -lcap -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_START) -o $@ $^ -lcap $(LDA_END)
 
 $B/bin/quotad: $(QUOTAD) $B/libbrim.a
 	@mkdir -p $(@D)

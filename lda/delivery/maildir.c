@@ -68,7 +68,7 @@ over_disk_quota(struct outcome *o, const char *what)
 static int
 failed(struct outcome *o, const char *what)
 {
-	const char *error = strerrordesc_np(errno);
+	const char *error = strerror(errno);
 	enum verdict verdict = VERDICT_TROUBLE;
 	const char *hint = "";
 

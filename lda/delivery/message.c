@@ -5,14 +5,13 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 void
 message_init(struct message *m, int input)
 {
 	m->input = input;
-	m->ended = m->top_read = m->is_ready = 0;
+	m->ended = m->top_read = 0;
 	m->has_return_path = m->has_delivered_to = 0;
 	m->delivered_to[0] = '\0';
 	m->start = m->end = MESSAGE_ROOM;
@@ -36,36 +35,16 @@ read_input(int fd, char *to, size_t size)
 	return n;
 }
 
-/* Asks for all pages that are left of the buffer: together they cost a fresh process a
- * tenth of what they do one by one. */
-static void
-get_ready(struct message *m)
-{
-#ifdef MADV_POPULATE_WRITE
-	char *rest = m->buffer + MESSAGE_READY;
-
-	rest -= (uintptr_t)rest % 4096;
-	madvise(rest, (size_t)(m->buffer + sizeof m->buffer - rest), MADV_POPULATE_WRITE);
-#endif
-	m->is_ready = 1;
-}
-
-/* Reads more behind what is in the buffer; most messages do with its beginning. */
+/* Reads more behind what is in the buffer. */
 static int
 fill(struct message *m, struct outcome *o)
 {
-	size_t end = sizeof m->buffer;
-	ssize_t n;
-
-	if (m->end == MESSAGE_READY && !m->is_ready)
-		get_ready(m);
-	if (m->end < MESSAGE_READY && !m->is_ready)
-		end = MESSAGE_READY;
-	n = read_input(m->input, m->buffer + m->end, end - m->end);
+	ssize_t n = read_input(
+		m->input, m->buffer + m->end, sizeof m->buffer - m->end);
 
 	if (n < 0) {
 		outcome_set(o, VERDICT_TROUBLE, "the message can't be read: %s",
-			strerrordesc_np(errno));
+			strerror(errno));
 		return -1;
 	}
 	m->ended = n == 0;

@@ -20,14 +20,11 @@
 #define MESSAGE_CHUNK (64 * 1024) /* what a pipe holds */
 #define ADDRESS_LONG  2048        /* a longer one is in no header that delivery adds */
 #define MESSAGE_ROOM  (4 * ADDRESS_LONG + 128) /* for those, before the first chunk */
-/* bytes of the buffer that a fresh process begins with */
-#define MESSAGE_READY (MESSAGE_ROOM + 16 * 1024)
 
 struct message {
 	int input;
 	int ended;    /* the end of the input was read */
 	int top_read; /* what follows is known */
-	int is_ready; /* the buffer's other pages were asked for */
 	int has_return_path, has_delivered_to;
 	size_t start, end; /* what of the buffer is still to be stored */
 	char buffer[MESSAGE_ROOM + MESSAGE_CHUNK];

@@ -20,7 +20,7 @@ static const int fatal[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, 
 
 #define FATAL (sizeof fatal / sizeof *fatal)
 
-char emergency_stack[EMERGENCY_STACK_SIZE];
+static char handler_stack[64 * 1024];
 
 /* What an emergency writes, and its exit status. */
 struct last_words {
@@ -99,7 +99,7 @@ allow_only(const int *signals, size_t count)
 int
 emergency_install(void)
 {
-	stack_t alternate = {.ss_sp = emergency_stack, .ss_size = sizeof emergency_stack};
+	stack_t alternate = {.ss_sp = handler_stack, .ss_size = sizeof handler_stack};
 	struct sigaction action = {.sa_handler = end, .sa_flags = SA_ONSTACK};
 
 	sigfillset(&action.sa_mask);

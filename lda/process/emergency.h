@@ -19,11 +19,6 @@
 #include "delivery/host.h"
 #include "delivery/store.h"
 
-#define EMERGENCY_STACK_SIZE (64 * 1024)
-
-/* The handler's. */
-extern char emergency_stack[EMERGENCY_STACK_SIZE] __attribute__((visibility("hidden")));
-
 /* Takes over every signal that ends a process; those that nobody should send are blocked.
  * Until something else is prepared an emergency is 4.3.0. 0, or -1 with errno. */
 int emergency_install(void);

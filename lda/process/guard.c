@@ -138,8 +138,8 @@ guard_begin(void *arg, const char *path, uint64_t seconds, struct outcome *o)
 	if (!file_system_may_hang(path))
 		return 0;
 	if (pipe2(pipe, O_CLOEXEC | O_NONBLOCK)) {
-		outcome_set(o, VERDICT_TROUBLE, "a pipe can't be made: %s",
-			strerrordesc_np(errno));
+		outcome_set(
+			o, VERDICT_TROUBLE, "a pipe can't be made: %s", strerror(errno));
 		return -1;
 	}
 	alarm(0);

@@ -12,12 +12,12 @@
 #include "emergency.h"
 #include "limits.h"
 
-_Alignas(4096) struct delivery the_delivery;
+struct delivery the_delivery;
 
 static int
 failed(struct outcome *o, const char *what)
 {
-	outcome_set(o, VERDICT_TROUBLE, "%s: %s", what, strerrordesc_np(errno));
+	outcome_set(o, VERDICT_TROUBLE, "%s: %s", what, strerror(errno));
 	return -1;
 }
 
@@ -50,7 +50,8 @@ start_clean(struct outcome *o)
 {
 	static const struct rlimit none = {0, 0};
 
-	limits_check();
+	if (limits_check(o))
+		return -1;
 	if (emergency_install())
 		return failed(o, "signals can't be set");
 	umask(077);

@@ -10,7 +10,7 @@
 
 /* The one delivery of this process: static, since a signal handler looks at it, and since
  * a fresh process pays for each page. */
-extern struct delivery the_delivery __attribute__((visibility("hidden")));
+extern struct delivery the_delivery;
 
 /* Sets everything right but the environment. 0, or -1 with the outcome (then only the
  * line is left to be written). */

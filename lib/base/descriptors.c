@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "kernel_calls.h"
+
 #define MOST_TRIED (1U << 20) /* 60 ms: what an engine's default limit allows */
 
 static int
@@ -21,9 +23,11 @@ close_listed(DIR *list, unsigned first, unsigned last)
 
 	errno = 0;
 	while ((e = readdir(list)) != NULL) {
-		unsigned long fd = strtoul(e->d_name, NULL, 10);
+		unsigned long fd = own;
 
-		if (e->d_name[0] != '.' && fd >= first && fd <= last && fd != own)
+		if (e->d_name[0] != '.') /* else no number, which may set errno */
+			fd = strtoul(e->d_name, NULL, 10);
+		if (fd >= first && fd <= last && fd != own)
 			close((int)fd);
 	}
 	return errno == 0 ? 0 : -1;

@@ -28,8 +28,7 @@ write_reason(struct reason *why, const char *format, va_list args, int error)
 
 	if (error && n >= 0 && (size_t)n < sizeof why->text)
 		snprintf(why->text + n, sizeof why->text - (size_t)n, ": %s",
-			strerrordesc_np(error) ? strerrordesc_np(error)
-					       : "unknown error");
+			strerror(error));
 	make_printable(why->text);
 }
 

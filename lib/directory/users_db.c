@@ -22,7 +22,7 @@ static const struct users_access through_db;
 int
 users_db_fail(struct users *u, int error, const char *doing, struct reason *why)
 {
-	if (error == ENOMEM || strstr(u->message, strerrordesc_np(ENOMEM)))
+	if (error == ENOMEM || strstr(u->message, strerror(ENOMEM)))
 		reason_no_memory(why, u->path);
 	else
 		reason_set(why, "%s: %s: %s", u->path, doing,

@@ -135,7 +135,7 @@ count_entries(struct tally *t, int dir, struct reason *why)
 {
 	ssize_t n;
 
-	while ((n = getdents64(dir, t->buffer, BUFFER_SIZE)) > 0) {
+	while ((n = getdents64(dir, (void *)t->buffer, BUFFER_SIZE)) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *e = (const void *)(t->buffer + at);
 
@@ -258,7 +258,7 @@ part_has_mail(const struct tally *t, int folder, const char *part)
 
 	if (dir < 0)
 		return 0;
-	while (!has && (n = getdents64(dir, t->buffer, BUFFER_SIZE)) > 0)
+	while (!has && (n = getdents64(dir, (void *)t->buffer, BUFFER_SIZE)) > 0)
 		for (ssize_t at = 0; at < n && !has;) {
 			const struct dirent64 *e = (const void *)(t->buffer + at);
 

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel_calls.h"
 #include "mounts.h"
 
 /* statmount(2), since Linux 6.8, which the headers of Debian 12 do not know. */

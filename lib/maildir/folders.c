@@ -15,6 +15,7 @@
 
 #include "conf.h"
 #include "fold.h"
+#include "kernel_calls.h"
 #include "siphash.h"
 #include "walk.h"
 

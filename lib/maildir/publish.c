@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernel_calls.h"
+
 /* Errors that the next way would meet as well, or that must not be passed over. EEXIST:
  * there is somebody else's file, which plain rename() would replace. */
 static const int final[] = {ENOSPC, EDQUOT, EROFS, EIO, ENOMEM, EMFILE, ENFILE, ESTALE,

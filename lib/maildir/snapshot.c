@@ -307,7 +307,7 @@ look_at(struct snapshot *s, struct changed *c, int by_files)
 	c->is_there = measure(dir, c->name, DT_UNKNOWN, by_files, &c->found, NULL);
 	/* waits for the directory's lock, until the event of what was just seen is
 	 * queued */
-	if (c->is_there < 0 || getdents64(dir, buffer, sizeof buffer) < 0)
+	if (c->is_there < 0 || getdents64(dir, (void *)buffer, sizeof buffer) < 0)
 		return -1;
 	TAILQ_REMOVE(&s->pending, c, link);
 	TAILQ_INSERT_TAIL(&s->looked_at, c, link);

@@ -1281,7 +1281,7 @@ def test_file_size_limit_is_4_3_1_and_names_the_setting(brim):
 
 
 LEAST = {"AS": 8 << 20, "DATA": 4 << 20, "STACK": 128 << 10}  # as lda(8) says
-STARTS = {"AS": 3 << 20, "DATA": 256 << 10, "STACK": 32 << 10}  # what the kernel starts it with
+STARTS = {"AS": 1 << 20, "DATA": 256 << 10, "STACK": 32 << 10}  # what the kernel starts it with
 
 
 def set_limits(**limits):
@@ -1302,7 +1302,7 @@ def test_limits_of_the_man_page_are_enough(brim, message):
 @pytest.mark.skipif(SANITIZED, reason="ASan's shadow takes more than any limit")
 @pytest.mark.parametrize("name", LEAST)
 def test_lower_limit_is_try_again(brim, name):
-    """Without a look at them 3 MB of address space are 127, from the C library."""
+    """Without a look at them a delivery that finds no memory dies by a signal."""
     for part in range(10):
         value = STARTS[name] + part * (LEAST[name] - 1 - STARTS[name]) // 9
         result = send(brim, preexec_fn=lambda v=value: set_limits(**{name: v}))
@@ -1441,16 +1441,14 @@ def test_environment_and_descriptors_have_no_effect(brim):
     assert_delivered(brim, result, ADDED + b"Subject: test\n\ntest\n")
 
 
-@pytest.mark.skipif(SANITIZED or os.uname().machine != "x86_64", reason="its entry is not lda's")
-@pytest.mark.parametrize("error", ["EINVAL", "ENOMEM"])
-def test_lda_asks_for_its_pages_first_and_starts_without_them(brim, error):
-    result = injected(brim, f"madvise:error={error}")
-    assert_delivered(brim, result, ADDED + b"Subject: test\n\ntest\n")
+@pytest.mark.skipif(SANITIZED, reason="linked with the other C library")
+def test_lda_starts_within_forty_system_calls(brim):
+    """The C library's own start is a handful: what comes first is lda's. It opens no file."""
+    injected(brim, "madvise:error=EINVAL")
     trace = (brim.folder / "strace").read_text().splitlines()
-    asked = [line for line in trace if "MADV_POPULATE" in line]
-    assert len(asked) == 6
-    assert all(error in line for line in asked)
-    assert trace[1:7] == asked
+    first = next(i for i, line in enumerate(trace) if "open" in line.split("(")[0])
+    assert first < 40
+    assert '"/dev/null"' in trace[first]
 
 
 @pytest.mark.skipif(SANITIZED, reason="ASan needs room")

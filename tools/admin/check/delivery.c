@@ -97,7 +97,7 @@ check_owner_sees(const struct mailbox *m)
 static const char *
 synced_by(struct check *c, int error)
 {
-	return error ? check_text(c, "by syncfs (fsync: %s)", strerrordesc_np(error))
+	return error ? check_text(c, "by syncfs (fsync: %s)", strerror(error))
 		     : "by fsync";
 }
 
@@ -130,7 +130,7 @@ static void
 tell_failed(struct check *c, const struct mailbox *m, const struct trial *t)
 {
 	const char *error = t->why.text[0] ? t->why.text
-			    : t->error     ? strerrordesc_np(t->error)
+			    : t->error     ? strerror(t->error)
 					   : NULL;
 
 	if (t->error == EDQUOT)
