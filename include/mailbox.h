@@ -73,6 +73,10 @@ const char *mailbox_cut_extension(
 int mailbox_nobody(struct users *u, const struct conf *c, int owned,
 	const struct address *a, const char *domain, struct outcome *o);
 
+/* Whether the recipient of a delivery, that nobody has, is a macro of the MTA's settings
+ * that was not expanded: 1 with the outcome, a mistake in those, or 0. */
+int mailbox_is_macro(const char *recipient, struct outcome *o);
+
 /* Whether accounts of this host have addresses in the domain: 1, 0, -1. */
 int mailbox_domain_has_accounts(
 	struct users *u, const struct conf *c, const char *domain, struct reason *why);

@@ -103,15 +103,6 @@ try_names(const struct recipient *r, struct users *u, const struct conf *c,
 	return 0;
 }
 
-/* Without a domain, a macro that was not expanded (pipe(8), OpenSMTPD): no MTA takes that
- * from a sender, so it is a mistake in its settings. */
-static int
-is_misgiven(const char *address)
-{
-	return !address_domain_key(address) &&
-	       (address[0] == '$' || address[0] == '%' || strstr(address, "${"));
-}
-
 /* A pipe that is given the address before aliases (-d ${original_recipient}) has put the
  * one after them on top of the message. A sender may write such a line, too, and must not
  * choose a mailbox by it. */
@@ -150,11 +141,7 @@ judge_absence(const struct recipient *r, struct users *u, const struct conf *c,
 			"the user table has no %.100s, in which Postfix may have "
 			"replaced odd bytes by _; there is no Delivered-To: that tells",
 			r->address);
-	else if (is_misgiven(r->address))
-		outcome_set(o, VERDICT_MISCONFIGURED,
-			"\"%.100s\" is no recipient: has the MTA expanded it?",
-			r->address);
-	else if (!is_before_alias(r, u, c, o))
+	else if (!mailbox_is_macro(r->address, o) && !is_before_alias(r, u, c, o))
 		absence_confirm(c, users_stat(u), r->address, o);
 }
 

@@ -14,6 +14,9 @@ CASES = {
     "domain_not_ours": "a@z.test", "moved": "moved@x.test", "disabled": "off@x.test",
     "suspended": "later@x.test", "full": "full@x.test", "too_large": "small@x.test",
     "bare_name": "acct@host.test", "malformed": "@x.test",
+    "macro": "${recipient}", "macro_of_a_name": "$user", "macro_of_opensmtpd": "%{rcpt}",
+    "macro_before_aliases": "${original_recipient}", "macro_in_a_name": "x${extension}",
+    "macro_with_domain": "${user}@x.test",
 }
 
 
@@ -93,4 +96,27 @@ def test_people_get_sizes_as_they_write_them_and_no_row_without_a_thing(brim):
     rows = {line.split()[0] for line in nobody.splitlines()}
     assert rows.isdisjoint({"uid", "quota", "mailbox", "mail", "quotad"}), nobody
     _, said = simulate(brim, "nobody@x.test")
-    assert set(said) == {"way", "verdict", "exit_status", "line", "dsn"}
+    assert set(said) == {"way", "verdict", "exit_status", "line", "notes", "dsn"}
+
+
+def test_a_macro_is_a_mistake_of_a_delivery_alone_and_no_error_of_a_map(brim):
+    assert agree(brim, "${recipient}")["line"].startswith("4.3.5 ")
+    assert agree(brim, "${user}@x.test")["line"].startswith("5.1.1 ")
+    _, said = simulate(brim, "${recipient}", "--stage", "map")
+    assert {m["answer"] for m in said["maps"].values()} == {"NOTFOUND"}
+
+
+def test_what_lda_may_be_told_besides_is_noted(brim):
+    for name, words in {"a@x.test": [], "moved@x.test": [], "whoever@y.test": ["environment"],
+                        "${recipient}": ["environment"],
+                        "nobody@x.test": ["Delivered-To:", "environment"]}.items():
+        notes = simulate(brim, name)[1].get("notes", [])
+        assert len(notes) == len(words), notes
+        assert all(word in text for word, text in zip(words, notes)), notes
+    shown = brim.admin("simulate", "nobody@x.test", check=False).stdout
+    assert "\nnote         4.3.5 where Delivered-To:" in shown
+    # both are so
+    top = b"Delivered-To: a@x.test\nReceived: by x\n\nhi\n"
+    assert brim.deliver("nobody@x.test", top, uid=UID).code == "4.3.5"
+    told = {"RECIPIENT": "a@x.test", "MAIL_CONFIG": "/etc/postfix"}
+    assert brim.run_lda("-d", "whoever@y.test", uid=UID, env=told).status == 0

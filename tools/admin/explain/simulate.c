@@ -2,7 +2,8 @@
  * The command simulate: what lda would say to a message, asked of the same functions as
  * lda asks (lib/mailbox, quotad), without a delivery. quotad is asked by EXPLAIN, since a
  * CHECK that is refused begins the time after which "full" is for good. It can't see what
- * only the delivery itself meets: the Maildir's file system, and who lda runs as.
+ * only the delivery itself meets: the Maildir's file system, who lda runs as, and what
+ * the MTA tells beside -d: other names in the environment, and on top of the message.
  */
 #include "brimadm.h"
 
@@ -39,6 +40,7 @@ struct simulation {
 	int had_mail;                  /* when quotad looked at it last */
 	char quotad[REASON_SIZE + 64]; /* what it says */
 	json_t *way;                   /* the steps through the table, as texts */
+	json_t *notes; /* what lda may know besides, and would answer then; as texts */
 };
 
 /* A name as it is shown. */
@@ -125,6 +127,27 @@ trace(struct simulation *s, struct users *u, const char *recipient)
 		at = next;
 	}
 	free(at);
+}
+
+static void
+note(struct simulation *s, const char *text)
+{
+	json_array_append_new(s->notes, tool_json_text(text));
+}
+
+/* As lda says that nobody has the recipient, which it was given by -d alone. What else an
+ * MTA may tell it is noted. */
+static void
+judge_absence(struct simulation *s, const char *recipient)
+{
+	if (s->mailbox.match == MAILBOX_MATCH || s->mailbox.match == MAILBOX_UNREADABLE)
+		return;
+	if (s->outcome.verdict == VERDICT_NO_SUCH_USER &&
+		!mailbox_is_macro(recipient, &s->outcome))
+		note(s, "4.3.5 where Delivered-To: on top of the message names a mailbox "
+			"of the table, and -d is all that lda is given");
+	note(s, "where the MTA's environment has other names of the recipient, lda tries "
+		"them first");
 }
 
 /* As lda takes quotad's word: only what it may say about room. */
@@ -239,6 +262,7 @@ simulate(struct simulation *s, const char *recipient)
 	trace(s, u, recipient);
 	result = mailbox_find(&s->mailbox, u, &a->conf, recipient, &s->outcome);
 	users_close(&u);
+	judge_absence(s, recipient);
 	return result || mailbox_policy(&s->mailbox, &a->conf, s->size, &s->outcome) ||
 	       look_for_mailbox(s) || ask_quotad(s);
 }
@@ -295,6 +319,8 @@ as_json(const struct simulation *s)
 	json_object_set_new(all, "exit_status",
 		json_integer(verdict_exit_status(s->outcome.verdict)));
 	json_object_set_new(all, "line", tool_json_text(line));
+	if (json_array_size(s->notes))
+		json_object_set(all, "notes", s->notes);
 	json_object_set_new(all, "dsn", statuses_json(s));
 	return all;
 }
@@ -354,6 +380,7 @@ print_text(const struct simulation *s, json_t *all)
 		verdict_exit_status(s->outcome.verdict));
 	if (line && *line)
 		printf(SIMULATE_LABEL "%s\n", "line", line);
+	simulate_print_all("note", s->notes);
 	simulate_print_all("dsn", json_object_get(all, "dsn"));
 }
 
@@ -371,6 +398,7 @@ brimadm_simulate(struct brimadm *a, int argc, char **argv)
 	if (stage && strcmp(stage, "delivery") != 0)
 		return simulate_stage(a, argv[0], stage, s.size);
 	s.way = json_array();
+	s.notes = json_array();
 	simulate(&s, argv[0]);
 	all = as_json(&s);
 	if (a->option[OPTION_JSON]) {
@@ -380,6 +408,7 @@ brimadm_simulate(struct brimadm *a, int argc, char **argv)
 		json_decref(all);
 	}
 	json_decref(s.way);
+	json_decref(s.notes);
 	mailbox_clear(&s.mailbox);
 	if (s.outcome.verdict == VERDICT_DELIVERED)
 		return TOOL_OK;
