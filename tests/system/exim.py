@@ -1,4 +1,4 @@
-"""A private Exim, with the routers and transports of etc/exim.conf."""
+"""A private Exim, with the routers, transports and retry rule of etc/exim.conf."""
 
 import contextlib
 import pathlib
@@ -80,14 +80,13 @@ reports:
   message_prefix =
   message_suffix =
 begin retry
-{retries}"""
+{retry}"""
 
 
 class Exim(Mta):
     package = "exim"
     inject = ["/usr/sbin/exim4"]
     asks_as = "Debian-exim"
-    retries = "* * F,1h,15m\n"
     virtual_mailboxes = "carol\no'd/d$x\n"  # None: it knows none, as in etc/
     virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
                f"@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
@@ -103,7 +102,6 @@ class Exim(Mta):
         self.write("/etc/exim4/exim4.conf", SETTINGS.format(
             host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
             sender=SENDER_DOMAIN, keeper=self.keeper, mail_user=MAIL_USER, more=self.more,
-            retries=self.retries,
             ask="  require acl = brim_rcpt\n" if self.smtp_time else "",
             ask_whole="  require acl = brim_data\n" if self.smtp_time else "", **parts))
 
