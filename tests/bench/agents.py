@@ -1,5 +1,6 @@
 """Delivery agents side by side: one process a message, through a pipe, into a Maildir.
-Beside them a process that does nothing, which is what the machine takes for any."""
+Beside them a process that does nothing, which is what the machine takes for any. The floor is
+linked with the GNU C library, as the others are; in lda's, musl, it has no target."""
 
 import os
 import pathlib
@@ -62,7 +63,7 @@ class Agents:
         self.message = folder / "message"
         self.message.write_bytes(MESSAGE)
         self.mail = {name: self.brim.home / name / "Maildir"
-                     for name in ("floor", "lda", "maildrop", "dovecot-lda")}
+                     for name in ("floor", "floor-musl", "lda", "maildrop", "dovecot-lda")}
         for mail in self.mail.values():
             self.brim.make_maildir(mail, self.uid, self.uid)
         self.brim.load("@bench.test", f"{ADDRESS} uid={self.uid} gid={self.uid} "
@@ -74,6 +75,7 @@ class Agents:
         self.commands = {
             "empty": [self.programs / "empty"],
             "floor": [self.programs / "floor", self.mail["floor"] / "new"],
+            "floor-musl": [self.programs / "floor-musl", self.mail["floor-musl"] / "new"],
             "lda": [private_brim.BIN / "lda", "-c", self.brim.conf, "-d", ADDRESS],
             "maildrop": ["/usr/bin/maildrop", folder / "mailfilter"],
             "dovecot-lda": ["/usr/lib/dovecot/dovecot-lda", "-c", folder / "dovecot.conf",
@@ -174,7 +176,7 @@ def set_targets(report, place, abreast, times):
 def measure_time(report, found, uid, programs, quick):
     """Every agent on every place, alone and 8 at a time."""
     report.title("One process per 4 KiB message: µs a message (times the floor's)")
-    head, rows = ("", "empty", "floor", "lda", "maildrop", "dovecot-lda"), []
+    head, rows = ("", "empty", "floor", "floor-musl", "lda", "maildrop", "dovecot-lda"), []
     for place, folder in found.items():
         with Agents(folder, uid, programs) as agents:
             for abreast in (1, 8):

@@ -1,6 +1,6 @@
 # make bench: the programs that it needs besides Brim's own.
 
-BENCH = $(addprefix $B/bench/,driver empty floor load echo scan)
+BENCH = $(addprefix $B/bench/,driver empty floor floor-musl load echo scan)
 
 $B/bench/driver $B/bench/load: $B/bench/%: $B/tests/bench/%.o
 	@mkdir -p $(@D)
@@ -12,6 +12,12 @@ $B/bench/empty $B/bench/floor: $B/bench/%: $B/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(if $(V),,$(say) LINK $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -static -o $@ $<
+
+# The floor in the C library that lda has: how much of lda's time is its own.
+$B/bench/floor-musl: $M/tests/bench/floor.o
+	@mkdir -p $(@D)
+	$(if $(V),,$(say) LINK $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(LDA_START) -o $@ $< $(LDA_END)
 
 $B/bench/echo: $B/tests/bench/echo.o
 	@mkdir -p $(@D)
