@@ -414,6 +414,20 @@ def test_descriptors_of_the_caller_are_closed(server, box):
     assert str(server.brim.conf) not in targets and len(targets) > 3
 
 
+def test_closed_input_is_no_message(server, box):
+    """The C library of a program with capabilities opens /dev/null there before main."""
+    result = server.run("-d", box.address, preexec_fn=lambda: os.close(0))
+    server.must_refuse(box, result, "message", code="4.3.0")
+
+
+@pytest.mark.parametrize("closed", [[1], [2], [1, 2]])
+def test_closed_output_is_no_mailbox(server, box, closed):
+    result = server.run("-d", box.address, preexec_fn=lambda: [os.close(fd) for fd in closed])
+    assert result.status == 0, result
+    (file,) = server.brim.files(box.maildir)
+    assert file.read_bytes().endswith(MESSAGE)
+
+
 # --- each step of the change --------------------------------------------------------
 
 
