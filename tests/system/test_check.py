@@ -1222,6 +1222,58 @@ def test_the_arguments_of_a_pipe(postfix):
     assert postfix.findings() == [] and postfix.run("postconf -M").stdout == before
 
 
+def test_a_pipe_that_changes_the_message_or_refuses_it(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    master = postfix.etc / "master.cf"
+    sound, before = master.read_text(), postfix.run("postconf -M").stdout
+    for name, new, words in (
+            ("pipe-flags", "flags=DRX.", "a dot before"), ("pipe-flags", "flags=DRBX", "empty line"),
+            ("pipe-flags", "flags=>DRX", "From"), ("pipe-flags", "flags=DRX FLAGS=B", "empty line"),
+            ("pipe-flags", "flags=DRXZ", "flag Z is none"), ("pipe-flags", r"flags=DRX eol=\r\n", "eol="),
+            ("pipe-flags", "flags=DRX Eol=", "eol="), ("pipe-flags", "flags=DRX sise=9", "sise=9"),
+            ("pipe-flags", "flags=DRX size=10M", "no number"),
+            ("pipe-size", "flags=DRX size=10239999", "of 10240000 bytes")):
+        master.write_text(sound.replace("flags=DRX", new))
+        only(postfix, name, "brim")
+        (found,) = postfix.findings()
+        assert words in found["what"], found
+        assert postfix.run(found["mend"]).returncode == 0
+        assert postfix.findings() == [] and postfix.run("postconf -M").stdout == before
+    master.write_text(sound.replace("flags=DRX", r"flags=Dq.B size=1 flags=RX eol=\r\n"))
+    found = postfix.findings()
+    assert sorted(f["check"] for f in found) == ["pipe-arguments", *["pipe-flags"] * 3, "pipe-size"]
+    assert postfix.run(found[0]["mend"]).returncode == 0 and postfix.findings() == []
+
+
+def test_attributes_of_a_pipe_that_do_no_harm(postfix):
+    postfix.add_pipe()
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+    for new in ("flags=DRFhuX", "flags=DR", "flags=DORX", r"flags=DRX eol=\n", r"flags=DRX eol=\012",
+                "-v -o x=y flags=DRX directory=/", "flags=DRX size=0", "flags=DRX size=10240000"):
+        postfix.write_main("brim_destination_recipient_limit = 1")
+        master.write_text(sound.replace("flags=DRX", new))
+        assert postfix.findings() == [], new
+
+
+def test_the_limit_of_a_pipe_is_beside_all_that_postfix_and_brim_take(postfix):
+    postfix.add_pipe()
+    master = postfix.etc / "master.cf"
+    master.write_text(master.read_text().replace("flags=DRX", "flags=DRX size=20480000"))
+    limit = "brim_destination_recipient_limit = 1"
+    postfix.write_main(limit)
+    assert postfix.findings() == []
+    postfix.write_main(limit, "message_size_limit = 0")
+    only(postfix, "pipe-size", "brim")
+    with open(master, "a") as f:
+        f.write("smtp inet n - n - - smtpd -o message_size_limit=30000000\n")
+    postfix.write_main(limit)
+    only(postfix, "pipe-size", "brim")
+    postfix.brim.configure(message_size_limit="10M")
+    assert set(postfix.names()) == {"postfix-message-size"}
+
+
 def test_arguments_of_a_pipe_that_are_right(postfix):
     postfix.add_pipe()
     postfix.write_main("brim_destination_recipient_limit = 1")

@@ -177,6 +177,11 @@ static const struct kind {
 	[CHECK_PIPE_NULL_SENDER] = {"pipe-null-sender", WARNING,
 		"Without null_sender= the sender of a bounce is MAILER-DAEMON, which "
 		"vacation programs answer (RFC 5321 section 6.1)."},
+	[CHECK_PIPE_FLAGS] = {"pipe-flags", ERROR,
+		"Lines that pipe(8) changes stay so, and a signature of the message is "
+		"broken; at what it does not know it ends, and mail waits."},
+	[CHECK_PIPE_SIZE] = {"pipe-size", WARNING,
+		"Postfix takes messages that its own pipe(8) then bounces."},
 	[CHECK_DELIMITER] = {"postfix-delimiter", ERROR,
 		"An extension that Postfix takes off, and Brim does not, is mail for a "
 		"user that nobody is."},

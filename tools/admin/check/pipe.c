@@ -1,24 +1,32 @@
 /*
- * check: the arguments that a pipe service gives lda. Each finding's repair is the whole
- * command as it should be, so that one repairs them all.
+ * check: the attributes of a pipe service, which may change the message or refuse it, and
+ * the arguments that it gives lda. Each finding's repair is the whole command as it
+ * should be, so that one repairs them all.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "amount.h"
 #include "check.h"
 
 #define BLANKS    " \t"
 #define WORDS_MAX 256
 
+/* The flags that pipe(8) knows, those that change the lines of the message, and those
+ * that lda can't do with. F is harmless: lda takes a "From " line off. */
+#define FLAGS_KNOWN "BDFORXhqu.>"
+#define FLAGS_LINES "B.>"
+#define FLAGS_BAD   FLAGS_LINES "q"
+
 /* The words of the service, blanks within braces their own, as they are written. */
 struct words {
 	char *word[WORDS_MAX];
 	int count;
-	int command; /* index of the word "argv=..." */
-	int lda;     /* of that which is lda's path; -1 where it is part of one */
-	int flags;   /* of the attributes; -1 without */
-	int null_sender;
+	int command;     /* index of the word "argv=..." */
+	int lda;         /* of that which is lda's path; -1 where it is part of one */
+	int null_sender; /* of the attribute; -1 without */
 	int recipient, sender; /* of the values of -d and -f; -1 without */
 	int recipients;        /* how often -d is given */
 };
@@ -54,13 +62,35 @@ find_attributes(struct words *w)
 	for (int i = 0; i < w->count && w->command < 0; i++) {
 		if (strcmp(w->word[i], "-o") == 0)
 			i++;
-		else if (begins(w->word[i], "flags="))
-			w->flags = i;
 		else if (begins(w->word[i], "null_sender="))
 			w->null_sender = i;
 		else if (begins(w->word[i], "argv="))
 			w->command = i;
 	}
+}
+
+/* The value of the word I as the attribute NAME; NULL where it is none. */
+static const char *
+attribute(const struct words *w, int i, const char *name)
+{
+	const size_t length = strlen(name);
+
+	if (i > w->command || (i > 0 && strcmp(w->word[i - 1], "-o") == 0) ||
+		strncasecmp(w->word[i], name, length) != 0 || w->word[i][length] != '=')
+		return NULL;
+	return w->word[i] + length + 1;
+}
+
+static int
+has_flag(const struct words *w, char flag)
+{
+	for (int i = 0; i < w->command; i++) {
+		const char *flags = attribute(w, i, "flags");
+
+		if (flags && strchr(flags, flag))
+			return 1;
+	}
+	return 0;
 }
 
 /* lda's options, as getopt(3) takes them. */
@@ -125,23 +155,122 @@ is_one_of(const char *value, const char *const *values)
 	return *values != NULL;
 }
 
+/* --- what pipe(8) does to the message ----------------------------------------------- */
+
+/* The flag is one that lda can't do with, or pipe(8) doesn't know. */
+static int
+is_bad_flag(char flag)
+{
+	return strchr(FLAGS_BAD, flag) || !strchr(FLAGS_KNOWN, flag);
+}
+
+/* Whether the value of eol= is a newline, as Postfix unescapes it. */
+static int
+is_newline(const char *eol)
+{
+	static const char *const newlines[] = {"\\n", "\\12", "\\012", NULL};
+
+	return is_one_of(eol, newlines);
+}
+
+/* The limit's number; 0 is no limit. */
+static uint64_t
+limit_of(const char *value)
+{
+	uint64_t n;
+
+	return amount_count(value, &n, NULL) || n == 0 ? UINT64_MAX : n;
+}
+
+/* The largest message that Brim, and Postfix or one of its services, takes. */
+static uint64_t
+largest_message(const struct check *c)
+{
+	static const char name[] = "message_size_limit";
+	const uint64_t ours = c->a->conf.message_size_limit;
+	uint64_t largest = limit_of(check_postfix_value(c, name));
+
+	for (size_t i = 0; i < c->postfix.service_count; i++) {
+		const char *own =
+			postconf_override(&c->postfix, &c->postfix.services[i], name);
+
+		if (own && limit_of(own) > largest)
+			largest = limit_of(own);
+	}
+	return ours && ours < largest ? ours : largest;
+}
+
+/* A size= below what is taken; one that is no number ends pipe(8). */
+static int
+is_small(const struct check *c, const char *size)
+{
+	uint64_t n;
+
+	return amount_count(size, &n, NULL) || (n != 0 && n < largest_message(c));
+}
+
+static int
+is_attribute(const struct words *w, int i)
+{
+	static const char *const names[] = {"flags", "user", "directory", "chroot", "eol",
+		"null_sender", "size", "argv", NULL};
+
+	for (size_t n = 0; names[n]; n++)
+		if (attribute(w, i, names[n]))
+			return 1;
+	return 0;
+}
+
+/* Neither an option of Postfix's daemons, nor an attribute: pipe(8) ends. */
+static int
+is_unknown(const struct words *w, int i)
+{
+	return i < w->command && w->word[i][0] != '-' && w->word[i][0] != '{' &&
+	       !(i > 0 && strcmp(w->word[i - 1], "-o") == 0) && !is_attribute(w, i);
+}
+
+/* The attribute is better left out. */
+static int
+is_left_out(const struct check *c, const struct words *w, int i)
+{
+	const char *eol = attribute(w, i, "eol"), *size = attribute(w, i, "size");
+
+	return (eol && !is_newline(eol)) || (size && is_small(c, size)) ||
+	       is_unknown(w, i);
+}
+
 /* --- the command as it should be ---------------------------------------------------- */
+
+/* The word less the flags that are bad; nothing where none is left. */
+static void
+print_flags(FILE *to, const char *word, const char *flags)
+{
+	const char *first = flags;
+
+	while (*first && is_bad_flag(*first))
+		first++;
+	if (!*first)
+		return;
+	fprintf(to, " %.*s", (int)(flags - word), word);
+	for (; *flags; flags++)
+		if (!is_bad_flag(*flags))
+			fputc(*flags, to);
+}
 
 static void
 print_word(FILE *to, const struct words *w, int i, int fix_recipient, int fix_sender)
 {
-	const char *word = w->word[i];
+	const char *word = w->word[i], *flags = attribute(w, i, "flags");
 
 	if (i == w->command && w->null_sender < 0)
 		fputs(" null_sender=", to);
+	if (flags) {
+		print_flags(to, word, flags);
+		return;
+	}
 	fputc(' ', to);
 	if (i == w->null_sender)
 		fputs("null_sender=", to);
-	else if (i == w->flags)
-		for (; *word; word++) {
-			if (*word != 'q')
-				fputc(*word, to);
-		}
 	else if (i == w->recipient && fix_recipient)
 		fprintf(to, "%s${recipient}", begins(word, "-d") ? "-d" : "");
 	else if (i == w->sender && fix_sender)
@@ -167,7 +296,8 @@ command(struct check *c, const struct postconf_service *s, const struct words *w
 		return "";
 	fprintf(to, "%s/%s/command=pipe", s->name, s->type);
 	for (int i = 0; i < w->count; i++)
-		print_word(to, w, i, fix_recipient, fix_sender);
+		if (!is_left_out(c, w, i))
+			print_word(to, w, i, fix_recipient, fix_sender);
 	if (fclose(to) == 0)
 		word = check_text(c, "postconf -Fe %s%s", check_quote(c, text),
 			check_postfix_reload(c));
@@ -187,10 +317,9 @@ find_fault(struct check *c, const struct words *w, int *fix_recipient, int *fix_
 {
 	const char *to = w->recipient < 0 ? NULL : value_of(c, w, w->recipient);
 	const char *from = w->sender < 0 ? NULL : value_of(c, w, w->sender);
-	const char *flags = w->flags < 0 ? "" : w->word[w->flags] + strlen("flags=");
 
 	*fix_recipient = !to || !is_one_of(to, recipients);
-	*fix_sender = from ? !is_one_of(from, senders) : !strchr(flags, 'R');
+	*fix_sender = from ? !is_one_of(from, senders) : !has_flag(w, 'R');
 	if (!to)
 		return "lda gets no -d, and pipe(8) sets no environment that names the "
 		       "recipient";
@@ -203,6 +332,67 @@ find_fault(struct check *c, const struct words *w, int *fix_recipient, int *fix_
 		return from ? check_text(c, "-f is %s, not ${sender}", from)
 			    : "neither -f nor the flag R tells the sender";
 	return NULL;
+}
+
+static const char *
+flag_does(char flag)
+{
+	switch (flag) {
+	case 'B':
+		return "adds an empty line at the end";
+	case '.':
+		return "puts a dot before each line that begins with one";
+	case '>':
+		return "puts a > before each line that begins with \"From \"";
+	default:
+		return "is none that pipe(8) knows";
+	}
+}
+
+/* What changes the message's lines, and what ends pipe(8). */
+static void
+check_lines(struct check *c, const struct postconf_service *s, const struct words *w,
+	const char *repair)
+{
+	for (int i = 0; i < w->command; i++) {
+		const char *flags = attribute(w, i, "flags"),
+			   *eol = attribute(w, i, "eol");
+
+		for (; flags && *flags; flags++)
+			if (*flags != 'q' && is_bad_flag(*flags))
+				check_found(c, CHECK_PIPE_FLAGS, s->name, repair,
+					"the flag %c %s", *flags, flag_does(*flags));
+		if (eol && !is_newline(eol))
+			check_found(c, CHECK_PIPE_FLAGS, s->name, repair,
+				"each line ends in eol=%s, not in \\n", eol);
+		if (is_unknown(w, i))
+			check_found(c, CHECK_PIPE_FLAGS, s->name, repair,
+				"%s is no attribute that pipe(8) knows", w->word[i]);
+	}
+}
+
+static void
+check_size(struct check *c, const struct postconf_service *s, const struct words *w,
+	const char *repair)
+{
+	for (int i = 0; i < w->command; i++) {
+		const char *size = attribute(w, i, "size");
+		uint64_t n;
+
+		if (!size || !is_small(c, size))
+			continue;
+		if (amount_count(size, &n, NULL))
+			check_found(c, CHECK_PIPE_FLAGS, s->name, repair,
+				"size=%s is no number of bytes", size);
+		else if (largest_message(c) == UINT64_MAX)
+			check_found(c, CHECK_PIPE_SIZE, s->name, repair,
+				"it is size=%s, and Postfix takes messages of any size",
+				size);
+		else
+			check_found(c, CHECK_PIPE_SIZE, s->name, repair,
+				"it is size=%s, and messages of %llu bytes are taken",
+				size, (unsigned long long)largest_message(c));
+	}
 }
 
 /* What lda is told by its arguments; where a shell runs it nobody can say. */
@@ -220,13 +410,15 @@ check_words(struct check *c, const struct postconf_service *s, const struct word
 			AMOUNT_OF((uint64_t)w->recipients, "time", "times"));
 	else if (fault)
 		check_found(c, CHECK_PIPE_ARGUMENTS, s->name, repair, "%s", fault);
-	if (w->flags >= 0 && strchr(w->word[w->flags] + strlen("flags="), 'q'))
+	if (has_flag(w, 'q'))
 		check_found(c, CHECK_PIPE_ARGUMENTS, s->name, repair,
 			"the flag q quotes addresses, and the table has them unquoted");
 	if (w->null_sender < 0 || strcmp(w->word[w->null_sender], "null_sender=") != 0)
 		check_found(c, CHECK_PIPE_NULL_SENDER, s->name, repair,
 			w->null_sender < 0 ? "null_sender= is not set" : "it is %s",
 			w->null_sender < 0 ? "" : w->word[w->null_sender]);
+	check_lines(c, s, w, repair);
+	check_size(c, s, w, repair);
 }
 
 void
@@ -234,7 +426,6 @@ check_pipe_arguments(struct check *c, const struct postconf_service *s)
 {
 	struct words w = {.command = -1,
 		.lda = -1,
-		.flags = -1,
 		.null_sender = -1,
 		.recipient = -1,
 		.sender = -1};
