@@ -2,16 +2,19 @@
  * filter-brim: OpenSMTPD asks at RCPT what a delivery would say. smtpd starts it and
  * writes it a line an event; it answers "proceed", or quotad's refusal as the reply.
  *
- * smtpd waits for each answer, and never ends a session whose filter is silent: so every
- * question is answered, and this process ends only when smtpd does. Each recipient is
- * asked about in a thread of its own, since quotad may have to count a mailbox first. A
- * quotad that can't be asked, or says ERR, refuses nobody: the recipient is taken (the
- * delivery then waits), or deferred with -d.
+ * smtpd waits for each answer, never ends a session whose filter is silent, and ends when
+ * its filter ends, or names a session or token that is no number: so every question is
+ * answered, this process ends only when smtpd does, and a line that can't be understood
+ * is logged and skipped, or answered where its session and token can be read. Each
+ * recipient is asked about in a thread of its own, since quotad may have to count a
+ * mailbox first. A quotad that can't be asked, or says ERR, refuses nobody: the recipient
+ * is taken (the delivery then waits), or deferred with -d.
  *
  * The protocol is smtpd-filters(7), of OpenSMTPD 6.7 (0.5) on.
  */
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +27,10 @@
 #include "quota_client.h"
 #include "record.h"
 
-#define QUESTIONS_MAX 64 /* open at once; the next waits for one to end */
+#define QUESTIONS_MAX 64          /* open at once; the next waits for one to end */
+#define SESSIONS_MAX  10000       /* the one that wrote longest ago is forgotten */
+#define LINE_BYTES    (128 << 10) /* a command has up to 64 KiB (SMTP_LINE_MAX) */
+#define SHOWN_BYTES   100         /* of a line that can't be understood, in the log */
 
 /* What smtpd told of a client's session. */
 struct session {
@@ -34,7 +40,15 @@ struct session {
 	char *login;  /* NULL before AUTH */
 };
 
-static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
+static TAILQ_HEAD(session_list, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
+static size_t session_count;
+
+/* A line of smtpd's: KIND|VERSION|TIME|SUBSYSTEM|NAME|SESSION|REST */
+struct event {
+	const char *kind, *version, *time, *subsystem, *name, *session;
+	char *rest; /* NULL without it */
+	int is_whole;
+};
 
 /* One recipient, for the thread that asks about it. */
 struct question {
@@ -218,40 +232,53 @@ find_session(const char *id)
 	return s;
 }
 
-/* NULL without memory: nothing is known of the session then. */
-static struct session *
-make_session(const char *id)
-{
-	struct session *s = find_session(id);
-
-	if (s != NULL || (s = calloc(1, sizeof *s)) == NULL)
-		return s;
-	s->id = strdup(id);
-	if (s->id == NULL) {
-		free(s);
-		return NULL;
-	}
-	TAILQ_INSERT_HEAD(&sessions, s, all);
-	return s;
-}
-
 static void
 end_session(struct session *s)
 {
 	if (s == NULL)
 		return;
 	TAILQ_REMOVE(&sessions, s, all);
+	session_count--;
 	free(s->id);
 	free(s->sender);
 	free(s->login);
 	free(s);
 }
 
+static struct session *
+new_session(const char *id)
+{
+	struct session *s = calloc(1, sizeof *s);
+
+	if (s != NULL && (s->id = strdup(id)) == NULL) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+/* NULL without memory: nothing is known of the session then. */
+static struct session *
+make_session(const char *id)
+{
+	struct session *s = find_session(id);
+
+	if (s != NULL)
+		TAILQ_REMOVE(&sessions, s, all);
+	else if ((s = new_session(id)) == NULL)
+		return NULL;
+	else if (session_count++ == SESSIONS_MAX)
+		end_session(TAILQ_LAST(&sessions, session_list));
+	TAILQ_INSERT_HEAD(&sessions, s, all);
+	return s;
+}
+
+/* Keeps the value, but for one that is not known, or that no request has room for. */
 static void
 keep(char **where, const char *value)
 {
 	free(*where);
-	*where = strdup(value);
+	*where = value != NULL && strlen(value) <= RECORD_LINE_MAX ? strdup(value) : NULL;
 }
 
 /* --- what smtpd says -------------------------------------------------------------- */
@@ -270,63 +297,104 @@ take_rcpt(const char *id, const char *token, const char *recipient)
 		question_free(q);
 }
 
-/* filter|VERSION|TIME|smtp-in|PHASE|SESSION|TOKEN|PARAMETER */
-static void
-take_filter(const char *phase, const char *id, char *rest)
+/* A number as smtpd writes it; it ends where an answer has anything else. */
+static int
+is_number(const char *text)
 {
-	const char *token = strsep(&rest, "|");
+	size_t length = strspn(text, "0123456789abcdefABCDEF");
+
+	return length > 0 && length <= 16 && text[length] == '\0';
+}
+
+/* Each take_ function: 0, or -1 if this is nothing that was asked for. */
+
+/* filter|VERSION|TIME|smtp-in|NAME|SESSION|TOKEN|PARAMETER. A sender that can't be read
+ * is not the one of the message before. */
+static int
+take_filter(struct event *e)
+{
+	const char *token = strsep(&e->rest, "|");
+	const char *parameter = e->is_whole ? e->rest : NULL;
 	struct session *s;
 
-	if (rest != NULL && strcmp(phase, "rcpt-to") == 0) {
-		take_rcpt(id, token, rest);
-		return;
+	if (token == NULL || !is_number(token))
+		return -1;
+	if (strcmp(e->name, "rcpt-to") == 0 && parameter != NULL) {
+		take_rcpt(e->session, token, parameter);
+		return 0;
 	}
-	if (rest != NULL && strcmp(phase, "mail-from") == 0 &&
-		(s = make_session(id)) != NULL)
-		keep(&s->sender, rest);
-	answer(id, token, "proceed", "");
+	if (strcmp(e->name, "mail-from") == 0 && (s = make_session(e->session)) != NULL)
+		keep(&s->sender, parameter);
+	if (strcmp(e->name, "mail-from") == 0 && parameter != NULL) {
+		answer(e->session, token, "proceed", "");
+		return 0;
+	}
+	answer(e->session, token, filter.otherwise, "");
+	return -1;
 }
 
 /* SESSION|NAME|pass, and from protocol 0.7 on SESSION|pass|NAME. */
-static void
-take_login(const char *id, char *rest)
+static int
+take_login(struct event *e)
 {
-	char *last = strrchr(rest, '|');
+	char *name = e->rest, *last = name != NULL ? strrchr(name, '|') : NULL;
 	struct session *s = NULL;
 
-	if (strncmp(rest, "pass|", 5) == 0)
-		rest += 5;
-	else if (last != NULL && strcmp(last, "|pass") == 0)
+	if (last == NULL || !e->is_whole)
+		return -1;
+	if (strncmp(name, "pass|", 5) == 0)
+		name += 5;
+	else if (strcmp(last, "|pass") == 0)
 		*last = '\0';
 	else
-		return;
-	if ((s = make_session(id)) != NULL)
-		keep(&s->login, rest);
+		return 0;
+	if ((s = make_session(e->session)) != NULL)
+		keep(&s->login, name);
+	return 0;
 }
 
-static void
-take_line(char *line)
+static int
+take_report(struct event *e)
 {
-	char *kind = strsep(&line, "|"), *event = NULL, *id;
+	if (strcmp(e->name, "link-auth") == 0)
+		return take_login(e);
+	if (strcmp(e->name, "link-disconnect") != 0)
+		return -1;
+	end_session(find_session(e->session));
+	return 0;
+}
 
-	if (strcmp(kind, "config") == 0 && line != NULL && strcmp(line, "ready") == 0)
+/* Of the settings that smtpd tells none matters, but that they end. */
+static int
+take_config(const char *setting)
+{
+	if (setting != NULL && strcmp(setting, "ready") == 0)
 		dprintf(STDOUT_FILENO, "register|report|smtp-in|link-auth\n"
 				       "register|report|smtp-in|link-disconnect\n"
 				       "register|filter|smtp-in|mail-from\n"
 				       "register|filter|smtp-in|rcpt-to\n"
 				       "register|ready\n");
-	for (int i = 0; i < 4 && line != NULL; i++)
-		event = strsep(&line, "|");
-	id = line != NULL ? strsep(&line, "|") : NULL;
-	if (id == NULL)
-		return;
-	if (strcmp(kind, "filter") == 0 && line != NULL)
-		take_filter(event, id, line);
-	else if (strcmp(kind, "report") == 0 && strcmp(event, "link-disconnect") == 0)
-		end_session(find_session(id));
-	else if (strcmp(kind, "report") == 0 && strcmp(event, "link-auth") == 0 &&
-		 line != NULL)
-		take_login(id, line);
+	return 0;
+}
+
+static int
+take_line(char *line, int is_whole)
+{
+	struct event e = {.is_whole = is_whole};
+	const char **fields[] = {&e.version, &e.time, &e.subsystem, &e.name, &e.session};
+
+	e.kind = strsep(&line, "|");
+	if (strcmp(e.kind, "config") == 0)
+		return take_config(line);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if ((*fields[i] = strsep(&line, "|")) == NULL)
+			return -1;
+	e.rest = line;
+	if (strcmp(e.subsystem, "smtp-in") != 0 || !is_number(e.session))
+		return -1;
+	if (strcmp(e.kind, "filter") == 0)
+		return take_filter(&e);
+	return strcmp(e.kind, "report") == 0 ? take_report(&e) : -1;
 }
 
 /* --- the process ------------------------------------------------------------------ */
@@ -349,25 +417,57 @@ take_options(int argc, char **argv, const char **conf_file)
 	return -1;
 }
 
+/* Reads a line without its end; *is_whole if it had room and no NUL, which is a '?'. -1
+ * where no line is left. */
+static int
+read_line(char line[LINE_BYTES], int *is_whole)
+{
+	size_t length = 0;
+	int c;
+
+	*is_whole = 1;
+	while ((c = getc_unlocked(stdin)) != EOF && c != '\n') {
+		if (c == '\0' || length == LINE_BYTES - 1)
+			*is_whole = 0;
+		if (length < LINE_BYTES - 1)
+			line[length++] = c != '\0' ? (char)c : '?';
+	}
+	line[length] = '\0';
+	return c != EOF ? 0 : -1;
+}
+
+static void
+log_line(const char *start)
+{
+	char *shown = record_escape(start);
+
+	pthread_mutex_lock(&filter.mutex);
+	dprintf(STDERR_FILENO, "what smtpd says is not understood: %s\n",
+		shown != NULL ? shown : "");
+	pthread_mutex_unlock(&filter.mutex);
+	free(shown);
+}
+
 int
 main(int argc, char **argv)
 {
+	static char line[LINE_BYTES];
+	char start[SHOWN_BYTES + 1];
 	const char *conf_file = NULL;
 	struct reason why;
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
+	int is_whole;
 
 	if (take_options(argc, argv, &conf_file) == -1)
 		return EX_USAGE;
+	signal(SIGPIPE, SIG_IGN);
 	sem_init(&filter.free_slots, 0, QUESTIONS_MAX);
 	filter.has_conf = conf_load(&filter.conf, conf_file, &why) == 0;
 	if (!filter.has_conf)
 		dprintf(STDERR_FILENO, "quotad can't be asked: %s\n", why.text);
-	while ((n = getline(&line, &size, stdin)) > 0) {
-		line[n - 1] = '\0';
-		take_line(line);
+	while (read_line(line, &is_whole) == 0) {
+		*stpncpy(start, line, SHOWN_BYTES) = '\0';
+		if (take_line(line, is_whole) == -1)
+			log_line(start);
 	}
-	free(line);
 	return 0;
 }
