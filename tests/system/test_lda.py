@@ -1277,6 +1277,15 @@ def test_file_size_limit_is_4_3_1_and_names_the_setting(brim):
     assert b"mailbox_size_limit" in result.output
 
 
+@pytest.mark.parametrize("error, code", [
+    ("EIO", "4.3.0"), ("EINTR", "4.3.0"), ("ENOSPC", "4.3.1"), ("EDQUOT", "4.2.2")])
+def test_bytes_that_a_close_has_lost_are_try_again(brim, error, code):
+    """As FUSE's flush() tells it."""
+    number = position(brim, "close", " dup(")
+    result = injected(brim, f"close:error={error}:when={number}")
+    assert_nothing_left(brim, result, code)
+
+
 # --- what is inherited --------------------------------------------------------------
 
 
