@@ -1274,6 +1274,69 @@ def test_the_limit_of_a_pipe_is_beside_all_that_postfix_and_brim_take(postfix):
     assert set(postfix.names()) == {"postfix-message-size"}
 
 
+def another_conf(postfix, name="other.conf", **changed):
+    """A brim.conf like the one that check reads, but for this."""
+    path = postfix.host.folder / name
+    text = postfix.conf.read_text()
+    for setting, value in changed.items():
+        text = re.sub(rf"^{setting} = .*$", f"{setting} = {value}", text, flags=re.M)
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
+
+
+def test_a_pipe_that_reads_other_settings(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+
+    def tell(option, flags="DRX"):
+        master.write_text(sound.replace(" -d ${rec", f" {option} -d ${{rec").replace("DRX", flags))
+
+    for path in (postfix.conf, another_conf(postfix, deadline="200s")):
+        for option in (f"-c {path}", f"-c{path}", f"-c {{{path}}}"):
+            tell(option)
+            assert postfix.findings() == [], option
+    for change in ({"users_db": "/var/lib/other/users.db"}, {"socket": "/run/other/sock"}):
+        for option in ("-c {}", "-c{}"):
+            tell(option.format(another_conf(postfix, **change)))
+            postfix.repairs("lda-conf-other")
+            assert option.format(postfix.conf) in postfix.run("postconf -M").stdout
+    tell(f"-c {postfix.host.folder}/none")
+    postfix.repairs("lda-conf")
+    tell(f"-c {another_conf(postfix, socket='/run/other/sock')}", "DRX.")
+    assert set(postfix.names()) == {"lda-conf-other", "pipe-flags"}
+    postfix.run(next(f["mend"] for f in postfix.findings() if f["check"] == "pipe-flags"))
+    assert postfix.findings() == []
+    closed = another_conf(postfix)
+    tell(f"-c {closed}")
+    closed.chmod(0o600)
+    postfix.repairs("lda-conf")
+    assert str(closed) in master.read_text() and closed.stat().st_mode & 0o777 == 0o644
+    folder = postfix.host.folder / "closed"
+    folder.mkdir(mode=0o700)
+    tell(f"-c {shutil.copy(closed, folder)}")
+    postfix.tells("lda-conf", "Permission denied", "namei -l")
+    shutil.chown(folder, UID, UID)
+    assert postfix.findings() == []
+
+
+def test_a_command_that_reads_other_settings(postfix):
+    other = another_conf(postfix, users_db="/var/lib/other/users.db")
+    for option in (f" -c {other}", f" -c{other}"):
+        postfix.write_main(f"mailbox_command = {postfix.lda}{option}")
+        postfix.repairs("lda-conf-other")
+    postfix.write_main(f"mailbox_command = {postfix.lda} -c {postfix.conf}")
+    assert postfix.findings() == []
+    other.chmod(0o600)
+    postfix.write_main(f"mailbox_command = {postfix.lda} -c {other}")
+    assert postfix.names() == ["lda-conf"]
+    postfix.write_main(f"mailbox_command_maps = inline:{{{{bob = {postfix.lda} -c {other}x}}}}",
+                       "mailbox_command =")
+    postfix.tells("lda-conf", f"Take -c {other}x out")
+
+
 def test_arguments_of_a_pipe_that_are_right(postfix):
     postfix.add_pipe()
     postfix.write_main("brim_destination_recipient_limit = 1")
@@ -1618,6 +1681,13 @@ def virtual(postfix):
 def test_lda_virtual_without_its_capabilities(virtual):
     subprocess.run(["setcap", "-r", virtual.virtual], check=True)
     virtual.repairs("lda-capabilities")
+
+
+def test_lda_virtual_with_settings_of_its_own(virtual):
+    master = virtual.etc / "master.cf"
+    master.write_text(master.read_text().replace(" -d $", f" -c {virtual.conf} -d $"))
+    virtual.repairs("lda-conf")
+    assert "-c" not in master.read_text()
 
 
 def test_lda_virtual_with_more_capabilities(virtual):

@@ -156,6 +156,12 @@ static const struct kind {
 	[CHECK_LDA_NOSUID] = {"lda-nosuid", ERROR,
 		"On a nosuid file system file capabilities mean nothing, and lda-virtual "
 		"defers."},
+	[CHECK_LDA_CONF] = {"lda-conf", ERROR,
+		"lda defers all mail with 4.3.5 where it can't read the settings that it "
+		"is told to read."},
+	[CHECK_LDA_CONF_OTHER] = {"lda-conf-other", WARNING,
+		"What is found here is about other users, or another quotad, than those "
+		"of that delivery."},
 	[CHECK_PIPE_USER] = {"pipe-user", ERROR,
 		"pipe(8) defers all mail where its user does not exist."},
 	[CHECK_PIPE_TRUST] = {"pipe-trust", WARNING,

@@ -73,6 +73,8 @@ enum check_kind {
 	CHECK_LDA_PATH,
 	CHECK_LDA_CAPABILITIES,
 	CHECK_LDA_NOSUID,
+	CHECK_LDA_CONF,
+	CHECK_LDA_CONF_OTHER,
 	CHECK_PIPE_USER,
 	CHECK_PIPE_TRUST,
 	CHECK_PIPE_OWNER,
@@ -416,6 +418,23 @@ void check_lda(struct check *c, const char *path, const char *user);
 
 /* Whether PATH is lda-virtual. */
 int check_is_virtual(const char *path);
+
+/* --- lda_conf.c: the settings that lda is told to read -------------------------------
+ */
+
+struct privileges_user;
+
+/* What is wrong with FILE, which lda gets by -c as USER (NULL: not known), with the kind
+ * of the finding; NULL where nothing is. *REPAIR makes it readable; where that is NULL
+ * the command needs another -c. */
+const char *check_lda_conf(struct check *c, const char *lda, const char *file,
+	const struct privileges_user *user, enum check_kind *kind, const char **repair);
+
+/* The file that -c should name; NULL where it should be left out. */
+const char *check_lda_conf_right(struct check *c, const char *lda);
+
+/* The same of mailbox_command. */
+void check_command_conf(struct check *c, const char *lda);
 
 /* --- addresses.c ---------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
  * the arguments that it gives lda. Each finding's repair is the whole command as it
  * should be, so that one repairs them all.
  */
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "amount.h"
 #include "check.h"
+#include "privileges.h"
 
 #define BLANKS    " \t"
 #define WORDS_MAX 256
@@ -28,7 +30,10 @@ struct words {
 	int lda;         /* of that which is lda's path; -1 where it is part of one */
 	int null_sender; /* of the attribute; -1 without */
 	int recipient, sender; /* of the values of -d and -f; -1 without */
-	int recipients;        /* how often -d is given */
+	int conf;              /* of that of -c */
+	int is_conf_wrong;     /* the command should have CONF_RIGHT there, or no -c */
+	const char *conf_right;
+	int recipients; /* how often -d is given */
 };
 
 static void
@@ -116,6 +121,8 @@ find_options(struct check *c, struct words *w)
 			w->recipients++;
 		} else if (letter == 'f') {
 			w->sender = i + 1;
+		} else {
+			w->conf = i + 1;
 		}
 	}
 }
@@ -127,7 +134,7 @@ value_of(struct check *c, const struct words *w, int index)
 	const char *p = index < w->count ? w->word[index] : "";
 	const char *text = "";
 
-	if (begins(p, "-d") || begins(p, "-f"))
+	if (begins(p, "-d") || begins(p, "-f") || begins(p, "-c"))
 		p += 2;
 	if (*p == '{' && p[strlen(p) - 1] == '}')
 		p = check_text(c, "%.*s", (int)strlen(p) - 2, p + 1);
@@ -229,12 +236,15 @@ is_unknown(const struct words *w, int i)
 	       !(i > 0 && strcmp(w->word[i - 1], "-o") == 0) && !is_attribute(w, i);
 }
 
-/* The attribute is better left out. */
+/* The attribute is better left out, or the option -c. */
 static int
 is_left_out(const struct check *c, const struct words *w, int i)
 {
 	const char *eol = attribute(w, i, "eol"), *size = attribute(w, i, "size");
 
+	if (w->is_conf_wrong && !w->conf_right &&
+		(i == w->conf || (i == w->conf - 1 && strcmp(w->word[i], "-c") == 0)))
+		return 1;
 	return (eol && !is_newline(eol)) || (size && is_small(c, size)) ||
 	       is_unknown(w, i);
 }
@@ -275,6 +285,8 @@ print_word(FILE *to, const struct words *w, int i, int fix_recipient, int fix_se
 		fprintf(to, "%s${recipient}", begins(word, "-d") ? "-d" : "");
 	else if (i == w->sender && fix_sender)
 		fprintf(to, "%s${sender}", begins(word, "-f") ? "-f" : "");
+	else if (i == w->conf && w->is_conf_wrong)
+		fprintf(to, "%s%s", begins(word, "-c") ? "-c" : "", w->conf_right);
 	else
 		fputs(word, to);
 	if (i == w->lda && w->recipient < 0)
@@ -304,6 +316,12 @@ command(struct check *c, const struct postconf_service *s, const struct words *w
 	free(text);
 	return word;
 }
+
+/* What is wrong with the file that -c names; without REPAIR the command is to change. */
+struct conf_fault {
+	enum check_kind kind;
+	const char *what, *repair;
+};
 
 /* --- findings ----------------------------------------------------------------------- */
 
@@ -395,15 +413,55 @@ check_size(struct check *c, const struct postconf_service *s, const struct words
 	}
 }
 
+/* The user and group that pipe(8) runs lda as: 0, or -1 where there is none. */
+static int
+find_user(const struct postconf_service *s, struct privileges_user *user)
+{
+	char *name = postconf_argument(s, "user"),
+	     *colon = name ? strchr(name, ':') : NULL;
+	const struct group *g = colon && colon[1] ? getgrnam(colon + 1) : NULL;
+	struct reason why;
+	int result = -1;
+
+	if (colon)
+		*colon = '\0';
+	if (name)
+		result = privileges_find_user(name, user, &why);
+	if (g)
+		user->gid = g->gr_gid;
+	free(name);
+	return result;
+}
+
+/* Before the repair of all is made, which may have another -c. */
+static void
+find_conf(struct check *c, const struct postconf_service *s, struct words *w,
+	struct conf_fault *f)
+{
+	const char *lda = w->lda < 0 ? NULL : check_pipe_lda(c, s);
+	struct privileges_user user;
+	int has_user = find_user(s, &user) == 0;
+
+	if (!lda || w->conf < 0 || w->conf >= w->count)
+		return;
+	f->what = check_lda_conf(c, lda, value_of(c, w, w->conf), has_user ? &user : NULL,
+		&f->kind, &f->repair);
+	w->is_conf_wrong = f->what && !f->repair;
+	w->conf_right = check_lda_conf_right(c, lda);
+}
+
 /* What lda is told by its arguments; where a shell runs it nobody can say. */
 static void
-check_words(struct check *c, const struct postconf_service *s, const struct words *w)
+check_words(struct check *c, const struct postconf_service *s, struct words *w)
 {
+	struct conf_fault conf = {0};
 	int fix_recipient = 0, fix_sender = 0;
 	const char *fault =
 		w->lda < 0 ? NULL : find_fault(c, w, &fix_recipient, &fix_sender);
-	const char *repair = command(c, s, w, fix_recipient, fix_sender);
+	const char *repair;
 
+	find_conf(c, s, w, &conf);
+	repair = command(c, s, w, fix_recipient, fix_sender);
 	if (w->recipients > 1)
 		check_found(c, CHECK_PIPE_ARGUMENTS, s->name,
 			"Give -d once, with ${recipient}.", "-d is given %s",
@@ -417,6 +475,9 @@ check_words(struct check *c, const struct postconf_service *s, const struct word
 		check_found(c, CHECK_PIPE_NULL_SENDER, s->name, repair,
 			w->null_sender < 0 ? "null_sender= is not set" : "it is %s",
 			w->null_sender < 0 ? "" : w->word[w->null_sender]);
+	if (conf.what)
+		check_found(c, conf.kind, s->name, conf.repair ? conf.repair : repair,
+			"%s", conf.what);
 	check_lines(c, s, w, repair);
 	check_size(c, s, w, repair);
 }
@@ -428,7 +489,8 @@ check_pipe_arguments(struct check *c, const struct postconf_service *s)
 		.lda = -1,
 		.null_sender = -1,
 		.recipient = -1,
-		.sender = -1};
+		.sender = -1,
+		.conf = -1};
 
 	split(&w, s->arguments);
 	find_attributes(&w);

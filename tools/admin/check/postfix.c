@@ -335,8 +335,10 @@ check_local(struct check *c)
 {
 	const char *lda = check_find_lda(c, c->command);
 
-	if (lda)
+	if (lda) {
 		check_lda(c, lda, NULL);
+		check_command_conf(c, lda);
+	}
 	if (!c->is_mapped) {
 		check_shell(c);
 		check_before_command(c);
