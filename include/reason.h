@@ -15,7 +15,7 @@ struct reason {
 	char text[REASON_SIZE];
 };
 
-/* Writes the reason, cut to fit and with unprintable bytes as '?'; always returns -1,
+/* Writes the reason, cut to fit and printable (printable_text); always returns -1,
  * so that a function can end in "return reason_set(why, ...)". WHY may be NULL. */
 int reason_set(struct reason *why, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

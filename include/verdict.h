@@ -62,7 +62,8 @@ const char *verdict_smtp(enum verdict v);
 int verdict_is_gentler(enum verdict a, enum verdict b);
 
 /* Sets verdict and text. A NULL format takes the verdict's own text; what is not
- * printable ASCII becomes '?', what is too long is cut, so any address may be quoted. */
+ * printable (printable_text) becomes '?', what is too long is cut, so any address may be
+ * quoted. */
 void outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -70,15 +71,16 @@ void outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
  */
 void outcome_from_quotad(struct outcome *o, enum verdict v, const char *text);
 
-/* Writes "X.Y.Z text\n" and returns its length, at most VERDICT_LINE_MAX; the line of
- * VERDICT_DELIVERED is empty (length 0), since an MTA may take any output for a fault. */
+/* Writes "X.Y.Z text\n" and returns its length, at most VERDICT_LINE_MAX; all ASCII.
+ * The line of VERDICT_DELIVERED is empty (length 0), since an MTA may take any output for
+ * a fault. */
 size_t outcome_line(const struct outcome *o, char line[VERDICT_LINE_MAX + 1]);
 
 #define OUTCOME_REPLY_SIZE (VERDICT_LINE_MAX + 16)
 
 /* Writes what an MTA is to say at SMTP time, "552 5.2.2 text", or "DUNNO". A stranger is
- * told that there is an error of ours, and not which: that is for the log. There is no
- * ": " in it, since Postfix could take a word before that for the name of a table. */
+ * told that there is an error of ours, and not which: that is for the log. It is ASCII,
+ * without ": ", since Postfix could take a word before that for the name of a table. */
 void outcome_reply(const struct outcome *o, char reply[OUTCOME_REPLY_SIZE]);
 
 /* What is said of a Maildir that had mail when it was looked at last and is not there. */

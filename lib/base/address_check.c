@@ -10,21 +10,11 @@
 
 #include "address.h"
 #include "fold.h"
+#include "printable.h"
 #include "punycode.h"
 #include "quoted.h"
 
 #define DOMAIN_MAX 253 /* RFC 1035 section 2.3.4, as text */
-
-/* Unicode's characters without a shape of their own: blanks other than ASCII's, controls,
- * what is ignored by default (DerivedCoreProperties.txt), in order. */
-static const struct {
-	uint32_t first, last;
-} invisible[] = {{0x80, 0xa0}, {0xad, 0xad}, {0x34f, 0x34f}, {0x61c, 0x61c},
-	{0x115f, 0x1160}, {0x1680, 0x1680}, {0x17b4, 0x17b5}, {0x180b, 0x180f},
-	{0x2000, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x2800, 0x2800},
-	{0x3000, 0x3000}, {0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
-	{0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
-	{0xe0000, 0xe0fff}};
 
 static int
 check_visible(const char *text, int in_domain, struct reason *why)
@@ -35,12 +25,10 @@ check_visible(const char *text, int in_domain, struct reason *why)
 		n = fold_read(text, &code);
 		if (n < 2 || (in_domain && (code == 0x200c || code == 0x200d)))
 			continue; /* joiners have a meaning in domains (RFC 5892 A) */
-		for (size_t i = 0; i < sizeof invisible / sizeof *invisible; i++)
-			if (code >= invisible[i].first && code <= invisible[i].last)
-				return reason_set(why,
-					"the address has an invisible character in it "
-					"(U+%04X)",
-					(unsigned)code);
+		if (printable_is_invisible(code))
+			return reason_set(why,
+				"the address has an invisible character in it (U+%04X)",
+				(unsigned)code);
 	}
 	return 0;
 }

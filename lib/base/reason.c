@@ -9,14 +9,7 @@
 #include <sys/resource.h>
 
 #include "amount.h"
-
-static void
-make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
+#include "printable.h"
 
 static void write_reason(struct reason *why, const char *format, va_list args, int error)
 	__attribute__((format(printf, 2, 0)));
@@ -29,7 +22,7 @@ write_reason(struct reason *why, const char *format, va_list args, int error)
 	if (error && n >= 0 && (size_t)n < sizeof why->text)
 		snprintf(why->text + n, sizeof why->text - (size_t)n, ": %s",
 			strerror(error));
-	make_printable(why->text);
+	printable_text(why->text);
 }
 
 int

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "printable.h"
+
 /*
  * Measured on Postfix 3.7, Exim 4.96, OpenSMTPD 6.8 and sendmail 8.17: 75 alone is "try
  * again" on all of them. 70, 71, 73, 74 and 78 bounce on at least one, so a full disk or
@@ -132,9 +134,7 @@ outcome_set(struct outcome *o, enum verdict v, const char *format, ...)
 	else
 		snprintf(o->text, sizeof o->text, "%s", rows[v].text);
 	va_end(args);
-	for (char *c = o->text; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	printable_text(o->text);
 }
 
 void
@@ -158,6 +158,7 @@ outcome_line(const struct outcome *o, char line[VERDICT_LINE_MAX + 1])
 	n = snprintf(line, VERDICT_LINE_MAX, "%s %s", verdict_code(o->verdict), text);
 	if (n >= VERDICT_LINE_MAX)
 		n = VERDICT_LINE_MAX - 1;
+	printable_ascii(line);
 	line[n] = '\n';
 	line[n + 1] = '\0';
 	return (size_t)n + 1;
@@ -174,6 +175,7 @@ outcome_reply(const struct outcome *o, char reply[OUTCOME_REPLY_SIZE])
 
 	snprintf(reply, OUTCOME_REPLY_SIZE, "%s%s%s", verdict_smtp(o->verdict),
 		has_text ? " " : "", has_text ? text : "");
+	printable_ascii(reply);
 	/* one within an address stays */
 	while ((colon = strchr(colon, ':')) != NULL) {
 		const size_t colons = strspn(colon, ":");

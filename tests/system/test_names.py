@@ -231,3 +231,27 @@ def test_an_older_table_works_and_is_told():
         for name in ("Ив@example.org", "ИВ@example.org"):
             assert brim.deliver(name).status == 0, name
         assert brim.deliver("ж@example.org").code == "5.1.1"
+
+
+def test_a_reason_repeats_what_was_written_and_masks_what_nobody_sees(brim):
+    name = "müller@bücher.de"
+    for arguments, status in ((("show", name), 1), (("set", name, "quota=1G"), 1),
+                              (("explain", name), 75), (("remove", name), 1)):
+        done = brim.admin(*arguments, check=False)
+        assert done.returncode == status and "müller@" in done.stderr, done
+    done = brim.admin("apply", input=f"set {escape(name)} quota=1024\n", check=False)
+    assert "müller@" in done.stderr, done
+    for odd, shown in {"mü\u202e\u200bx": "mü??????x", "a\x1b[1m\x9b": "a?[1m?",
+                       "ü\udcff": "ü?", "x\u0085": "x??"}.items():
+        done = brim.admin("show", odd, check=False)
+        assert done.returncode and f"brimadm: {shown}" in done.stderr.replace('"', ""), done
+
+
+def test_what_lda_prints_of_a_name_is_ascii():
+    with Brim() as brim:
+        brim.mailbox("acct", uid=UID)
+        brim.start_quotad()
+        result = brim.deliver("$müller")
+        assert result.code == "4.3.5" and b'"$m??ller" is no' in result.output, result
+        done = brim.admin("simulate", "$müller", "--json", check=False)
+        assert json.loads(done.stdout)["line"] == result.output.decode().rstrip("\n")

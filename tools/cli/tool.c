@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "amount.h"
+#include "printable.h"
 #include "record.h"
 
 #define OPTIONS_MAX 32
@@ -26,6 +27,7 @@ void
 tool_start(const char *name)
 {
 	tool_name = name;
+	printable_keep_utf8();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	umask(022);
@@ -46,9 +48,7 @@ write_message(const char *format, va_list args)
 
 	if (vasprintf(&text, format, args) < 0)
 		return;
-	for (char *c = text; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	printable_text(text);
 	fprintf(messages ? messages : stderr, "%s: %s\n", tool_name, text);
 	free(text);
 }

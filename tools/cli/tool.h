@@ -2,9 +2,9 @@
  * What the command line tools share: options from one table, messages, tables, JSON.
  *
  * Data goes to standard output, everything else to standard error, each message one line
- * with the tool's name in front. Whatever is shown is printable ASCII: other bytes are
- * written %XX, as in the user table; JSON has a rule of its own. A write error ends in a
- * message and TOOL_CANT.
+ * with the tool's name in front. Data is printable ASCII: other bytes are written %XX, as
+ * in the user table; JSON has a rule of its own. Messages may have UTF-8 in them. A write
+ * error ends in a message and TOOL_CANT.
  */
 #ifndef BRIM_TOOL_H
 #define BRIM_TOOL_H
@@ -43,7 +43,7 @@ int tool_options(int *argc, char ***argv, const struct tool_option *options);
 /* Prints the options' part of a usage. */
 void tool_print_options(const struct tool_option *options, FILE *to);
 
-/* One line on standard error; control and 8-bit bytes as '?'. */
+/* One line on standard error; what is not printable is '?' (printable_text). */
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same; returns the status. */

@@ -4,13 +4,13 @@
  */
 #include "check.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/quote.h"
+#include "printable.h"
 
 enum severity { ERROR, WARNING, NOTE }; /* with a note alone nothing was found */
 
@@ -471,14 +471,16 @@ print_json(struct check *c, const struct kind *k, const char *subject, const cha
 	tool_json_item(o, &c->printed);
 }
 
-/* A command as it is to be copied; a byte that would move the cursor is no part of it. */
+/* A command as it is to be copied; what would move the cursor is no part of it. */
 static void
 print_line(const char *title, const char *text)
 {
-	fputs(title, stdout);
-	for (; *text; text++)
-		putchar(iscntrl((unsigned char)*text) ? '?' : *text);
-	putchar('\n');
+	char *shown = strdup(text);
+
+	if (shown)
+		printable_text(shown);
+	printf("%s%s\n", title, shown ? shown : "");
+	free(shown);
 }
 
 static void
