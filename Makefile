@@ -52,7 +52,9 @@ endif
 # of a millisecond where it is virtualised. What they share with the others is compiled for each.
 M ?= $B
 ifneq ($M,$B)
-MUSL = $(or $(firstword $(wildcard /usr/lib/*-linux-musl*)),$(error musl is missing: apt install musl-dev))
+MACHINE = $(shell $(CC) -print-multiarch)
+MUSL = $(or $(patsubst %/libc.a,%,$(wildcard /usr/lib/$(subst -gnu,-musl,$(MACHINE))/libc.a)),$\
+	$(error musl is missing: apt install musl-dev))
 # musl's headers alone, and these few of the others.
 MUSL_HEADERS = linux asm asm-generic db.h sys/capability.h
 MUSL_CFLAGS = -nostdinc -isystem $(MUSL:/usr/lib/%=/usr/include/%) -isystem $M/include \
@@ -114,10 +116,13 @@ $M/libbrim.a: $(filter-out %/address_name.o %/users_db.o %/snapshot.o %/brim.o,$
 	$(Q)ar rcsT $@ $^
 
 $M/include: Makefile
-	@rm -rf $@ && mkdir -p $@/sys
+	@: $(MUSL) # is there at all
+	@rm -rf $@ $@.new && mkdir -p $@.new/sys
 	@for name in $(MUSL_HEADERS); do \
-		found=$$(ls -d /usr/include/$$name /usr/include/*-linux-gnu*/$$name 2>/dev/null | head -n 1) && \
-		ln -s "$$found" $@/$$name || exit 1; done
+		found=$$(ls -d /usr/include/$(MACHINE)/$$name /usr/include/$$name 2>/dev/null | head -n 1); \
+		[ "$$found" ] || { echo "$$name is missing: make deps" >&2; exit 1; }; \
+		ln -s "$$found" $@.new/$$name || exit 1; done
+	@mv $@.new $@
 
 $M/%.o: %.c | $M/include
 	@mkdir -p $(@D)
