@@ -39,8 +39,7 @@ read_input(int fd, char *to, size_t size)
 static int
 fill(struct message *m, struct outcome *o)
 {
-	ssize_t n = read_input(
-		m->input, m->buffer + m->end, sizeof m->buffer - m->end);
+	ssize_t n = read_input(m->input, m->buffer + m->end, sizeof m->buffer - m->end);
 
 	if (n < 0) {
 		outcome_set(o, VERDICT_TROUBLE, "the message can't be read: %s",
