@@ -192,3 +192,53 @@ def test_a_field_that_is_given_twice_is_refused(brim):
     done = brim.admin("set", "50a@example.org", "quota=1G", "messages=1", "quota=2G", check=False)
     assert done.returncode == 64 and "quota is given twice: quota=1G and quota=2G" in done.stderr
     assert dump(brim) == before
+
+
+LARGE = {"18446744073709551615B": 2**64 - 1, "9223372036854775808B": 2**63, "8192P": 2**63,
+         "9223372036854775807B": 2**63 - 1, "16383P": 16383 << 50}
+
+
+def quotas(brim, address):
+    """What every tool prints as the quota, of the record and of what quotad makes of it."""
+    explained, simulated = (json.loads(brim.admin(c, "--json", address, check=False).stdout)
+                            for c in ("explain", "simulate"))
+    listed = json.loads(brim.admin("list", "--json", address).stdout)[0]
+    asked = json.loads(brim.query("--json", address, check=False).stdout)[0]
+    return {"list": listed["quota"], "show": record(brim, address)["quota"],
+            "simulate": simulated["quota"], "explain": explained["ledger"]["limit"],
+            "brimq": asked["limit"]}
+
+
+def test_a_size_of_64_bits_is_the_same_number_everywhere():
+    with Brim() as brim:
+        brim.mailbox("a@example.org", uid=UID)
+        brim.start_quotad()
+        for written, n in LARGE.items():
+            brim.admin("set", "a@example.org", f"quota={written}")
+            assert f"quota={n}" in brim.admin("dump").stdout.split()
+            assert set(quotas(brim, "a@example.org").items()) == \
+                {(tool, n) for tool in ("list", "show", "simulate", "explain", "brimq")}
+        brim.load(f"b@example.org uid={UID} gid={UID} mail=/srv/b/ messages={2**64 - 1}")
+        assert record(brim, "b@example.org")["messages"] == 2**64 - 1
+
+
+def test_a_text_that_looks_like_a_large_number_stays_a_text(brim):
+    path = "/srv/\"\\u000018446744073709551615\x01/"
+    brim.admin("set", ADDRESS, f"mail={path}", "quota=16383P")
+    shown = record(brim, ADDRESS)
+    assert shown["mail"] == path and shown["quota"] == 16383 << 50
+
+
+def test_a_number_that_is_too_large_is_refused_with_its_reason(brim):
+    for size in ("18446744073709551616B", "16384P", "99999999999999999999G"):
+        done = brim.admin("set", ADDRESS, f"quota={size}", check=False)
+        assert done.returncode == 64 and "is not a size" in done.stderr, done
+    done = brim.admin("set", ADDRESS, f"quota={2**64 - 1}", check=False)
+    assert done.returncode == 64 and "has no unit" in done.stderr, done
+    done = brim.admin("load", input=f"{ADDRESS.replace('%', '%25')} uid=1 gid=1 mail=/srv/x/ "
+                                    f"quota={2**64}\n", check=False)
+    assert done.returncode == 64 and "is not a number" in done.stderr, done
+    done = apply(brim, {"set": ADDRESS.replace("%", "%25"), "quota": 2**63}, check=False)
+    assert done.returncode == 64 and "must be text" in done.stderr, done
+    apply(brim, {"set": ADDRESS.replace("%", "%25"), "quota": f"{2**64 - 1}B"})
+    assert record(brim, ADDRESS)["quota"] == 2**64 - 1

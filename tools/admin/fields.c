@@ -147,8 +147,8 @@ json_value(const struct record_field *f)
 	if (known &&
 		(known->type == MAILBOX_FIELD_ID || known->type == MAILBOX_FIELD_SIZE ||
 			known->type == MAILBOX_FIELD_COUNT) &&
-		amount_count(f->value, &n, NULL) == 0 && n <= INT64_MAX)
-		return json_integer((json_int_t)n);
+		amount_count(f->value, &n, NULL) == 0)
+		return tool_json_number(n);
 	return tool_json_name(f->value);
 }
 

@@ -1,7 +1,11 @@
 /*
  * JSON holds UTF-8 alone, and what the tools show may be any bytes. A name is written so
  * that it can be read back: UTF-8 as it is, another byte as %XX, and % always as %25.
+ *
+ * A number may be any of 64 bits; Jansson has those of 63. A larger one is kept as a
+ * string that begins with a NUL, which no text does, and printed as the number it is.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,12 +84,43 @@ tool_json_text(const char *text)
 	return take_string(make_utf8(text, '\0'));
 }
 
+json_t *
+tool_json_number(uint64_t n)
+{
+	char digits[24] = "";
+
+	if (n <= INT64_MAX)
+		return json_integer((json_int_t)n);
+	return json_stringn(digits,
+		1 + (size_t)snprintf(digits + 1, sizeof digits - 1, "%" PRIu64, n));
+}
+
+/* Prints the JSON text, large numbers without what stands around them. */
+static void
+print_numbers(const char *text)
+{
+	static const char before[] = "\"\\u0000";
+	const char *large;
+
+	while ((large = strstr(text, before))) {
+		const char *digits = large + strlen(before);
+		const size_t length = strspn(digits, "0123456789");
+
+		printf("%.*s%.*s", (int)(large - text), text, (int)length, digits);
+		text = digits + length + 1;
+	}
+	fputs(text, stdout);
+}
+
 static void
 dump(json_t *value)
 {
+	char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY) : NULL;
+
 	/* a failed write is told by tool_finish */
-	if (value)
-		json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	if (text)
+		print_numbers(text);
+	free(text);
 	json_decref(value);
 }
 

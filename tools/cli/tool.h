@@ -122,6 +122,9 @@ char *tool_json_escape(const char *name);
 /* A sentence or a command, which is not read back: the same, but % as it is. */
 json_t *tool_json_text(const char *text);
 
+/* A number, of all 64 bits. NULL without memory. Only what prints shows a large one. */
+json_t *tool_json_number(uint64_t n);
+
 /* Prints the value on standard output and lets go of it. */
 void tool_json_print(json_t *value);
 

@@ -107,11 +107,10 @@ json_of(const char *mailbox, const struct record *fields)
 		const struct record_field *f = &fields->fields[i];
 		uint64_t n;
 		int is_number = strcmp(f->name, "mailbox") != 0 &&
-				amount_count(f->value, &n, NULL) == 0 && n <= INT64_MAX;
+				amount_count(f->value, &n, NULL) == 0;
 
 		json_object_set_new(object, f->name,
-			is_number ? json_integer((json_int_t)n)
-				  : tool_json_name(f->value));
+			is_number ? tool_json_number(n) : tool_json_name(f->value));
 	}
 	return object;
 }

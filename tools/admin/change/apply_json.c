@@ -191,6 +191,10 @@ brimadm_apply_json(struct brimadm *a, const char *text, size_t length)
 	struct words w = {.count = 0};
 	int status = TOOL_USAGE;
 
+	if (!line && json_error_code(&error) == json_error_numeric_overflow)
+		return brimadm_refuse(a, TOOL_USAGE,
+			"a JSON number above 9223372036854775807 must be text: "
+			"\"16383P\", or \"18446744073709551615B\"");
 	if (!line)
 		return brimadm_refuse(a, TOOL_USAGE,
 			"not a JSON object in one line (as of jq -c): %.200s",

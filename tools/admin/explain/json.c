@@ -6,8 +6,7 @@
 static void
 set_number(json_t *to, const char *name, uint64_t n)
 {
-	json_object_set_new(
-		to, name, json_integer((json_int_t)(n > INT64_MAX ? INT64_MAX : n)));
+	json_object_set_new(to, name, tool_json_number(n));
 }
 
 static void
@@ -96,9 +95,9 @@ full_json(const struct explain_ledger *l)
 	set_number(o, "seconds", l->full_for);
 	set_number(o, "smallest_refused", l->full_smallest);
 	json_object_set_new(o, "bounces_in",
-		l->over_quota == CONF_DEFER ? json_null()
-					    : json_integer((json_int_t)amount_subtract(
-						      l->over_quota, l->full_for)));
+		l->over_quota == CONF_DEFER
+			? json_null()
+			: tool_json_number(amount_subtract(l->over_quota, l->full_for)));
 	return o;
 }
 

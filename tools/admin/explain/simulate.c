@@ -299,7 +299,7 @@ add_mailbox(const struct simulation *s, json_t *all)
 	json_object_set_new(all, "mailbox", tool_json_name(m->key));
 	json_object_set_new(all, "mail", tool_json_name(m->path));
 	json_object_set_new(all, "uid", json_integer(m->uid));
-	json_object_set_new(all, "quota", json_integer((json_int_t)m->quota));
+	json_object_set_new(all, "quota", tool_json_number(m->quota));
 }
 
 static json_t *
