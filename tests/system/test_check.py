@@ -184,7 +184,7 @@ def test_ten_thousand_mailboxes_take_less_than_ten_seconds(sound):
 
 
 def test_the_man_page_tells_every_name():
-    source = (private_brim.ROOT / "tools/admin/check/check.c").read_text()
+    source = (private_brim.ROOT / "tools/admin/check/kinds.c").read_text()
     page = (private_brim.ROOT / "man/brimadm.8").read_text()
     page = page[page.index(".Sh CHECKS"):page.index(".Sh TEXT FORM")]
     names = re.findall(r'\[CHECK_\w+\] =\s*\{"([a-z-]+)"', source)
@@ -1355,6 +1355,74 @@ def test_what_goes_before_the_command(postfix):
                  "mailbox_transport_maps = static:lmtp:unix:private/x"):
         postfix.write_main(line)
         postfix.tells("postfix-before-command", "bob" if "inline" in line else "root", "not by lda")
+
+
+def test_a_transport_whose_mail_waits(postfix):
+    postfix.add_pipe()
+    brim = ["brim_destination_recipient_limit = 1", "virtual_transport = brim",
+            "virtual_mailbox_domains = example.org"]
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+    for line in ("defer_transports = smtp, brim", "defer_transports = local brim\n smtp"):
+        postfix.write_main(*brim, line)
+        postfix.repairs("postfix-defer-transports")
+        assert postfix.run("postconf -h defer_transports").stdout == "smtp\n"
+    master.write_text(sound + "qmgr unix n - n 300 1 qmgr -o defer_transports=smtp,local,x\n")
+    postfix.write_main(*brim)
+    postfix.repairs("postfix-defer-transports")
+    assert postfix.run("postconf -Ph qmgr/unix/defer_transports").stdout == "smtp,x\n"
+    master.write_text(sound)
+    postfix.write_main(*brim[:1], "defer_transports = smtp brim locally")  # nothing goes to brim
+    assert postfix.findings() == []
+
+
+def test_a_service_that_nobody_starts(postfix):
+    postfix.add_pipe()
+    brim = ["brim_destination_recipient_limit = 1", "virtual_transport = brim:",
+            "virtual_mailbox_domains = example.org"]
+    with open(postfix.etc / "master.cf", "a") as f:
+        f.write("smtp inet n - n - - smtpd\nbounce unix - - n - 0 bounce\nother unix - - n - 0 smtp\n")
+    for value, kept in (("brim/unix", ""), ("other/unix, Brim.unix inet", "other/unix,inet"),
+                        ("unix", ""), ("!bounce/unix unix", "!bounce/unix"),
+                        ("local/unix !bounce/unix bounce/unix", "!bounce/unix,bounce/unix")):
+        postfix.write_main(*brim, f"master_service_disable = {value}")
+        postfix.repairs("postfix-service-disabled")
+        assert postfix.run("postconf -h master_service_disable").stdout == f"{kept}\n"
+    for value in ("inet", "other/unix smtp/inet fifo", "!brim/unix,!local/unix,!bounce/unix unix"):
+        postfix.write_main(*brim, f"master_service_disable = {value}")
+        assert postfix.findings() == [], value
+
+
+def test_a_transport_in_the_place_of_local(postfix):
+    with open(postfix.etc / "master.cf", "a") as f:
+        f.write("error unix - - n - - error\nlmtp unix - - n - - lmtp\nrewrite unix - - n - - "
+                "trivial-rewrite\ndiscard unix - - n - - discard\nhere unix - n n - - local\n")
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+    for value in ("error:no mail here", "discard:", "gone"):
+        postfix.write_main(f"local_transport = {value}")
+        postfix.repairs("postfix-transport-error")
+    postfix.write_main("local_transport = lmtp:unix:private/x")
+    postfix.repairs("postfix-before-command")
+    master.write_text(sound.replace("trivial-rewrite", "trivial-rewrite -o local_transport=error:x"))
+    postfix.repairs("postfix-transport-error")
+    postfix.write_main("local_transport = here:$myhostname")
+    assert postfix.findings() == []
+    postfix.brim.admin("remove", "bob")
+    postfix.write_main("local_transport = error:no mail here")
+    assert set(postfix.names()) <= {"accounts"}
+
+
+def test_no_way_to_senders_elsewhere_is_a_choice(postfix):
+    with open(postfix.etc / "master.cf", "a") as f:
+        f.write("error unix - - n - - error\nsmtp unix - - n - - smtp\n")
+    postfix.write_main("default_transport = smtp")
+    assert postfix.findings() == []
+    postfix.write_main("default_transport = error:not from here")
+    done = postfix.check("--json")
+    (found,) = json.loads(done.stdout)
+    assert (found["check"], found["severity"]) == ("postfix-default-transport", "note")
+    assert done.returncode == 0 and "postconf -X default_transport" in found["mend"]
 
 
 def test_lda_by_a_map_of_commands_or_a_service_alone(postfix):

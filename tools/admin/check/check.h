@@ -2,7 +2,7 @@
  * brimadm check: what could make a delivery fail or a promise break, before mail is late.
  *
  * A check looks and changes nothing. What it finds is told with check_found: the kind of
- * the finding (a row of the table in check.c, with its stable name and why it
+ * the finding (a row of the table in kinds.c, with its stable name and why it
  * matters), what is so now, and the command that repairs it. Where a thing can't be
  * looked at, that is a finding, too.
  */
@@ -88,6 +88,10 @@ enum check_kind {
 	CHECK_DOMAIN,
 	CHECK_DOMAIN_ELSEWHERE,
 	CHECK_BEFORE_COMMAND,
+	CHECK_DEFER_TRANSPORTS,
+	CHECK_SERVICE_DISABLED,
+	CHECK_TRANSPORT_ERROR,
+	CHECK_DEFAULT_TRANSPORT,
 	CHECK_FILE_LIMIT,
 	CHECK_TIME_LIMIT,
 	CHECK_SHELL,
@@ -406,6 +410,10 @@ void check_domains(struct check *c);
  * local(8) as mailbox_command, or not. */
 enum check_route { ROUTE_OTHER, ROUTE_PIPE, ROUTE_COMMAND };
 enum check_route check_route(struct check *c, const char *transport);
+
+/* --- stopped.c: what keeps mail from lda --------------------- */
+
+void check_stopped(struct check *c);
 
 /* --- pipe.c: the arguments of a service ---------------------- */
 

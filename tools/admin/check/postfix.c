@@ -471,6 +471,7 @@ check_postfix(struct check *c)
 	check_brims_maps(c, services > 0);
 	if (services == 0)
 		return;
+	check_stopped(c);
 	check_reports(c, services > (c->command != NULL));
 	check_message_size(c);
 	check_delimiter(c);
