@@ -66,6 +66,11 @@ stamp(uint64_t *chain, const void *data, size_t length)
 	*chain = siphash(&key, data, length);
 }
 
+/* What statx answers where it is not to be had: an older kernel, or a sandbox that does
+ * not know it (EPERM, of container engines before 2018). glibc, which then asks fstatat
+ * itself, takes no AT_STATX_FORCE_SYNC: EINVAL. */
+static const int no_statx[] = {ENOSYS, EINVAL, EPERM, EOPNOTSUPP};
+
 /* The device, inode, type and ctime as they are now, of DIR itself where NAME is empty. A
  * file system that asks a program or a server (FUSE, NFS) would tell fstat what it heard
  * a while ago: then mail that was removed elsewhere still fills the mailbox. */
@@ -76,8 +81,12 @@ stat_now(int dir, const char *name, struct stat *st)
 	struct statx x;
 
 	memset(st, 0, sizeof *st);
-	if (statx(dir, name, flags | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &x))
-		return errno == ENOSYS ? fstatat(dir, name, st, flags) : -1;
+	if (statx(dir, name, flags | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &x)) {
+		for (size_t i = 0; i < sizeof no_statx / sizeof *no_statx; i++)
+			if (errno == no_statx[i])
+				return fstatat(dir, name, st, flags);
+		return -1;
+	}
 	st->st_dev = makedev(x.stx_dev_major, x.stx_dev_minor);
 	st->st_ino = x.stx_ino;
 	st->st_mode = x.stx_mode;

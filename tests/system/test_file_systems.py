@@ -214,6 +214,24 @@ def test_a_call_that_is_not_known_is_done_without():
             assert_counted(brim, ALICE, mail, [SHORT, LONG] * number)
 
 
+# The same for a count, which asks each folder whether it moved.
+@pytest.mark.skipif(SANITIZED, reason="ASan makes calls of its own")
+@pytest.mark.parametrize("blocked", [
+    "statx:error=ENOSYS", "statx:error=EPERM", "statx,openat2,close_range:error=EPERM",
+    "fstatfs:error=ENOSYS"])
+def test_a_count_does_without_a_call_that_is_not_known(blocked):
+    with Brim() as brim:
+        mail = brim.mailbox(ALICE, uid=UID, quota=len(LONG) + 1000)
+        brim.start_quotad(prefix=["strace", "-D", "-f", "-qq", "-o", "/dev/null",
+                                  "-e", f"inject={blocked}"])
+        assert send(brim, ALICE, LONG).status == 0
+        assert send(brim, ALICE).code == "4.2.2"
+        assert_counted(brim, ALICE, mail, [LONG])
+        brim.files(mail)[0].unlink()
+        assert send(brim, ALICE).status == 0
+        assert_counted(brim, ALICE, mail, [SHORT])
+
+
 def test_mail_is_spread_over_two_disks():
     with brim_on("mergerfs_of_two_disks") as brim:
         alice = add(brim, ALICE, make=False)
