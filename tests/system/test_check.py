@@ -1195,6 +1195,44 @@ def test_a_domain_that_goes_elsewhere(postfix):
     postfix.tells("postfix-domain-elsewhere", "Add it to mydestination")
 
 
+def test_another_instance_was_not_looked_at(postfix):
+    other = postfix.host.folder / "postfix-in"
+    none = postfix.host.folder / "none"
+    other.mkdir()
+    write_settings(other / "main.cf", "compatibility_level = 3.6\nmyhostname = in.test\n"
+                   f"mydestination =\nqueue_directory = {postfix.spool}\n")
+    (other / "master.cf").write_text(MASTER)
+
+    def notes():
+        done = postfix.check("--json")
+        assert done.returncode == 0, done
+        found = json.loads(done.stdout)
+        assert {(f["check"], f["severity"], f["subject"]) for f in found} <= {
+            ("postfix-instance", "note", str(other))}
+        return [f["what"] for f in found]
+
+    both = (f"multi_instance_directories = {other} {none}, /etc/postfix",
+            f"alternate_config_directories = {other}")
+    postfix.write_main(*both)
+    (what,) = notes()
+    assert "Postfix /etc/postfix alone" in what and "lda" not in what
+    postfix.write_main(*both, "mailbox_command =")  # then none of both is Brim's
+    assert notes() == []
+    postfix.write_main(both[1], "mailbox_command =")
+    for path, text in ((other / "main.cf", f"mailbox_command = {postfix.lda}\n"),
+                       (other / "master.cf", PIPE.format(user="news", lda=postfix.lda))):
+        before = path.read_text()
+        write_settings(path, before + text)
+        assert "which runs lda" in notes()[0]
+        write_settings(path, before)
+    write_settings(other / "main.cf", f"mailbox_command = {postfix.lda}\nmailbox_size_limit = 9\n"
+                   f"queue_directory = {postfix.spool}\ncompatibility_level = 3.6\n")
+    postfix.brim.configure(local_domains=None)
+    (found,) = json.loads(postfix.check("--json").stdout)
+    done = postfix.run(found["mend"] + " --json")
+    assert "postfix-file-limit" in {f["check"] for f in json.loads(done.stdout)}, done
+
+
 def test_the_arguments_of_a_pipe(postfix):
     postfix.add_pipe()
     postfix.write_main("brim_destination_recipient_limit = 1")

@@ -70,6 +70,7 @@ enum check_kind {
 	CHECK_ROOT_MAIL,
 	CHECK_ALIASES_OLD,
 	CHECK_POSTFIX,
+	CHECK_INSTANCE,
 	CHECK_LDA_PATH,
 	CHECK_LDA_CAPABILITIES,
 	CHECK_LDA_NOSUID,
@@ -410,6 +411,11 @@ void check_domains(struct check *c);
  * local(8) as mailbox_command, or not. */
 enum check_route { ROUTE_OTHER, ROUTE_PIPE, ROUTE_COMMAND };
 enum check_route check_route(struct check *c, const char *transport);
+
+/* --- instances.c: other Postfixes of this host ---------------- */
+
+/* DELIVERS: this one delivers by Brim. */
+void check_instances(struct check *c, int delivers);
 
 /* --- stopped.c: what keeps mail from lda --------------------- */
 

@@ -130,6 +130,9 @@ static const struct check_kind_row kinds[CHECK_KINDS] = {
 		"Postfix reads the compiled aliases, which are older than their text."},
 	[CHECK_POSTFIX] = {"postfix", ERROR,
 		"Postfix can't work with settings that its own postconf can't read."},
+	[CHECK_INSTANCE] = {"postfix-instance", NOTE,
+		"Each instance has settings of its own, and nothing here is said of "
+		"those."},
 	[CHECK_LDA_PATH] = {"lda-path", ERROR,
 		"A command that Postfix can't run is a delivery that fails, and may "
 		"bounce."},

@@ -467,6 +467,7 @@ check_postfix(struct check *c)
 	if (c->command)
 		check_local(c);
 	services = check_pipes(c) + (c->command != NULL);
+	check_instances(c, services > 0);
 	check_policy(c, services > 0);
 	check_brims_maps(c, services > 0);
 	if (services == 0)
