@@ -17,7 +17,8 @@
 
 struct policy_request {
 	const char *request, *state; /* NULL, as all texts: it did not come */
-	const char *recipient;       /* as the client wrote it, unquoted */
+	/* as the client wrote it, unquoted, but for the dot of an absolute domain */
+	const char *recipient;
 	const char *sender, *login, *instance, *queue_id;
 	const char *client; /* its address; "unknown" without one */
 	/* 0 where it did not come, or is no number; UINT64_MAX where it is larger */

@@ -367,6 +367,18 @@ def test_each_verdict_is_the_reply_of_postfix_and_the_code_of_the_bounce(
     assert fate.code == reply.split()[1], fate
 
 
+def test_a_dot_behind_the_domain_is_no_way_past(server, mailboxes):
+    """Postfix takes it away only after it has asked, and delivers to the address without it."""
+    for name in "full", "nobody":
+        address = f"{name}@{VIRTUAL_DOMAIN}"
+        told = server.rcpt(address)
+        assert told.startswith("55") and server.rcpt(address + ".") == told.replace(
+            f"<{address}>", f"<{address}.>")
+    with server.session() as s:
+        assert s.docmd(f"RCPT TO:<large@{VIRTUAL_DOMAIN}.>")[0] == 250
+        assert line(s.data(LETTER + b"x" * 70 + b"\n" + b"y" * LIMIT)).startswith("552 5.2.3 ")
+
+
 def test_mail_with_room_is_taken(server, mailboxes):
     with server.session() as s:
         for address in (f"alice@{VIRTUAL_DOMAIN}", f"alice+news@{VIRTUAL_DOMAIN}",

@@ -219,6 +219,34 @@ START_TEST(the_order_is_free_and_the_last_of_two_counts)
 }
 END_TEST
 
+START_TEST(the_dot_of_an_absolute_domain_is_no_part_of_a_recipient)
+{
+	static const struct {
+		const char *recipient, *taken;
+	} cases[] = {
+		{"a@x.test.", "a@x.test"},
+		{"a.@x.test", "a.@x.test"},
+		{"a@b@x.test.", "a@b@x.test"},
+		{"a@x.test..", "a@x.test.."},
+		{"a@.", "a@."},
+		{"a.", "a."},
+		{".", "."},
+		{"", ""},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct policy_request q;
+		char text[100];
+
+		snprintf(text, sizeof text, "recipient=%s\nsender=b@x.test.\n\n",
+			cases[i].recipient);
+		policy_request_read(&q, text);
+		ck_assert_str_eq(q.recipient, cases[i].taken);
+		ck_assert_str_eq(q.sender, "b@x.test.");
+	}
+}
+END_TEST
+
 START_TEST(a_number_that_is_too_large_is_as_large_as_can_be_and_garbage_is_none)
 {
 	static const struct {
@@ -718,6 +746,7 @@ add_tests(Suite *suite)
 		a_request_ends_with_an_empty_line,
 		what_is_no_line_of_name_and_value_can_not_be_read, a_request_is_bounded,
 		the_order_is_free_and_the_last_of_two_counts,
+		the_dot_of_an_absolute_domain_is_no_part_of_a_recipient,
 		a_number_that_is_too_large_is_as_large_as_can_be_and_garbage_is_none,
 		garbage_is_told_once, rcpt_data_and_end_of_message_are_asked,
 		all_else_is_passed_at_once, each_verdict_has_its_code,
