@@ -557,6 +557,40 @@ def test_unknown_users_are_left_to_a_postfix_that_rewrites_recipients(
     assert (folder.state(), conf_state(conf)) == states
 
 
+LMTP, TO_BRIM = "virtual_transport = lmtp:unix:x", "virtual_transport = brim"
+OTHERS = "dora@virtual.test=x"
+ROUTES = "transport_maps = inline:{ dora@virtual.test=lmtp:unix:x }"
+
+
+@pytest.mark.parametrize("settings, passes", [
+    ([f"inline:{{ {{{OTHERS}}}, {{mine@virtual.test=x}} }}", LMTP], True),
+    ([f"inline:{{ {OTHERS} }}", TO_BRIM, ROUTES], True),
+    ([f"{MAP}:mailbox proxy:inline:{{ {OTHERS} }}", LMTP], True),
+    (["inline:{ @virtual.test=x }", LMTP], True),
+    (["texthash:/nowhere/to/be/found", LMTP], True),
+    (["regexp:/nowhere/to/be/found", LMTP], True),
+    ([f"inline:{{ {OTHERS} }}", TO_BRIM], False),
+    (["regexp:/nowhere/to/be/found", TO_BRIM], False),
+    (["inline:{ {Mine@Virtual.test=x}, {mine+box@virtual.test=x} }", LMTP], False),
+    (["inline:{ {dora@elsewhere.test=x}, {virtual.test=x}, {@elsewhere.test=x} }", LMTP], False),
+    (["", LMTP, ROUTES], False)], ids=range(11))
+def test_unknown_users_are_left_to_a_postfix_where_others_have_mailboxes(
+        server, folder, settings, passes):
+    maps, *more = settings
+    server.mailbox("mine")
+    folder.master.write_text(f"{SERVICE}\nbrim unix - n n - - pipe flags=DRX user=vmail "
+                             "argv=/usr/local/lib/brim/lda -d ${recipient}\n")
+    write_settings(folder.main, "\n".join([
+        f"{SETTINGS}queue_directory = /q", f"virtual_mailbox_maps = {maps}", *more, ""]))
+    conf = parts_conf(server, folder, recipient_delimiter="+")
+    states = folder.state(), conf_state(conf)
+    assert folder.run("--apply", "policy", conf=conf).returncode == 0
+    assert in_conf(conf, "policy_unknown") == ["pass"] * passes
+    assert folder.run("--apply", "policy", conf=conf).stdout == "Nothing to change.\n"
+    folder.run("--undo", conf=conf)
+    assert (folder.state(), conf_state(conf)) == states
+
+
 def smtp(server, *recipients, message=None):
     """What Postfix answers to each recipient and, if one was taken, to the message."""
     with smtplib.SMTP("127.0.0.1", server.postfix.port, "client.test", timeout=60) as s:

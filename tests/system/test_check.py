@@ -1581,7 +1581,7 @@ RCPT = "smtpd_recipient_restrictions = "
     ("policy-reach", f"{RCPT}{GUARD}, {POLICY.replace('private', '/run')}"),
     ("map-reach", f"virtual_mailbox_maps = proxy:{MAP.replace('private', '/run')}mailbox"),
     ("map-reach", f"relocated_maps = hash:/etc/x {MAP.replace('brim-map', 'brim')}relocated"),
-    ("map-name", f"virtual_mailbox_maps = hash:/etc/x, {MAP}mailboxes"),
+    ("map-name", f"virtual_mailbox_maps = inline:{{ {ADDRESS}=x }}, {MAP}mailboxes"),
     ("map-name", f"virtual_alias_maps = {MAP}mailbox"),
     ("map-name", f"virtual_mailbox_domains = $virtual_mailbox_maps"),
     ("map-name", f"virtual_uid_maps = static:5000 {MAP}mailbox"),
@@ -1678,6 +1678,20 @@ def test_postfix_alone_knows_an_address(asking):
     asking.restarted = True
     lines(asking, f"virtual_alias_maps = {MAP}alias inline:{{ info@virtual.test=alice@virtual.test }}")
     try:
+        asking.repairs("policy-unknown")
+        assert "policy_unknown = pass\n" in asking.conf.read_text()
+    finally:
+        asking.brim.configure(policy_unknown=None)
+
+
+def test_others_have_mailboxes_in_a_domain_of_brims(asking):
+    lines(asking, f"virtual_mailbox_maps = {MAP}mailbox inline:{{ {ADDRESS}=x }}")
+    assert asking.findings() == []
+    asking.restarted = True
+    lines(asking, f"virtual_mailbox_maps = {MAP}mailbox inline:{{ dora@example.org=x }}")
+    try:
+        (found,) = asking.findings()
+        assert found["check"] == "policy-unknown" and "virtual_mailbox_maps" in str(found)
         asking.repairs("policy-unknown")
         assert "policy_unknown = pass\n" in asking.conf.read_text()
     finally:

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "postfix/plan.h"
 #include "postfix/restrictions.h"
 #include "postfix/smtp_time.h"
 
@@ -375,10 +376,12 @@ check_unused(struct check *c, const struct postconf_service *s)
 static void
 check_unknown(struct check *c)
 {
-	const char *setting = c->a->conf.policy_unknown_passes
-				      ? NULL
-				      : smtp_time_rewrites(&c->postfix, &c->a->conf);
+	const struct plan plan = {.conf = &c->a->conf, .now = c->postfix};
+	const char *setting = NULL;
 
+	if (!c->a->conf.policy_unknown_passes)
+		setting = smtp_time_knows_more(
+			&c->postfix, &c->a->conf, plan_find_transports(&plan));
 	if (setting)
 		check_found(c, CHECK_POLICY_UNKNOWN, "policy_unknown",
 			check_text(c, "%s%s", check_setting(c, "policy_unknown", "pass"),

@@ -98,6 +98,20 @@ without_proxy(const char *table)
 }
 
 int
+names_listed(const char *table, names_pair *each, void *arg)
+{
+	const char *const list[] = {"-s", without_proxy(table), NULL};
+	char *output = NULL;
+	struct reason why;
+	int result = is_listed(list[1]) ? postmap_run(list, "", &output, &why) : -1;
+
+	if (result == 0)
+		take_lines(output, each, arg);
+	free(output);
+	return result;
+}
+
+int
 names_of_maps(const char *maps, const char *asked, names_pair *each, void *arg)
 {
 	int result = 0;

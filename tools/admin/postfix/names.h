@@ -40,4 +40,7 @@ void names_free(struct names *n);
 typedef void names_pair(void *arg, const char *key, const char *value);
 int names_of_maps(const char *maps, const char *asked, names_pair *each, void *arg);
 
+/* The same for one table that lists all that it has: -1 where it can't be listed. */
+int names_listed(const char *table, names_pair *each, void *arg);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "others.h"
 #include "restrictions.h"
 #include "sockets.h"
 
@@ -250,26 +251,24 @@ set_maps(const struct plan *p, plan_setting *each, void *arg)
 static int
 has_map_of(const char *list, const struct conf *conf, int brim)
 {
-	static const char brims[] = "socketmap:unix:";
 	int has = 0;
 
 	for (size_t n; !has && (list = names_next(list, &n), n); list += n) {
 		char *element = strndup(list, n);
-		const char *name = element ? strstr(element, brims) : NULL;
-		char *colon = name ? strrchr(name, ':') : NULL;
 
-		if (name && colon > name + sizeof brims - 2)
-			*colon = '\0';
-		has = brim == (name && sockets_is_brims(conf->map_listen,
-					       name + sizeof brims - 1));
+		has = brim == (element && sockets_is_brims_map(conf, element));
 		free(element);
 	}
 	return has;
 }
 
 const char *
-smtp_time_rewrites(const struct postconf *now, const struct conf *conf)
+smtp_time_knows_more(
+	const struct postconf *now, const struct conf *conf, unsigned transports)
 {
+	static const char mailboxes[] = "virtual_mailbox_maps";
+	const char *list = postconf_get(now, mailboxes);
+
 	static const struct {
 		const char *name;
 		int brim; /* its map there says that only some mailboxes are Brim's */
@@ -283,7 +282,8 @@ smtp_time_rewrites(const struct postconf *now, const struct conf *conf)
 		if (value && has_map_of(value, conf, settings[i].brim))
 			return settings[i].name;
 	}
-	return NULL;
+	return list && others_have_mailboxes(now, conf, list, transports) ? mailboxes
+									  : NULL;
 }
 
 /* --- both --------------------------------------------------------------------------- */
@@ -328,7 +328,7 @@ smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg)
 		free(list);
 	}
 	if (p->parts & PLAN_POLICY && !result && !p->conf->policy_unknown_passes &&
-		smtp_time_rewrites(&p->now, p->conf))
+		smtp_time_knows_more(&p->now, p->conf, p->transports))
 		result = each(arg, "policy_unknown", "pass",
 			"Postfix has tables of its own that may know the address.");
 	return result;

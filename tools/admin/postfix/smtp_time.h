@@ -15,10 +15,12 @@ int smtp_time_each(const struct plan *p, plan_setting *each, void *arg);
 /* The same for policy_listen, policy_unknown and map_listen in brim.conf. */
 int smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg);
 
-/* The setting of Postfix by which it rewrites recipients to others, after the policy
- * service was asked, but for Brim's own maps, or by which others than Brim have mailboxes
- * in the same domains; NULL where it has none. */
-const char *smtp_time_rewrites(const struct postconf *now, const struct conf *conf);
+/* The setting by which Postfix may take an address that Brim does not know: it rewrites
+ * recipients, after the policy service was asked, but for Brim's own maps; or others than
+ * Brim have mailboxes in the same domains. TRANSPORTS are those by which Brim delivers.
+ * NULL where it has none. */
+const char *smtp_time_knows_more(
+	const struct postconf *now, const struct conf *conf, unsigned transports);
 
 /* The list with Brim's policy service in it, under ARGUMENT; IS_OWN: of a service, whose
  * logins are asked about before they are let pass. A new string; NULL without memory, and

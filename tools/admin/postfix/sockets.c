@@ -115,6 +115,24 @@ sockets_is_brims(const char *list, const char *name)
 	return is;
 }
 
+int
+sockets_is_brims_map(const struct conf *conf, const char *map)
+{
+	static const char socketmap[] = "socketmap:unix:";
+	const char *name = strstr(map, socketmap), *colon;
+	char *path;
+	int is_brims;
+
+	if (!name)
+		return 0;
+	name += strlen(socketmap);
+	colon = strrchr(name, ':');
+	path = strndup(name, colon ? (size_t)(colon - name) : strlen(name));
+	is_brims = path && sockets_is_brims(conf->map_listen, path);
+	free(path);
+	return is_brims;
+}
+
 /* What is below the queue's directory, as Postfix names it; NULL where the path is not.
  */
 static const char *

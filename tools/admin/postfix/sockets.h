@@ -31,6 +31,9 @@ int sockets_have(const char *list, const char *path);
  * last part, or "brim" is in it. */
 int sockets_is_brims(const char *list, const char *name);
 
+/* Whether a map of Postfix's, "socketmap:unix:PATH:NAME", is one of Brim's. */
+int sockets_is_brims_map(const struct conf *conf, const char *map);
+
 /* How Postfix names a socket of the list that it can reach, the first in queue_directory
  * or, without CHROOT, any; or "private/brim-policy" ("-map"), which the list is to have,
  * too: *LIST is then a new one with it, else NULL. New strings; NULL without memory. */
