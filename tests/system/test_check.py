@@ -1375,6 +1375,73 @@ def test_a_command_that_reads_other_settings(postfix):
     postfix.tells("lda-conf", f"Take -c {other}x out")
 
 
+@pytest.mark.parametrize("old, new", [
+    ("-d ${recipient}", "-d ${recipient} -e"),
+    ("-d ${recipient}", "-d ${recipient} -a ${recipient} -m ${extension}"),
+    ("-d ${recipient}", "-d ${recipient} ${user}"),
+    ("-d ${recipient}", "${recipient}"),
+    ("-f ${sender}", "-f ${sender} -f ${sender}"),
+    ("-f ${sender}", "-f ${sender} -c /etc/brim/brim.conf -c /etc/brim/brim.conf"),
+    ("-f ${sender}", "-f"),
+    ("argv={lda} -d", "ARGV={lda} -m {${extension}} -d"),
+])
+def test_arguments_of_a_pipe_that_lda_does_not_take(postfix, old, new):
+    """As they are left of another program's line: each delivery is 4.3.5."""
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+    master.write_text(sound.replace(old.format(lda=postfix.lda) if "argv" in old else old,
+                                    new.replace("{lda}", str(postfix.lda))))
+    assert sound != master.read_text()
+    found = postfix.findings()
+    assert "lda-arguments" in [f["check"] for f in found], found
+    assert postfix.run(found[-1]["mend"]).returncode == 0
+    assert postfix.findings() == []
+    line = postfix.run("postconf -M brim/unix").stdout
+    assert "-d ${recipient}" in line and not re.search(r"-[em]|user}|extension", line), line
+
+
+@pytest.mark.parametrize("words, kept", [("-e", ""), ("bob", ""), ("-f -", "-f -"),
+                                         ("-a x -c {conf} -m", "-c {conf}")])
+def test_arguments_of_the_command_that_lda_does_not_take(postfix, words, kept):
+    words, kept = (w.format(conf=postfix.conf) for w in (words, kept))
+    postfix.write_main(f"mailbox_command = {postfix.lda} {words}")
+    if words == kept:
+        assert postfix.findings() == []
+        return
+    postfix.repairs("lda-arguments")
+    assert postfix.run("postconf -h mailbox_command").stdout == f"{postfix.lda} {kept}".strip() + "\n"
+
+
+def test_arguments_of_the_command_of_a_service_alone(postfix):
+    postfix.write_main("mailbox_command =")
+    (postfix.etc / "master.cf").write_text(
+        MASTER + f"  -o {{ mailbox_command = {postfix.lda} -e }}\n")
+    postfix.repairs("lda-arguments")
+
+
+def test_a_pipe_without_a_user_or_with_names_in_capitals(postfix):
+    """pipe(8) takes the names of its attributes in any case, and dies without a user."""
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+    shouted = sound
+    for name in ("flags", "user", "null_sender", "argv"):
+        shouted = shouted.replace(f"{name}=", f"{name.title()}=")
+    master.write_text(shouted)
+    assert postfix.findings() == []
+    for old, new, wanted in (("DRX", "DRXq", "pipe-arguments"), ("DRX", "DRX>", "pipe-flags"),
+                             ("Sender=", "Sender=x", "pipe-null-sender"),
+                             ("-d ${recipient}", "-d ${user}", "pipe-arguments"),
+                             ("User=news", "User=vmale", "pipe-user")):
+        master.write_text(shouted.replace(old, new))
+        assert postfix.names() == [wanted]
+    master.write_text(sound.replace("user=news", ""))
+    postfix.tells("pipe-user", "user=")
+
+
 def test_arguments_of_a_pipe_that_are_right(postfix):
     postfix.add_pipe()
     postfix.write_main("brim_destination_recipient_limit = 1")

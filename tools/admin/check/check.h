@@ -76,6 +76,7 @@ enum check_kind {
 	CHECK_LDA_NOSUID,
 	CHECK_LDA_CONF,
 	CHECK_LDA_CONF_OTHER,
+	CHECK_LDA_ARGUMENTS,
 	CHECK_PIPE_USER,
 	CHECK_PIPE_TRUST,
 	CHECK_PIPE_OWNER,
@@ -432,6 +433,16 @@ void check_lda(struct check *c, const char *path, const char *user);
 
 /* Whether PATH is lda-virtual. */
 int check_is_virtual(const char *path);
+
+/* --- arguments.c: words that lda does not take -------------------------------------
+ */
+
+/* Marks those of the words behind lda's path that it refuses. The index of the first; -1
+ * without one. */
+int check_arguments(char *const *word, int count, char *refused);
+
+/* Of mailbox_command, which needs no shell and runs LDA. */
+void check_command_arguments(struct check *c, const char *lda);
 
 /* --- lda_conf.c: the settings that lda is told to read -------------------------------
  */

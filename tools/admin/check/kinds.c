@@ -148,6 +148,10 @@ static const struct check_kind_row kinds[CHECK_KINDS] = {
 	[CHECK_LDA_CONF_OTHER] = {"lda-conf-other", WARNING,
 		"What is found here is about other users, or another quotad, than those "
 		"of that delivery."},
+	[CHECK_LDA_ARGUMENTS] = {"lda-arguments", ERROR,
+		"lda delivers nothing with an argument that it does not know: all mail "
+		"waits, and "
+		"bounces in the end."},
 	[CHECK_PIPE_USER] = {"pipe-user", ERROR,
 		"pipe(8) defers all mail where its user does not exist."},
 	[CHECK_PIPE_TRUST] = {"pipe-trust", WARNING,

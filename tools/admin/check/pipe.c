@@ -34,6 +34,8 @@ struct words {
 	int is_conf_wrong;     /* the command should have CONF_RIGHT there, or no -c */
 	const char *conf_right;
 	int recipients; /* how often -d is given */
+	int refused;    /* the first behind lda that it does not take; -1 without */
+	char is_refused[WORDS_MAX];
 };
 
 static void
@@ -60,6 +62,13 @@ begins(const char *word, const char *with)
 	return strncmp(word, with, strlen(with)) == 0;
 }
 
+/* Attributes' names stand in any case of letters. */
+static int
+names(const char *word, const char *attribute)
+{
+	return strncasecmp(word, attribute, strlen(attribute)) == 0;
+}
+
 /* The attributes: -o takes the next word, and argv= all the rest. */
 static void
 find_attributes(struct words *w)
@@ -67,9 +76,9 @@ find_attributes(struct words *w)
 	for (int i = 0; i < w->count && w->command < 0; i++) {
 		if (strcmp(w->word[i], "-o") == 0)
 			i++;
-		else if (begins(w->word[i], "null_sender="))
+		else if (names(w->word[i], "null_sender="))
 			w->null_sender = i;
-		else if (begins(w->word[i], "argv="))
+		else if (names(w->word[i], "argv="))
 			w->command = i;
 	}
 }
@@ -109,11 +118,14 @@ find_options(struct check *c, struct words *w)
 		if (lda && strcmp(lda, path) == 0)
 			w->lda = i;
 	}
+	if (w->lda >= 0)
+		w->refused = check_arguments(w->word + w->lda + 1, w->count - w->lda - 1,
+			w->is_refused + w->lda + 1);
 	for (int i = w->lda; i >= 0 && i + 1 < w->count; i++) {
 		const char *word = w->word[i + 1];
 		int letter = word[0] == '-' ? word[1] : 0;
 
-		if (!letter || letter == '-' || !strchr("cdf", letter))
+		if (w->is_refused[i + 1] || letter == '-')
 			continue;
 		i += word[2] == '\0'; /* the value is the next one */
 		if (letter == 'd') {
@@ -219,11 +231,11 @@ is_small(const struct check *c, const char *size)
 static int
 is_attribute(const struct words *w, int i)
 {
-	static const char *const names[] = {"flags", "user", "directory", "chroot", "eol",
+	static const char *const known[] = {"flags", "user", "directory", "chroot", "eol",
 		"null_sender", "size", "argv", NULL};
 
-	for (size_t n = 0; names[n]; n++)
-		if (attribute(w, i, names[n]))
+	for (size_t n = 0; known[n]; n++)
+		if (attribute(w, i, known[n]))
 			return 1;
 	return 0;
 }
@@ -245,8 +257,8 @@ is_left_out(const struct check *c, const struct words *w, int i)
 	if (w->is_conf_wrong && !w->conf_right &&
 		(i == w->conf || (i == w->conf - 1 && strcmp(w->word[i], "-c") == 0)))
 		return 1;
-	return (eol && !is_newline(eol)) || (size && is_small(c, size)) ||
-	       is_unknown(w, i);
+	return w->is_refused[i] || (eol && !is_newline(eol)) ||
+	       (size && is_small(c, size)) || is_unknown(w, i);
 }
 
 /* --- the command as it should be ---------------------------------------------------- */
@@ -468,10 +480,14 @@ check_words(struct check *c, const struct postconf_service *s, struct words *w)
 			AMOUNT_OF((uint64_t)w->recipients, "time", "times"));
 	else if (fault)
 		check_found(c, CHECK_PIPE_ARGUMENTS, s->name, repair, "%s", fault);
+	if (w->refused >= 0)
+		check_found(c, CHECK_LDA_ARGUMENTS, s->name, repair,
+			"lda does not take %s there", w->word[w->lda + 1 + w->refused]);
 	if (has_flag(w, 'q'))
 		check_found(c, CHECK_PIPE_ARGUMENTS, s->name, repair,
 			"the flag q quotes addresses, and the table has them unquoted");
-	if (w->null_sender < 0 || strcmp(w->word[w->null_sender], "null_sender=") != 0)
+	if (w->null_sender < 0 ||
+		strcmp(w->word[w->null_sender] + strlen("null_sender="), "") != 0)
 		check_found(c, CHECK_PIPE_NULL_SENDER, s->name, repair,
 			w->null_sender < 0 ? "null_sender= is not set" : "it is %s",
 			w->null_sender < 0 ? "" : w->word[w->null_sender]);
@@ -490,7 +506,8 @@ check_pipe_arguments(struct check *c, const struct postconf_service *s)
 		.null_sender = -1,
 		.recipient = -1,
 		.sender = -1,
-		.conf = -1};
+		.conf = -1,
+		.refused = -1};
 
 	split(&w, s->arguments);
 	find_attributes(&w);

@@ -199,11 +199,12 @@ check_own_time_limit(struct check *c, const struct postconf_service *s, const ch
 static void
 check_shell(struct check *c)
 {
-	const char *lda;
+	const char *lda = check_find_lda(c, c->command);
 
-	if (c->command[strspn(c->command, no_shell)] == '\0')
+	if (c->command[strspn(c->command, no_shell)] == '\0') {
+		check_command_arguments(c, lda);
 		return;
-	lda = check_find_lda(c, c->command);
+	}
 	check_found(c, CHECK_SHELL, "mailbox_command",
 		lda[strspn(lda, no_shell)]
 			? "Give lda a path without such a byte."
@@ -406,6 +407,10 @@ check_pipe(struct check *c, const struct postconf_service *s, const char *lda)
 	check_lda(c, lda, user);
 	if (user)
 		check_pipe_user(c, user, lda);
+	else
+		check_found(c, CHECK_PIPE_USER, s->name,
+			"Give the service user= with the user whose the mailboxes are.",
+			"it has no user=");
 	free(user);
 	if (asprintf(&limit, "%s_destination_recipient_limit", s->name) < 0)
 		limit = NULL;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -492,10 +493,10 @@ postconf_argument(const struct postconf_service *s, const char *name)
 	for (const char *p = s->arguments; *p; p += strspn(p, BLANKS)) {
 		size_t n = strcspn(p, BLANKS);
 
-		if (n > length && strncmp(p, name, length) == 0 && p[length] == '=')
+		if (n > length && strncasecmp(p, name, length) == 0 && p[length] == '=')
 			return last ? strdup(p + length + 1)
 				    : strndup(p + length + 1, n - length - 1);
-		if (strncmp(p, "argv=", 5) == 0)
+		if (strncasecmp(p, "argv=", 5) == 0)
 			return NULL; /* all the rest is the command's */
 		p += n;
 	}

@@ -68,8 +68,8 @@ const char *postconf_for(
 const struct postconf_service *postconf_service(
 	const struct postconf *p, const char *name, const char *type);
 
-/* The argument "NAME=..." of a service, up to the next blank, as a new string; argv= to
- * the end. NULL without one, or without memory. */
+/* The argument "NAME=..." of a service, its name in any case of letters, up to the next
+ * blank, as a new string; argv= to the end. NULL without one, or without memory. */
 char *postconf_argument(const struct postconf_service *s, const char *name);
 
 /* A time of Postfix's in seconds; UNIT ('s', 'h'...) is that of a bare number, which is
