@@ -3,7 +3,8 @@
  * else. An address has one canonical form: cut at its last '@', without the quotes of a
  * quoted local part (RFC 5321 section 4.1.2: "a b"@x and what an MTA hands over, a b@x,
  * are the same), all letters folded (fold.h), the labels of the domain as A-labels (RFC
- * 5891). Bytes that are no UTF-8 stay as they are.
+ * 5891), the literal of an IPv6 address in one spelling (literal.h). Bytes that are no
+ * UTF-8 stay as they are.
  *
  * An MTA's address is taken as it is, as far as it can be in the table at all: refused
  * are what is empty or longer than ADDRESS_MAX, control bytes, an empty local part or

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fold.h"
+#include "literal.h"
 #include "punycode.h"
 #include "quoted.h"
 
@@ -58,6 +59,10 @@ domain_key(char *to, size_t size, const char *domain)
 {
 	char label[LABEL_MAX + 1];
 
+	if (size > 1 && literal_key(to + 1, size - 1, domain + 1) > 0) {
+		*to = *domain;
+		return 0;
+	}
 	while (*domain) {
 		size_t length = strcspn(domain + 1, ".");
 		int n = ascii_label(label, domain + 1, length);

@@ -3,13 +3,13 @@
  * the local part or in the domain, and what nobody sees who compares two addresses. Dots
  * in odd places of the local part are taken: MTAs take them.
  */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
 #include "address.h"
 #include "fold.h"
+#include "literal.h"
 #include "printable.h"
 #include "punycode.h"
 #include "quoted.h"
@@ -85,22 +85,12 @@ check_local(const char *text, size_t length, struct reason *why)
 
 /* --- the domain ----------------------------------------------------------------- */
 
-/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3). */
 static int
 check_literal(const char *domain, struct reason *why)
 {
-	char text[INET6_ADDRSTRLEN + sizeof "IPv6:"];
-	size_t length = strlen(domain);
 	struct in6_addr address;
-	int is_ipv6 = strncasecmp(domain, "[ipv6:", 6) == 0, valid = 0;
 
-	if (length - 2 < sizeof text && domain[length - 1] == ']') {
-		memcpy(text, domain + 1, length - 2);
-		text[length - 2] = '\0';
-		valid = is_ipv6 ? inet_pton(AF_INET6, text + 5, &address)
-				: inet_pton(AF_INET, text, &address);
-	}
-	if (valid == 1)
+	if (literal_read(domain, &address))
 		return 0;
 	return reason_set(why,
 		"%.60s is no address in brackets, as [192.0.2.1] or [IPv6:2001:db8::1]",

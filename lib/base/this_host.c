@@ -1,7 +1,6 @@
 /* The host's names by uname and /etc/hosts, its addresses by netlink: no name service. */
 #include "this_host.h"
 
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -11,43 +10,13 @@
 #include <strings.h>
 #include <sys/utsname.h>
 
-#define HOSTS       "/etc/hosts"
-#define BLANKS      " \t\r\n"
-#define LINES_MAX   10000 /* of /etc/hosts */
-#define LITERAL_MAX 64
+#include "literal.h"
+
+#define HOSTS     "/etc/hosts"
+#define BLANKS    " \t\r\n"
+#define LINES_MAX 10000 /* of /etc/hosts */
 
 /* --- addresses ---------------------------------------------------------------------- */
-
-/* An address of either family; of IPv4 in IPv6's form, so that two can be compared. */
-static void
-map_address(struct in6_addr *to, const struct in_addr *from)
-{
-	memset(to, 0, sizeof *to);
-	to->s6_addr[10] = to->s6_addr[11] = 0xff;
-	memcpy(to->s6_addr + 12, from, sizeof *from);
-}
-
-/* "[192.0.2.1]" or "[IPv6:2001:db8::1]": 1, or 0 for what is no such literal. */
-static int
-read_literal(const char *domain, struct in6_addr *address)
-{
-	static const char tag[] = "IPv6:";
-	char text[LITERAL_MAX];
-	size_t length = strlen(domain);
-	struct in_addr four;
-
-	if (length < 3 || length >= sizeof text || domain[0] != '[' ||
-		domain[length - 1] != ']')
-		return 0;
-	memcpy(text, domain + 1, length - 2);
-	text[length - 2] = '\0';
-	if (strncasecmp(text, tag, strlen(tag)) == 0)
-		return inet_pton(AF_INET6, text + strlen(tag), address) == 1;
-	if (inet_pton(AF_INET, text, &four) != 1)
-		return 0;
-	map_address(address, &four);
-	return 1;
-}
 
 static int
 is_loopback(const struct in6_addr *a)
@@ -69,7 +38,7 @@ is_of_interface(const struct in6_addr *wanted)
 		if (!i->ifa_addr)
 			continue;
 		if (i->ifa_addr->sa_family == AF_INET)
-			map_address(&address,
+			literal_map(&address,
 				&((const struct sockaddr_in *)(const void *)i->ifa_addr)
 					 ->sin_addr);
 		else if (i->ifa_addr->sa_family == AF_INET6)
@@ -146,7 +115,7 @@ this_host_has(const char *domain)
 	struct in6_addr address;
 
 	if (domain[0] == '[')
-		return read_literal(domain, &address) &&
+		return literal_read(domain, &address) &&
 		       (is_loopback(&address) || is_of_interface(&address));
 	return strcasecmp(domain, "localhost") == 0 ||
 	       strcasecmp(domain, "localhost.localdomain") == 0 || is_name(domain);

@@ -9,7 +9,8 @@
 
 #define LATER_CUTS 8 /* of an address that nobody has, each of them is a look-up */
 
-/* Whether the list has the domain, whose labels it may have in the other form. */
+/* Whether the list has the domain, whose labels, or address, it may have in another form.
+ */
 static int
 lists_domain(const char *list, const char *domain)
 {
@@ -17,7 +18,7 @@ lists_domain(const char *list, const char *domain)
 	char *name;
 	int has = conf_list_has(list, domain);
 
-	if (!strstr(domain, "xn--"))
+	if (!strstr(domain, "xn--") && domain[0] != '[')
 		return has;
 	while (!has && (name = conf_list_next(&list))) {
 		snprintf(text, sizeof text, "@%s", name);

@@ -27,7 +27,14 @@ NAMES = {
     '"j\\.d"@example.org': ("j.d@example.org", ("J.D@example.org",)),
     "a..b@example.org": ("a..b@example.org", ("a..b@example.org", "A..B@example.org")),
     "bob@under_score.example": ("bob@under_score.example", ("bob@under_score.example",)),
-    "bob@[IPv6:2001:DB8::1]": ("bob@[ipv6:2001:db8::1]", ("bob@[IPv6:2001:DB8::1]",)),
+    "bob@[IPv6:2001:DB8::1]": ("bob@[ipv6:2001:db8::1]", (
+        "bob@[IPv6:2001:DB8::1]", "bob+x@[IPV6:2001:0db8:0:0:0:0:0:1]", "bob@[ipv6:2001:db8::0.0.0.1]")),
+    "bob@[IPv6:0:0:0:0:0:0:0:1]": ("bob@[ipv6:::1]", (
+        "bob@[IPv6:::1]", "Bob@[ipv6:0::1]", "bob@[IPv6:0:0:0:0:0:0:0:1]")),
+    "bob@[IPv6:1:2:3:0:5:6:7:8]": ("bob@[ipv6:1:2:3:0:5:6:7:8]", ("bob@[IPv6:1:2:3::5:6:7:8]",)),
+    "bob@[IPv6:::FFFF:C000:0201]": ("bob@[ipv6:::ffff:192.0.2.1]", (
+        "bob@[IPv6:::ffff:192.0.2.1]", "bob@[ipv6:0:0:0:0:0:ffff:c000:201]")),
+    "bob@[IPv6:::192.0.2.1]": ("bob@[ipv6:::c000:201]", ("bob@[IPv6:::192.0.2.1]",)),
 }
 
 NO_KEYS = {
@@ -190,6 +197,51 @@ def test_a_new_address_is_whole_and_another(brim):
     refused(brim, "set", "old@whole.example", "moved_to=OLD@Whole.example", word="old address")
     brim.admin("set", "old@whole.example", "state=moved", "moved_to=New@Müller.example")
     assert "moved_to=new@xn--mller-kva.example" in brim.admin("dump").stdout
+
+
+def test_a_literal_of_this_host_may_be_spelled_in_any_way(named):
+    named.make_maildir(named.home / "dora/Maildir", UID, UID)
+    named.load(f"dora uid={UID} gid={UID} mail={named.home}/dora/Maildir/")
+    named.admin("remove", "bob@[ipv6:::1]")  # with its domain no account has addresses there
+    named.admin("remove", "@[IPv6:::1]")
+    spelled = "[IPv6:2001:db8:5::1]", "[IPV6:2001:DB8:0005:0:0:0:0:1]", "[ipv6:2001:db8:5:0::1]"
+    for listed in spelled:
+        named.configure(local_domains=listed)
+        for domain in (*spelled, "[IPv6:::1]", "[ipv6:0:0:0:0:0:0:0:1]", "[127.0.0.1]"):
+            assert named.deliver(f"dora@{domain}").status == 0, (listed, domain)
+    named.configure(local_domains="host.test")
+    assert named.deliver(f"dora@{spelled[0]}").code == "4.3.5"
+    named.admin("remove", "dora")
+
+
+def test_a_literal_in_an_older_spelling_works_until_it_is_made_new():
+    with Brim() as brim:
+        brim.make_maildir(brim.home / "bob/Maildir", UID, UID)
+        brim.load(f"bob@[ipv6:2001:db8::7] uid={UID} gid={UID} mail={brim.home}/bob/Maildir/")
+        respell(brim, "[ipv6:2001:db8::7]", "[ipv6:2001:db8:0:0:0:0:0:7]")
+        brim.start_quotad()
+        name = "bob@[IPv6:2001:DB8:0:0:0:0:0:7]"
+        assert brim.deliver(name).status == 0
+        brim.admin("set", name, "quota=1G")
+        assert keys(brim) == ["@[ipv6:2001:db8:0:0:0:0:0:7]", "bob@[ipv6:2001:db8:0:0:0:0:0:7]"]
+        found = {f["check"]: f for f in json.loads(
+            brim.admin("check", "--json", check=False).stdout)}
+        assert "bob@[ipv6:2001:db8:0:0:0:0:0:7]" in found["address-older"]["what"]
+        brim.admin("load", "--replace", input=brim.admin("dump").stdout)
+        assert keys(brim) == ["@[ipv6:2001:db8::7]", "bob@[ipv6:2001:db8::7]"]
+        for spelled in (name, "bob@[IPv6:2001:db8::7]"):
+            assert brim.deliver(spelled).status == 0
+
+
+def respell(brim, key, older):
+    """The table as a brimadm made it that left literals as they were."""
+    path, new = brim.users_db, brim.users_db.with_name("new.db")
+    dump = subprocess.run(["db5.3_dump", "-p", path], check=True, capture_output=True,
+                          text=True).stdout
+    assert key in dump
+    subprocess.run(["db5.3_load", new], check=True, text=True, input=dump.replace(key, older))
+    new.chmod(0o644)
+    new.rename(path)
 
 
 def make_older(brim):

@@ -1,4 +1,5 @@
 /* Addresses, good and bad. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,16 @@ static const struct good {
 		NULL, "xn--mller-kva.example"},
 	{"a@XN--MLLER-KVA.example", "a@xn--mller-kva.example", "a@xn--mller-kva.example",
 		"a", NULL, "xn--mller-kva.example"},
+	{"a@[IPv6:::1]", "a@[ipv6:::1]", "a@[ipv6:::1]", "a", NULL, "[ipv6:::1]"},
+	{"a@[ipv6:0:0:0:0:0:0:0:1]", "a@[ipv6:::1]", "a@[ipv6:::1]", "a", NULL,
+		"[ipv6:::1]"},
+	{"a+x@[IPV6:0:0::0.0.0.1]", "a+x@[ipv6:::1]", "a@[ipv6:::1]", "a", "x",
+		"[ipv6:::1]"},
+	{"a@[IPv6:2001:0DB8::0001:0:0]", "a@[ipv6:2001:db8::1:0:0]",
+		"a@[ipv6:2001:db8::1:0:0]", "a", NULL, "[ipv6:2001:db8::1:0:0]"},
+	{"a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]", "a", NULL, "[192.0.2.1]"},
+	{"a@[::1]", "a@[::1]", "a@[::1]", "a", NULL, "[::1]"},
+	{"a@[IPv6:::1::]", "a@[ipv6:::1::]", "a@[ipv6:::1::]", "a", NULL, "[ipv6:::1::]"},
 	{"a@d..", "a@d..", "a@d..", "a", NULL, "d.."},
 	{"a@M\xdcLLER.d", "a@m\xdcller.d", "a@m\xdcller.d", "a", NULL, "m\xdcller.d"},
 };
@@ -295,6 +306,60 @@ START_TEST(what_no_mta_hands_over_is_no_key_and_the_reason_is_told)
 }
 END_TEST
 
+static const struct {
+	const char *written, *key;
+} literals[] = {
+	{"::", "::"},
+	{"0:0:0:0:0:0:0:0", "::"},
+	{"1::", "1::"},
+	{"1:0:0:0:0:0:0:0", "1::"},
+	{"0:2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8"}, /* a zero alone stays */
+	{"::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8"},
+	{"1:2:3:0:5:6:7:8", "1:2:3:0:5:6:7:8"},
+	{"1:2:3:4:5:6:7:0", "1:2:3:4:5:6:7:0"},
+	{"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"}, /* the first of equals */
+	{"2001:0:0:1:0:0:0:1", "2001:0:0:1::1"},       /* the longest */
+	{"fe80::0202:B3FF:FE1E:8329", "fe80::202:b3ff:fe1e:8329"},
+	{"FFFF:ffff:FFFF:ffff:ffff:ffff:ffff:ffff",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+	{"::ffff:c000:0201", "::ffff:192.0.2.1"},
+	{"0:0:0:0:0:FFFF:192.0.2.1", "::ffff:192.0.2.1"},
+	{"::192.0.2.1", "::c000:201"},
+	{"64:ff9b::192.0.2.33", "64:ff9b::c000:221"},
+};
+
+START_TEST(an_ipv6_literal_has_one_key_however_it_is_spelled)
+{
+	char text[128], expected[128], key[ADDRESS_MAX + 1];
+
+	for (size_t i = 0; i < sizeof literals / sizeof *literals; i++) {
+		snprintf(expected, sizeof expected, "a@[ipv6:%s]", literals[i].key);
+		snprintf(text, sizeof text, "A@[IPv6:%s]", literals[i].written);
+		ck_assert_int_eq(address_key(key, text, NULL), 0);
+		ck_assert_str_eq(key, expected);
+		ck_assert_int_eq(address_name(key, text, NULL), 0);
+		ck_assert_str_eq(key, expected);
+		ck_assert_int_eq(address_key(key, expected, NULL), 0);
+		ck_assert_str_eq(key, expected);
+	}
+}
+END_TEST
+
+START_TEST(a_literal_that_makes_an_address_too_long_is_refused)
+{
+	char text[2 * ADDRESS_MAX], key[ADDRESS_MAX + 1];
+
+	for (size_t local = ADDRESS_MAX - 20; local <= ADDRESS_MAX; local++) {
+		size_t whole = local + strlen("@[ipv6:::1]");
+
+		memset(text, 'a', local);
+		strcpy(text + local, "@[IPv6:::1]");
+		ck_assert_int_eq(
+			address_key(key, text, NULL), whole > ADDRESS_MAX ? -1 : 0);
+	}
+}
+END_TEST
+
 START_TEST(a_part_of_a_domain_has_63_bytes_at_most)
 {
 	char text[80] = "a@", key[ADDRESS_MAX + 1];
@@ -368,6 +433,8 @@ add_tests(Suite *suite)
 		a_letter_folds_once_and_as_unicode_says,
 		characters_are_read_as_rfc_3629_says,
 		a_domain_has_the_a_labels_of_libidn2, a_domain_has_253_bytes_at_most,
+		an_ipv6_literal_has_one_key_however_it_is_spelled,
+		a_literal_that_makes_an_address_too_long_is_refused,
 		a_part_of_a_domain_has_63_bytes_at_most,
 		what_no_mta_hands_over_is_no_key_and_the_reason_is_told,
 		an_older_key_is_folded_in_ascii_alone};

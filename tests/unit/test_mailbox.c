@@ -112,6 +112,7 @@ static const struct find_case {
 	{"carol@[127.8.9.10]", "carol", 0, NULL},
 	{"carol@[IPv6:::1]", "carol", 0, NULL},
 	{"carol@[ipv6:0:0:0:0:0:0:0:1]", "carol", 0, NULL},
+	{"carol@[IPV6:0::0001]", "carol", 0, NULL},
 	{"nobody1@localhost", NULL, VERDICT_NO_SUCH_USER, NULL},
 	{"nobody1@[127.0.0.1]", NULL, VERDICT_NO_SUCH_USER, NULL},
 	{"carol@[203.0.113.77]", NULL, VERDICT_MISCONFIGURED, "203.0.113.77"},
