@@ -143,6 +143,20 @@ def test_a_file_system_that_hangs_is_waited_for_in_bounded_time(place):
     fuse.go_on()
 
 
+def test_where_the_server_of_a_file_system_died_no_directory_is_to_be_made(place):
+    brim, mail, mounts = place
+    shutil.rmtree(mail)
+    try:
+        fuse = mounts.fuse("bindfs", mail.with_name("below"), mail, uid=UID)
+    except Missing as missing:
+        pytest.skip(str(missing))
+    brim.make_maildir(mail, UID, UID)
+    fuse.kill()
+    row = check(brim)["mailbox-open"]
+    assert "not connected" in row["what"]
+    assert "bring back what serves" in row["mend"]
+
+
 def test_probe_wants_a_mailbox(place):
     brim, _, _ = place
     done = brim.admin("check", "--probe", check=False)

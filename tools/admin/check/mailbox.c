@@ -165,6 +165,23 @@ check_missing(struct check *c, const struct mailbox *m)
 		close(parent);
 }
 
+static const char repair_file_system[] =
+	"Look at its file system: unmount it, or bring back what serves it.";
+
+/* What a disk that breaks answers, and a server that is gone (FUSE's: ENOTCONN). */
+static int
+is_of_file_system(int error)
+{
+	static const int errors[] = {EIO, ENODEV, ENXIO, ENOTCONN, ECONNREFUSED,
+		ECONNABORTED, ECONNRESET, ESTALE, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH,
+		ENETDOWN, ENETUNREACH, EREMOTEIO, EUCLEAN, ENOKEY};
+
+	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+		if (error == errors[i])
+			return 1;
+	return 0;
+}
+
 static void
 cant_open(struct check *c, const struct mailbox *m, const struct reason *why)
 {
@@ -174,6 +191,9 @@ cant_open(struct check *c, const struct mailbox *m, const struct reason *why)
 		check_missing(c, m);
 	else if (error == ELOOP)
 		check_found(c, CHECK_MAILBOX_LINK, m->key, check_link_repair(c, m), "%s",
+			why->text);
+	else if (is_of_file_system(error))
+		check_found(c, CHECK_MAILBOX_OPEN, m->key, repair_file_system, "%s",
 			why->text);
 	else
 		check_found(c, CHECK_MAILBOX_OPEN, m->key,
@@ -321,9 +341,7 @@ check_mailbox(struct check *c, const struct mailbox *m)
 		return; /* it takes no mail */
 	c->waits |= m->smtp_full_waits != 0;
 	if (!probe_answers(&c->probe, m->path)) {
-		check_found(c, CHECK_MAILBOX_OPEN, m->key,
-			"Look at its file system: unmount it, or bring back what serves "
-			"it.",
+		check_found(c, CHECK_MAILBOX_OPEN, m->key, repair_file_system,
 			"the file system of %s does not answer", m->path);
 		return;
 	}
