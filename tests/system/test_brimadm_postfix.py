@@ -501,6 +501,18 @@ LISTS = {  # of main.cf, and what it becomes
     "open at the end": ("permit_mynetworks, reject_rbl_client z.test",
                         f"permit_mynetworks, reject_rbl_client z.test, {POLICY}"),
     "closed": ("permit_mynetworks, reject", f"permit_mynetworks, {POLICY}, reject"),
+    "passing": ("permit_mynetworks, permit_auth_destination, reject",
+                f"permit_mynetworks, {POLICY}, permit_auth_destination, reject"),
+    "passing before a guard": ("permit_mynetworks Permit_MX_Backup reject_unauth_destination permit",
+                               f"permit_mynetworks, {POLICY}, Permit_MX_Backup "
+                               "reject_unauth_destination permit"),
+    "only warned of": ("warn_if_reject reject_unauth_destination permit_mynetworks "
+                       "defer_unauth_destination",
+                       "warn_if_reject reject_unauth_destination permit_mynetworks "
+                       f"defer_unauth_destination, {POLICY}"),
+    "ended before a guard": ("permit_mynetworks, reject, reject_unauth_destination",
+                             f"permit_mynetworks, {POLICY}, reject, reject_unauth_destination"),
+    "of another name": ("$others", f"permit_mynetworks, reject_unauth_destination, {POLICY}, permit"),
     "another service": (
         "reject_unauth_destination check_policy_service { inet:[::1]:10023, "
         "{ default_action = 451 4.3.0 no }}",
@@ -522,7 +534,8 @@ def in_conf(conf, name):
 @pytest.mark.parametrize("case", LISTS)
 def test_the_policy_service_goes_behind_the_guard_and_all_else_stays(server, folder, case):
     before, after = LISTS[case]
-    write_settings(folder.main, SETTINGS + "queue_directory = /q//x/\n" +
+    write_settings(folder.main, SETTINGS + "queue_directory = /q//x/\n"
+                   "others = permit_mynetworks, reject_unauth_destination, permit\n" +
                    (f"smtpd_recipient_restrictions = {before}\n" if before else ""))
     conf = parts_conf(server, folder)
     states = folder.state(), conf_state(conf)
@@ -649,8 +662,12 @@ def test_lists_without_any_guard_get_one(server, folder):
 @pytest.mark.parametrize("own, wanted", [
     ("permit_sasl_authenticated,reject", "check_policy_service,{%s},permit_sasl_authenticated,reject"),
     ("reject_unauth_destination,permit", "reject_unauth_destination,check_policy_service,{%s},permit"),
+    ("$logins", "check_policy_service,{%s},$logins"),
+    ("$others", "permit_mynetworks,check_policy_service,{%s},reject"),
     ("", "check_policy_service,{%s}")])
 def test_a_service_with_a_list_of_its_own_gets_it_there(server, folder, own, wanted):
+    write_settings(folder.main, SETTINGS + "logins = permit_sasl_authenticated,reject\n"
+                   "others = permit_mynetworks,reject\n")
     inside = "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_recipient_restrictions=reject\n"
     folder.master.write_text(LOGINS + own + "\n" + inside)
     conf = parts_conf(server, folder)
@@ -660,6 +677,23 @@ def test_a_service_with_a_list_of_its_own_gets_it_there(server, folder, own, wan
                             "submission/inet/smtpd_recipient_restrictions"],
                            check=True, capture_output=True, text=True).stdout.strip()
     assert shown == wanted % re.sub(r"[ {}]", "", POLICY.split(" ", 1)[1])
+    assert inside in folder.master.read_text()
+    assert folder.run("--undo", conf=conf).returncode == 0
+    assert (folder.state(), conf_state(conf)) == before
+
+
+def test_a_service_with_a_list_of_its_own_for_whole_messages_gets_it_there(server, folder):
+    inside = "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_end_of_data_restrictions=\n"
+    folder.master.write_text("submission inet n - y - - smtpd\n"
+                             "  -o smtpd_end_of_data_restrictions=reject_multi_recipient_bounce\n" + inside)
+    conf = parts_conf(server, folder)
+    before = folder.state(), conf_state(conf)
+    assert folder.run("--apply", "policy", conf=conf).returncode == 0
+    shown = subprocess.run(["postconf", "-c", folder.path, "-Ph",
+                            "submission/inet/smtpd_end_of_data_restrictions"],
+                           check=True, capture_output=True, text=True).stdout.strip()
+    assert shown == "reject_multi_recipient_bounce," + POLICY.replace(" { ", ",{").replace(
+        ", ", ",").replace(" }", "}")
     assert inside in folder.master.read_text()
     assert folder.run("--undo", conf=conf).returncode == 0
     assert (folder.state(), conf_state(conf)) == before

@@ -1706,9 +1706,28 @@ def test_a_class_that_a_table_alone_names(asking):
     asking.repairs("policy-down")
 
 
-def test_a_word_that_passes_all_mail_for_this_host(asking):
-    lines(asking, f"{RCPT}permit_mynetworks, permit_auth_destination, {POLICY}, reject")
-    asking.tells("policy-unused", "permit_auth_destination")
+@pytest.mark.parametrize("before, after", [
+    ("permit_auth_destination", "reject"), ("permit_mx_backup", f"{GUARD}, permit"),
+    (f"permit_mx_backup, {GUARD}", "permit")])
+def test_a_word_that_passes_all_mail_for_this_host(asking, before, after):
+    lines(asking, f"{RCPT}permit_mynetworks, {before}, {POLICY}, {after}")
+    found = asking.findings()[0]
+    assert before.split(",")[0] in found["what"]
+    asking.repairs("policy-unused")
+    shown = asking.run("postconf -xh smtpd_recipient_restrictions").stdout
+    assert shown.startswith(f"permit_mynetworks, {POLICY}, {before}")
+
+
+def test_a_list_by_another_name_that_ends_before(asking):
+    lines(asking, "others = permit_mynetworks, reject", f"{RCPT}$others, {POLICY}")
+    asking.repairs("policy-unused")
+
+
+def test_a_guard_that_only_warns_is_none(asking):
+    lines(asking, f"{RCPT}{POLICY}, warn_if_reject {GUARD}, permit_mynetworks, {GUARD}")
+    asking.repairs("policy-order")
+    lines(asking, f"{RCPT}permit_mynetworks, {GUARD}, {POLICY}, warn_if_reject {GUARD}")
+    assert asking.findings() == []
 
 
 def test_lists_that_are_right(asking):

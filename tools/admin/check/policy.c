@@ -96,25 +96,38 @@ change(const struct use *u, const char *argument)
 		keep(u->c, restrictions_replace(list, r->word, argument, 1)));
 }
 
-/* Moves it to its place, which is behind the guard, or in the list of recipients. */
+/* A command that puts the service into the list. */
+static const char *
+put(struct check *c, const struct postconf_service *s, int list, const char *argument)
+{
+	const struct use u = {.c = c, .s = s};
+
+	return set_list(&u, names[list],
+		keep(c, restrictions_place(read_list(&u, names[list], NULL),
+				postconf_for(&c->postfix, s, names[list]), argument, 0)));
+}
+
+/* Moves it to its place in the list, or in that of recipients. */
 static const char *
 move(const struct use *u)
 {
 	const struct restriction *r = &u->r->list[u->at];
-	const char *list = read_list(u, r->setting, r->word), *without, *rest = "";
+	const char *list = read_list(u, r->setting, r->word), *without, *meant,
+		   *rest = "";
 
 	if (r->setting != names[u->list] && strcmp(r->setting, names[u->list]) != 0)
 		return check_text(u->c,
 			"Put the class %s behind reject_unauth_destination.", r->setting);
 	without = keep(u->c, restrictions_replace(list, r->word, NULL, 0));
+	meant = keep(
+		u->c, restrictions_replace(postconf_for(&u->c->postfix, u->s, r->setting),
+			      r->word, NULL, 0));
 	if (!(BIT(u->list) & EARLY))
 		return set_list(u, r->setting,
-			keep(u->c, restrictions_place(without, r->word, 0)));
+			keep(u->c, restrictions_place(without, meant, r->word, 0)));
 	list = read_list(u, names[RECIPIENT], NULL);
 	if (!strstr(list, r->word))
-		rest = check_text(u->c, " && %s",
-			set_list(u, names[RECIPIENT],
-				keep(u->c, restrictions_place(list, r->word, 0))));
+		rest = check_text(u->c, " && %s", put(u->c, u->s, RECIPIENT, r->word));
 	return check_text(u->c, "%s%s", set_list(u, r->setting, without), rest);
 }
 
@@ -124,6 +137,16 @@ static int
 is_word(const struct use *u, size_t i, const char *word)
 {
 	return strcasecmp(u->r->list[i].word, word) == 0;
+}
+
+/* The first of the words before END that lets this host's own domains pass, or NULL. */
+static const char *
+find_pass(const struct use *u, size_t end)
+{
+	for (size_t i = 0; i < end; i++)
+		if (restrictions_pass(u->r->list[i].word))
+			return u->r->list[i].word;
+	return NULL;
 }
 
 static void
@@ -139,9 +162,12 @@ check_order(const struct use *u)
 				: "it is asked before reject_unauth_destination");
 	for (size_t i = u->at + 1;
 		BIT(u->list) & (BIT(RELAY) | BIT(RECIPIENT)) && i < u->r->count; i++)
-		if (restrictions_guards(u->r->list[i].word)) {
-			check_found(u->c, CHECK_POLICY_ORDER, u->subject, move(u),
-				"it is in front of %s", u->r->list[i].word);
+		if (restrictions_guards(u->r->list[i].word) &&
+			!is_word(u, i - 1, "warn_if_reject")) {
+			/* behind a word that passes it would not be asked */
+			if (!find_pass(u, i))
+				check_found(u->c, CHECK_POLICY_ORDER, u->subject, move(u),
+					"it is in front of %s", u->r->list[i].word);
 			return;
 		}
 }
@@ -152,12 +178,15 @@ check_asked(const struct use *u)
 {
 	static const char *const ends[] = {"permit", "reject", "defer"};
 
-	for (size_t i = 0; i + 1 < u->at; i++)
-		if (is_word(u, i, "permit_auth_destination"))
-			check_found(u->c, CHECK_POLICY_UNUSED, u->subject,
-				"Put it in front of permit_auth_destination.",
-				"it is not asked about this host's own domains, which "
-				"permit_auth_destination lets pass before");
+	const char *pass = find_pass(u, u->at);
+
+	if (pass) {
+		check_found(u->c, CHECK_POLICY_UNUSED, u->subject, move(u),
+			"it is not asked about this host's own domains, which %s lets "
+			"pass before",
+			pass);
+		return;
+	}
 	if (u->at > 1 && is_word(u, u->at - 2, "warn_if_reject"))
 		check_found(u->c, CHECK_POLICY_UNUSED, u->subject,
 			"Take warn_if_reject out in front of it.",
@@ -335,17 +364,6 @@ argument(struct check *c, const char **first)
 		      : "";
 	free(list);
 	return keep(c, policy_argument(endpoint, NULL, 1));
-}
-
-/* A command that puts it into the list. */
-static const char *
-put(struct check *c, const struct postconf_service *s, int list, const char *argument)
-{
-	const struct use u = {.c = c, .s = s};
-
-	return set_list(&u, names[list],
-		keep(c, restrictions_place(
-				read_list(&u, names[list], NULL), argument, 0)));
 }
 
 static void

@@ -96,23 +96,41 @@ restrictions_have(const char *list, const char *word)
 
 /* --- changing a list ---------------------------------------------------------------- */
 
-/* Whether the word ends every list: what is behind it is never asked. */
 static int
-ends_all(const char *word, size_t length)
+is_one_of(const char *word, size_t length, const char *const *words)
 {
-	static const char *const ends[] = {"permit", "reject", "defer"};
-
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-		if (strlen(ends[i]) == length && strncasecmp(ends[i], word, length) == 0)
+	for (; *words; words++)
+		if (strlen(*words) == length && strncasecmp(*words, word, length) == 0)
 			return 1;
 	return 0;
 }
 
-/* Where the words go: behind the guard, else before what ends the list, else the end. */
+int
+restrictions_pass(const char *word)
+{
+	static const char *const passing[] = {
+		"permit_auth_destination", "permit_mx_backup", NULL};
+
+	return is_one_of(word, strlen(word), passing);
+}
+
+/* Whether the word ends every list: what is behind it is never asked. */
+static int
+ends_all(const char *word)
+{
+	static const char *const ends[] = {"permit", "reject", "defer", NULL};
+
+	return is_one_of(word, strlen(word), ends);
+}
+
+/* Where the words go: before what lets this host's own domains pass, else behind the
+ * guard, else before what ends the list, else the end. What stands behind warn_if_reject
+ * guards nothing. */
 static const char *
 find_place(const char *list)
 {
-	const char *end = NULL, *at = list;
+	const char *pass = NULL, *at = list;
+	int is_warning = 0;
 	size_t n;
 
 	for (; (at = names_next(at, &n), n); at += n) {
@@ -120,25 +138,38 @@ find_place(const char *list)
 
 		if (n < sizeof word)
 			memcpy(word, at, n);
-		if (restrictions_guards(word))
-			return at + n;
-		if (!end && ends_all(at, n))
-			end = at;
+		if (restrictions_guards(word) && !is_warning)
+			return pass ? pass : at + n;
+		if (!pass && restrictions_pass(word))
+			pass = at;
+		if (ends_all(word) && !is_warning)
+			return pass ? pass : at;
+		is_warning = strcasecmp(word, "warn_if_reject") == 0;
 	}
-	return end ? end : list + strlen(list);
+	return pass ? pass : list + strlen(list);
+}
+
+/* Whether the place is within a parameter, such as $mua_recipient_restrictions, that the
+ * list names: what is behind that would not be asked. */
+static int
+hides_place(const char *list, const char *meant)
+{
+	return strchr(list, '$') && find_place(list)[0] == '\0' &&
+	       find_place(meant)[0] != '\0';
 }
 
 char *
-restrictions_place(const char *list, const char *argument, int first)
+restrictions_place(const char *list, const char *meant, const char *argument, int first)
 {
-	const char *at = first ? list : find_place(list);
+	const char *from = !first && hides_place(list, meant) ? meant : list;
+	const char *at = first ? from : find_place(from);
 	const char *before = at, *behind = at + strspn(at, BLANKS);
 	char *text;
 
-	while (before > list && strchr(BLANKS, before[-1]))
+	while (before > from && strchr(BLANKS, before[-1]))
 		before--;
 	return asprintf(&text, "%.*s%s" RESTRICTIONS_POLICY " %s%s%s",
-		       (int)(before - list), list, before > list ? ", " : "", argument,
+		       (int)(before - from), from, before > from ? ", " : "", argument,
 		       *behind ? ", " : "", behind) < 0
 		       ? NULL
 		       : text;

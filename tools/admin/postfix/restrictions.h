@@ -42,10 +42,17 @@ int restrictions_guards(const char *word);
  */
 int restrictions_have(const char *list, const char *word);
 
-/* LIST, which has no policy service of Brim's, with ARGUMENT's in its place: behind the
- * guard; in a list without one before the word that ends all lists, else at the end.
- * FIRST: in front of all. As a new string; NULL without memory. */
-char *restrictions_place(const char *list, const char *argument, int first);
+/* Whether WORD permits mail to this host's own domains: what is behind it is not asked
+ * about that. */
+int restrictions_pass(const char *word);
+
+/* LIST, which has no policy service of Brim's, with ARGUMENT's in its place: before what
+ * lets this host's domains pass, else behind the guard; in a list without one before the
+ * word that ends all lists, else at the end. FIRST: in front of all. MEANT is the list
+ * with the values of the parameters that it names, and is taken where one of them has the
+ * place. As a new string; NULL without memory. */
+char *restrictions_place(
+	const char *list, const char *meant, const char *argument, int first);
 
 /* LIST with OLD in the place of NEW, or, with NULL, without it and the word before it.
  * The LAST that it has, or the first. As a new string; NULL without memory. */

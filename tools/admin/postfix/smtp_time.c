@@ -61,10 +61,14 @@ is_for_logins(const char *list)
 	       !restrictions_have(list, "defer_unauth_destination");
 }
 
-char *
-smtp_time_list(const char *raw, const char *argument, int is_own)
+/* The list as it is written, RAW, and as it is MEANT, with Brim's policy service in it,
+ * under ARGUMENT; IS_OWN: of a service. A new string; NULL without memory, and where
+ * master.cf can't have it. */
+static char *
+add_policy(const char *raw, const char *meant, const char *argument, int is_own)
 {
-	char *list = restrictions_place(raw, argument, is_own && is_for_logins(raw)),
+	char *list = restrictions_place(
+		     raw, meant, argument, is_own && is_for_logins(meant)),
 	     *compact = is_own && list ? restrictions_compact(list) : NULL;
 
 	if (!is_own)
@@ -93,6 +97,7 @@ set_list(const struct plan *p, const struct postconf_service *own, const char *n
 {
 	static const struct postconf_service none = {.name = "", .type = ""};
 	char *key = NULL, *raw = NULL, *value = NULL;
+	const char *meant = postconf_for(&p->now, own ? own : &none, name);
 	int has_guard = 0, result = 0;
 
 	if (look(p, own ? own : &none, name, &has_guard))
@@ -109,11 +114,11 @@ set_list(const struct plan *p, const struct postconf_service *own, const char *n
 
 		if (asprintf(&guarded, "%s%s" GUARD, raw, raw[0] ? ", " : "") >= 0) {
 			free(raw);
-			raw = guarded;
+			meant = raw = guarded;
 		}
 	}
 	if (raw)
-		value = smtp_time_list(raw, argument, own != NULL);
+		value = add_policy(raw, meant, argument, own != NULL);
 	if (value)
 		result = each(arg, key, value,
 			name == rcpt ? "Each recipient is judged while the sender is "
@@ -124,6 +129,23 @@ set_list(const struct plan *p, const struct postconf_service *own, const char *n
 	free(key);
 	free(raw);
 	free(value);
+	return result;
+}
+
+/* The list NAME of main.cf, and of the services that have one of their own. */
+static int
+set_lists(const struct plan *p, const char *name, const char *argument,
+	plan_setting *each, void *arg)
+{
+	int result = set_list(p, NULL, name, argument, each, arg);
+
+	for (size_t i = 0; i < p->now.service_count && !result; i++) {
+		const struct postconf_service *s = &p->now.services[i];
+
+		if (strcmp(s->command, "smtpd") == 0 && !is_inside(s) &&
+			postconf_override(&p->now, s, name))
+			result = set_list(p, s, name, argument, each, arg);
+	}
 	return result;
 }
 
@@ -139,17 +161,10 @@ set_policy(const struct plan *p, plan_setting *each, void *arg)
 	if (name && asprintf(&endpoint, "unix:%s", name) >= 0)
 		argument = policy_argument(endpoint, NULL, 1);
 	if (argument)
-		result = set_list(p, NULL, rcpt, argument, each, arg);
-	for (size_t i = 0; argument && i < p->now.service_count && !result; i++) {
-		const struct postconf_service *s = &p->now.services[i];
-
-		if (strcmp(s->command, "smtpd") == 0 && !is_inside(s) &&
-			postconf_override(&p->now, s, rcpt))
-			result = set_list(p, s, rcpt, argument, each, arg);
-	}
+		result = set_lists(p, rcpt, argument, each, arg);
 	if (argument && !result)
-		result = set_list(
-			p, NULL, "smtpd_end_of_data_restrictions", argument, each, arg);
+		result = set_lists(
+			p, "smtpd_end_of_data_restrictions", argument, each, arg);
 	free(list);
 	free(name);
 	free(endpoint);

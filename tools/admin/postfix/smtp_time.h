@@ -22,9 +22,4 @@ int smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg);
 const char *smtp_time_knows_more(
 	const struct postconf *now, const struct conf *conf, unsigned transports);
 
-/* The list with Brim's policy service in it, under ARGUMENT; IS_OWN: of a service, whose
- * logins are asked about before they are let pass. A new string; NULL without memory, and
- * where master.cf can't have it. */
-char *smtp_time_list(const char *raw, const char *argument, int is_own);
-
 #endif
