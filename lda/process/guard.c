@@ -20,6 +20,7 @@
 
 #define STORED  '\0' /* is no byte of any line */
 #define LAST_MS 1000 /* that the other process has to end itself when it was asked to */
+#define STEP_MS 1000 /* of a wait: musl begins it again where this process was stopped */
 
 static int is_guarded; /* this is the process that delivers */
 
@@ -60,7 +61,7 @@ wait_for(pid_t child, const sigset_t *signals, uint64_t seconds)
 	int status, signal;
 
 	for (; now < end; now = clock_now_ms()) {
-		uint64_t ms = end - now;
+		uint64_t ms = end - now < STEP_MS ? end - now : STEP_MS;
 		struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
 
 		signal = sigtimedwait(signals, NULL, &left);

@@ -12,6 +12,7 @@ import collections
 import contextlib
 import os
 import queue
+import signal
 import tempfile
 import threading
 import time
@@ -147,6 +148,25 @@ def test_a_server_that_hangs_costs_a_delay_and_nothing_else(remote):
             assert connection.recv(1)
     assert not senders.wrong
     check_end(remote, senders)
+
+
+@pytest.mark.skipif(LONG, reason="one server is enough")
+def test_a_delivery_that_is_stopped_now_and_then_keeps_its_deadline(remote):
+    remote.add("ann", 1 << 20)
+    remote.brim.start_quotad()
+    remote.fuse.stop()
+    limit = time.monotonic() + DEADLINE + 5
+    with remote.brim.start_lda("-d", "ann@example.org", uid=remote.uid) as lda:
+        lda.stdin.write(message(1))
+        lda.stdin.close()
+        while lda.poll() is None and time.monotonic() < limit:
+            time.sleep(1.5)
+            lda.send_signal(signal.SIGSTOP)
+            lda.send_signal(signal.SIGCONT)
+        in_time = lda.poll() is not None
+        remote.fuse.go_on()
+        assert lda.stdout.read().startswith(HUNG[1])
+    assert in_time and lda.returncode == HUNG[0]
 
 
 def test_many_mailboxes_of_one_server_that_hangs_hold_up_nobody(host_and_mounts):
