@@ -20,7 +20,7 @@
 
 #define STORED  '\0' /* is no byte of any line */
 #define LAST_MS 1000 /* that the other process has to end itself when it was asked to */
-#define STEP_MS 1000 /* of a wait: musl begins it again where this process was stopped */
+#define STEP_MS 1000 /* of a wait, which musl begins again where it was stopped */
 
 static int is_guarded; /* this is the process that delivers */
 
