@@ -1042,6 +1042,20 @@ def test_a_pipe_whose_user_pipe_does_not_take(postfix):
         assert [f["check"] for f in found] == ["pipe-user"] and found[0]["mend"].endswith("."), found
 
 
+def test_a_pipe_whose_user_or_group_is_not_there(postfix):
+    postfix.add_pipe()
+    postfix.write_main("brim_destination_recipient_limit = 1")
+    master = postfix.etc / "master.cf"
+    sound = master.read_text()
+    for user in ("user=news:news ", "user=news:mail ", "user=news: "):
+        master.write_text(sound.replace("user=news ", user))
+        assert postfix.findings() == [], user
+    for user, word in (("user=news:nogroups ", "nogroups"), ("user=news:root ", "group of root"),
+                       ("user=news:postfix ", "mail_owner"), ("", "no user=")):
+        master.write_text(sound.replace("user=news ", user))
+        postfix.tells("pipe-user", word)
+
+
 def test_an_account_with_another_uid_than_its_record(postfix):
     postfix.brim.admin("set", "bob", "uid=30001", "gid=30001")
     for path in (postfix.home, postfix.home / "Maildir", *(postfix.home / "Maildir").iterdir()):
@@ -1271,6 +1285,8 @@ def test_a_pipe_that_changes_the_message_or_refuses_it(postfix):
             ("pipe-flags", "flags=DRXZ", "flag Z is none"), ("pipe-flags", r"flags=DRX eol=\r\n", "eol="),
             ("pipe-flags", "flags=DRX Eol=", "eol="), ("pipe-flags", "flags=DRX sise=9", "sise=9"),
             ("pipe-flags", "flags=DRX size=10M", "no number"),
+            ("pipe-columns", "flags=DRX chroot=/var", "chroot=/var has no /"),
+            ("pipe-columns", "flags=DRX directory=/no/where", "directory=/no/where is none"),
             ("pipe-size", "flags=DRX size=10239999", "of 10240000 bytes")):
         master.write_text(sound.replace("flags=DRX", new))
         only(postfix, name, "brim")
@@ -1289,7 +1305,7 @@ def test_attributes_of_a_pipe_that_do_no_harm(postfix):
     master = postfix.etc / "master.cf"
     sound = master.read_text()
     for new in ("flags=DRFhuX", "flags=DR", "flags=DORX", r"flags=DRX eol=\n", r"flags=DRX eol=\012",
-                "-v -o x=y flags=DRX directory=/", "flags=DRX size=0", "flags=DRX size=10240000"):
+                "-v -o x=y flags=DRX directory=/", "flags=DRX chroot=/ size=0", "flags=DRX size=10240000"):
         postfix.write_main("brim_destination_recipient_limit = 1")
         master.write_text(sound.replace("flags=DRX", new))
         assert postfix.findings() == [], new

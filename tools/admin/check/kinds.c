@@ -163,7 +163,8 @@ static const struct check_kind_row kinds[CHECK_KINDS] = {
 		"4.3.5 for those of another."},
 	[CHECK_PIPE_COLUMNS] = {"pipe-columns", ERROR,
 		"Without root's rights pipe(8) and local(8) can't become another user, "
-		"and locked in a chroot they don't find lda: mail waits."},
+		"and in a chroot without lda, or a directory that is none, they run "
+		"nothing: mail waits."},
 	[CHECK_PIPE_RECIPIENTS] = {"pipe-recipients", ERROR,
 		"One exit status can't speak for many recipients: lda defers with "
 		"4.3.5."},

@@ -228,6 +228,25 @@ is_small(const struct check *c, const char *size)
 	return amount_count(size, &n, NULL) || (n != 0 && n < largest_message(c));
 }
 
+/* What keeps pipe(8) from running lda at the place where it is told to; NULL where
+ * nothing does. */
+static const char *
+find_misplaced(struct check *c, const struct words *w, int i)
+{
+	const char *chroot = attribute(w, i, "chroot"),
+		   *directory = attribute(w, i, "directory");
+	const char *lda = w->lda < 0 ? NULL : check_find_lda(c, w->word[w->lda]);
+	const char *path = lda ? strchr(lda, '/') : NULL;
+	struct stat st;
+
+	if (chroot && path && stat(check_text(c, "%s/%s", chroot, path), &st))
+		return check_text(c, "chroot=%s has no %s in it", chroot, path);
+	if (directory && directory[0] == '/' &&
+		(stat(directory, &st) || !S_ISDIR(st.st_mode)))
+		return check_text(c, "directory=%s is none", directory);
+	return NULL;
+}
+
 static int
 is_attribute(const struct words *w, int i)
 {
@@ -250,7 +269,7 @@ is_unknown(const struct words *w, int i)
 
 /* The attribute is better left out, or the option -c. */
 static int
-is_left_out(const struct check *c, const struct words *w, int i)
+is_left_out(struct check *c, const struct words *w, int i)
 {
 	const char *eol = attribute(w, i, "eol"), *size = attribute(w, i, "size");
 
@@ -258,7 +277,8 @@ is_left_out(const struct check *c, const struct words *w, int i)
 		(i == w->conf || (i == w->conf - 1 && strcmp(w->word[i], "-c") == 0)))
 		return 1;
 	return w->is_refused[i] || (eol && !is_newline(eol)) ||
-	       (size && is_small(c, size)) || is_unknown(w, i);
+	       (size && is_small(c, size)) || is_unknown(w, i) ||
+	       find_misplaced(c, w, i) != NULL;
 }
 
 /* --- the command as it should be ---------------------------------------------------- */
@@ -387,6 +407,7 @@ check_lines(struct check *c, const struct postconf_service *s, const struct word
 	for (int i = 0; i < w->command; i++) {
 		const char *flags = attribute(w, i, "flags"),
 			   *eol = attribute(w, i, "eol");
+		const char *misplaced = find_misplaced(c, w, i);
 
 		for (; flags && *flags; flags++)
 			if (*flags != 'q' && is_bad_flag(*flags))
@@ -395,6 +416,9 @@ check_lines(struct check *c, const struct postconf_service *s, const struct word
 		if (eol && !is_newline(eol))
 			check_found(c, CHECK_PIPE_FLAGS, s->name, repair,
 				"each line ends in eol=%s, not in \\n", eol);
+		if (misplaced)
+			check_found(
+				c, CHECK_PIPE_COLUMNS, s->name, repair, "%s", misplaced);
 		if (is_unknown(w, i))
 			check_found(c, CHECK_PIPE_FLAGS, s->name, repair,
 				"%s is no attribute that pipe(8) knows", w->word[i]);

@@ -3,6 +3,7 @@
  * Without Postfix, or where it runs no lda, there is nothing to find.
  */
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -395,15 +396,35 @@ check_pipe_user(struct check *c, const char *name, const char *lda)
 		check_trust(c, name);
 }
 
+/* "user=NAME:GROUP" */
+static void
+check_pipe_group(struct check *c, const struct postconf_service *s, const char *name)
+{
+	const struct passwd *owner = getpwnam(check_postfix_value(c, "mail_owner"));
+	const gid_t owners = owner ? owner->pw_gid : 0;
+	const struct group *g = getgrnam(name);
+
+	if (!g)
+		check_found(c, CHECK_PIPE_USER, s->name,
+			"Give the service no group, or one that there is.",
+			"its group %s does not exist", name);
+	else if (g->gr_gid == 0 || g->gr_gid == owners)
+		check_found(c, CHECK_PIPE_USER, s->name,
+			"Give the service another group.",
+			"pipe(8) runs nothing with the group of root, or of Postfix's "
+			"mail_owner");
+}
+
 static void
 check_pipe(struct check *c, const struct postconf_service *s, const char *lda)
 {
 	const struct postconf_service *qmgr = postconf_service(&c->postfix, "qmgr", NULL);
-	char *user = postconf_argument(s, "user"), *limit, *time;
+	char *user = postconf_argument(s, "user"), *group, *limit, *time;
 	const char *value;
 
-	if (user)
-		user[strcspn(user, ":")] = '\0';
+	group = user ? strchr(user, ':') : NULL;
+	if (group)
+		*group++ = '\0';
 	check_lda(c, lda, user);
 	if (user)
 		check_pipe_user(c, user, lda);
@@ -411,6 +432,8 @@ check_pipe(struct check *c, const struct postconf_service *s, const char *lda)
 		check_found(c, CHECK_PIPE_USER, s->name,
 			"Give the service user= with the user whose the mailboxes are.",
 			"it has no user=");
+	if (group && *group)
+		check_pipe_group(c, s, group);
 	free(user);
 	if (asprintf(&limit, "%s_destination_recipient_limit", s->name) < 0)
 		limit = NULL;
