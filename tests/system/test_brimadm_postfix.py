@@ -365,6 +365,83 @@ def test_a_kill_at_any_rename_leaves_whole_files_and_undo_mends(folder, nth):
     assert folder.state() == before
 
 
+def kept_of(folder, conf):
+    return [folder.main.with_name("main.cf.brim-before"),
+            folder.main.with_name("master.cf.brim-before"),
+            conf.with_name("brim.conf.brim-before")]
+
+
+@pytest.mark.parametrize("way", ["pipe", "mailbox_command"])
+@pytest.mark.parametrize("gone", [[0], [1], [2], [0, 1], [0, 1, 2], [1, 2]], ids=str)
+def test_undo_without_all_that_was_kept_changes_nothing(server, folder, tmp_path, way, gone):
+    """Half of it would leave a transport without its service."""
+    write_settings(folder.main, SETTINGS + BOTH)
+    conf = own_conf(server, folder, "")
+    before = folder.state(), conf_state(conf)
+    folder.apply(way, conf=conf)
+    kept = [kept_of(folder, conf)[i] for i in gone]
+    for path in kept:
+        path.rename(tmp_path / f"{path.name}.away")
+    made = {**folder.state(), **conf_state(conf)}
+    done = folder.run("--undo", conf=conf)
+    assert done.returncode == 75 and any(f"{path} was removed" in done.stderr for path in kept)
+    assert "nothing is changed" in done.stderr
+    assert {**folder.state(), **conf_state(conf)} == made
+    repair = re.search(r": (cd .*)$", done.stderr)[1]
+    assert folder.run("--transport", way, "--apply", conf=conf).stdout == "Nothing to change.\n"
+    for path in kept:
+        (tmp_path / f"{path.name}.away").rename(path)
+    assert folder.run("--undo", conf=conf).returncode == 0
+    assert (folder.state(), conf_state(conf)) == before
+    folder.apply(way, conf=conf)
+    kept[0].unlink()
+    subprocess.run(["sh", "-e", "-c", repair], check=True)
+    assert not [name for name in {**folder.state(), **conf_state(conf)} if "brim-" in name]
+    done = folder.run("--undo", conf=conf)
+    assert done.returncode == 1 and "nothing to take back" in done.stderr
+
+
+def test_undo_without_any_copy_of_one_changes_nothing(folder):
+    folder.apply("pipe")
+    for suffix in ("before", "after"):
+        folder.main.with_name(f"main.cf.brim-{suffix}").unlink()
+    made = folder.state()
+    done = folder.run("--undo")
+    assert done.returncode == 75 and "main.cf.brim-before was removed" in done.stderr
+    assert folder.state() == made
+
+
+@pytest.mark.parametrize("way", ["pipe", "mailbox_command"])
+@pytest.mark.parametrize("call", ["renameat", "unlinkat"])
+def test_an_undoing_that_was_cut_short_goes_on(server, folder, way, call):
+    write_settings(folder.main, SETTINGS + BOTH)
+    conf = own_conf(server, folder, "")
+    before = folder.state(), conf_state(conf)
+    status, nth = None, 0
+    while status != 0:
+        nth += 1
+        folder.apply(way, conf=conf)
+        status = folder.run("--undo", conf=conf, prefix=[
+            "strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+            "-e", f"inject={call}:signal=KILL:when={nth}"]).returncode
+        assert status in (0, -9, 137)
+        if status:
+            done = folder.run("--undo", conf=conf)
+            is_done = done.returncode == 1 and "nothing to take back" in done.stderr
+            assert done.returncode == 0 or (is_done and call != "renameat"), (nth, done)
+        assert (folder.state(), conf_state(conf)) == before, nth
+    assert nth > 3
+
+
+def test_what_an_older_undo_has_left_is_taken_back(folder):
+    """It noted nothing: the old file is there with its old time."""
+    before = folder.state()
+    folder.apply("pipe")
+    folder.main.with_name("main.cf.brim-before").rename(folder.main)
+    folder.undo()
+    assert folder.state() == before
+
+
 # --- brim.conf with them ---------------------------------------------------------------------
 
 ODD_CONF = {

@@ -11,174 +11,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io.h"
+#include "content.h"
 
-#define FILE_MAX   (16 << 20)
 #define BEFORE     POSTFIX_FILES_BEFORE
 #define AFTER      POSTFIX_FILES_AFTER
 #define FOR        POSTFIX_FILES_FOR
-#define NAME_BYTES 288 /* a file's name has 255 */
-#define SET_BACK   5   /* seconds */
+#define UNDOING    POSTFIX_FILES_UNDOING
+#define NAME_BYTES CONTENT_NAME_BYTES
+#define SET_BACK   5 /* seconds */
 
 static const char *const names[] = {"main.cf", "master.cf"};
 
 #define NAMES (sizeof names / sizeof *names)
-
-/* A file's bytes and what else must be had back. */
-struct content {
-	char *bytes;
-	size_t length;
-	struct stat st;
-};
-
-static const char *
-with_suffix(const char *name, const char *suffix, char buf[NAME_BYTES])
-{
-	snprintf(buf, NAME_BYTES, "%s%s", name, suffix);
-	return buf;
-}
-
-/* --- one file ---------------------------------------------------------------------- */
-
-/* All of an open file; a byte more than is needed is had for a line break. */
-static int
-read_all(int fd, struct content *c)
-{
-	ssize_t n;
-
-	if (fstat(fd, &c->st))
-		return -1;
-	errno = EFBIG;
-	if (!S_ISREG(c->st.st_mode) || c->st.st_size > FILE_MAX)
-		return -1;
-	c->bytes = malloc((size_t)c->st.st_size + 1);
-	while (c->bytes && c->length < (size_t)c->st.st_size) {
-		n = read(fd, c->bytes + c->length, (size_t)c->st.st_size - c->length);
-		if (n <= 0)
-			return -1;
-		c->length += (size_t)n;
-	}
-	return c->bytes ? 0 : -1;
-}
-
-/* 1 with the content, 0 where there is no such file, -1. */
-static int
-read_file(int folder, const char *name, struct content *c, struct reason *why)
-{
-	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), failed;
-
-	memset(c, 0, sizeof *c);
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 && errno == ELOOP)
-		return reason_set(why,
-			"%s is a link, and postconf would put a file in its place: make "
-			"the settings by hand",
-			name);
-	if (fd < 0)
-		return reason_errno(why, "%s can't be opened", name);
-	failed = read_all(fd, c);
-	if (failed) {
-		reason_errno(why, "%s can't be read", name);
-		free(c->bytes);
-		c->bytes = NULL;
-	}
-	close(fd);
-	return failed ? -1 : 1;
-}
-
-/* Owner, mode and times as in the stat; the bytes on disk. */
-static int
-finish(int fd, const struct stat *like)
-{
-	const struct timespec times[] = {like->st_atim, like->st_mtim};
-
-	return fchown(fd, like->st_uid, like->st_gid) ||
-	       fchmod(fd, like->st_mode & 07777) || futimens(fd, times) || fsync(fd);
-}
-
-static int
-write_file(int folder, const char *name, const struct content *c, struct reason *why)
-{
-	int fd = openat(folder, name,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int failed;
-
-	if (fd < 0)
-		return reason_errno(why, "%s can't be made", name);
-	failed = io_write_all(fd, c->bytes, c->length) || finish(fd, &c->st);
-	if (failed)
-		reason_errno(why, "%s can't be written", name);
-	close(fd);
-	return failed ? -1 : 0;
-}
-
-/* 1 if both are there and have the same bytes. */
-static int
-same(const struct content *a, const struct content *b)
-{
-	return a->bytes && b->bytes && a->length == b->length &&
-	       memcmp(a->bytes, b->bytes, a->length) == 0;
-}
-
-/* --- the state ---------------------------------------------------------------------- */
-
-/* What is kept of a file that was not there. */
-static int
-was_missing(const struct content *before)
-{
-	return before->bytes && before->length == 0 && (before->st.st_mode & 07777) == 0;
-}
-
-static int
-file_state(const struct postfix_place *p, const char *name, enum postfix_state *state,
-	struct reason *why)
-{
-	struct content now, before = {0}, after = {0};
-	char buf[NAME_BYTES];
-	int result = -1;
-
-	if (read_file(p->fd, name, &now, why) >= 0 &&
-		read_file(p->fd, with_suffix(name, BEFORE, buf), &before, why) >= 0 &&
-		read_file(p->fd, with_suffix(name, AFTER, buf), &after, why) >= 0) {
-		result = 0;
-		if (!before.bytes)
-			*state = POSTFIX_FREE;
-		else if (same(&now, &before) || same(&now, &after) ||
-			 (!now.bytes && was_missing(&before)))
-			*state = POSTFIX_APPLIED;
-		else
-			*state = POSTFIX_EDITED;
-	}
-	free(now.bytes);
-	free(before.bytes);
-	free(after.bytes);
-	return result;
-}
-
-static int
-place_state(const struct postfix_place *p, enum postfix_state *state, struct reason *why)
-{
-	for (size_t i = 0; i < p->count; i++) {
-		enum postfix_state one = POSTFIX_FREE;
-
-		if (file_state(p, p->names[i], &one, why))
-			return -1;
-		if (one > *state)
-			*state = one;
-	}
-	return 0;
-}
-
-int
-postfix_files_state(
-	const struct postfix_files *f, enum postfix_state *state, struct reason *why)
-{
-	*state = POSTFIX_FREE;
-	return place_state(&f->postfix, state, why) || place_state(&f->brim, state, why)
-		       ? -1
-		       : 0;
-}
 
 /* --- staging ------------------------------------------------------------------------ */
 
@@ -188,17 +32,17 @@ copy_staged(
 {
 	char buf[NAME_BYTES];
 	struct content c;
-	int found = read_file(p->fd, with_suffix(name, suffix, buf), &c, why), result;
+	int found = content_read(p->fd, content_name(name, suffix, buf), &c, why), result;
 
 	if (found == 0 && suffix[0]) /* only the other file has a copy */
-		found = read_file(p->fd, name, &c, why);
+		found = content_read(p->fd, name, &c, why);
 	if (found == 0)
 		return reason_set(why, "there is no %s/%s", p->folder, name);
 	if (found < 0)
 		return -1;
 	if (c.length && c.bytes[c.length - 1] != '\n')
 		c.bytes[c.length++] = '\n';
-	result = write_file(p->staged_fd, name, &c, why);
+	result = content_write(p->staged_fd, name, &c, why);
 	free(c.bytes);
 	return result;
 }
@@ -217,8 +61,8 @@ unstage(struct postfix_place *p)
 		return;
 	for (size_t i = 0; i < p->count; i++)
 		for (size_t s = 0; s < sizeof suffixes / sizeof *suffixes; s++)
-			unlinkat(p->staged_fd, with_suffix(p->names[i], suffixes[s], buf),
-				0);
+			unlinkat(p->staged_fd,
+				content_name(p->names[i], suffixes[s], buf), 0);
 	close(p->staged_fd);
 	p->staged_fd = -1;
 	rmdir(p->staged);
@@ -251,9 +95,11 @@ postfix_files_read_conf(
 {
 	char buf[NAME_BYTES];
 	struct content c;
-	int found =
-		read_file(f->brim.fd, with_suffix(f->conf_name, suffix, buf), &c, why);
+	int found = content_read(
+		f->brim.fd, content_name(f->conf_name, suffix, buf), &c, why);
 
+	if (found == 0 && suffix[0]) /* it is taken back already */
+		found = content_read(f->brim.fd, f->conf_name, &c, why);
 	if (found < 0)
 		return NULL;
 	if (found == 0)
@@ -275,7 +121,7 @@ postfix_files_stage_conf(
 
 	c.st.st_mode = 0644;
 	return make_staged(&f->brim, why) ||
-			       write_file(f->brim.staged_fd, f->conf_name, &c, why)
+			       content_write(f->brim.staged_fd, f->conf_name, &c, why)
 		       ? -1
 		       : 0;
 }
@@ -313,18 +159,18 @@ make_copies(const struct postfix_place *p, const char *name, struct reason *why)
 {
 	struct content now, next = {0}, none = {.bytes = (char *)""};
 	char buf[NAME_BYTES];
-	int result = -1, found = read_file(p->fd, name, &now, why);
+	int result = -1, found = content_read(p->fd, name, &now, why);
 
-	if (found >= 0 && read_file(p->staged_fd, name, &next, why) > 0) {
+	if (found >= 0 && content_read(p->staged_fd, name, &next, why) > 0) {
 		if (found)
 			next.st = now.st;
 		clock_gettime(CLOCK_REALTIME, &next.st.st_mtim);
-		result = write_file(p->staged_fd, with_suffix(name, BEFORE, buf),
+		result = content_write(p->staged_fd, content_name(name, BEFORE, buf),
 				 found ? &now : &none, why) ||
-					 write_file(p->staged_fd,
-						 with_suffix(name, AFTER, buf), &next,
+					 content_write(p->staged_fd,
+						 content_name(name, AFTER, buf), &next,
 						 why) ||
-					 write_file(p->staged_fd, name, &next, why)
+					 content_write(p->staged_fd, name, &next, why)
 				 ? -1
 				 : 0;
 	}
@@ -341,7 +187,7 @@ move_all(const struct postfix_place *p, const char *suffix, struct reason *why)
 	if (p->staged_fd < 0)
 		return 0;
 	for (size_t i = 0; i < p->count; i++) {
-		const char *name = with_suffix(p->names[i], suffix, buf);
+		const char *name = content_name(p->names[i], suffix, buf);
 
 		if (move(p->staged_fd, name, p->fd, name, why))
 			return -1;
@@ -375,8 +221,8 @@ note_folder(const struct postfix_files *f, struct reason *why)
 	int result;
 
 	c.st.st_mode = 0644;
-	result = folder ? write_file(f->brim.staged_fd,
-				  with_suffix(f->conf_name, FOR, buf), &c, why)
+	result = folder ? content_write(f->brim.staged_fd,
+				  content_name(f->conf_name, FOR, buf), &c, why)
 			: reason_errno(why, "%s can't be found", f->postfix.folder);
 	free(folder);
 	return result ? -1 : move_all(&f->brim, FOR, why);
@@ -401,13 +247,13 @@ static int
 take_back(const struct postfix_place *p, const char *name, struct reason *why)
 {
 	char buf[NAME_BYTES];
-	const char *kept = with_suffix(name, BEFORE, buf);
+	const char *kept = content_name(name, BEFORE, buf);
 	struct content before = {0};
 
 	if (fstatat(p->fd, kept, &before.st, AT_SYMLINK_NOFOLLOW))
 		return 0;
 	before.bytes = before.st.st_size ? NULL : (char *)"";
-	if (!was_missing(&before))
+	if (!content_was_missing(&before))
 		return move(p->fd, kept, p->fd, name, why);
 	if (unlinkat(p->fd, name, 0) && errno != ENOENT)
 		return reason_errno(why, "%s can't be removed", name);
@@ -428,8 +274,9 @@ undo_place(const struct postfix_place *p, struct reason *why)
 	if (sync_folder(p, why))
 		return -1;
 	for (size_t i = 0; i < p->count; i++) {
-		unlinkat(p->fd, with_suffix(p->names[i], AFTER, buf), 0);
-		unlinkat(p->fd, with_suffix(p->names[i], FOR, buf), 0);
+		/* by what is there last, it is found again */
+		unlinkat(p->fd, content_name(p->names[i], FOR, buf), 0);
+		unlinkat(p->fd, content_name(p->names[i], AFTER, buf), 0);
 	}
 	return sync_folder(p, why);
 }
@@ -437,7 +284,14 @@ undo_place(const struct postfix_place *p, struct reason *why)
 int
 postfix_files_undo(const struct postfix_files *f, struct reason *why)
 {
-	return undo_place(&f->postfix, why) || undo_place(&f->brim, why) ? -1 : 0;
+	const struct content note = {.bytes = (char *)"", .st.st_mode = 0644};
+
+	if (content_write(f->postfix.fd, UNDOING, &note, why) ||
+		sync_folder(&f->postfix, why) || undo_place(&f->postfix, why) ||
+		undo_place(&f->brim, why))
+		return -1;
+	unlinkat(f->postfix.fd, UNDOING, 0);
+	return sync_folder(&f->postfix, why);
 }
 
 /* --- its life -------------------------------------------------------------- */
@@ -551,7 +405,7 @@ is_for_folder(const struct postfix_files *f, const char *conf)
 	int same_folder = 1;
 
 	if (folder && asprintf(&path, "%s" FOR, conf) >= 0 &&
-		read_file(AT_FDCWD, path, &c, NULL) > 0)
+		content_read(AT_FDCWD, path, &c, NULL) > 0)
 		same_folder = c.bytes && c.length == strlen(folder) &&
 			      memcmp(c.bytes, folder, c.length) == 0;
 	free(c.bytes);

@@ -23,6 +23,9 @@
 #define POSTFIX_FILES_AFTER  ".brim-after"
 #define POSTFIX_FILES_FOR    ".brim-for" /* of brim.conf: Postfix's folder */
 
+/* There while files are taken back, so that the rest of them is after a crash. */
+#define POSTFIX_FILES_UNDOING "main.cf.brim-undoing"
+
 /* The files of one folder. */
 struct postfix_place {
 	char *folder;
@@ -43,7 +46,8 @@ struct postfix_files {
 enum postfix_state {
 	POSTFIX_FREE,    /* no copies: nothing to take back */
 	POSTFIX_APPLIED, /* each file is one of its copies */
-	POSTFIX_EDITED   /* somebody has changed one since */
+	POSTFIX_EDITED,  /* somebody has changed one since */
+	POSTFIX_LOST     /* somebody has removed what was kept of one */
 };
 
 /* Opens Postfix's folder and locks it against another brimadm. 0, or -1 with the reason.
@@ -62,7 +66,8 @@ int postfix_files_find_conf(
 /* Removes the staged folders, and lets go of the locks. */
 void postfix_files_close(struct postfix_files *f);
 
-/* 0 with the state, or -1 with the reason. */
+/* 0 with the state, or -1 with the reason. In POSTFIX_LOST *WHY is the path of what is
+ * missing. */
 int postfix_files_state(
 	const struct postfix_files *f, enum postfix_state *state, struct reason *why);
 

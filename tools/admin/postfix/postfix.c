@@ -334,6 +334,15 @@ undo_files(struct postfix_files *f, struct reason *why)
 			f->postfix.folder);
 	if (state == POSTFIX_APPLIED)
 		return undo_applied(f, why);
+	if (state == POSTFIX_LOST)
+		return tool_fail(TOOL_CANT,
+			"%s was removed, and without it not all can be taken back: "
+			"nothing is changed. Put it back from a backup; or, to go on "
+			"with "
+			"the settings as they are: cd %s && rm -f main.cf.brim-* "
+			"master.cf.brim-*%s%s%s",
+			why->text, f->postfix.folder, f->conf ? " " : "",
+			f->conf ? f->conf : "", f->conf ? ".brim-*" : "");
 	if (print_by_hand(f, why))
 		return tool_fail(TOOL_CANT, "%s", why->text);
 	return tool_fail(TOOL_CANT,
