@@ -1147,7 +1147,10 @@ def lists(postfix):
 NAMES = ["host.test, b.test", "host.test\n  b.test", "$mydomain $myhostname",
          "/etc/postfix/domains", "hash:/etc/postfix/table", "proxy:hash:/etc/postfix/table",
          "texthash:/etc/postfix/table", "regexp:/etc/postfix/plain",
-         "inline:{ {host.test = x}, {b.test = x} }", "!/etc/postfix/none !c.test b.test host.test"]
+         "inline:{ {host.test = x}, {b.test = x} }",
+         "unionmap:{texthash:/etc/postfix/table, inline:{b.test=x}}",
+         "pipemap:{unionmap:{hash:/etc/postfix/table}, inline:{x=y, ok=z}}",
+         "!/etc/postfix/none !c.test b.test host.test"]
 
 
 def test_a_domain_of_this_host_that_brim_does_not_know(lists):

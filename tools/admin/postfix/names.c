@@ -24,6 +24,66 @@ names_next(const char *p, size_t *length)
 	return p;
 }
 
+/* --- names -------------------------------------------------------------------------- */
+
+static int
+add(struct names *n, const char *name, int excluded)
+{
+	size_t room = n->room ? 2 * n->room : 64;
+	struct names_entry *more;
+
+	if (n->count == n->room) {
+		more = realloc(n->entries, room * sizeof *more);
+		if (!more)
+			return -1;
+		n->entries = more;
+		n->room = room;
+	}
+	n->entries[n->count] = (struct names_entry){strdup(name), excluded, n->count};
+	return n->entries[n->count].name ? (n->count++, 0) : -1;
+}
+
+struct reading {
+	struct names *names;
+	const char *asked;
+	int excluded, failed;
+};
+
+static void
+take_key(void *arg, const char *key, const char *value)
+{
+	struct reading *r = arg;
+
+	(void)value;
+	r->failed |= add(r->names, key, r->excluded);
+}
+
+/* By name; of one name that which was added first, which alone counts. */
+static int
+by_name(const void *a, const void *b)
+{
+	const struct names_entry *x = a, *y = b;
+	int order = strcasecmp(x->name, y->name);
+
+	return order ? order : (x->nth > y->nth) - (x->nth < y->nth);
+}
+
+static void
+keep_first_of_each(struct names *n)
+{
+	size_t kept = 0;
+
+	if (n->count)
+		qsort(n->entries, n->count, sizeof *n->entries, by_name);
+	for (size_t i = 0; i < n->count; i++)
+		if (kept &&
+			strcasecmp(n->entries[kept - 1].name, n->entries[i].name) == 0)
+			free(n->entries[i].name);
+		else
+			n->entries[kept++] = n->entries[i];
+	n->count = kept;
+}
+
 /* --- tables ------------------------------------------------------------------------- */
 
 /* Lines of "key<tab>value", as postmap prints them. */
@@ -41,11 +101,70 @@ take_lines(char *text, names_pair *each, void *arg)
 	}
 }
 
-/* A socketmap has no way to list it (dict_socketmap.c of Postfix's). */
+/* The types of tables that are made of others. */
+static const char *const made[] = {"unionmap:{", "pipemap:{"};
+
+/* The tables that it is made of, as a new list; NULL where it is made of none. */
+static char *
+members_of(const char *table)
+{
+	size_t length = strlen(table), n;
+
+	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+		if (strncmp(table, made[i], strlen(made[i])) == 0 &&
+			table[length - 1] == '}') {
+			n = strlen(made[i]);
+			return strndup(table + n, length - n - 1);
+		}
+	return NULL;
+}
+
+/* A socketmap has no way to list it (dict_socketmap.c of Postfix's), nor has a table that
+ * is made of others. */
 static int
 is_listed(const char *table)
 {
-	return strncmp(table, "socketmap:", strlen("socketmap:")) != 0;
+	char *members = members_of(table);
+	int is_made = members != NULL;
+
+	free(members);
+	return !is_made && strncmp(table, "socketmap:", strlen("socketmap:")) != 0;
+}
+
+/* Lines of the keys that the members have and ASKED has not; of a pipemap those of the
+ * first, whose values the others are asked for. NULL where there are none. */
+static char *
+keys_of_members(const char *table, const char *asked)
+{
+	struct names n = {0};
+	struct reading r = {.names = &n, .asked = asked};
+	char *members = members_of(table), *lines = strdup(asked), *p = lines, *line,
+	     *keys = NULL;
+	size_t size, own, length;
+	FILE *to = members && lines ? open_memstream(&keys, &size) : NULL;
+
+	while (to && (line = strsep(&p, "\n")))
+		r.failed |= add(&n, line, 0);
+	own = n.count;
+	if (to && *table == 'p') {
+		const char *first = names_next(members, &length);
+
+		members[(size_t)(first - members) + length] = '\0';
+	}
+	if (to)
+		names_of_maps(members, asked, take_key, &r);
+	keep_first_of_each(&n);
+	for (size_t i = 0; i < n.count; i++)
+		if (n.entries[i].nth >= own)
+			fprintf(to, "%s\n", n.entries[i].name);
+	names_free(&n);
+	free(members);
+	free(lines);
+	if (to && (fclose(to) || r.failed)) {
+		free(keys);
+		keys = NULL;
+	}
+	return keys;
 }
 
 /* Whether postmap is elsewhere than the daemons, which find the socket from their queue's
@@ -72,6 +191,8 @@ read_table(const char *table, const char *asked, names_pair *each, void *arg)
 
 	if (result && !is_out_of_reach(table)) {
 		spelled = spelled_names(table);
+		if (!spelled)
+			spelled = keys_of_members(table, asked);
 		if (asprintf(&input, "%s%s", asked, spelled ? spelled : "") < 0)
 			input = NULL;
 		if (input)
@@ -85,11 +206,11 @@ read_table(const char *table, const char *asked, names_pair *each, void *arg)
 	return result;
 }
 
-/* What "proxy:" is in front of can be read without the proxy. */
+/* What stands behind "proxy:", and behind "debug:" that logs, can be read without. */
 static const char *
 without_proxy(const char *table)
 {
-	static const char proxies[][16] = {"proxy:", "proxywrite:"};
+	static const char proxies[][16] = {"debug:", "proxy:", "proxywrite:"};
 
 	for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
 		if (strncmp(table, proxies[i], strlen(proxies[i])) == 0)
@@ -128,38 +249,6 @@ names_of_maps(const char *maps, const char *asked, names_pair *each, void *arg)
 }
 
 /* --- lists -------------------------------------------------------------------------- */
-
-static int
-add(struct names *n, const char *name, int excluded)
-{
-	size_t room = n->room ? 2 * n->room : 64;
-	struct names_entry *more;
-
-	if (n->count == n->room) {
-		more = realloc(n->entries, room * sizeof *more);
-		if (!more)
-			return -1;
-		n->entries = more;
-		n->room = room;
-	}
-	n->entries[n->count] = (struct names_entry){strdup(name), excluded, n->count};
-	return n->entries[n->count].name ? (n->count++, 0) : -1;
-}
-
-struct reading {
-	struct names *names;
-	const char *asked;
-	int excluded, failed;
-};
-
-static void
-take_key(void *arg, const char *key, const char *value)
-{
-	struct reading *r = arg;
-
-	(void)value;
-	r->failed |= add(r->names, key, r->excluded);
-}
 
 static int read_list(struct reading *r, const char *list, int excluded, int depth);
 
@@ -210,32 +299,6 @@ read_list(struct reading *r, const char *list, int excluded, int depth)
 		free(element);
 	}
 	return result;
-}
-
-/* By name; of one name that which was added first, which alone counts. */
-static int
-by_name(const void *a, const void *b)
-{
-	const struct names_entry *x = a, *y = b;
-	int order = strcasecmp(x->name, y->name);
-
-	return order ? order : (x->nth > y->nth) - (x->nth < y->nth);
-}
-
-static void
-keep_first_of_each(struct names *n)
-{
-	size_t kept = 0;
-
-	if (n->count)
-		qsort(n->entries, n->count, sizeof *n->entries, by_name);
-	for (size_t i = 0; i < n->count; i++)
-		if (kept &&
-			strcasecmp(n->entries[kept - 1].name, n->entries[i].name) == 0)
-			free(n->entries[i].name);
-		else
-			n->entries[kept++] = n->entries[i];
-	n->count = kept;
 }
 
 int

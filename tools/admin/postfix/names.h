@@ -5,7 +5,9 @@
  *
  * A table that can't be listed, a pattern, a database or a service, is asked for the
  * names that the caller has in mind, and for those that a pattern spells out:
- * /^a\.example$/ is a.example. Where a table can't be read at all the list is partial.
+ * /^a\.example$/ is a.example. One that is made of others, by unionmap: or pipemap:, is
+ * asked for the names that they have. Where a table can't be read at all the list is
+ * partial.
  */
 #ifndef BRIMADM_POSTFIX_NAMES_H
 #define BRIMADM_POSTFIX_NAMES_H
