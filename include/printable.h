@@ -22,4 +22,7 @@ void printable_text(char *text);
 
 void printable_keep_utf8(void);
 
+/* How it does so: printable_text is OTHER from now on. */
+void printable_mask_by(void (*other)(char *text));
+
 #endif

@@ -5,7 +5,8 @@ LIBDIR     = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
 
 PUBLIC        = $B/public
-PUBLIC_ROOMS  = brim quota_client reason record amount verdict privileges_user clock
+PUBLIC_ROOMS  = brim quota_client reason printable record amount verdict \
+	privileges_user clock
 PUBLIC_SONAME = libbrim.so.1
 PUBLIC_MAP    = lib/client/libbrim.map
 
