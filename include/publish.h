@@ -19,6 +19,8 @@ enum publish_way {
 	PUBLISH_MOVE,     /* moved from tmp/ by renameat2() with RENAME_NOREPLACE */
 	PUBLISH_LINK,     /* link() from tmp/; then its name there is removed */
 	PUBLISH_RENAME,   /* moved from tmp/ by rename() */
+	PUBLISH_HIDDEN,   /* none works from tmp/ (EXDEV): made in new/ behind a dot, then
+			     as   from tmp/ */
 };
 
 /* The way in a few words, for people. */

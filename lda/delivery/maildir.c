@@ -20,16 +20,22 @@
 
 _Static_assert(MAILDIR_NAME_SIZE <= STORE_NAME_SIZE, "the store has room for the name");
 
+/* A file that has a name, and is no message yet. */
+struct draft {
+	int dir;
+	char name[MAILDIR_NAME_SIZE + sizeof "."];
+	atomic_int is_there; /* or may be */
+};
+
 /* A descriptor is -1 where it is not open. All is written before STORE_BEGUN is set; what
  * is written later is atomic, since an emergency may come in between. */
 struct maildir {
 	const char *path; /* the caller's */
 	uid_t owner;
 	int directory, new;
-	int tmp; /* only where tmp/ must be used */
-	char tmp_name[MAILDIR_NAME_SIZE];
+	struct draft in_tmp; /* where O_TMPFILE is not known */
+	struct draft hidden; /* in new/, where tmp/ is on another file system */
 	atomic_int file;
-	atomic_int in_tmp;   /* the file has, or may have, its name there */
 	atomic_int naming;   /* it has, or may have, its name in new/ */
 	atomic_int unwanted; /* which has to be removed again */
 };
@@ -48,8 +54,7 @@ static const struct {
 	{ELOOP, VERDICT_MISCONFIGURED, ""},
 	{ENOTDIR, VERDICT_MISCONFIGURED, ""},
 	{ENOENT, VERDICT_MISCONFIGURED, ""},
-	{EXDEV, VERDICT_MISCONFIGURED,
-		" (tmp/ and new/ must be on one file system, under one policy)"},
+	{EXDEV, VERDICT_MISCONFIGURED, ""},
 };
 
 /* An administrative limit of the owner (RFC 3463, X.2.2), but for good it is never: no
@@ -201,7 +206,7 @@ maildir_open(struct store *s, const char *path, uid_t owner, struct outcome *o)
 	}
 	m->path = path;
 	m->owner = owner;
-	m->directory = m->new = m->tmp = -1;
+	m->directory = m->new = m->in_tmp.dir = m->hidden.dir = -1;
 	m->file = -1;
 	s->state = m;
 	if (open_directory(s, m, &s->is_missing, o) ||
@@ -237,22 +242,30 @@ make_mailbox(struct store *s, struct outcome *o)
 
 /* --- the file -------------------------------------------------------------------- */
 
-/* For file systems that have no O_TMPFILE. An emergency may come while the file is being
- * made, so its name is known before. */
+/* An emergency may come while the file is being made, so its name is known before. */
+static int
+begin_draft(struct store *s, struct draft *d, const char *what, struct outcome *o)
+{
+	struct maildir *m = s->state;
+
+	d->is_there = 1;
+	s->phase = STORE_BEGUN;
+	m->file = openat(d->dir, d->name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return m->file < 0 ? failed(o, what) : 0;
+}
+
+/* For file systems that have no O_TMPFILE. */
 static int
 begin_in_tmp(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
 
-	if (make_folder(m, "tmp", &m->tmp, o))
+	if (make_folder(m, "tmp", &m->in_tmp.dir, o))
 		return -1;
-	if (maildir_make_name(m->tmp_name, 0))
+	if (maildir_make_name(m->in_tmp.name, 0))
 		return failed(o, "no name for a file in tmp/");
-	m->in_tmp = 1;
-	s->phase = STORE_BEGUN;
-	m->file = openat(m->tmp, m->tmp_name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return m->file < 0 ? failed(o, "no file can be made in tmp/") : 0;
+	return begin_draft(s, &m->in_tmp, "no file can be made in tmp/", o);
 }
 
 /* It may have to be read again, see copy_to_tmp. */
@@ -349,12 +362,45 @@ copy_to_tmp(struct store *s, struct outcome *o)
 	return result;
 }
 
+/* Where nothing goes from tmp/ to new/ (tmp/ is a mount; a mergerfs that keeps files on
+ * the disk of their folder), the bytes get a file in new/, which a dot before its name
+ * hides from those who read or count the mailbox. */
+static int
+copy_to_new(struct store *s, struct outcome *o)
+{
+	struct maildir *m = s->state;
+	int in_tmp = m->file;
+	int from =
+		openat(m->in_tmp.dir, m->in_tmp.name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int result = -1;
+
+	m->hidden.dir = m->new;
+	m->hidden.name[0] = '.';
+	if (from < 0)
+		return failed(o, "the message can't be read again");
+	if (maildir_make_name(m->hidden.name + 1, 0))
+		failed(o, "no name for a file in new/");
+	else if (begin_draft(s, &m->hidden, "no file can be made in new/", o) == 0)
+		result = copy_bytes(from, s, o) || maildir_sync(s, o) ? -1 : 0;
+	close(from);
+	if (m->file != in_tmp)
+		close(in_tmp);
+	return result;
+}
+
 /* Async-signal-safe. */
 static void
-leave_tmp(struct maildir *m)
+leave(struct draft *d)
 {
-	if (unlinkat(m->tmp, m->tmp_name, 0) == 0 || errno == ENOENT)
-		m->in_tmp = 0;
+	if (d->is_there && (unlinkat(d->dir, d->name, 0) == 0 || errno == ENOENT))
+		d->is_there = 0;
+}
+
+static void
+leave_drafts(struct maildir *m)
+{
+	leave(&m->in_tmp);
+	leave(&m->hidden);
 }
 
 static struct publish_goal
@@ -365,24 +411,42 @@ goal(const struct store *s)
 	return (struct publish_goal){m->file, s->bytes, m->new, s->name};
 }
 
-/* Sets *way. */
 static int
-give_name(struct store *s, enum publish_way *way, struct outcome *o)
+name_draft(struct store *s, struct draft *d)
+{
+	const struct publish_goal named = goal(s);
+	enum publish_way way;
+
+	if (publish_from_tmp(d->dir, d->name, &named, &way))
+		return -1;
+	if (way == PUBLISH_MOVE)
+		d->is_there = 0;
+	return 0;
+}
+
+static int
+give_name(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
-	struct publish_goal named = goal(s);
+	const struct publish_goal named = goal(s);
 
-	*way = PUBLISH_NAMELESS;
 	m->naming = 1;
-	if (!m->in_tmp) {
+	if (!m->in_tmp.is_there) {
 		if (publish_nameless(&named) == 0)
 			return 0;
 		if (publish_may_go_on(errno) && copy_to_tmp(s, o))
 			return -1;
-		named.file = m->file;
 	}
-	if (m->in_tmp && publish_from_tmp(m->tmp, m->tmp_name, &named, way) == 0)
-		return 0;
+	if (m->in_tmp.is_there) {
+		if (name_draft(s, &m->in_tmp) == 0)
+			return 0;
+		if (errno == EXDEV) {
+			if (copy_to_new(s, o))
+				return -1;
+			if (name_draft(s, &m->hidden) == 0)
+				return 0;
+		}
+	}
 	if (errno == EEXIST)
 		m->naming = 0; /* it is the name of somebody else's message */
 	return failed(o, "the message can't be given its name");
@@ -415,17 +479,12 @@ static int
 maildir_link(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
-	enum publish_way way;
 
-	if (give_name(s, &way, o) ||
-		(sync_names(m) && failed(o, "new/ can't be synced"))) {
+	if (give_name(s, o) || (sync_names(m) && failed(o, "new/ can't be synced"))) {
 		take_name_back(s);
 		return -1;
 	}
-	if (way == PUBLISH_MOVE)
-		m->in_tmp = 0;
-	else if (m->in_tmp)
-		leave_tmp(m);
+	leave_drafts(m);
 	s->phase = STORE_STORED;
 	return 0;
 }
@@ -444,8 +503,7 @@ maildir_end_now(struct store *s)
 
 	if (m->naming && !stored)
 		unlinkat(m->new, s->name, 0);
-	if (m->in_tmp)
-		leave_tmp(m);
+	leave_drafts(m);
 	return stored;
 }
 
@@ -463,16 +521,18 @@ maildir_close(struct store *s)
 
 	if (!m)
 		return;
-	if (m->in_tmp) /* its message stored, or not */
-		leave_tmp(m);
+	leave_drafts(m); /* the message stored, or not */
 	if (s->phase == STORE_STORED)
 		tidy_folders(m->directory);
 	else
 		s->phase = STORE_IDLE;
 	s->state = NULL;
 	close_one(m->file);
-	tidy_leftovers(m->tmp, m->owner);
-	close_one(m->new);
+	tidy_leftovers(m->in_tmp.dir, "", m->owner);
+	if (m->hidden.dir >= 0)
+		tidy_leftovers(m->new, ".", m->owner);
+	else
+		close_one(m->new);
 	close_one(m->directory);
 	free(m);
 }

@@ -39,6 +39,9 @@ publish_way_name(enum publish_way way)
 		[PUBLISH_MOVE] = "a file in tmp/, then rename without replacing",
 		[PUBLISH_LINK] = "a file in tmp/, then link and unlink",
 		[PUBLISH_RENAME] = "a file in tmp/, then rename",
+		[PUBLISH_HIDDEN] =
+			"a hidden file in new/ (tmp/ is on another file system), then "
+			"its name",
 	};
 
 	return names[way];

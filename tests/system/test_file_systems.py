@@ -80,6 +80,25 @@ class Place:
         os.setxattr(self.mail / ".mergerfs", "user.mergerfs.branches",
                     b"+>" + os.fsencode(self.disk.with_name("other")))
 
+    def tmp_is_a_mount(self):
+        """Where there is no O_TMPFILE."""
+        self.fuse("bindfs")
+        Brim.make_maildir(self.mail / "alice/Maildir", UID, UID)
+        self.mounts.tmpfs(self.mail / "alice/Maildir/tmp", f"mode=700,uid={UID},gid={UID}")
+
+    def mergerfs_has_new_and_tmp_on_two_disks(self):
+        """By its default policy what is made in a folder stays on a disk that has it."""
+        disks = [self.disk, self.disk.with_name("other")]
+        for disk, folders in zip(disks, (["new"], ["cur", "tmp"])):
+            self.tmpfs(disk)
+            mail = disk / "alice/Maildir"
+            for folder in [mail.parent, mail, *(mail / name for name in folders)]:
+                folder.mkdir(mode=0o700)
+                os.chown(folder, UID, UID)
+        self.mergerfs()
+        os.setxattr(self.mail / ".mergerfs", "user.mergerfs.branches",
+                    b"+>" + os.fsencode(disks[1]))
+
     # with a quota of 1 MB for what the owner stores
 
     def group_of_btrfs(self, on=None):
@@ -238,6 +257,27 @@ def test_mail_is_spread_over_two_disks():
         brim.start_quotad()
         assert [send(brim, ALICE).status for _ in range(6)] == [0] * 6
         assert_counted(brim, ALICE, alice, [SHORT] * 6)
+
+
+@pytest.mark.parametrize("kind", ["tmp_is_a_mount", "mergerfs_has_new_and_tmp_on_two_disks"])
+def test_mail_is_delivered_where_nothing_goes_from_tmp_to_new(kind):
+    with brim_on(kind) as brim:
+        alice = brim.mailbox(ALICE, uid=UID, mail=brim.place.mail / "alice/Maildir",
+                             make=False, quota=200_000)
+        brim.start_quotad()
+        assert [send(brim, ALICE, m).status for m in (SHORT, LONG)] == [0, 0]
+        assert send(brim, ALICE, LONG).code == "4.2.2"
+        assert_counted(brim, ALICE, alice, [SHORT, LONG])
+        old = alice / "new" / f".1.M2P3R0123456789abcdef.{os.uname().nodename},S=0"
+        old.touch()
+        os.chown(old, UID, UID)
+        os.utime(old, (1, 1))
+        assert send(brim, ALICE).status == 0
+        assert_counted(brim, ALICE, alice, [SHORT, LONG, SHORT])
+        assert [p for p in os.listdir(alice / "new") if p.startswith(".")] == []
+        probed = brim.admin("check", "--probe", ALICE).stdout
+        assert "a hidden file in new/" in probed, probed
+        assert len(os.listdir(alice / "new")) == 3 and brim.leftovers(alice) == []
 
 
 @pytest.mark.parametrize("kind", ["group_of_btrfs", "overlay_on_group_of_btrfs",

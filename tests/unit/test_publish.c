@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lda/delivery/store.h"
@@ -36,6 +37,7 @@ struct fault {
 };
 
 static struct fault faults[CALLS];
+static int is_tmp_elsewhere; /* nothing goes from one directory to another */
 static int made[CALLS];
 
 static char folder[] = "/tmp/brim-publish-XXXXXX";
@@ -69,23 +71,40 @@ openat(int dir, const char *name, int flags, ...)
 	return REAL(openat)(dir, name, flags, mode);
 }
 
+static int
+is_across(int from, int to)
+{
+	struct stat a, b;
+
+	if (!is_tmp_elsewhere || fstat(from, &a) || fstat(to, &b) || a.st_ino == b.st_ino)
+		return 0;
+	errno = EXDEV;
+	return 1;
+}
+
 int
 linkat(int dir, const char *from, int new, const char *to, int flags)
 {
 	if (flags)
 		FAKE(LINK_NAMELESS, REAL(linkat)(dir, from, new, to, flags));
+	if (is_across(dir, new))
+		return -1;
 	FAKE(LINK, REAL(linkat)(dir, from, new, to, flags));
 }
 
 int
 renameat2(int tmp, const char *from, int new, const char *to, unsigned flags)
 {
+	if (is_across(tmp, new))
+		return -1;
 	FAKE(MOVE, REAL(renameat2)(tmp, from, new, to, flags));
 }
 
 int
 renameat(int tmp, const char *from, int new, const char *to)
 {
+	if (is_across(tmp, new))
+		return -1;
 	FAKE(RENAME, REAL(renameat)(tmp, from, new, to));
 }
 
@@ -108,10 +127,20 @@ syncfs(int fd)
 	return fd;
 }
 
-int
-close(int fd)
+/* The close() that tells of the bytes asks the kernel itself. */
+long
+syscall(long number, ...)
 {
-	FAKE(CLOSE, REAL(close)(fd));
+	long a[6];
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(args, long);
+	va_end(args);
+	if (number == SYS_close)
+		FAKE(CLOSE, REAL(syscall)(number, a[0]));
+	return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 static void
@@ -126,6 +155,7 @@ static void
 teardown(void)
 {
 	memset(faults, 0, sizeof faults);
+	is_tmp_elsewhere = 0;
 	remove_tree(folder);
 }
 
@@ -148,6 +178,24 @@ count_files(const char *name)
 		}
 	if (dir)
 		closedir(dir);
+	return n;
+}
+
+/* Of drafts in new/. */
+static int
+count_hidden(void)
+{
+	char text[sizeof path + 8];
+	struct dirent *e;
+	int n = 0;
+	DIR *dir;
+
+	snprintf(text, sizeof text, "%snew", path);
+	dir = opendir(text);
+	ck_assert_ptr_nonnull(dir);
+	while ((e = readdir(dir)))
+		n += e->d_name[0] == '.' && strspn(e->d_name, ".") != strlen(e->d_name);
+	closedir(dir);
 	return n;
 }
 
@@ -270,6 +318,61 @@ START_TEST(an_emergency_finds_what_each_way_has_done)
 }
 END_TEST
 
+static const struct {
+	struct fault faults[CALLS];
+	int stored;
+} elsewhere[] = {
+	{{[TMPFILE] = {EOPNOTSUPP}}, 1},
+	{{[LINK_NAMELESS] = {EXDEV}}, 1},
+	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}}, 1},
+	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {EPERM}}, 1},
+	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EIO, 1}}, 0},
+	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {EDQUOT}}, 0},
+	{{[TMPFILE] = {EOPNOTSUPP},
+		 [MOVE] = {EINVAL},
+		 [LINK] = {EPERM},
+		 [RENAME] = {EXDEV}},
+		0},
+};
+
+#define ELSEWHERE (int)(sizeof elsewhere / sizeof *elsewhere)
+
+START_TEST(a_tmp_on_another_file_system_is_done_without)
+{
+	struct outcome o = {.text = ""};
+	struct store s;
+
+	is_tmp_elsewhere = 1;
+	memcpy(faults, elsewhere[_i].faults, sizeof faults);
+	write_message(&s);
+	ck_assert_msg(
+		store_link(&s, &o) == (elsewhere[_i].stored ? 0 : -1), "%s", o.text);
+	store_close(&s);
+	ck_assert_int_eq(count_files("new"), elsewhere[_i].stored);
+	ck_assert_int_eq(count_files("tmp") + count_hidden(), 0);
+	ck_assert_int_eq(s.may_be_there, 0);
+}
+END_TEST
+
+START_TEST(an_emergency_leaves_no_hidden_file)
+{
+	struct outcome o = {.text = ""};
+	struct store s;
+
+	is_tmp_elsewhere = 1;
+	memcpy(faults, elsewhere[_i].faults, sizeof faults);
+	faults[UNLINK].error = EIO; /* it is tried once more */
+	write_message(&s);
+	(void)store_link(&s, &o);
+	faults[UNLINK].error = 0;
+	s.phase = STORE_BEGUN;
+	ck_assert_int_eq(store_end_now(&s), elsewhere[_i].stored);
+	ck_assert_int_eq(count_files("new"), elsewhere[_i].stored);
+	ck_assert_int_eq(count_files("tmp") + count_hidden(), 0);
+	store_close(&s);
+}
+END_TEST
+
 START_TEST(a_name_that_stays_in_tmp_is_no_failure)
 {
 	struct outcome o = {.text = ""};
@@ -353,6 +456,9 @@ add_tests(Suite *suite)
 	tcase_add_loop_test(
 		c, what_a_file_system_does_not_know_has_a_next_best_way, 0, COUNT);
 	tcase_add_loop_test(c, an_emergency_finds_what_each_way_has_done, 0, COUNT);
+	tcase_add_loop_test(
+		c, a_tmp_on_another_file_system_is_done_without, 0, ELSEWHERE);
+	tcase_add_loop_test(c, an_emergency_leaves_no_hidden_file, 0, ELSEWHERE);
 	tcase_add_loop_test(c, where_fsync_is_not_known_all_of_the_file_system_is_synced,
 		0, (int)(sizeof unknown / sizeof *unknown));
 	tcase_add_loop_test(c, an_error_of_the_disk_is_never_taken_for_a_missing_call, 0,

@@ -30,6 +30,7 @@
 struct scratch {
 	int maildir, new, tmp, file;
 	char name[MAILDIR_NAME_SIZE + 1]; /* with the dot, in either directory */
+	char hidden[MAILDIR_NAME_SIZE + 1];
 };
 
 const char *
@@ -111,21 +112,38 @@ try_nameless(struct trial *t, struct scratch *s)
 }
 
 static int
-try_tmp(struct trial *t, struct scratch *s)
+publish_draft(struct trial *t, struct scratch *s, int dir, const char *name)
 {
 	struct publish_goal goal = {-1, BYTES, s->new, s->name};
 
-	s->tmp = walk_open_in(s->maildir, "tmp", NULL);
-	if (s->tmp < 0)
-		return failed(t, TRIAL_TMP);
-	goal.file = s->file = openat(s->tmp, s->name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	goal.file = s->file = openat(
+		dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->file < 0)
 		return failed(t, TRIAL_MAKE);
 	if (fill(t, s))
 		return -1;
-	return publish_from_tmp(s->tmp, s->name, &goal, &t->way) ? failed(t, TRIAL_NAME)
-								 : 0;
+	return publish_from_tmp(dir, name, &goal, &t->way) ? failed(t, TRIAL_NAME) : 0;
+}
+
+static int
+try_tmp(struct trial *t, struct scratch *s)
+{
+	s->tmp = walk_open_in(s->maildir, "tmp", NULL);
+	if (s->tmp < 0)
+		return failed(t, TRIAL_TMP);
+	if (publish_draft(t, s, s->tmp, s->name) == 0)
+		return 0;
+	if (t->failed != TRIAL_NAME || t->error != EXDEV)
+		return -1;
+	t->failed = TRIAL_PASSED;
+	close(s->file);
+	s->hidden[0] = '.';
+	if (maildir_make_name(s->hidden + 1, BYTES))
+		return failed(t, TRIAL_NAME);
+	if (publish_draft(t, s, s->new, s->hidden))
+		return -1;
+	t->way = PUBLISH_HIDDEN;
+	return 0;
 }
 
 static int
@@ -229,6 +247,7 @@ run(struct trial *t, const struct mailbox *m, int writes)
 	tidy(t, &s);
 	publish(t, &s);
 	t->is_left |= s.name[0] && !(is_gone(s.new, s.name) & is_gone(s.tmp, s.name));
+	t->is_left |= s.hidden[0] && !is_gone(s.new, s.hidden);
 }
 
 /* --- its parent --------------------------------------------------------------------- */
