@@ -11,6 +11,11 @@
 #include "amount.h"
 #include "printable.h"
 
+/* The GNU C library's strerror() is not for a library: threads share its text. */
+#ifndef __GLIBC__
+#define strerrordesc_np strerror
+#endif
+
 static void write_reason(struct reason *why, const char *format, va_list args, int error)
 	__attribute__((format(printf, 2, 0)));
 
@@ -21,7 +26,8 @@ write_reason(struct reason *why, const char *format, va_list args, int error)
 
 	if (error && n >= 0 && (size_t)n < sizeof why->text)
 		snprintf(why->text + n, sizeof why->text - (size_t)n, ": %s",
-			strerror(error));
+			strerrordesc_np(error) ? strerrordesc_np(error)
+					       : "unknown error");
 	printable_text(why->text);
 }
 
