@@ -134,6 +134,23 @@ def test_a_sender_that_is_not_understood_is_not_the_one_before(brim):
         assert f.ask("rcpt-to", "alice@example.org") == "proceed"
 
 
+@pytest.mark.parametrize("route", ["@a.test:", "@a.test,@b.test:", "@[192.0.2.1]:", "@[IPv6:::1],@b.test:"])
+def test_a_source_route_is_no_part_of_an_address(brim, route):
+    """RFC 5321 4.1.1.3; smtpd itself takes it away only behind the filter."""
+    with run_filter(brim) as f:
+        assert f.ask("rcpt-to", f"{route}alice@example.org") == "proceed"
+        assert f.ask("rcpt-to", route + NOBODY) == REFUSED
+        assert f.ask("mail-from", route + SPAMMER) == "proceed"
+        assert f.ask("rcpt-to", "alice@example.org").startswith(BLOCKED)
+
+
+@pytest.mark.parametrize("address", ["@", "@a.test", "@a.test,", "@[a.test:x", ",@a.test:x", "@,", "@:"])
+def test_what_is_no_source_route_is_asked_about_as_it_is(brim, address):
+    with run_filter(brim) as f:
+        assert f.ask("rcpt-to", address)
+        assert f.is_as_before()
+
+
 def test_a_login_that_failed_is_understood(brim):
     with run_filter(brim) as f:
         for rest in ("bob|fail", "fail|bob", "bob|pass", "pass|bob", "bob|error"):

@@ -198,6 +198,12 @@ def test_odd_bytes_in_an_address_make_no_other_request(seen, local):
     assert re.match("550 5.1.1 |501 5.1.3 |454 4.7.1 .*: Relay access denied", told), told
 
 
+@pytest.mark.parametrize("case", CASES[:2], ids=subject)
+def test_a_source_route_changes_nothing(seen, case):
+    told = seen.site.tell(case._replace(to=f"@relay.test,@other.test:{case.to}"))
+    assert told.split()[:2] == seen.told[case.name].split()[:2], told
+
+
 def test_without_quotad_nobody_is_refused(seen):
     """Postfix, Exim and OpenSMTPD take the mail; of sendmail the client is to try again."""
     seen.site.brim.stop_quotad()

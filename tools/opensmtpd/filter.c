@@ -169,14 +169,33 @@ perform_question(void *arg)
 	return NULL;
 }
 
+/* The address behind a source route, "@a.test,@b.test:bob@example.org", which a server
+ * must take and ignore (RFC 5321 4.1.1.3): smtpd does, and says it with the route. */
+static const char *
+without_route(const char *address)
+{
+	const char *p = address;
+
+	while (*p == '@') {
+		p += p[1] == '[' ? strcspn(p, "]") : 1;
+		p += strcspn(p, ",:");
+		if (*p == ':')
+			return p + 1;
+		p += *p == ',';
+	}
+	return address;
+}
+
 /* The request; NULL without memory. A line's end in an address would be %0A in it. */
 static char *
 write_request(const struct session *s, const char *recipient)
 {
-	char *to = record_escape(recipient), *from = NULL, *login = NULL, *request = NULL;
+	char *to = record_escape(without_route(recipient)), *from = NULL, *login = NULL,
+	     *request = NULL;
 
 	if (s != NULL && s->sender != NULL)
-		from = *s->sender ? record_escape(s->sender) : strdup("<>");
+		from = *s->sender ? record_escape(without_route(s->sender))
+				  : strdup("<>");
 	if (s != NULL && s->login != NULL)
 		login = record_escape(s->login);
 	if (to == NULL || asprintf(&request, "ACCESS %s 0%s%s stage=rcpt%s%s", to,
