@@ -151,6 +151,13 @@ def test_what_is_no_source_route_is_asked_about_as_it_is(brim, address):
         assert f.is_as_before()
 
 
+def test_no_answer_is_given_twice_at_the_end(brim):
+    for i in range(100):
+        with run_filter(brim) as f:
+            f.say(f"filter|{EVENT}|rcpt-to|77|{i:x}|{NOBODY}".encode())
+            assert f.answer().endswith(REFUSED) and f.end() == b""
+
+
 def test_a_login_that_failed_is_understood(brim):
     with run_filter(brim) as f:
         for rest in ("bob|fail", "fail|bob", "bob|pass", "pass|bob", "bob|error"):

@@ -488,5 +488,6 @@ main(int argc, char **argv)
 		if (take_line(line, is_whole) == -1)
 			log_line(start);
 	}
+	pthread_mutex_lock(&filter.mutex); /* exit() would write what one writes again */
 	return 0;
 }
