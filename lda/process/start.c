@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -22,6 +25,35 @@ failed(struct outcome *o, const char *what)
 	outcome_set(o, VERDICT_TROUBLE, "%s: %s", what, strerror(errno));
 	return -1;
 }
+
+/* Makes the part read-only that the linker made for that (-z relro): constants with an
+ * address in them, which nothing changes after the start. 0, or -1 with errno. */
+static int
+protect_constants(struct dl_phdr_info *program, size_t size, void *arg)
+{
+	const uintptr_t page = ~(uintptr_t)(getauxval(AT_PAGESZ) - 1);
+
+	(void)size;
+	(void)arg;
+	for (size_t i = 0; i < program->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &program->dlpi_phdr[i];
+		uintptr_t from = program->dlpi_addr + part->p_vaddr;
+		uintptr_t end = (from + part->p_memsz) & page;
+
+		from &= page;
+		if (part->p_type == PT_GNU_RELRO &&
+			mprotect((char *)from, end - from, PROT_READ))
+			return -1;
+	}
+	return 0;
+}
+
+/* The GNU C library's start does it; musl's, of a static program, does not. */
+#ifdef __GLIBC__
+#define LEFT_WRITABLE 0
+#else
+#define LEFT_WRITABLE 1
+#endif
 
 /* Where one of the three was closed the C library of a program with capabilities opens
  * /dev/null before main: musl's to read and to write, which ends like a message. */
@@ -67,6 +99,8 @@ start_clean(struct outcome *o)
 		return -1;
 	if (emergency_install())
 		return failed(o, "signals can't be set");
+	if (LEFT_WRITABLE && dl_iterate_phdr(protect_constants, NULL))
+		return failed(o, "constants can't be protected");
 	umask(077);
 	if (chdir("/"))
 		return failed(o, "the root directory can't be entered");

@@ -1460,6 +1460,26 @@ def test_lda_starts_within_forty_system_calls(brim):
     assert '"/dev/null"' in trace[first]
 
 
+@pytest.mark.skipif(SANITIZED, reason="linked with the other C library")
+def test_constants_with_an_address_in_them_cannot_be_changed(brim):
+    parts = subprocess.run(["readelf", "-lW", BIN / "lda"], capture_output=True, text=True,
+                           check=True).stdout
+    start, size = (int(word, 16) for word in re.search(
+        r"GNU_RELRO +\S+ (\S+) \S+ \S+ (\S+)", parts).groups())
+    with brim.start_lda("-d", ALICE) as lda:
+        wait_until_reading(lda)
+        with open(f"/proc/{lda.pid}/maps") as maps:
+            own = [line.split() for line in maps if line.endswith("/lda\n")]
+        lda.communicate(b"Subject: test\n\ntest\n")
+    base = int(own[0][0].split("-")[0], 16)
+    page = os.sysconf("SC_PAGESIZE")
+    first, last = base + start, base + (start + size) // page * page - 1
+    for address in (first, last):
+        (access,) = [words[1] for words in own
+                     if int(words[0].split("-")[0], 16) <= address < int(words[0].split("-")[1], 16)]
+        assert access == "r--p", own
+
+
 @pytest.mark.skipif(SANITIZED, reason="ASan needs room")
 @pytest.mark.parametrize("limits", [
     {"NOFILE": 3}, {"NOFILE": 4}, {"NOFILE": 6}, {"AS": 8 << 20},
