@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import stat
-import struct
 import subprocess
 import time
 
@@ -60,12 +59,24 @@ class Sound:
             if int(line.split(":")[2]) < 1000 or line.startswith("nobody:")))
 
     def end_listener(self):
-        """The quotad that a repair has started is no child of this process."""
-        with contextlib.suppress(OSError), self.brim.connect(2) as s:
-            peer = s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            pid = struct.unpack("3i", peer)[0]
-            if pid != os.getpid():
-                os.kill(pid, signal.SIGKILL)
+        """The quotads that repairs have started are no children of this process: one that
+        listens, and, where two repairs started one each, another that waits for its end."""
+        limit = time.monotonic() + PATIENCE
+        while (pids := self.quotads()) and time.monotonic() < limit:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def quotads(self):
+        """Those that run with these settings."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                if words[0].endswith(b"quotad") and os.fsencode(self.conf) in words:
+                    found.append(int(path.parent.name))
+        return found
 
     def check(self, *arguments):
         done = self.brim.admin("check", *arguments, check=False)

@@ -444,8 +444,8 @@ check_size(struct check *c, const struct postconf_service *s, const struct words
 				size);
 		else
 			check_found(c, CHECK_PIPE_SIZE, s->name, repair,
-				"it is size=%s, and messages of %llu bytes are taken",
-				size, (unsigned long long)largest_message(c));
+				"it is size=%s, and messages of %s are taken", size,
+				AMOUNT_OF(largest_message(c), "byte", "bytes"));
 	}
 }
 
