@@ -814,6 +814,41 @@ def test_tables_of_the_site_s_own_stay_and_sockets_that_are_there_are_used(serve
     assert in_conf(conf, "policy_listen") == ["/run/p.sock /q/private/brim-policy"]
 
 
+@pytest.mark.parametrize("site, kept", [
+    ("virtual_maps = hash:/etc/old,\n  hash:/etc/older\n",
+     {"virtual_alias_maps": f"hash:/etc/old, hash:/etc/older {MAP}:alias"}),
+    ("virtual_mailbox_maps = hash:/etc/boxes\n",
+     {"virtual_mailbox_domains": f"hash:/etc/boxes {MAP}:domain",
+      "virtual_mailbox_maps": f"hash:/etc/boxes {MAP}:mailbox"}),
+    (f"virtual_mailbox_maps = {MAP}:mailbox hash:/etc/boxes\nvirtual_mailbox_domains = $virtual_mailbox_maps\n",
+     {"virtual_mailbox_domains": f"hash:/etc/boxes {MAP}:domain"}),
+    (f"virtual_mailbox_maps = {MAP}:mailbox\n", {"virtual_mailbox_domains": f"{MAP}:domain"})])
+def test_what_a_default_means_stays(server, folder, site, kept):
+    write_settings(folder.main, SETTINGS + "queue_directory = /q\n" + site)
+    conf = parts_conf(server, folder, map_listen="/q/private/brim-map")
+    before = folder.state(), conf_state(conf)
+    assert folder.run("--transport", "pipe", "--apply", "maps", conf=conf).returncode == 0
+    assert {name: folder.get(name) for name in kept} == kept
+    assert folder.run("--transport", "pipe", "--apply", "maps", conf=conf).stdout == "Nothing to change.\n"
+    folder.run("--undo", conf=conf)
+    assert (folder.state(), conf_state(conf)) == before
+
+
+def test_domains_of_tables_of_mailboxes_stay(folder):
+    write_settings(folder.main, SETTINGS + f"virtual_mailbox_maps = hash:/etc/boxes {MAP}:mailbox\n")
+    folder.apply("pipe")
+    assert folder.get("virtual_mailbox_domains") == f"hash:/etc/boxes, {VIRTUAL_DOMAIN}"
+
+
+@pytest.mark.parametrize("taker", ["luser_relay = all@host.test", "fallback_transport = smtp:old.host.test",
+                                   "fallback_transport_maps = inline:{ x=smtp: }"])
+@pytest.mark.parametrize("parts", [[], ["maps"]])
+def test_unknown_names_that_somebody_takes_are_not_refused(server, folder, taker, parts):
+    write_settings(folder.main, f"{SETTINGS}queue_directory = /q\nlocal_recipient_maps =\n{taker}\n")
+    done = folder.run("--transport", "mailbox_command", "--apply", *parts, conf=parts_conf(server, folder))
+    assert done.returncode == 0 and folder.get("local_recipient_maps") == "", done
+
+
 def test_a_transport_alone_asks_for_neither(folder):
     folder.apply("pipe")
     assert folder.get("smtpd_recipient_restrictions") == ""

@@ -896,6 +896,12 @@ def test_a_setting_of_postfix(postfix, name, line):
     postfix.repairs(name)
 
 
+def test_unknown_names_that_somebody_takes(postfix):
+    for taker in ("luser_relay = all@host.test", "fallback_transport = smtp:old.host.test"):
+        postfix.write_main("local_recipient_maps =", taker)
+        assert "postfix-local-recipients" not in postfix.names(), taker
+
+
 @pytest.mark.parametrize("form", ['{lda} -d "$USER"', "exec {lda}", "{lda} ; true",
                                   "{lda} -f $SENDER"])
 def test_a_command_that_needs_a_shell(postfix, form):

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "postfix/smtp_time.h"
 #include "privileges.h"
 
 #define BLANKS " \t"
@@ -217,7 +218,8 @@ check_shell(struct check *c)
 static void
 check_local_recipients(struct check *c)
 {
-	if (check_postfix_value(c, "local_recipient_maps")[0] == '\0')
+	if (check_postfix_value(c, "local_recipient_maps")[0] == '\0' &&
+		!smtp_time_takes_unknown(&c->postfix))
 		check_found(c, CHECK_LOCAL_RECIPIENTS, "local_recipient_maps",
 			check_text(c, "postconf -X local_recipient_maps%s",
 				check_postfix_reload(c)),

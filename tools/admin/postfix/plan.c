@@ -93,6 +93,7 @@ recipient_maps(const struct plan *p, FILE *to)
 	const char *value = postconf_get(&p->now, "local_recipient_maps");
 
 	return !(p->parts & PLAN_MAPS) && value && !value[0] &&
+	       !smtp_time_takes_unknown(&p->now) &&
 	       fputs("proxy:unix:passwd.byname $alias_maps", to) >= 0;
 }
 
@@ -123,12 +124,14 @@ print_domain(void *arg, const struct record *r)
 	return 0;
 }
 
-/* Where the administrator has named domains they stay. */
+/* Where the administrator has named domains they stay. So do those of tables of
+ * mailboxes, by which Postfix knows them where none are named. */
 static int
 domains(const struct plan *p, FILE *to)
 {
 	struct domains d = {p, to, 0};
 	struct users *u;
+	char *others;
 
 	if (p->parts & PLAN_MAPS ||
 		strcmp(now(p, "virtual_mailbox_domains"), now(p, "virtual_mailbox_maps")))
@@ -136,6 +139,10 @@ domains(const struct plan *p, FILE *to)
 	u = users_open(p->conf->users_db, NULL);
 	if (!u)
 		return 0;
+	others = smtp_time_others(now(p, "virtual_mailbox_maps"), p->conf);
+	if (others && others[0])
+		fprintf(to, "%s, ", others);
+	free(others);
 	users_each(u, "@", print_domain, &d, NULL);
 	users_close(&u);
 	return d.count > 0 && d.count <= DOMAINS_MAX;

@@ -225,20 +225,40 @@ has_map(const struct plan *p, const struct map *m)
 	return has;
 }
 
+/* Whether the value says nothing of the site's own, or only that accounts are known. */
+static int
+is_replaced(const struct plan *p, const struct map *m, const char *raw)
+{
+	if (raw[0])
+		return strcmp(raw, m->replaces) == 0;
+	return strcmp(m->setting, "local_recipient_maps") != 0 ||
+	       !smtp_time_takes_unknown(&p->now);
+}
+
+/* A default that names another setting means what that has, without Brim's maps: the key
+ * of those is another. */
 static int
 set_map(const struct plan *p, const struct map *m, const char *socket, plan_setting *each,
 	void *arg)
 {
-	char *raw = read_raw(p, m->setting), *value = NULL;
-	int is_own = raw && raw[0] && strcmp(raw, m->replaces) != 0, result = 0;
+	char *raw = read_raw(p, m->setting), *kept = NULL, *value = NULL;
+	int is_default = raw && is_replaced(p, m, raw), result = 0;
 
-	if (!raw || (is_own && m->is_kept) ||
-		asprintf(&value, "%s%ssocketmap:unix:%s:%s%s", is_own ? raw : "",
-			is_own ? " " : "", socket, m->map, is_own ? "" : m->instead) < 0)
+	if (is_default)
+		kept = m->replaces[0] == '$'
+			       ? smtp_time_others(
+					 postconf_get(&p->now, m->setting), p->conf)
+			       : strdup("");
+	else if (raw && raw[0] && !m->is_kept)
+		kept = strdup(raw);
+	if (kept &&
+		asprintf(&value, "%s%ssocketmap:unix:%s:%s%s", kept, kept[0] ? " " : "",
+			socket, m->map, is_default ? m->instead : "") < 0)
 		value = NULL;
 	if (value)
 		result = each(arg, m->setting, value, m->reason);
 	free(raw);
+	free(kept);
 	free(value);
 	return result;
 }
@@ -261,6 +281,46 @@ set_maps(const struct plan *p, plan_setting *each, void *arg)
 
 /* --- addresses that Postfix alone knows ----------------------------------------------
  */
+
+char *
+smtp_time_others(const char *list, const struct conf *conf)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	const char *between = "";
+
+	if (!to)
+		return NULL;
+	for (size_t n; list && (list = names_next(list, &n), n); list += n) {
+		char *element = strndup(list, n);
+
+		if (element && !sockets_is_brims_map(conf, element)) {
+			fprintf(to, "%s%s", between, element);
+			between = ", ";
+		}
+		free(element);
+	}
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+int
+smtp_time_takes_unknown(const struct postconf *now)
+{
+	static const char *const takers[] = {
+		"luser_relay", "fallback_transport", "fallback_transport_maps"};
+
+	for (size_t i = 0; i < sizeof takers / sizeof *takers; i++) {
+		const char *value = postconf_get(now, takers[i]);
+
+		if (value && value[0])
+			return 1;
+	}
+	return 0;
+}
 
 /* Whether the list has a map of Brim's, or one that is not. */
 static int

@@ -22,4 +22,12 @@ int smtp_time_each_of_brim(const struct plan *p, plan_setting *each, void *arg);
 const char *smtp_time_knows_more(
 	const struct postconf *now, const struct conf *conf, unsigned transports);
 
+/* The names of the list, with commas, but for Brim's maps, as a new string; NULL without
+ * memory. */
+char *smtp_time_others(const char *list, const struct conf *conf);
+
+/* Whether somebody gets the mail for names that are unknown here: then an empty
+ * local_recipient_maps is meant so. */
+int smtp_time_takes_unknown(const struct postconf *now);
+
 #endif
