@@ -1198,7 +1198,7 @@ def test_a_domain_of_a_transport_that_the_table_does_not_have(lists):
     (lists.etc / "none").write_text("c.test\n")
     brim = ["brim_destination_recipient_limit = 1", "virtual_transport = brim:", "mydomain = b.test"]
     lines = [f"virtual_mailbox_domains = example.org {value}" for value in NAMES[1::3]] + [
-        "virtual_mailbox_maps = hash:/etc/postfix/table inline:{example.org=x}",
+        "virtual_mailbox_maps = hash:/etc/postfix/table inline:{{example.org=x},{@example.org=x}}",
         "transport_maps = inline:{ {b.test = brim:}, {example.org = brim} }",
         "transport_maps = inline:{ {x@b.test = brim:}, {example.org = brim} }",
         "relay_transport = brim\nrelay_domains = b.test example.org"]
@@ -1207,6 +1207,63 @@ def test_a_domain_of_a_transport_that_the_table_does_not_have(lists):
         only(lists, "postfix-domain", "b.test")
     lists.brim.load("@b.test")
     assert lists.findings() == []
+
+
+@pytest.fixture
+def listing(postfix):
+    """Lists of recipients that must have the same addresses as the user table."""
+    postfix.add_pipe()
+    postfix.brim.load("sales@example.org alias=alice@example.org",
+                      f"gone@example.org uid={UID} gid={UID} mail=/gone/ state=disabled")
+
+    def write(*maps):
+        postfix.write_main("brim_destination_recipient_limit = 1", "virtual_transport = brim",
+                           "virtual_mailbox_domains = example.org", *maps)
+
+    postfix.write = write
+    return postfix
+
+
+BOTH = "{alice@example.org=x}, {sales@example.org=x}"
+
+
+@pytest.mark.parametrize("maps", [
+    [], ["virtual_mailbox_maps ="], ["virtual_mailbox_maps = static:x"],
+    [f"virtual_mailbox_maps = inline:{{ {BOTH} }}"],
+    [f"virtual_mailbox_maps = inline:{{ {BOTH}, {{eve@other.test=x}} }}"],
+    ["virtual_mailbox_maps = inline:{@example.org=x}"],
+    ["virtual_mailbox_maps = regexp:{ {/^(ALICE|sales)@/ x} }"],
+    ["virtual_mailbox_maps = inline:{alice@example.org=x}",
+     "virtual_alias_maps = inline:{sales@example.org=alice@example.org}"],
+    [f"virtual_mailbox_maps = inline:{{ {BOTH}, {{eve@example.org=x}} }}",
+     "transport_maps = inline:{eve@example.org=lmtp:unix:x}"],
+    ["virtual_mailbox_maps = inline:{a@b.test=x}", "smtpd_reject_unlisted_recipient = no"],
+    ["virtual_mailbox_maps = inline:{a@b.test=x}, texthash:/nonexistent"],
+])
+def test_recipients_that_both_know(listing, maps):
+    listing.write(*maps)
+    assert listing.findings() == []
+
+
+def test_a_recipient_that_postfix_does_not_have(listing):
+    """It refuses valid mail."""
+    for maps, word in (("inline:{sales@example.org=x}", "1 address of the user table is not in it: alice@"),
+                       ("texthash:/etc/postfix/table", "2 addresses of the user table are not")):
+        (listing.etc / "table").write_text("bob@b.test x\n")
+        listing.write(f"virtual_mailbox_maps = {maps}")
+        listing.tells("postfix-recipient-unlisted", "--apply maps")
+        assert word in listing.findings()[0]["what"]
+    listing.write("virtual_mailbox_domains =", "relay_domains = example.org",
+                  "relay_transport = brim", "relay_recipient_maps = inline:{a@example.org=x}")
+    assert set(listing.names()) == {"postfix-recipient-unlisted", "postfix-recipient-nobody"}
+
+
+def test_a_recipient_that_postfix_alone_has(listing):
+    """It accepts mail that bounces."""
+    listing.write(f"virtual_mailbox_maps = inline:{{ {BOTH}, {{eve@example.org=x}} }}")
+    listing.tells("postfix-recipient-nobody", "add eve@example.org")
+    listing.brim.admin("set", "@example.org", f"catchall={ADDRESS}")
+    assert listing.findings() == []
 
 
 def test_a_domain_that_goes_elsewhere(postfix):
@@ -1810,7 +1867,8 @@ def test_others_have_mailboxes_in_a_domain_of_brims(asking):
     lines(asking, f"virtual_mailbox_maps = {MAP}mailbox inline:{{ {ADDRESS}=x }}")
     assert asking.findings() == []
     asking.restarted = True
-    lines(asking, f"virtual_mailbox_maps = {MAP}mailbox inline:{{ dora@example.org=x }}")
+    lines(asking, f"virtual_mailbox_maps = {MAP}mailbox inline:{{ dora@example.org=x }}",
+          "transport_maps = inline:{ dora@example.org=lmtp:unix:private/x }")
     try:
         (found,) = asking.findings()
         assert found["check"] == "policy-unknown" and "virtual_mailbox_maps" in str(found)

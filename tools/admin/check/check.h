@@ -89,6 +89,8 @@ enum check_kind {
 	CHECK_DELIMITER,
 	CHECK_DOMAIN,
 	CHECK_DOMAIN_ELSEWHERE,
+	CHECK_RECIPIENT_UNLISTED,
+	CHECK_RECIPIENT_NOBODY,
 	CHECK_BEFORE_COMMAND,
 	CHECK_DEFER_TRANSPORTS,
 	CHECK_SERVICE_DISABLED,
@@ -407,6 +409,16 @@ void check_before_command(struct check *c);
 /* Of the domains that Postfix hands to lda those that Brim does not know, and of Brim's
  * those that Postfix does not hand to it. */
 void check_domains(struct check *c);
+
+/* --- recipients.c: whose address is whose -------------------- */
+
+/* The setting whose maps have the recipients of a domain that is handed to lda; NULL
+ * where there is none, or it is not. */
+typedef const char *check_recipients_in(const void *arg, const char *domain);
+
+/* The addresses in the maps of the setting against those of the user table. */
+void check_recipients(
+	struct check *c, const char *setting, check_recipients_in *in, const void *arg);
 
 /* Whether the transport, such as "brim" or "local:host", runs lda: by pipe(8), by
  * local(8) as mailbox_command, or not. */

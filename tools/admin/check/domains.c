@@ -19,12 +19,13 @@ enum { OWN, ALIAS, MAILBOX, RELAY, CLASSES };
 /* In the order in which Postfix looks (trivial-rewrite(8)). */
 static const struct class
 {
-	const char *list, *transport;
+	const char *list, *transport, *recipients;
 } classes[CLASSES] = {
-	[OWN] = {"mydestination", "local_transport"},
-	[ALIAS] = {"virtual_alias_domains", NULL},
-	[MAILBOX] = {"virtual_mailbox_domains", "virtual_transport"},
-	[RELAY] = {"relay_domains", "relay_transport"},
+	[OWN] = {"mydestination", "local_transport", NULL},
+	[ALIAS] = {"virtual_alias_domains", NULL, NULL},
+	[MAILBOX] = {"virtual_mailbox_domains", "virtual_transport",
+		"virtual_mailbox_maps"},
+	[RELAY] = {"relay_domains", "relay_transport", "relay_recipient_maps"},
 };
 
 /* A domain of the table whose mail does not come to lda. */
@@ -509,6 +510,18 @@ check_owners(struct comparison *x)
 	}
 }
 
+/* What check_recipients asks for. */
+static const char *
+recipients_in(const void *arg, const char *domain)
+{
+	const struct comparison *x = arg;
+	int class = class_of(x, domain);
+
+	return route_of(x, class, domain) == ROUTE_OTHER || class == CLASSES
+		       ? NULL
+		       : classes[class].recipients;
+}
+
 void
 check_domains(struct check *c)
 {
@@ -525,6 +538,10 @@ check_domains(struct check *c)
 		check_table_domains(&x);
 		check_local_domains(&x);
 		check_owners(&x);
+		for (int i = 0; i < CLASSES; i++)
+			if (classes[i].recipients && x.takes_virtual)
+				check_recipients(
+					c, classes[i].recipients, recipients_in, &x);
 	}
 	for (int i = 0; i < CLASSES; i++)
 		names_free(&x.lists[i]);

@@ -188,6 +188,11 @@ static const struct check_kind_row kinds[CHECK_KINDS] = {
 	[CHECK_DOMAIN_ELSEWHERE] = {"postfix-domain-elsewhere", WARNING,
 		"Mail for it does not come to lda: Postfix refuses it, or delivers it "
 		"elsewhere."},
+	[CHECK_RECIPIENT_UNLISTED] = {"postfix-recipient-unlisted", ERROR,
+		"Postfix refuses mail for an address that its tables don't have: User "
+		"unknown (550 5.1.1)."},
+	[CHECK_RECIPIENT_NOBODY] = {"postfix-recipient-nobody", ERROR,
+		"Postfix accepts mail for it, and lda bounces what nobody has (5.1.1)."},
 	[CHECK_BEFORE_COMMAND] = {"postfix-before-command", WARNING,
 		"What goes before mailbox_command delivers without Brim, past its "
 		"limits."},

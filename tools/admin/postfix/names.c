@@ -311,6 +311,21 @@ names_read(struct names *n, const char *list, const char *asked)
 	return result;
 }
 
+int
+names_of_lines(struct names *n, char *lines)
+{
+	char *line;
+	int result = 0;
+
+	while (result == 0 && (line = strsep(&lines, "\n")))
+		if (*line)
+			result = add(n, line, 0);
+	for (size_t i = 0; i < n->count; i++)
+		n->entries[i].nth = i;
+	keep_first_of_each(n);
+	return result;
+}
+
 static int
 compare_name(const void *key, const void *entry)
 {

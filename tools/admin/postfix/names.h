@@ -32,6 +32,9 @@ const char *names_next(const char *list, size_t *length);
  * memory; names_free frees it in any case. */
 int names_read(struct names *n, const char *list, const char *asked);
 
+/* Adds the lines of the text, each a name as it stands. 0, or -1 without memory. */
+int names_of_lines(struct names *n, char *lines);
+
 /* Whether the name is in the list; upper and lower case are the same. */
 int names_have(const struct names *n, const char *name);
 

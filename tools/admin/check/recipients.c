@@ -1,0 +1,211 @@
+/*
+ * check: the tables by which Postfix knows recipients against the user table. An address
+ * that Brim alone has is refused before lda is asked, and one that Postfix alone has is
+ * accepted and bounces. What can't be listed is asked for Brim's addresses alone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "amount.h"
+#include "check.h"
+#include "postfix/brim_side.h"
+#include "postfix/names.h"
+
+/* Tables that make another address of one, or take it elsewhere. */
+static const char *const before[] = {"virtual_alias_maps", "canonical_maps",
+	"recipient_canonical_maps", "transport_maps"};
+
+struct recipients {
+	struct check *c;
+	const char *setting, *maps;
+	check_recipients_in *in;
+	const void *arg;
+	FILE *to;                     /* lines of names */
+	struct names listed, handled; /* by the maps; by what goes before them */
+	size_t count;                 /* at fault */
+	char *first;
+};
+
+/* Whether mail for the address is taken by these maps and comes to lda. In another form
+ * than Postfix's it may be the same as another. */
+static int
+is_ours(const struct recipients *r, const char *address)
+{
+	const char *at = strrchr(address, '@'), *list;
+
+	for (const char *p = address; *p; p++)
+		if ((unsigned char)*p >= 0x80 || *p == ' ' || *p == '"')
+			return 0;
+	if (!at || at == address || !brim_side_is_domain(at + 1))
+		return 0;
+	list = r->in(r->arg, at + 1);
+	return list && strcmp(list, r->setting) == 0;
+}
+
+static int
+has(const struct names *n, const char *address)
+{
+	return names_have(n, address) || names_have(n, strrchr(address, '@'));
+}
+
+static void
+count(struct recipients *r, const char *address)
+{
+	if (r->count++ == 0)
+		r->first = strdup(address);
+}
+
+/* --- reading ------------------------------------------------------------------------ */
+
+static int
+print_address(void *arg, const struct record *record)
+{
+	struct recipients *r = arg;
+
+	if (is_ours(r, record->key))
+		fprintf(r->to, "%s\n%s\n", record->key, strrchr(record->key, '@'));
+	return 0;
+}
+
+static void
+print_key(void *arg, const char *key, const char *value)
+{
+	(void)value;
+	fprintf(arg, "%s\n", key);
+}
+
+/* 0, or -1 where a map can't be read. */
+static int
+read_maps(struct names *n, const char *maps, const char *asked)
+{
+	char *lines = NULL;
+	size_t size;
+	FILE *to = open_memstream(&lines, &size);
+	int result = to ? names_of_maps(maps, asked, print_key, to) : -1;
+
+	if (to && (fclose(to) || names_of_lines(n, lines)))
+		result = -1;
+	free(lines);
+	return result;
+}
+
+/* Brim's addresses that these maps are asked for, one a line; NULL without memory. */
+static char *
+addresses(struct recipients *r)
+{
+	char *lines = NULL;
+	size_t size;
+
+	r->to = open_memstream(&lines, &size);
+	if (!r->to)
+		return NULL;
+	users_each(r->c->users, "", print_address, r, NULL);
+	if (fclose(r->to) == 0)
+		return lines;
+	free(lines);
+	return NULL;
+}
+
+/* --- findings ----------------------------------------------------------------------- */
+
+/* An address of the table that neither has; with an extension Postfix looks further. */
+static int
+look_at_record(void *arg, const struct record *record)
+{
+	struct recipients *r = arg;
+	const char *delimiters = check_postfix_value(r->c, "recipient_delimiter"),
+		   *state = record_get(record, "state");
+
+	if (!is_ours(r, record->key) || record->key[strcspn(record->key, delimiters)] ||
+		(state && strcmp(state, "enabled") != 0))
+		return 0;
+	if (!has(&r->listed, record->key) && !has(&r->handled, record->key))
+		count(r, record->key);
+	return 0;
+}
+
+static void
+check_unlisted(struct recipients *r)
+{
+	struct check *c = r->c;
+
+	if (strcmp(check_postfix_value(c, "smtpd_reject_unlisted_recipient"), "no") == 0)
+		return;
+	users_each(c->users, "", look_at_record, r, NULL);
+	if (r->count)
+		check_found(c, CHECK_RECIPIENT_UNLISTED, r->setting,
+			check_text(c,
+				"Add them there, or let Postfix ask Brim as well: %s "
+				"postfix --apply maps .",
+				check_brimadm(c)),
+			"%s not in it: %s",
+			AMOUNT_OF(r->count, "address of the user table is",
+				"addresses of the user table are"),
+			r->first ? r->first : "one");
+}
+
+static void
+check_nobody(struct recipients *r)
+{
+	struct check *c = r->c;
+
+	for (size_t i = 0; i < r->listed.count; i++) {
+		const char *address = r->listed.entries[i].name;
+		struct mailbox m;
+		struct outcome o;
+
+		if (!is_ours(r, address) || has(&r->handled, address))
+			continue;
+		if (mailbox_find(&m, c->users, &c->a->conf, address, &o) == 0)
+			mailbox_clear(&m);
+		else if (o.verdict == VERDICT_NO_SUCH_USER)
+			count(r, address);
+	}
+	if (r->count)
+		check_found(c, CHECK_RECIPIENT_NOBODY, r->setting,
+			check_text(c,
+				"Give them records (%s add %s ...), or take them out "
+				"there.",
+				check_brimadm(c), r->first ? r->first : "ADDRESS"),
+			"%s in it and not in the user table: %s",
+			AMOUNT_OF(r->count, "address is", "addresses are"),
+			r->first ? r->first : "one");
+}
+
+static void
+reset(struct recipients *r)
+{
+	free(r->first);
+	r->first = NULL;
+	r->count = 0;
+}
+
+void
+check_recipients(
+	struct check *c, const char *setting, check_recipients_in *in, const void *arg)
+{
+	struct recipients r = {.c = c, .setting = setting, .in = in, .arg = arg};
+	char *asked;
+	int partial;
+
+	r.maps = check_postfix_value(c, setting);
+	if (!*r.maps) /* all recipients are taken */
+		return;
+	asked = addresses(&r);
+	if (!asked)
+		return;
+	partial = read_maps(&r.listed, r.maps, asked);
+	for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+		partial |=
+			read_maps(&r.handled, check_postfix_value(c, before[i]), asked);
+	if (!partial) {
+		check_unlisted(&r);
+		reset(&r);
+		check_nobody(&r);
+		reset(&r);
+	}
+	names_free(&r.listed);
+	names_free(&r.handled);
+	free(asked);
+}
