@@ -1262,6 +1262,18 @@ def test_a_recipient_that_postfix_alone_has(listing):
     """It accepts mail that bounces."""
     listing.write(f"virtual_mailbox_maps = inline:{{ {BOTH}, {{eve@example.org=x}} }}")
     listing.tells("postfix-recipient-nobody", "add eve@example.org")
+    for maps in ("virtual_alias_maps = inline:{ {x@b.test = alice@example.org, eve@example.org} }",
+                 "alias_maps = hash:/etc/aliases inline:{ {team = root, eve+x@example.org} }"):
+        listing.write(maps)
+        listing.tells("postfix-recipient-nobody", "1 target is not")
+        listing.write(maps, "transport_maps = inline:{ {eve@example.org=lmtp:unix:x}, "
+                      "{eve+x@example.org=lmtp:unix:x} }")
+        assert listing.findings() == []
+    listing.write("virtual_alias_maps = inline:{ {x@b.test = eve@example.org}, "
+                  "{eve@example.org=alice+y@example.org bob@c.test} }")
+    assert listing.findings() == []
+    listing.write("virtual_mailbox_maps = inline:{eve@example.org=x} static:x")
+    assert listing.names() == ["postfix-recipient-nobody"]
     listing.brim.admin("set", "@example.org", f"catchall={ADDRESS}")
     assert listing.findings() == []
 

@@ -416,6 +416,9 @@ void check_domains(struct check *c);
  * where there is none, or it is not. */
 typedef const char *check_recipients_in(const void *arg, const char *domain);
 
+/* The targets of Postfix's aliases that lda would bounce. */
+void check_targets(struct check *c, check_recipients_in *in, const void *arg);
+
 /* The addresses in the maps of the setting against those of the user table. */
 void check_recipients(
 	struct check *c, const char *setting, check_recipients_in *in, const void *arg);

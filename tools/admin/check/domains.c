@@ -542,6 +542,8 @@ check_domains(struct check *c)
 			if (classes[i].recipients && x.takes_virtual)
 				check_recipients(
 					c, classes[i].recipients, recipients_in, &x);
+		if (x.takes_virtual)
+			check_targets(c, recipients_in, &x);
 	}
 	for (int i = 0; i < CLASSES; i++)
 		names_free(&x.lists[i]);

@@ -18,7 +18,7 @@ static const char *const before[] = {"virtual_alias_maps", "canonical_maps",
 
 struct recipients {
 	struct check *c;
-	const char *setting, *maps;
+	const char *setting, *maps; /* NULL: any */
 	check_recipients_in *in;
 	const void *arg;
 	FILE *to;                     /* lines of names */
@@ -40,7 +40,7 @@ is_ours(const struct recipients *r, const char *address)
 	if (!at || at == address || !brim_side_is_domain(at + 1))
 		return 0;
 	list = r->in(r->arg, at + 1);
-	return list && strcmp(list, r->setting) == 0;
+	return list && (!r->setting || strcmp(list, r->setting) == 0);
 }
 
 static int
@@ -145,23 +145,28 @@ check_unlisted(struct recipients *r)
 			r->first ? r->first : "one");
 }
 
+/* Counts an address that comes to lda and that nobody has. */
+static void
+look_at_address(struct recipients *r, const char *address)
+{
+	struct mailbox m;
+	struct outcome o;
+
+	if (!is_ours(r, address) || has(&r->handled, address))
+		return;
+	if (mailbox_find(&m, r->c->users, &r->c->a->conf, address, &o) == 0)
+		mailbox_clear(&m);
+	else if (o.verdict == VERDICT_NO_SUCH_USER)
+		count(r, address);
+}
+
 static void
 check_nobody(struct recipients *r)
 {
 	struct check *c = r->c;
 
-	for (size_t i = 0; i < r->listed.count; i++) {
-		const char *address = r->listed.entries[i].name;
-		struct mailbox m;
-		struct outcome o;
-
-		if (!is_ours(r, address) || has(&r->handled, address))
-			continue;
-		if (mailbox_find(&m, c->users, &c->a->conf, address, &o) == 0)
-			mailbox_clear(&m);
-		else if (o.verdict == VERDICT_NO_SUCH_USER)
-			count(r, address);
-	}
+	for (size_t i = 0; i < r->listed.count; i++)
+		look_at_address(r, r->listed.entries[i].name);
 	if (r->count)
 		check_found(c, CHECK_RECIPIENT_NOBODY, r->setting,
 			check_text(c,
@@ -179,6 +184,46 @@ reset(struct recipients *r)
 	free(r->first);
 	r->first = NULL;
 	r->count = 0;
+}
+
+/* "bob@example.org, ann@example.org" */
+static void
+take_targets(void *arg, const char *key, const char *value)
+{
+	struct recipients *r = arg;
+	char *targets = strdup(value), *p = targets, *target;
+
+	(void)key;
+	while (p && (target = strsep(&p, ", \t")))
+		look_at_address(r, target);
+	free(targets);
+}
+
+void
+check_targets(struct check *c, check_recipients_in *in, const void *arg)
+{
+	static const char *const aliases[] = {"virtual_alias_maps", "alias_maps"};
+	struct recipients r = {.c = c, .in = in, .arg = arg};
+	char *asked = addresses(&r);
+
+	for (size_t i = 0; asked && i < sizeof before / sizeof *before; i++)
+		read_maps(&r.handled, check_postfix_value(c, before[i]), asked);
+	for (size_t i = 0; asked && i < sizeof aliases / sizeof *aliases; i++) {
+		names_of_maps(
+			check_postfix_value(c, aliases[i]), asked, take_targets, &r);
+		if (r.count)
+			check_found(c, CHECK_RECIPIENT_NOBODY, aliases[i],
+				check_text(c,
+					"Give it a record (%s add %s ...), or another "
+					"target there.",
+					check_brimadm(c), r.first ? r.first : "ADDRESS"),
+				"%s not in the user table: %s",
+				AMOUNT_OF(r.count, "target is", "targets are"),
+				r.first ? r.first : "one");
+		reset(&r);
+	}
+	names_free(&r.handled);
+	free(asked);
 }
 
 void
