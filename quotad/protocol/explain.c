@@ -86,6 +86,7 @@ write_mailbox(struct lines *lines, const struct ledger *l, const struct account 
 	write_number(lines, "counting", n.counting != 0);
 	write_number(lines, "had_mail", n.had_mail || n.maybe_mail);
 	write_number(lines, "missing", n.missing != 0);
+	fprintf(lines->to, " directory=%016" PRIx64, n.directory);
 	write_last_count(lines, &n.last);
 	write_number(lines, "held_ms", ledger_held_ms(l));
 	fputc('\n', lines->to);

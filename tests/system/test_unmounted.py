@@ -353,3 +353,35 @@ def test_check_and_simulate_say_so(site):
     assert done.returncode == 75 and MOUNTED.decode() in done.stdout, done
     done = site.brim.admin("explain", BOB, check=False)
     assert MOUNTED.decode() in done.stdout, done
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["empty", "nothing"])
+def test_check_finds_a_disk_that_quotad_does_not_see(site, there):
+    """As in a container that began before its volume was mounted on the host."""
+    brim = site.brim
+    site.add(1 << 20)
+    assert "mailbox-elsewhere" not in brim.admin("check", check=False).stdout
+    brim.stop_quotad()
+    site.unmount()
+    if there:
+        brim.make_maildir(site.bob, UID, UID)
+    brim.start_quotad(prefix=["unshare", "-m", "--propagation", "private"])
+    site.mount()
+    brim.make_maildir(site.bob, UID, UID)
+    assert site.deliver().code == "4.3.0"
+    found = brim.admin("check", BOB, check=False)
+    assert found.returncode == 1 and "mailbox-elsewhere (error)" in found.stdout, found
+    assert "sees another directory" in found.stdout or not there, found
+    brim.stop_quotad()
+    brim.start_quotad()
+    assert site.deliver().status == 0
+    assert "mailbox-elsewhere" not in brim.admin("check", BOB, check=False).stdout
+
+
+def test_a_mailbox_that_was_replaced_is_seen_by_quotad(site):
+    site.add(1 << 20)
+    site.fill(1)
+    os.rename(site.bob, site.point / "old")
+    site.brim.make_maildir(site.bob, UID, UID)
+    assert "mailbox-elsewhere" not in site.brim.admin("check", BOB, check=False).stdout
+    site.taken(1)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,17 +26,33 @@ missing_on_disk(struct probe *p, const char *path)
 	return missing;
 }
 
+static void
+take_fields(struct missing_known *k, const struct record *fields)
+{
+	const char *directory = record_get(fields, "directory");
+	uint64_t n;
+
+	k->is_known |= record_number(fields, "known", 0, &n) == 0 && n;
+	k->had_mail |= record_number(fields, "had_mail", 0, &n) == 0 && n;
+	k->is_missing |= record_number(fields, "missing", 0, &n) == 0 && n;
+	if (!directory)
+		return;
+	k->tells_directory = 1;
+	k->directory = strtoull(directory, NULL, 16);
+}
+
 /* EXPLAIN leaves no trace; its first line has what the ledger holds. */
 int
-missing_had_mail(struct quota_client *q, const char *key, struct reason *why)
+missing_ask(struct quota_client *q, const char *key, struct missing_known *k,
+	struct reason *why)
 {
 	char *word = record_escape(key);
 	struct quota_answer a;
 	enum quota_kind kind;
-	uint64_t had, any = 0;
 	int sent = word ? quota_send(q, why, "EXPLAIN %s 0", word)
 			: reason_set(why, "no memory");
 
+	memset(k, 0, sizeof *k);
 	free(word);
 	if (sent)
 		return -1;
@@ -43,9 +60,17 @@ missing_had_mail(struct quota_client *q, const char *key, struct reason *why)
 		if (quota_receive(q, &a, why))
 			return -1;
 		kind = a.kind;
-		any |= kind == QUOTA_MORE &&
-		       record_number(&a.fields, "had_mail", 0, &had) == 0 && had;
+		if (kind == QUOTA_MORE)
+			take_fields(k, &a.fields);
 		quota_answer_clear(&a);
 	} while (kind == QUOTA_MORE);
-	return any != 0;
+	return 0;
+}
+
+int
+missing_had_mail(struct quota_client *q, const char *key, struct reason *why)
+{
+	struct missing_known k;
+
+	return missing_ask(q, key, &k, why) ? -1 : k.had_mail;
 }

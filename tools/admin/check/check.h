@@ -36,6 +36,7 @@ enum check_kind {
 	CHECK_ADDRESS_OLDER,
 	CHECK_MAILBOX_MISSING,
 	CHECK_MAILBOX_UNMOUNTED,
+	CHECK_MAILBOX_ELSEWHERE,
 	CHECK_MAILBOX_OWNER,
 	CHECK_MAILBOX_MODE,
 	CHECK_MAILBOX_WAY,
@@ -128,6 +129,8 @@ enum check_kind {
 	CHECK_KINDS
 };
 
+#define CHECK_COMPARED 64
+
 struct check_texts;
 struct check_disk;
 struct check_place;
@@ -167,10 +170,12 @@ struct check {
 	size_t place_count, place_room;
 	struct probe probe;
 	unsigned disk_kinds; /* bits: those that were told of */
-	/* what quotad knows of those that are missing */
+	/* what quotad knows of those that are missing, or sees otherwise */
 	struct quota_client quotad;
 	int quotad_asked;
 	uint64_t asked_ms;
+	dev_t compared[CHECK_COMPARED]; /* file systems that quotad sees, too, or not */
+	size_t compared_count;
 };
 
 /* --- check.c: the story and the report -------------------------------------- */
@@ -282,7 +287,13 @@ void check_mailboxes_free(struct check *c);
 
 /* Whether the mailbox had mail and is missing: then it is reported. */
 int check_unmounted(struct check *c, const struct mailbox *m);
-void check_unmounted_free(struct check *c);
+
+/* Reports it where quotad, in its mount namespace, sees something else in the place of
+ * the Maildir, whose ST this is; once for each file system. */
+void check_elsewhere(struct check *c, const struct mailbox *m, const struct stat *st);
+
+/* Asks no more. */
+void check_unmounted_end(struct check *c);
 
 /* --- daemon.c: quotad, users and accounts -------------------- */
 

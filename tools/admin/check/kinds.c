@@ -45,6 +45,9 @@ static const struct check_kind_row kinds[CHECK_KINDS] = {
 	[CHECK_MAILBOX_UNMOUNTED] = {"mailbox-unmounted", ERROR,
 		"A new mailbox would hide its mail under the mount point: lda defers "
 		"until it is back."},
+	[CHECK_MAILBOX_ELSEWHERE] = {"mailbox-elsewhere", ERROR,
+		"Of what quotad does not see nothing can be counted: lda defers all that "
+		"has a limit."},
 	[CHECK_MAILBOX_OWNER] = {"mailbox-owner", ERROR,
 		"lda defers with 4.3.5 where the mailbox is not the recipient's own."},
 	[CHECK_MAILBOX_MODE] = {"mailbox-mode", ERROR,

@@ -323,6 +323,8 @@ check_directory(struct check *c, const struct mailbox *m, int dir)
 		keep_place(c, m, &st);
 	check_reach(c, CHECK_MAILBOX_WAY, m->key, m->path, m->uid, m->gid);
 	check_disk(c, m->path);
+	if (fstat(dir, &st) == 0 && st.st_uid == m->uid)
+		check_elsewhere(c, m, &st);
 }
 
 static void
@@ -497,6 +499,7 @@ check_mailboxes(struct check *c)
 			"%s", why.text);
 	else
 		check_shared(c);
+	check_unmounted_end(c);
 }
 
 void
@@ -505,7 +508,6 @@ check_mailboxes_free(struct check *c)
 	free(c->foreign);
 	free(c->unread);
 	probe_end(&c->probe);
-	check_unmounted_free(c);
 	for (size_t i = 0; i < c->place_count; i++)
 		free(c->places[i].key);
 	free(c->places);

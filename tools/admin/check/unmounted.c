@@ -1,40 +1,44 @@
 /* check: mailboxes that had mail and are missing, as on a file system that is not
- * mounted. */
+ * mounted; and those on one that is not mounted for quotad. */
+#include <stdlib.h>
+
 #include "check.h"
 #include "clock.h"
 #include "missing.h"
+#include "walk.h"
 
 #define SECONDS 5    /* that quotad may take to answer */
 #define ALL_MS  5000 /* for what it is asked in all: most of what is missing is new */
 
-/* Whether quotad knows of mail in it. */
+/* What quotad knows of it: 0, or -1 where it is not to be asked any more. */
 static int
-had_mail(struct check *c, const struct mailbox *m)
+ask(struct check *c, const struct mailbox *m, struct missing_known *k)
 {
 	const struct conf *conf = &c->a->conf;
 	const uint64_t began = clock_now_ms();
 	struct reason why;
-	int had;
+	int result = -1;
 
 	if (c->asked_ms >= ALL_MS)
-		return 0;
+		return -1;
 	if (!c->quotad_asked) {
 		c->quotad_asked = 1;
 		if (quota_connect(
 			    &c->quotad, conf->socket, conf->daemon_user, SECONDS, &why))
 			c->asked_ms = ALL_MS; /* check_quotad tells why */
 	}
-	had = c->asked_ms < ALL_MS ? missing_had_mail(&c->quotad, m->key, &why) : 0;
-	if (had < 0)
-		c->asked_ms = ALL_MS;
-	c->asked_ms += clock_now_ms() - began;
-	return had > 0;
+	if (c->asked_ms < ALL_MS)
+		result = missing_ask(&c->quotad, m->key, k, &why);
+	c->asked_ms = result ? ALL_MS : c->asked_ms + clock_now_ms() - began;
+	return result;
 }
 
 int
 check_unmounted(struct check *c, const struct mailbox *m)
 {
-	if (!missing_on_disk(&c->probe, m->path) || !had_mail(c, m))
+	struct missing_known k;
+
+	if (!missing_on_disk(&c->probe, m->path) || ask(c, m, &k) || !k.had_mail)
 		return 0;
 	check_found(c, CHECK_MAILBOX_UNMOUNTED, m->key,
 		check_text(c,
@@ -47,8 +51,65 @@ check_unmounted(struct check *c, const struct mailbox *m)
 	return 1;
 }
 
+/* The mailbox may have been put in the place of another since: it is counted now. */
+static int
+count(struct check *c, const struct mailbox *m)
+{
+	const uint64_t began = clock_now_ms();
+	char *word = record_escape(m->key);
+	struct quota_answer answer;
+	struct reason why;
+	int result = word ? quota_send(&c->quotad, &why, "RECOUNT %s", word) : -1;
+
+	free(word);
+	if (result == 0)
+		result = quota_receive(&c->quotad, &answer, &why);
+	if (result == 0)
+		quota_answer_clear(&answer);
+	c->asked_ms = result ? ALL_MS : c->asked_ms + clock_now_ms() - began;
+	return result;
+}
+
+static int
+is_elsewhere(const struct missing_known *k, const struct stat *st)
+{
+	return k->tells_directory &&
+	       (k->is_missing || (k->is_known && k->directory != walk_identity(st)));
+}
+
+static int
+was_compared(const struct check *c, dev_t device)
+{
+	for (size_t i = 0; i < c->compared_count; i++)
+		if (c->compared[i] == device)
+			return 1;
+	return c->compared_count == CHECK_COMPARED;
+}
+
 void
-check_unmounted_free(struct check *c)
+check_elsewhere(struct check *c, const struct mailbox *m, const struct stat *st)
+{
+	struct missing_known k;
+
+	if (was_compared(c, st->st_dev) || ask(c, m, &k) || !(k.is_known || k.is_missing))
+		return;
+	c->compared[c->compared_count++] = st->st_dev;
+	if (!is_elsewhere(&k, st) || count(c, m) || ask(c, m, &k) ||
+		!is_elsewhere(&k, st))
+		return;
+	check_found(c, CHECK_MAILBOX_ELSEWHERE, m->key,
+		check_text(c,
+			"Mount its file system where quotad sees it (in its container, "
+			"or "
+			"the mount namespace of its unit); where it was mounted after "
+			"quotad had begun: %s",
+			check_restart(c)),
+		"where %s is quotad sees %s", m->path,
+		k.is_missing || !k.directory ? "nothing" : "another directory");
+}
+
+void
+check_unmounted_end(struct check *c)
 {
 	if (c->quotad_asked)
 		quota_close(&c->quotad);
