@@ -83,7 +83,7 @@ end(int signal)
 	_exit(status);
 }
 
-/* Blocks every signal but those of the list. The C library hides two signals of its own
+/* Blocks every signal but those of the list. The C library hides signals of its own
  * from its sigprocmask, and those end a process as well. */
 static int
 allow_only(const int *signals, size_t count)
