@@ -40,8 +40,8 @@ publish_way_name(enum publish_way way)
 		[PUBLISH_LINK] = "a file in tmp/, then link and unlink",
 		[PUBLISH_RENAME] = "a file in tmp/, then rename",
 		[PUBLISH_HIDDEN] =
-			"a hidden file in new/ (tmp/ is on another file system), then "
-			"its name",
+			("a hidden file in new/ (tmp/ is on another file system), then "
+			 "its name"),
 	};
 
 	return names[way];
