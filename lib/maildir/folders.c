@@ -17,6 +17,7 @@
 #include "fold.h"
 #include "kernel_calls.h"
 #include "siphash.h"
+#include "utf7.h"
 #include "walk.h"
 
 #define SECOND 1000000000LL
@@ -175,12 +176,21 @@ next_ignored(const char **ignore)
 	return name;
 }
 
+static int
+is_ascii(const char *name)
+{
+	while (*name && (unsigned char)*name < 0x80)
+		name++;
+	return *name == '\0';
+}
+
 /* The order of the names, and their case, mean nothing. Without memory the rules are some
  * others: then mailboxes are counted once more. */
 uint64_t
 folders_rules(const char *ignore)
 {
-	static const struct siphash_key key = {0x6272696d, COUNTING_VERSION};
+	static const struct siphash_key key = {0x6272696d, COUNTING_VERSION},
+					utf8_key = {0x6272696d, COUNTING_VERSION + 1};
 	uint64_t rules = siphash(&key, "", 0);
 	char *name;
 
@@ -188,7 +198,8 @@ folders_rules(const char *ignore)
 		char folded[PATH_MAX];
 
 		if (fold_text(folded, sizeof folded, name, strlen(name)) >= 0)
-			rules += siphash(&key, folded, strlen(folded));
+			rules += siphash(is_ascii(folded) ? &key : &utf8_key, folded,
+				strlen(folded));
 		free(name);
 	}
 	return rules ? rules : 1;
@@ -196,14 +207,14 @@ folders_rules(const char *ignore)
 
 /* --- the tree ---------------------------------------------------------------------- */
 
-int
-folders_is_ignored(const char *ignore, const char *path)
+static int
+is_listed(const char *ignore, const char *path)
 {
 	char key[PATH_MAX], listed[PATH_MAX];
 	int found = 0;
 	char *name;
 
-	if (!ignore || !ignore[0] || fold_text(key, sizeof key, path, strlen(path)) < 0)
+	if (fold_text(key, sizeof key, path, strlen(path)) < 0)
 		return 0;
 	while (!found && (name = next_ignored(&ignore)) != NULL) {
 		if (fold_text(listed, sizeof listed, name, strlen(name)) >= 0)
@@ -212,6 +223,19 @@ folders_is_ignored(const char *ignore, const char *path)
 		free(name);
 	}
 	return found;
+}
+
+/* The list may have a folder as it is on disk, or as people see it. */
+int
+folders_is_ignored(const char *ignore, const char *path)
+{
+	char seen[PATH_MAX];
+
+	if (!ignore || !ignore[0])
+		return 0;
+	return is_listed(ignore, path) ||
+	       (strchr(path, '&') && utf7_decode(seen, sizeof seen, path) == 0 &&
+		       is_listed(ignore, seen));
 }
 
 static int

@@ -129,6 +129,21 @@ def test_quota_ignore_names_folders_by_their_paths(brim, ignore, expected):
     assert sum(d["bytes"] for d in found["directories"]) == 0b1111
 
 
+@pytest.mark.parametrize("name, folder", [
+    ("Gelöscht", ".Gel&APY-scht"), ("GELÖSCHT", ".gel&APY-scht"), ("Gel&APY-scht", ".Gel&APY-scht"),
+    ("Gelöscht", ".Gelöscht"), ("Корзина", "&BBoEPgRABDcEOAQ9BDA-"), ("Q&A", ".Q&-A"),
+    ("Archiv.Gelöschte%20Objekte", ".Archiv.Gel&APY-schte Objekte"),
+    ("Früher/Müll", "Fr&APw-her/M&APw-ll"), ("\U0001f5d1", ".&2D3d0Q-"), ("日本語/台北", ".&ZeVnLIqe-/&U,BTFw-")])
+def test_quota_ignore_names_folders_as_people_see_them(brim, name, folder):
+    put(brim.mail, folder, KILO)
+    put(brim.mail, ".Sent", 1)
+    for odd in (".Gel&AP-", ".&", ".&-&", ".&2D0-", ".&3dE-", ".&AAA-", ".x&APY"):
+        put(brim.mail, odd, 1)
+    brim.configure(quota_ignore=name)
+    brim.start_quotad()
+    assert used(brim) == 8
+
+
 # --- what does not count, and who says so -----------------------------------------------
 
 
