@@ -1,6 +1,7 @@
 """Every system call of a delivery to a file system without O_TMPFILE and RENAME_NOREPLACE
 (bindfs, as NFS and most of FUSE), from the message's file on: each fails in turn, or is a
-signal, with the link and unlink that publish there, and from the rename on where that is.
+signal, with the link and unlink that publish there, and from the rename on where that is;
+and where tmp/ is a mount, so that a hidden file in new/ is published.
 
 After each what test_every_syscall says of one. A name in tmp/ stays where lda was killed, or
 may remove nothing from then on; it is no message.
@@ -30,15 +31,30 @@ class FuseCase(Case):
     KILLED = (-9, 75)
 
 
-@pytest.fixture(scope="module")
-def cases():
-    with Brim(deadline="3s", quotad_timeout="1s", max_user_tickets="10000") as brim, \
+class HiddenBrim(Brim):
+    """A draft in new/ is no message: a dot hides it."""
+
+    @classmethod
+    def files(cls, mail):
+        return [p for p in super().files(mail) if not p.name.startswith(".")]
+
+    @staticmethod
+    def leftovers(mail):
+        return [*Brim.leftovers(mail), *pathlib.Path(mail, "new").glob(".*")]
+
+
+@pytest.fixture(scope="module", params=[Brim, HiddenBrim], ids=["", "tmp_is_a_mount"])
+def cases(request):
+    with request.param(deadline="3s", quotad_timeout="1s", max_user_tickets="10000") as brim, \
             Mounts() as mounts:
         try:
             mounts.fuse("bindfs", brim.folder / "disk", brim.home)
         except (Missing, OSError) as error:
             pytest.skip(f"no bindfs here: {error}")
         pool = [FuseCase(brim, n) for n in range(2)]
+        if request.param is HiddenBrim:
+            for case in pool:
+                mounts.tmpfs(case.mail / "tmp", f"mode=700,uid={UID},gid={UID}")
         brim.start_quotad()
         yield pool
         brim.stop_quotad()
@@ -81,6 +97,6 @@ def test_that_nothing_can_be_removed_loses_and_doubles_nothing(cases):
     base, _ = calls_to_test(cases, "")
     result = case.deliver(*base, "unlinkat:error=EIO")
     assert result.status == 0 and case.brim.messages(case.mail) == [case.stored]
-    assert len(case.brim.leftovers(case.mail)) == 1
+    assert len(case.brim.leftovers(case.mail)) == 1 + isinstance(case.brim, HiddenBrim)
     case.empty()
     case.check_count()
