@@ -739,6 +739,25 @@ def test_a_usage_store_of_another_owner(sound):
     sound.repairs("usage-owner")
 
 
+@pytest.mark.parametrize("name, meant", [
+    ("@host.test", "host.test"), (".host.test", "host.test"), ("host.test.", "host.test"),
+    ('"host.test"', "host.test"), ("*", None), ("$mydomain", None), ("hash:/etc/domains", None),
+    ("/etc/domains", None), ("host..test", None), ("bob@host.test", None), ("a;host.test", None)])
+def test_a_local_domain_that_is_none(sound, name, meant):
+    sound.brim.configure(local_domains=f"b.test, mü.test {name}")
+    if meant:
+        sound.repairs("local-domain")
+        assert f"local_domains = b.test m%C3%BC.test {meant}\n" in sound.conf.read_text()
+    else:
+        sound.tells("local-domain", "no domain", "Write the domains")
+
+
+def test_local_domains_of_all_forms(sound):
+    sound.brim.configure(local_domains="host.test, HOST.test,localhost  münchen.test xn--mnchen-3ya.test "
+                         "[192.0.2.1] [IPv6:2001:db8::1] 192.0.2.1 a_b.test host")
+    assert sound.findings() == []
+
+
 def test_a_trusted_user_that_does_not_exist(sound):
     sound.brim.configure(trusted_users="mail vmale, news")
     sound.repairs("trusted-user")

@@ -32,6 +32,7 @@ static const struct step {
 	{"user table", CONF, check_table},
 	{"mailboxes", CONF | TABLE, check_mailboxes},
 	{"addresses", CONF | TABLE | EVERYBODY, check_addresses},
+	{"local domains", CONF | EVERYBODY, check_local_names},
 	{"blocked senders", CONF | TABLE | EVERYBODY, check_own_senders},
 	{"quotad", CONF, check_quotad},
 	{"brim-release", CONF, check_release},

@@ -57,6 +57,7 @@ enum check_kind {
 	CHECK_DAEMON_USER,
 	CHECK_USAGE_OWNER,
 	CHECK_TRUSTED_USER,
+	CHECK_LOCAL_DOMAIN,
 	CHECK_BLOCKED_SENDERS,
 	CHECK_BLOCKED_OWN,
 	CHECK_QUOTAD_DOWN,
@@ -490,5 +491,8 @@ void check_command_conf(struct check *c, const char *lda);
 /* --- addresses.c ---------------------------------------------------------------- */
 
 void check_addresses(struct check *c);
+
+/* What stands in local_domains and is no domain. */
+void check_local_names(struct check *c);
 
 #endif

@@ -94,6 +94,9 @@ static const struct check_kind_row kinds[CHECK_KINDS] = {
 	[CHECK_USAGE_OWNER] = {"usage-owner", ERROR,
 		"Without its store quotad counts in memory, and each start costs a count "
 		"of every mailbox."},
+	[CHECK_LOCAL_DOMAIN] = {"local-domain", ERROR,
+		"No mail has such a domain: that for the one that was meant is deferred "
+		"with 4.3.5 until it bounces."},
 	[CHECK_TRUSTED_USER] = {"trusted-user", WARNING,
 		"A user of that name made later could ask about every mailbox."},
 	[CHECK_BLOCKED_SENDERS] = {"blocked-senders", ERROR,
