@@ -488,6 +488,6 @@ main(int argc, char **argv)
 		if (take_line(line, is_whole) == -1)
 			log_line(start);
 	}
-	pthread_mutex_lock(&filter.mutex); /* exit() would write what one writes again */
+	pthread_mutex_lock(&filter.mutex); /* the end would write again what one writes */
 	return 0;
 }
