@@ -522,10 +522,13 @@ maildir_close(struct store *s)
 	if (!m)
 		return;
 	leave_drafts(m); /* the message stored, or not */
-	if (s->phase == STORE_STORED)
-		tidy_folders(m->directory);
-	else
+	if (s->phase != STORE_STORED) {
 		s->phase = STORE_IDLE;
+	} else {
+		tidy_folders(m->directory);
+		if (m->in_tmp.dir < 0) /* another kernel, or disk, may have needed it */
+			m->in_tmp.dir = walk_open_in(m->directory, "tmp", NULL);
+	}
 	s->state = NULL;
 	close_one(m->file);
 	tidy_leftovers(m->in_tmp.dir, "", m->owner);

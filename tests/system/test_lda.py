@@ -1244,6 +1244,13 @@ def test_old_leftovers_of_ours_are_removed(brim):
     assert brim.leftovers(brim.mail) == []
 
 
+def test_so_they_are_where_tmp_is_not_needed_any_more(brim):
+    """The mailbox has moved to a disk that has O_TMPFILE, or the kernel is newer."""
+    leave_in_tmp(brim, OURS, 37)
+    young = leave_in_tmp(brim, **{"name": OURS.replace("M123", "M124"), **NOT_OURS["young"]})
+    assert send(brim).status == 0 and brim.leftovers(brim.mail) == [young]
+
+
 def test_other_files_in_tmp_stay(brim):
     kept = brim.mail.parent / "kept"
     kept.write_bytes(b"kept")
