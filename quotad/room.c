@@ -7,14 +7,20 @@
 #include "clock.h"
 
 static void
+set(struct outcome *o, enum verdict verdict, const char *text)
+{
+	if (text != NULL)
+		outcome_set(o, verdict, "%s", text);
+	else
+		outcome_set(o, verdict, NULL);
+}
+
+static void
 answer(struct room_question *q, enum verdict verdict, const char *text)
 {
 	struct outcome o;
 
-	if (text != NULL)
-		outcome_set(&o, verdict, "%s", text);
-	else
-		outcome_set(&o, verdict, NULL);
+	set(&o, verdict, text);
 	q->answered(q, &o);
 }
 
@@ -165,6 +171,19 @@ is_about_message(enum ledger_kind kind)
 	       kind == LEDGER_RESERVE || kind == LEDGER_EXPLAIN || kind == LEDGER_PROMISE;
 }
 
+/* Answers what the mailbox's limits say, but does not refuse for good by those of an
+ * older table: the newest may have raised them. */
+static void
+answer_by_limits(
+	const struct room *room, struct room_question *q, const struct outcome *o)
+{
+	if (verdict_code(o->verdict)[0] == '5' && verdict_is_quotads(o->verdict) == 1 &&
+		!users_reload_is_newest(room->users))
+		answer(q, VERDICT_TROUBLE, "there is a newer user table");
+	else
+		q->answered(q, o);
+}
+
 /* Answers, or asks the ledger. */
 static void
 decide(const struct room *room, struct room_question *q, const struct room_asker *asker,
@@ -189,7 +208,7 @@ decide(const struct room *room, struct room_question *q, const struct room_asker
 		q->found(q);
 	if (is_about_message(q->kind) &&
 		mailbox_policy(m, room->conf, q->bytes, &o) == -1)
-		q->answered(q, &o);
+		answer_by_limits(room, q, &o);
 	else if (q->kind == LEDGER_RESERVE && has_too_many(room, q, asker))
 		answer(q, VERDICT_TROUBLE, "too many deliveries at once");
 	else
@@ -211,13 +230,14 @@ room_ask(const struct room *room, struct room_question *q, const struct room_ask
 }
 
 void
-room_decided(void *arg, void *question, const struct ledger_answer *a)
+room_decided(void *room, void *question, const struct ledger_answer *a)
 {
 	struct room_question *q = question;
+	struct outcome o;
 
-	(void)arg;
 	q->ticket = a->ticket;
 	q->was = a->was;
 	q->promised = a->promised;
-	answer(q, a->verdict, a->text);
+	set(&o, a->verdict, a->text);
+	answer_by_limits(room, q, &o);
 }

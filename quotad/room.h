@@ -71,8 +71,9 @@ struct room_question {
 void room_ask(
 	const struct room *room, struct room_question *q, const struct room_asker *asker);
 
-/* The ledger has decided: its call "answer", with the question as the cookie. */
-void room_decided(void *arg, void *question, const struct ledger_answer *answer);
+/* The ledger has decided: its call "answer", with the question as the cookie; ROOM is the
+ * room. */
+void room_decided(void *room, void *question, const struct ledger_answer *answer);
 
 /* Whether the asker may ask about mailboxes of that uid. */
 int room_may_ask(const struct room_asker *asker, uid_t owner);

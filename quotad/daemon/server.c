@@ -112,8 +112,16 @@ call_room(void *arg, struct account *a)
 		waiting_room(v->waiting, a == NULL ? NULL : ledger_name(a));
 }
 
+static void
+call_answer(void *arg, void *question, const struct ledger_answer *a)
+{
+	struct server *v = arg;
+
+	room_decided(&v->room, question, a);
+}
+
 static const struct ledger_calls calls = {
-	.answer = room_decided,
+	.answer = call_answer,
 	.count = looks_count,
 	.probe = looks_probe,
 	.save_account = keeping_save_account,

@@ -247,6 +247,33 @@ def test_end_of_message_is_refused_only_if_all_would_refuse(brim):
 # --- crowds -------------------------------------------------------------------------------
 
 
+def test_limits_of_a_table_that_is_not_the_newest_refuse_nothing_for_good(brim):
+    """The newest, which can't be taken, may have raised them."""
+    sound = brim.users_db.read_bytes()
+
+    def put(table):
+        new = brim.users_db.with_suffix(".new")
+        new.write_bytes(table)
+        new.rename(brim.users_db)
+
+    with Policy(brim.policy) as policy:
+        def answer():
+            return policy.ask(recipient="alice@example.org", size=LIMIT + 1)
+        assert refuses(answer(), "552 5.2.3")
+        put(b"")
+        try:
+            assert refuses(answer(), "451 4.3.0")
+            (line,) = brim.ask(f"RESERVE alice@example.org {LIMIT + 1} name=1.M1P1.host")
+            assert line.startswith("ERR 4.3.0 ")
+            assert policy.ask(recipient="alice@example.org", size=LIMIT) == DUNNO
+        finally:
+            put(sound)
+        limit = time.monotonic() + PATIENCE
+        while not refuses(answer(), "552 5.2.3"):
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+
+
 def test_a_flood_on_the_policy_socket_takes_no_connection_from_deliveries(brim):
     """The socket has far fewer than all connections, and a user of it never the last."""
     with Brim(max_connections=64) as b:

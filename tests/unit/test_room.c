@@ -18,7 +18,7 @@
 #define OWNER 1001
 
 static struct fake {
-	int has_table;
+	int has_table, has_newer_table;
 	uint64_t used; /* that a count finds */
 	int counts_fail;
 	struct room_asker asker;
@@ -72,6 +72,13 @@ void
 users_reload_look(struct users_reload *r)
 {
 	(void)r;
+}
+
+int
+users_reload_is_newest(const struct users_reload *r)
+{
+	(void)r;
+	return !fake.has_newer_table;
 }
 
 const char *
@@ -250,7 +257,7 @@ open_ledger(struct ledger_connection *connection)
 	const struct ledger_rules rules = {
 		.deadline_ms = 300000, .answer_ms = 10000, .recheck_per_cent = 100};
 
-	room.ledger = ledger_new(&calls, NULL, &rules, clock_now_ms());
+	room.ledger = ledger_new(&calls, &room, &rules, clock_now_ms());
 	ck_assert_ptr_nonnull(room.ledger);
 	ledger_connect(connection, 1);
 	fake.asker.connection = connection;
@@ -417,6 +424,15 @@ START_TEST(what_is_unknown_is_no_refusal_whoever_asks)
 }
 END_TEST
 
+START_TEST(the_limits_of_an_older_table_are_no_refusal_for_good)
+{
+	fake.has_newer_table = 1;
+	ck_assert_int_eq(same_both_ways(LEDGER_RESERVE, "alice", 101), VERDICT_TROUBLE);
+	ck_assert_int_eq(same_both_ways(LEDGER_CHECK, "alice", 1001), VERDICT_TROUBLE);
+	ck_assert_int_eq(same_both_ways(LEDGER_CHECK, "alice", 100), VERDICT_DELIVERED);
+}
+END_TEST
+
 START_TEST(who_may_not_ask_is_told_the_same_of_every_name)
 {
 	static const char *const names[] = {"alice", "bob", "carol", "broken"};
@@ -536,6 +552,7 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {the_same_question_has_the_same_outcome_whoever_asks,
 		what_is_unknown_is_no_refusal_whoever_asks,
+		the_limits_of_an_older_table_are_no_refusal_for_good,
 		who_may_not_ask_is_told_the_same_of_every_name,
 		tickets_are_limited_whoever_asks,
 		the_mailbox_is_shown_before_the_ledger_is_asked,
