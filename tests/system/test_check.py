@@ -1272,7 +1272,21 @@ def test_a_recipient_that_postfix_does_not_have(listing):
         listing.write(f"virtual_mailbox_maps = {maps}")
         listing.tells("postfix-recipient-unlisted", "--apply maps")
         assert word in listing.findings()[0]["what"]
-    listing.write("virtual_mailbox_domains =", "relay_domains = example.org",
+    listing.brim.admin("set", "@example.org", f"catchall={ADDRESS}")
+    listing.write(f"virtual_mailbox_maps = inline:{{ {BOTH} }}")
+    assert listing.findings()[0]["what"].endswith("not in it: @example.org")
+    for more in ("{@example.org=x}", "{@x.test=y}} regexp:{{/@example.org$$/ x}"):
+        listing.write(f"virtual_mailbox_maps = inline:{{ {BOTH}, {more} }}")
+        assert listing.findings() == []
+    listing.brim.admin("set", "@example.org", "catchall=")
+    listing.brim.configure(recipient_delimiter="-")
+    listing.brim.load("@a-b.test", f"bob@a-b.test alias={ADDRESS}",
+                      f"a-b@example.org alias={ADDRESS}")
+    listing.write("recipient_delimiter = -", "virtual_mailbox_domains = example.org a-b.test",
+                  f"virtual_mailbox_maps = inline:{{ {BOTH}, {{a@example.org=x}} }}")
+    assert "1 address of the user table is not in it: bob@" in listing.findings()[0]["what"]
+    listing.brim.admin("remove", "bob@a-b.test")
+    listing.write("recipient_delimiter = -", "virtual_mailbox_domains =", "relay_domains = example.org",
                   "relay_transport = brim", "relay_recipient_maps = inline:{a@example.org=x}")
     assert set(listing.names()) == {"postfix-recipient-unlisted", "postfix-recipient-nobody"}
 

@@ -58,13 +58,26 @@ count(struct recipients *r, const char *address)
 
 /* --- reading ------------------------------------------------------------------------ */
 
+/* The address that the record takes mail for; of a domain with a catch-all one that is
+ * sure to be nobody's. NULL of any other domain. */
+static const char *
+address_of(struct recipients *r, const struct record *record)
+{
+	if (record->key[0] != '@')
+		return record->key;
+	return record_get(record, "catchall")
+		       ? check_text(r->c, "brim-check-nobody%s", record->key)
+		       : NULL;
+}
+
 static int
 print_address(void *arg, const struct record *record)
 {
 	struct recipients *r = arg;
+	const char *address = address_of(r, record);
 
-	if (is_ours(r, record->key))
-		fprintf(r->to, "%s\n%s\n", record->key, strrchr(record->key, '@'));
+	if (address && is_ours(r, address))
+		fprintf(r->to, "%s\n%s\n", address, strrchr(address, '@'));
 	return 0;
 }
 
@@ -115,12 +128,13 @@ look_at_record(void *arg, const struct record *record)
 {
 	struct recipients *r = arg;
 	const char *delimiters = check_postfix_value(r->c, "recipient_delimiter"),
-		   *state = record_get(record, "state");
+		   *state = record_get(record, "state"), *address = address_of(r, record);
 
-	if (!is_ours(r, record->key) || record->key[strcspn(record->key, delimiters)] ||
+	if (!address || !is_ours(r, address) ||
+		strcspn(record->key, delimiters) < strcspn(record->key, "@") ||
 		(state && strcmp(state, "enabled") != 0))
 		return 0;
-	if (!has(&r->listed, record->key) && !has(&r->handled, record->key))
+	if (!has(&r->listed, address) && !has(&r->handled, address))
 		count(r, record->key);
 	return 0;
 }
