@@ -6,7 +6,8 @@
 #include "reason.h"
 #include "systemd.h"
 
-/* Descriptors 0 to 2 are open, so that no file of ours gets their numbers: 0, or -1. */
+/* Descriptors 0 to 2 are open, so that no file of ours gets their numbers: 0, or -1,
+ * which it says on standard error, if that is open. */
 int daemon_open_standard(void);
 
 /* Every signal has its default and is let through, but those that a daemon ignores:

@@ -1,6 +1,7 @@
 /* The start of a daemon. */
 #include "daemon.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,8 +18,12 @@ daemon_open_standard(void)
 
 	do {
 		fd = open("/dev/null", O_RDWR);
-		if (fd == -1)
+		if (fd == -1) {
+			dprintf(STDERR_FILENO,
+				"error: can't start: /dev/null can't be opened: %s\n",
+				strerror(errno));
 			return -1;
+		}
 	} while (fd <= STDERR_FILENO);
 	return close(fd);
 }

@@ -299,6 +299,13 @@ def test_without_a_syslog_the_log_goes_to_standard_error():
         assert "<" not in brim.log.read_text()
 
 
+def test_without_dev_null_it_says_so():
+    with site() as brim:
+        said = start_fails(brim, ["unshare", "--mount", "sh", "-c",
+                                  'mount -t tmpfs none /dev; exec "$0" "$@"'])
+        assert "/dev/null can't be opened: No such file" in said
+
+
 def test_with_a_read_only_root_its_own_directories_are_enough():
     with site() as brim:
         change = f"mount --bind {brim.folder} {brim.folder} && mount -o remount,bind,ro /"
