@@ -794,7 +794,7 @@ START_TEST(an_explanation_tells_ledger_tickets_and_what_comes_next)
 		"* mailbox=alice known=1 used=250 messages=40 reserved=10 tickets=2 "
 		"promised=0 promises=0"
 		" limit=1000 message_limit=50 over_quota=7 counting=0 had_mail=0"
-		" missing=0 counted_why=never held_ms=0\n"
+		" missing=0 directory=0000000000000000 counted_why=never held_ms=0\n"
 		"* ticket=7 bytes=5 state=open age=3 earlier=0 name=1.a%20b\n"
 		"* ticket=7 bytes=5 state=unsure age=3 earlier=1 name=1.a%20b\n"
 		"OK next=full-for-now code=4.2.2 text=the%20mailbox%20is%20full"
