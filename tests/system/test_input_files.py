@@ -62,6 +62,17 @@ def test_utf_16_is_refused(brim, command, mark, form):
         assert "UTF-16" in done.stdout + done.stderr and "UTF-8" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("first", ["", "# all of them\n"])
+def test_lines_that_end_in_cr_alone_are_refused(brim, command, first):
+    """They are one line: with a comment or names of columns in front nothing would be read."""
+    if first and "postfixadmin" in command:
+        return
+    done, table, _ = run(brim, command, lambda text: (first + text).replace("\n", "\r").encode())
+    word = "no end" if "interval" in command else "CR alone"
+    assert done.returncode == 64 and table == [] and word in done.stdout + done.stderr, done
+
+
 def test_load_skips_comments_and_takes_none_for_a_mailbox(brim):
     brim.users_db.unlink()
     brim.admin("init")

@@ -769,6 +769,10 @@ def test_postfixadmin_tables_become_records_without_passwords(brim):
     ("username,maildir,quota,active\nx@example.org,x/,lots,1\n", (":2: ", "quota")),
     ("username,maildir,quota,active\nx@example.org,x,0,1\n", (":2: ", "Maildirs")),
     ("domain,backupmx,active\nexample.org,0,0\n", (":2: ", "not active")),
+    ("domain,backupmx,active\nexample.org,No,off\n", (":2: ", "not active")),
+    ("domain,backupmx,active\nexample.org,?,1\n", (":2: ", 'backupmx is "?"')),
+    ("username,maildir,quota,active\nx@example.org,x/,0,\\N\n", (":2: ", "active is")),
+    ("username,maildir,quota,active\nx@example.org,x/,0,b'0'\n", (":2: ", "active is")),
     ("address,goto\n\"a\nb\",c\nx@example.org,\n", (":4: ", "no target")),
 ])
 def test_a_row_that_can_not_be_carried_over_is_told_with_its_line(brim, content, words):

@@ -52,6 +52,9 @@ input_trim(char *line, size_t *length, int first, struct reason *why)
 	memmove(line, line + mark, *length + 1);
 	if (*length && line[*length - 1] == '\r')
 		line[--*length] = '\0';
+	if (first && memchr(line, '\r', *length))
+		return reason_set(why, "its lines end in CR alone: tr '\\r' '\\n' gives "
+				       "them the end that is read");
 	return 0;
 }
 

@@ -38,7 +38,7 @@ void input_close(struct input *in);
 int input_next(struct brimadm *a, struct input *in);
 
 /* Takes off what is no part of a line: a mark in front of the first, a CR at the end. 0,
- * or -1 with the reason where the first is UTF-16. */
+ * or -1 with the reason where the first is UTF-16, or has all of the others in it. */
 int input_trim(char *line, size_t *length, int first, struct reason *why);
 
 /* change_check_paths, with file and line in front of the reason; a status. */

@@ -130,11 +130,32 @@ cut(struct import *i, struct row *r, char delimiter)
 
 /* --- the tables --- */
 
+/* As MySQL, PostgreSQL, SQLite and people write them. */
+static const char *const no[] = {"0", "f", "false", "n", "no", "off", NULL};
+static const char *const yes[] = {"1", "t", "true", "y", "yes", "on", "", NULL};
+
+static int
+is_one_of(const char *cell, const char *const *words)
+{
+	while (*words && strcasecmp(cell, *words) != 0)
+		words++;
+	return *words != NULL;
+}
+
 static int
 is_no(const char *cell)
 {
-	return cell && (strcmp(cell, "0") == 0 || strcasecmp(cell, "f") == 0 ||
-			       strcasecmp(cell, "false") == 0);
+	return cell && is_one_of(cell, no);
+}
+
+/* What is neither would make an inactive mailbox take mail. */
+static int
+check_truth(struct import *i, const char *cell, const char *column)
+{
+	if (!cell || is_one_of(cell, no) || is_one_of(cell, yes))
+		return TOOL_OK;
+	return brimadm_refuse(
+		i->a, TOOL_USAGE, "%s is \"%.80s\", neither 1 nor 0", column, cell);
 }
 
 static int
@@ -261,13 +282,17 @@ import_row(struct import *i, const struct table *t, const int places[COLUMNS],
 	const struct row *r, int width)
 {
 	char *cells[COLUMNS];
+	int status;
 
 	if (r->count != width)
 		return brimadm_refuse(i->a, TOOL_USAGE, "%s, where the first line has %d",
 			AMOUNT_OF((uint64_t)r->count, "column", "columns"), width);
 	for (int c = 0; c < COLUMNS; c++)
 		cells[c] = places[c] < 0 ? NULL : r->cells[places[c]];
-	return t->import(i, cells);
+	status = check_truth(i, cells[ACTIVE], "active");
+	if (status == TOOL_OK)
+		status = check_truth(i, cells[BACKUP], "backupmx");
+	return status == TOOL_OK ? t->import(i, cells) : status;
 }
 
 /* Reads the line of names: the table, and what stands between columns. */
