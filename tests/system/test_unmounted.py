@@ -385,3 +385,22 @@ def test_a_mailbox_that_was_replaced_is_seen_by_quotad(site):
     site.brim.make_maildir(site.bob, UID, UID)
     assert "mailbox-elsewhere" not in site.brim.admin("check", BOB, check=False).stdout
     site.taken(1)
+
+
+@pytest.mark.parametrize("by, words", [
+    ("nothing", "sees nothing"), ("file", "quotad can't count it")])
+def test_check_finds_a_disk_that_quotad_is_kept_from(site, by, words):
+    """As by ProtectHome= in its unit, or by InaccessiblePaths=."""
+    brim = site.brim
+    site.add(1 << 20)
+    brim.make_maildir(site.bob, UID, UID)
+    brim.stop_quotad()
+    hide = (f"mount -t tmpfs none {site.point}" if by == "nothing" else
+            f"mount -t tmpfs -o mode=755 none {site.point} && touch {site.bob}")
+    brim.start_quotad(prefix=["unshare", "-m", "sh", "-c", f'{hide}; exec "$0" "$@"'])
+    found = brim.admin("check", BOB, check=False)
+    assert found.returncode == 1 and words in found.stdout, found
+    assert site.deliver().status == 75
+    brim.stop_quotad()
+    brim.start_quotad()
+    assert site.deliver().status == 0

@@ -313,6 +313,7 @@ check_readable(struct check *c, const struct mailbox *m)
 static void
 check_directory(struct check *c, const struct mailbox *m, int dir)
 {
+	const size_t before = c->found[0] + c->found[1];
 	struct stat st;
 
 	if (check_owner(c, m, dir) == 0)
@@ -323,7 +324,7 @@ check_directory(struct check *c, const struct mailbox *m, int dir)
 		keep_place(c, m, &st);
 	check_reach(c, CHECK_MAILBOX_WAY, m->key, m->path, m->uid, m->gid);
 	check_disk(c, m->path);
-	if (fstat(dir, &st) == 0 && st.st_uid == m->uid)
+	if (c->found[0] + c->found[1] == before && fstat(dir, &st) == 0)
 		check_elsewhere(c, m, &st);
 }
 

@@ -51,22 +51,25 @@ check_unmounted(struct check *c, const struct mailbox *m)
 	return 1;
 }
 
-/* The mailbox may have been put in the place of another since: it is counted now. */
+/* Has it counted now: 0, 1 with the reason where that can't be, -1 without an answer. */
 static int
-count(struct check *c, const struct mailbox *m)
+count(struct check *c, const struct mailbox *m, struct reason *why)
 {
 	const uint64_t began = clock_now_ms();
 	char *word = record_escape(m->key);
 	struct quota_answer answer;
-	struct reason why;
-	int result = word ? quota_send(&c->quotad, &why, "RECOUNT %s", word) : -1;
+	int result = word ? quota_send(&c->quotad, why, "RECOUNT %s", word) : -1;
 
 	free(word);
 	if (result == 0)
-		result = quota_receive(&c->quotad, &answer, &why);
-	if (result == 0)
-		quota_answer_clear(&answer);
+		result = quota_receive(&c->quotad, &answer, why);
 	c->asked_ms = result ? ALL_MS : c->asked_ms + clock_now_ms() - began;
+	if (result)
+		return -1;
+	result = answer.kind != QUOTA_OK;
+	if (result)
+		reason_set(why, "%s", answer.outcome.text);
+	quota_answer_clear(&answer);
 	return result;
 }
 
@@ -86,26 +89,43 @@ was_compared(const struct check *c, dev_t device)
 	return c->compared_count == CHECK_COMPARED;
 }
 
+static void
+tell_elsewhere(struct check *c, const struct mailbox *m, const struct missing_known *k)
+{
+	check_found(c, CHECK_MAILBOX_ELSEWHERE, m->key,
+		check_text(c,
+			"Mount its file system where quotad sees it (in its container, "
+			"or the mount namespace of its unit); where it was mounted after "
+			"quotad had begun: %s",
+			check_restart(c)),
+		"where %s is quotad sees %s", m->path,
+		k->is_missing || !k->directory ? "nothing" : "another directory");
+}
+
+/* What was never counted, or may have been put in the place of another since, is counted
+ * first. */
 void
 check_elsewhere(struct check *c, const struct mailbox *m, const struct stat *st)
 {
 	struct missing_known k;
+	struct reason why;
+	int counted;
 
-	if (was_compared(c, st->st_dev) || ask(c, m, &k) || !(k.is_known || k.is_missing))
+	if (was_compared(c, st->st_dev) || ask(c, m, &k) || !k.tells_directory)
 		return;
 	c->compared[c->compared_count++] = st->st_dev;
-	if (!is_elsewhere(&k, st) || count(c, m) || ask(c, m, &k) ||
-		!is_elsewhere(&k, st))
+	if (k.is_known && !is_elsewhere(&k, st))
 		return;
-	check_found(c, CHECK_MAILBOX_ELSEWHERE, m->key,
-		check_text(c,
-			"Mount its file system where quotad sees it (in its container, "
-			"or "
-			"the mount namespace of its unit); where it was mounted after "
-			"quotad had begun: %s",
-			check_restart(c)),
-		"where %s is quotad sees %s", m->path,
-		k.is_missing || !k.directory ? "nothing" : "another directory");
+	counted = count(c, m, &why);
+	if (counted < 0 || ask(c, m, &k))
+		return;
+	if (is_elsewhere(&k, st))
+		tell_elsewhere(c, m, &k);
+	else if (counted && c->a->conf.scan_as != CONF_SCAN_AS_SCANNER)
+		check_found(c, CHECK_MAILBOX_COUNT, m->key,
+			"See what keeps quotad from it: its unit (ProtectHome=, "
+			"InaccessiblePaths=), its container, SELinux or AppArmor.",
+			"quotad can't count it: %s", why.text);
 }
 
 void
