@@ -1959,6 +1959,12 @@ def test_quotad_runs_without_what_its_settings_say(asking):
     asking.repairs("map-reach")
 
 
+@pytest.mark.parametrize("folder", ["./private", "././private//", "private/.", "/./private/./."])
+def test_a_socket_by_another_spelling_of_its_path(asking, folder):
+    lines(asking, *(line.replace("unix:private", f"unix:{folder}") for line in (GUARDED + POLICY, END)))
+    assert asking.findings() == []
+
+
 def test_a_socket_outside_the_chroot(asking):
     asking.restarted = True
     outside = asking.brim.folder / "run/brim-policy"

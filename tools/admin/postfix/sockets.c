@@ -52,15 +52,18 @@ sockets_any_chroot(const struct postconf *p, const char *programs)
 
 /* --- paths -------------------------------------------------------------------------- */
 
-/* Without doubled slashes, or one at the end. */
+/* Without doubled slashes, parts that are ".", or a slash at the end. */
 static char *
 squeeze(char *path)
 {
 	char *to = path;
 
-	for (const char *from = path; from && *from; from++)
+	for (const char *from = path; from && *from; from++) {
+		while (strncmp(from, "/./", 3) == 0)
+			from += 2;
 		if (from[0] != '/' || (from[1] != '/' && (from[1] || from == path)))
 			*to++ = *from;
+	}
 	if (path)
 		*to = '\0';
 	return path;
