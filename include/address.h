@@ -42,6 +42,11 @@ int address_parse_older(
  * part. Nothing else decides where an address is cut. */
 char *address_domain_key(const char *address);
 
+/* Takes the dot of an absolute domain off: Postfix delivers to "a@example.org." as to
+ * "a@example.org", but rewrites it only after it has asked a policy service (rewrite_tree
+ * of trivial-rewrite(8)). Of two dots it takes neither. */
+void address_drop_last_dot(char *address);
+
 /* The canonical key of the table (local@domain, local, @domain): KEY has ADDRESS_MAX + 1
  * bytes. */
 int address_key(char *key, const char *text, struct reason *why);

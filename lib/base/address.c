@@ -178,6 +178,16 @@ check_key(const char *key, struct reason *why)
 	return key[0] ? 0 : reason_set(why, "the address is empty");
 }
 
+void
+address_drop_last_dot(char *address)
+{
+	char *at = address_domain_key(address);
+	const size_t length = at ? strlen(at) : 0;
+
+	if (length > 2 && at[length - 1] == '.' && at[length - 2] != '.')
+		at[length - 1] = '\0';
+}
+
 int
 address_key(char *key, const char *text, struct reason *why)
 {

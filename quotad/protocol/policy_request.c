@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "address.h"
 #include "amount.h"
 
 /* --- where it ends ---------------------------------------------------------------- */
@@ -99,18 +100,6 @@ take(struct policy_request *q, const char *name, const char *value)
 	}
 }
 
-/* Postfix delivers to "a@example.org." as to "a@example.org", but rewrites it only after
- * it has asked (rewrite_tree of trivial-rewrite(8)). Of two dots it takes neither. */
-static void
-end_without_dot(char *recipient)
-{
-	const char *at = strrchr(recipient, '@');
-	const size_t length = at != NULL ? strlen(at) : 0;
-
-	if (length > 2 && at[length - 1] == '.' && at[length - 2] != '.')
-		recipient[strlen(recipient) - 1] = '\0';
-}
-
 void
 policy_request_read(struct policy_request *q, char *text)
 {
@@ -123,7 +112,7 @@ policy_request_read(struct policy_request *q, char *text)
 		*end = '\0';
 		take(q, text, value);
 		if (value == q->recipient)
-			end_without_dot(value);
+			address_drop_last_dot(value);
 		text = end + 1;
 	}
 }

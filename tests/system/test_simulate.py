@@ -120,3 +120,12 @@ def test_what_lda_may_be_told_besides_is_noted(brim):
     assert brim.deliver("nobody@x.test", top, uid=UID).code == "4.3.5"
     told = {"RECIPIENT": "a@x.test", "MAIL_CONFIG": "/etc/postfix"}
     assert brim.run_lda("-d", "whoever@y.test", uid=UID, env=told).status == 0
+
+
+@pytest.mark.parametrize("name", ["full@x.test", "nobody@x.test", "a@x.test"])
+def test_an_absolute_domain_is_asked_about_as_the_policy_service_does(brim, name):
+    """Postfix delivers to both in one way, but asks before it takes the dot off."""
+    status, said = simulate(brim, name, "--stage", "rcpt")
+    assert simulate(brim, name + ".", "--stage", "rcpt") == (status, said)
+    assert (status == 0) == (name == "a@x.test")
+    assert simulate(brim, name + "..", "--stage", "rcpt")[1]["reply"] == "DUNNO"

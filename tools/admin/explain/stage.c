@@ -282,7 +282,8 @@ int
 simulate_stage(struct brimadm *a, const char *recipient, const char *stage, uint64_t size)
 {
 	static const char *const stages[] = {"rcpt", "data", "message", "map"};
-	struct stage s = {.a = a, .recipient = recipient, .name = stage};
+	struct stage s = {.a = a, .name = stage};
+	char *asked;
 	size_t i = 0;
 
 	while (i < 4 && strcmp(stages[i], stage) != 0)
@@ -291,17 +292,23 @@ simulate_stage(struct brimadm *a, const char *recipient, const char *stage, uint
 		return tool_fail(TOOL_USAGE,
 			"--stage is rcpt, data, message, delivery or map, not %.100s",
 			stage);
+	s.recipient = asked = strdup(recipient);
+	if (!asked)
+		return tool_fail(TOOL_CANT, "no memory");
 	s.all = json_object();
 	set_text(s.all, "stage", stage);
-	if (i == 3)
+	if (i == 3) {
 		simulate_maps(&s);
-	else
+	} else {
+		address_drop_last_dot(asked); /* as the policy service does */
 		simulate_access(&s, size);
+	}
 	if (a->option[OPTION_JSON]) {
 		tool_json_print(s.all);
 	} else {
 		print_text(&s);
 		json_decref(s.all);
 	}
+	free(asked);
 	return s.status;
 }
