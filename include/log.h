@@ -1,7 +1,7 @@
 /*
  * Log lines for syslog (facility mail) or standard error. A line is one event: words,
- * then name=value. It never blocks: with a full or missing /dev/log the line is dropped,
- * since mail must not wait for a log (syslog(3) would).
+ * then name=value. With a missing /dev/log, or one that stays full, the line is dropped:
+ * mail must not wait for a log (as syslog(3) would).
  *
  * A daemon bounds its rate: what users can cause must not fill a disk. Lines with one
  * format are one kind. Threads may not log at once.
@@ -13,6 +13,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO };
 
 /* IDENT is kept, not copied. Without this call nothing is logged anywhere. */
 void log_open_syslog(const char *ident);
+/* From now on a line waits for the log daemon where that is behind, up to so long: the
+ * kernel keeps ten lines for it. Without this call nothing waits. */
+void log_wait(unsigned ms);
 /* Where nobody listens at /dev/log (a container), lines go to standard error. */
 void log_open_syslog_or_stderr(const char *ident);
 void log_open_stderr(const char *ident);

@@ -16,6 +16,8 @@
 #include "log.h"
 #include "start.h"
 
+#define LOG_MS 200 /* that a line may wait for the log daemon */
+
 /* This process, as its one delivery sees it. */
 static const struct delivery_host host = {
 	.prepare = emergency_prepare,
@@ -59,6 +61,7 @@ main(int argc, char **argv)
 	struct outcome o;
 
 	log_open_syslog("brim-lda");
+	log_wait(LOG_MS);
 	if (start_clean(&o) == 0) {
 		delivery_init(&the_delivery, &host, STDIN_FILENO);
 		handle(&the_delivery, argc, argv, &o);

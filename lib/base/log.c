@@ -1,14 +1,17 @@
-/* Log lines: one datagram or one write each, dropped rather than waited for. */
+/* Log lines: one datagram or one write each, dropped rather than waited for long. */
 #include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define FACILITY_MAIL (2 << 3) /* RFC 5424, table 1 */
 #define KINDS         64       /* told apart in a second; those beyond share the last */
@@ -25,6 +28,7 @@ static const struct {
 static enum { TO_NOTHING, TO_SYSLOG, TO_STDERR } target = TO_NOTHING;
 static const char *ident;
 static int syslog_fd = -1, or_stderr;
+static unsigned patience; /* ms */
 
 /* Lines with one format. */
 static struct kind {
@@ -49,6 +53,12 @@ log_open_syslog_or_stderr(const char *name)
 }
 
 void
+log_wait(unsigned ms)
+{
+	patience = ms;
+}
+
+void
 log_open_stderr(const char *name)
 {
 	ident = name;
@@ -68,6 +78,25 @@ connect_syslog(void)
 	return fd;
 }
 
+/* 0, or -1 with errno, EAGAIN where its time is over. */
+static int
+send_in_time(const char *line, size_t length)
+{
+	struct pollfd p = {.fd = syslog_fd, .events = POLLOUT};
+	uint64_t now = 0, end = 0;
+
+	while (send(syslog_fd, line, length, MSG_NOSIGNAL) < 0) {
+		if (errno != EAGAIN || patience == 0)
+			return -1;
+		now = clock_now_ms();
+		end = end ? end : now + patience;
+		if (now >= end)
+			return -1;
+		poll(&p, 1, (int)(end - now));
+	}
+	return 0;
+}
+
 /* A second try on a new socket: the log daemon may have been started again. -1 where
  * there is none. */
 static int
@@ -78,7 +107,7 @@ send_syslog(const char *line, size_t length)
 			syslog_fd = connect_syslog();
 		if (syslog_fd < 0)
 			return -1;
-		if (send(syslog_fd, line, length, MSG_NOSIGNAL) >= 0 || errno == EAGAIN)
+		if (send_in_time(line, length) == 0 || errno == EAGAIN)
 			return 0;
 		close(syslog_fd);
 		syslog_fd = -1;

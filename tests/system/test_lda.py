@@ -1656,8 +1656,9 @@ def test_silence_and_nothing_else_on_success(brim):
 KEYS = ["recipient", "mailbox", "sender", "id", "bytes", "verdict", "code", "ticket", "name", "ms"]
 
 
-def logged(brim, *arguments, input=b"\nx\n"):
-    """The lines that one delivery sends to syslog, in a /dev of its own."""
+@contextlib.contextmanager
+def log_socket(brim):
+    """One that a delivery finds at /dev/log, and the words before the command that has it."""
     path = brim.folder / "log"
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
@@ -1668,14 +1669,58 @@ def logged(brim, *arguments, input=b"\nx\n"):
         script = (f"mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && "
                   f"ln -s {path} /dev/log && exec setpriv --reuid={UID} --regid={UID} "
                   f"--clear-groups \"$0\" -c {brim.conf} \"$@\"")
-        done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, BIN / "lda", *arguments], input=input,
-            capture_output=True)
-        lines = []
+        yield log, ["unshare", "-m", "sh", "-c", script]
+
+
+def drain(log):
+    lines = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            lines.append(log.recv(8192).decode("ascii"))
+    return lines
+
+
+def fill(log):
+    """As many lines as it has room for, and one client that goes on having no room."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
-                lines.append(log.recv(8192).decode("ascii"))
-    return done, lines
+                client.sendto(b"another's", log.getsockname())
+
+
+def logged(brim, *arguments, input=b"\nx\n"):
+    """The lines that one delivery sends to syslog, in a /dev of its own."""
+    with log_socket(brim) as (log, prefix):
+        done = subprocess.run([*prefix, BIN / "lda", *arguments], input=input,
+                              capture_output=True)
+        return done, drain(log)
+
+
+def test_a_line_waits_for_a_log_daemon_that_is_behind(brim):
+    with log_socket(brim) as (log, prefix):
+        fill(log)
+        with subprocess.Popen([*prefix, BIN / "lda", "-d", ALICE], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as lda:
+            lda.stdin.write(b"\nx\n")
+            lda.stdin.close()
+            while not brim.files(brim.mail) and lda.poll() is None:
+                time.sleep(0.001)
+            time.sleep(0.01)
+            lines = drain(log)
+            assert lda.wait(timeout=60) == 0
+        (line,) = [line for line in lines + drain(log) if "verdict=delivered" in line]
+        assert line.startswith("<22>brim-lda")
+
+
+def test_a_log_daemon_that_hangs_stops_no_delivery(brim):
+    with log_socket(brim) as (log, prefix):
+        fill(log)
+        done = subprocess.run([*prefix, BIN / "lda", "-d", ALICE], input=b"\nx\n",
+                              capture_output=True, timeout=60)
+        assert done.returncode == 0 and done.stdout == b""
+        assert set(drain(log)) == {"another's"}
+    assert len(brim.files(brim.mail)) == 1
 
 
 def test_delivery_is_one_line_of_the_log(brim):
