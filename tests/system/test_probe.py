@@ -128,7 +128,8 @@ def test_probe_says_that_the_disk_quota_is_reached(place):
     assert brim.files(mail) == brim.leftovers(mail) == []
 
 
-def test_a_file_system_that_hangs_is_waited_for_in_bounded_time(place):
+def move_to_fuse(place):
+    """The mailbox is one of bindfs from now on, which is returned."""
     brim, mail, mounts = place
     shutil.rmtree(mail)
     try:
@@ -136,6 +137,11 @@ def test_a_file_system_that_hangs_is_waited_for_in_bounded_time(place):
     except Missing as missing:
         pytest.skip(str(missing))
     brim.make_maildir(mail, UID, UID)
+    return fuse
+
+
+def test_a_file_system_that_hangs_is_waited_for_in_bounded_time(place):
+    brim, fuse = place[0], move_to_fuse(place)
     fuse.stop()
     rows = check(brim, "--probe")
     assert set(rows) == {"mailbox-open"}, rows
@@ -144,13 +150,7 @@ def test_a_file_system_that_hangs_is_waited_for_in_bounded_time(place):
 
 
 def test_where_the_server_of_a_file_system_died_no_directory_is_to_be_made(place):
-    brim, mail, mounts = place
-    shutil.rmtree(mail)
-    try:
-        fuse = mounts.fuse("bindfs", mail.with_name("below"), mail, uid=UID)
-    except Missing as missing:
-        pytest.skip(str(missing))
-    brim.make_maildir(mail, UID, UID)
+    brim, fuse = place[0], move_to_fuse(place)
     fuse.kill()
     row = check(brim)["mailbox-open"]
     assert "not connected" in row["what"]
