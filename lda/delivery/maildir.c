@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "made.h"
 #include "maildir.h"
 #include "publish.h"
 #include "store.h"
@@ -113,20 +114,13 @@ check_owner(int dir, uid_t owner, const char *what, struct stat *found, struct o
 
 /* --- a missing mailbox ----------------------------------------------------------- */
 
-/* Another delivery may be making the same mailbox now. */
-static int
-make_directory(int dir, const char *name)
-{
-	return mkdirat(dir, name, 0700) && errno != EEXIST ? -1 : 0;
-}
-
 /* new/ is made last: where it is, the rest is there and on disk. */
 static int
-make_folders(int maildir, struct outcome *o)
+make_folders(int maildir, uid_t owner, struct outcome *o)
 {
-	if (make_directory(maildir, "tmp") || make_directory(maildir, "cur") ||
-		publish_sync(maildir) || make_directory(maildir, "new") ||
-		publish_sync(maildir))
+	if (made_directory(maildir, "tmp", owner) ||
+		made_directory(maildir, "cur", owner) || publish_sync(maildir) ||
+		made_directory(maildir, "new", owner) || publish_sync(maildir))
 		return failed(o, "the folders of the mailbox can't be made");
 	return 0;
 }
@@ -147,7 +141,7 @@ make_maildir(const char *path, uid_t owner, struct outcome *o)
 	}
 	if (check_owner(parent, owner, "the mailbox is missing, and its parent", NULL,
 		    o) == 0) {
-		if (make_directory(parent, name) || publish_sync(parent))
+		if (made_directory(parent, name, owner) || publish_sync(parent))
 			failed(o, "the mailbox can't be made");
 		else
 			result = 0;
@@ -223,7 +217,7 @@ make_folder(const struct maildir *m, const char *name, int *dir, struct outcome 
 
 	if (open_folder(m, name, dir, &missing, o) == 0)
 		return 0;
-	if (!missing || make_folders(m->directory, o))
+	if (!missing || make_folders(m->directory, m->owner, o))
 		return -1;
 	return open_folder(m, name, dir, &missing, o);
 }
@@ -247,12 +241,19 @@ static int
 begin_draft(struct store *s, struct draft *d, const char *what, struct outcome *o)
 {
 	struct maildir *m = s->state;
+	uid_t whose;
 
 	d->is_there = 1;
 	s->phase = STORE_BEGUN;
-	m->file = openat(d->dir, d->name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return m->file < 0 ? failed(o, what) : 0;
+	m->file = made_file(d->dir, d->name, m->owner, &whose);
+	if (m->file >= 0)
+		return 0;
+	failed(o, what);
+	if (whose != m->owner)
+		outcome_set(o, o->verdict,
+			"%s: what uid %u makes belongs to uid %u there", what,
+			(unsigned)m->owner, (unsigned)whose);
+	return -1;
 }
 
 /* For file systems that have no O_TMPFILE. */
@@ -525,7 +526,7 @@ maildir_close(struct store *s)
 	if (s->phase != STORE_STORED) {
 		s->phase = STORE_IDLE;
 	} else {
-		tidy_folders(m->directory);
+		tidy_folders(m->directory, m->owner);
 		if (m->in_tmp.dir < 0) /* another kernel, or disk, may have needed it */
 			m->in_tmp.dir = walk_open_in(m->directory, "tmp", NULL);
 	}

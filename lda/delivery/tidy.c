@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "made.h"
 #include "maildir.h"
 
 #define UNUSED_SECONDS (36 * 60 * 60)
@@ -18,7 +19,7 @@
 #define LOOKS_MAX   50
 
 void
-tidy_folders(int maildir)
+tidy_folders(int maildir, uid_t owner)
 {
 	static const char *const names[] = {"cur", "tmp"};
 	struct stat st;
@@ -26,7 +27,7 @@ tidy_folders(int maildir)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (fstatat(maildir, names[i], &st, AT_SYMLINK_NOFOLLOW) &&
 			errno == ENOENT)
-			mkdirat(maildir, names[i], 0700);
+			made_directory(maildir, names[i], owner);
 }
 
 /* An access may be noted much later than it was, or never, so the change counts, too. */

@@ -10,7 +10,7 @@
 
 /* Makes cur/ and tmp/ in the open Maildir where they are missing: a backup may have kept
  * no empty folders, and readers take a Maildir without them for none. */
-void tidy_folders(int maildir);
+void tidy_folders(int maildir, uid_t owner);
 
 /* Removes from tmp/ or new/, which is open and is closed by this, what OWNER's deliveries
  * on this host have left there: regular files with the name of an unfinished one behind

@@ -3,6 +3,7 @@ counted right, refused with the right verdict, and nothing left where they are r
 system that this machine has not is a skip with the reason.
 """
 
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -214,6 +215,22 @@ def test_fuse_takes_mail_by_the_calls_that_it_knows(kind):
         assert re.search(r"^verdict +delivered", brim.admin("simulate", BOB).stdout, re.M)
         assert send(brim, ALICE, LONG).code == "4.2.2"
         assert_counted(brim, ALICE, alice, [SHORT, LONG])
+
+
+@pytest.mark.parametrize("kind", sorted(set(FUSE) - {"sshfs"}))
+def test_what_is_delivered_eight_at_a_time_is_the_owners(kind):
+    """gocryptfs 2.3 makes other files than one's own then, or refuses."""
+    with brim_on(kind) as brim:
+        boxes = {address: add(brim, address)
+                 for address in (f"u{i}@example.org" for i in range(8))}
+        brim.start_quotad()
+        with concurrent.futures.ThreadPoolExecutor(len(boxes)) as senders:
+            sent = list(senders.map(lambda address: send(brim, address), 12 * list(boxes)))
+        assert [s.status for s in sent] == [0] * len(sent), sent
+        for address, mail in boxes.items():
+            assert_counted(brim, address, mail, [SHORT] * 12)
+            made = [mail, *mail.rglob("*")]
+            assert {os.lstat(path).st_uid for path in made} == {UID}, made
 
 
 # What sandboxes and file systems answer for calls that they don't know.
