@@ -21,6 +21,10 @@ struct program {
 
 extern const struct program program;
 
+/* This process has one user and one group from here on, whatever else it was started
+ * with: 0, or -1 with the outcome. */
+int identity_settle(struct outcome *o);
+
 /* From here on this process is the mailbox's owner and nobody else: 0, or -1 with the
  * outcome. It may then be somebody in between, and must touch nothing. */
 int identity_become(void *arg, const struct mailbox *m, struct outcome *o);

@@ -62,7 +62,7 @@ main(int argc, char **argv)
 
 	log_open_syslog("brim-lda");
 	log_wait(LOG_MS);
-	if (start_clean(&o) == 0) {
+	if (start_clean(&o) == 0 && identity_settle(&o) == 0) {
 		delivery_init(&the_delivery, &host, STDIN_FILENO);
 		handle(&the_delivery, argc, argv, &o);
 	}

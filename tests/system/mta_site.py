@@ -24,9 +24,10 @@ LDA = pathlib.Path("/usr/local/lib/brim/lda")  # where the files in etc/ have it
 CAROL = f"carol@{VIRTUAL_DOMAIN}"
 ODD = f"o'd/d$x@{VIRTUAL_DOMAIN}"
 
-# What runs in the place of lda: it keeps what it was given, and then runs it.
+# What runs in the place of lda: it keeps what it was given, its effective user too (-p), and then
+# runs it.
 RECORDER = """\
-#!/bin/sh
+#!/bin/sh -p
 run=$(mktemp {folder}/XXXXXXXX)
 cat /proc/$$/cmdline >$run.arguments
 cat /proc/$$/environ >$run.environment
@@ -96,7 +97,7 @@ class Run:
     def __init__(self, path):
         def strings(suffix):
             return path.with_suffix(suffix).read_bytes().decode().split("\0")[:-1]
-        self.arguments = strings(".arguments")[2:]  # behind the recorder's own
+        self.arguments = strings(".arguments")[3:]  # behind the recorder's own
         self.environment = dict(word.split("=", 1) for word in strings(".environment"))
         self.message = path.with_suffix(".message").read_text()
         self.output = path.with_suffix(".output").read_text().strip()

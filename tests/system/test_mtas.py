@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import smtplib
+import subprocess
 import time
 
 import pytest
@@ -30,6 +31,8 @@ john.doe: john_doe
 team: {CAROL}
 postmaster: root
 root: alice
+list: john_doe, {CAROL}
+owner-list: alice
 """
 
 # A message to an address belongs into a mailbox.
@@ -136,6 +139,50 @@ def test_mail_is_delivered_where_the_mta_meant_it(seen, case):
     assert subject(case) in seen.runs, "\n".join(seen.log)
     run = seen.runs[subject(case)]
     assert (run.status, run.output, run.mailbox) == (0, "", case.mailbox), handed_over(run)
+
+
+OF_WHOM = [  # sender, recipient, mailboxes
+    (f"alice@{HOST_DOMAIN}", CAROL, [CAROL]),
+    (f"john_doe@{HOST_DOMAIN}", f"team@{HOST_DOMAIN}", [CAROL]),
+    (f"alice@{HOST_DOMAIN}", f"erin@{HOST_DOMAIN}", [CAROL]),
+    (f"alice@{HOST_DOMAIN}", "john_doe", ["john_doe"]),
+    ("me@sender.test", f"list@{HOST_DOMAIN}", [CAROL, "john_doe"]),
+    ("", CAROL, [CAROL]),
+]
+
+
+@pytest.mark.parametrize("sender, to, mailboxes", OF_WHOM)
+def test_mail_is_delivered_whoever_its_sender_is(seen, sender, to, mailboxes):
+    """An account of the host, too, and whoever a list belongs to."""
+    site, name = seen.site, f"of {sender} to {to}"
+    to = to if "@" in to else f"{to}@{HOST_DOMAIN}"
+    site.mta.send(sender, to, f"Subject: {name}\n\nhi\n".encode())
+    site.mta.wait(lambda: sum(run.subject == name for run in site.runs()) == len(mailboxes),
+                  "the deliveries")
+    assert [run.output for run in site.runs() if run.subject == name] == [""] * len(mailboxes)
+    found = [key for key, maildir in site.maildirs.items()
+             for message in site.brim.messages(maildir) if f"Subject: {name}\n".encode() in message]
+    assert sorted(found) == sorted(mailboxes)
+
+
+def test_lda_has_one_user_where_another_started_it(seen):
+    """sendmail's flag S leaves root behind the mail user."""
+    if seen.mta_class is not Sendmail:
+        pytest.skip("sendmail alone does so")
+    site = seen.site
+    vmail = str(site.vmail)
+    with subprocess.Popen(
+            ["setpriv", f"--euid={vmail}", f"--egid={vmail}", "--keep-groups",
+             site.host.folder / "lda", "-d", CAROL],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE) as lda:
+        status = pathlib.Path(f"/proc/{lda.pid}/status")
+
+        def ids():
+            return re.findall(r"^(?:Uid|Gid|CapPrm):\t(.*)$", status.read_text(), re.M)
+        wanted = ["\t".join([vmail] * 4)] * 2 + ["0" * 16]
+        site.mta.wait(lambda: ids() == wanted, "lda to have one user")
+        output, _ = lda.communicate(b"Subject: one user\n\nhi\n")
+    assert (lda.returncode, output) == (0, b"")
 
 
 def test_no_valid_mail_is_bounced(seen):
