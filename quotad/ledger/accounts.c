@@ -9,6 +9,9 @@
 
 /* --- accounts --- */
 
+/* They are most of quotad's memory: what few have at a time is in their activity. */
+_Static_assert(sizeof(struct account) <= 152, "100,000 of them in 40 MB");
+
 int
 account_has_name(const void *account, const void *name, size_t length)
 {
@@ -29,10 +32,9 @@ ledger_account(struct ledger *l, const char *name)
 	size_t length = strlen(name);
 	struct account *a = hash_find(&l->accounts, name, length);
 
-	if (a || !(a = calloc(1, sizeof *a + length + 1)))
+	if (a || !(a = calloc(1, offsetof(struct account, name) + length + 1)))
 		return a;
 	memcpy(a->name, name, length);
-	LIST_INIT(&a->tickets);
 	if (hash_add(&l->accounts, name, length, a) != 1) {
 		free(a);
 		return NULL;
@@ -70,6 +72,7 @@ account_begin_activity(struct account *a)
 	a->activity = calloc(1, sizeof *a->activity);
 	if (!a->activity)
 		return -1;
+	LIST_INIT(&a->activity->tickets);
 	LIST_INIT(&a->activity->committed);
 	TAILQ_INIT(&a->activity->waiting);
 	TAILQ_INIT(&a->activity->promises);
@@ -80,7 +83,7 @@ void
 account_end_activity(struct account *a)
 {
 	if (!a->activity || a->activity->questions || a->counting || a->probing ||
-		a->charged.tickets || a->charged.promises)
+		a->activity->held.tickets || a->activity->held.promises)
 		return;
 	free(a->activity);
 	a->activity = NULL;
@@ -89,8 +92,8 @@ account_end_activity(struct account *a)
 void
 account_free(struct account *a)
 {
-	free_tickets(&a->tickets);
 	if (a->activity) {
+		free_tickets(&a->activity->tickets);
 		free_tickets(&a->activity->committed);
 		promises_free(a);
 	}
@@ -126,29 +129,29 @@ ledger_each(struct ledger *l, void (*each)(void *arg, struct account *a), void *
 /* All that is charged changes here alone, whole, so that what is above an account can be
  * charged in the same step. */
 static void
-charge(struct account *a, struct charge now)
+charge(struct account *a, struct charge now, struct held held)
 {
 	*(struct charge *)&a->charged = now;
+	if (a->activity)
+		*(struct held *)&a->activity->held = held;
 }
 
 void
 account_set_used(struct account *a, uint64_t used, uint64_t messages)
 {
-	struct charge now = a->charged;
+	const struct charge now = {.used = used, .messages = messages};
 
-	now.used = used;
-	now.messages = messages;
-	charge(a, now);
+	charge(a, now, account_held(a));
 }
 
 void
 account_set_promised(struct account *a, uint64_t bytes, uint32_t promises)
 {
-	struct charge now = a->charged;
+	struct held held = account_held(a);
 
-	now.promised = bytes;
-	now.promises = promises;
-	charge(a, now);
+	held.promised = bytes;
+	held.promises = promises;
+	charge(a, a->charged, held);
 }
 
 uint64_t
@@ -158,7 +161,7 @@ account_open_bytes(const struct account *a, uint64_t *tickets)
 	uint64_t bytes = 0;
 
 	*tickets = 0;
-	LIST_FOREACH(t, &a->tickets, of_account)
+	for (t = account_tickets(a); t; t = LIST_NEXT(t, of_account))
 		if (t->state == LEDGER_OPEN && t->path.number == a->place.path) {
 			bytes = amount_add(bytes, t->bytes);
 			(*tickets)++;
@@ -233,7 +236,7 @@ ticket_find(const struct account *a, const char *name)
 {
 	struct ticket *t;
 
-	LIST_FOREACH(t, &a->tickets, of_account)
+	for (t = account_tickets(a); t; t = LIST_NEXT(t, of_account))
 		if (strcmp(t->name, name) == 0)
 			break;
 	return t;
@@ -261,7 +264,7 @@ new_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept
 {
 	size_t size = strlen(kept->name) + 1;
 	struct ticket *t = calloc(1, sizeof *t + size);
-	struct charge now = a->charged;
+	struct held held;
 
 	if (!t || account_begin_activity(a) == -1 ||
 		places_add_ticket(l, t, kept->path, kept->directory) == -1) {
@@ -276,11 +279,12 @@ new_ticket(struct ledger *l, struct account *a, const struct ledger_ticket *kept
 	t->bytes = kept->bytes;
 	t->made_at = l->now;
 	t->mail_in = kept->mail_in;
-	LIST_INSERT_HEAD(&a->tickets, t, of_account);
+	LIST_INSERT_HEAD(&a->activity->tickets, t, of_account);
 	l->totals.tickets++;
-	now.tickets++;
-	now.reserved = amount_add(now.reserved, t->bytes);
-	charge(a, now);
+	held = account_held(a);
+	held.tickets++;
+	held.reserved = amount_add(held.reserved, t->bytes);
+	charge(a, a->charged, held);
 	return t;
 }
 
@@ -388,7 +392,7 @@ sum_of_tickets(const struct account *a)
 	const struct ticket *t;
 	uint64_t bytes = 0;
 
-	LIST_FOREACH(t, &a->tickets, of_account)
+	LIST_FOREACH(t, &a->activity->tickets, of_account)
 		bytes = amount_add(bytes, t->bytes);
 	return bytes;
 }
@@ -410,6 +414,7 @@ take_out(struct ledger *l, struct ticket *t, int used, int is_stored)
 {
 	struct account *a = t->account;
 	struct charge now = a->charged;
+	struct held held = account_held(a);
 	int elsewhere = is_elsewhere(a, t);
 
 	leave(l, t);
@@ -417,11 +422,11 @@ take_out(struct ledger *l, struct ticket *t, int used, int is_stored)
 	l->moves += elsewhere ? 1 : 0;
 	LIST_REMOVE(t, of_account);
 	l->totals.tickets--;
-	now.tickets--;
+	held.tickets--;
 	/* A sum that stopped at its end can't be subtracted from. */
-	now.reserved = now.reserved == UINT64_MAX
-			       ? sum_of_tickets(a)
-			       : amount_subtract(now.reserved, t->bytes);
+	held.reserved = held.reserved == UINT64_MAX
+				? sum_of_tickets(a)
+				: amount_subtract(held.reserved, t->bytes);
 	if (used) {
 		now.used = amount_add(now.used, t->bytes);
 		now.messages = amount_add(now.messages, 1);
@@ -432,7 +437,7 @@ take_out(struct ledger *l, struct ticket *t, int used, int is_stored)
 			a->may_be_twice = a->count_is_void = 1;
 		}
 	}
-	charge(a, now);
+	charge(a, now, held);
 	promises_leave(l, t, is_stored);
 	account_end_activity(a);
 	places_remove_ticket(l, t);
@@ -482,7 +487,7 @@ ledger_show_tickets(const struct ledger *l, const struct account *a,
 {
 	const struct ticket *t;
 
-	LIST_FOREACH(t, &a->tickets, of_account) {
+	for (t = account_tickets(a); t; t = LIST_NEXT(t, of_account)) {
 		const struct ledger_ticket kept = shown(l, t);
 
 		each(arg, &kept);

@@ -9,8 +9,13 @@
 
 #include "ledger.h"
 
+/* What is charged: the messages that are there, */
 struct charge {
 	uint64_t used, messages;
+};
+
+/* and the room that is held for those to come. */
+struct held {
 	uint64_t reserved; /* bytes of all tickets */
 	uint64_t promised; /* bytes of all promises */
 	uint32_t tickets, promises;
@@ -55,6 +60,8 @@ TAILQ_HEAD(account_promises, promise);
 /* What an account has only while it has tickets, promises or questions, or is looked at:
  * most have none. */
 struct activity {
+	const struct held held;
+	struct account_tickets tickets;
 	/* Since the running count began; those beyond NAMES_KEPT have left their bytes
 	 * alone, and make it inexact. */
 	struct account_tickets committed;
@@ -67,17 +74,32 @@ struct activity {
 	uint64_t sure,
 		sure_messages;      /* there at one moment of the last count, at least */
 	TAILQ_ENTRY(account) turns; /* while it has ended orphans and is not counted */
+	int in_turns;
+	unsigned turn; /* in which of the queues */
 	uint64_t due_at;
+	enum ledger_why why; /* of the running count */
+	int is_orphan_count; /* the running count was its turn */
 	uint32_t probe_after;
 	uint64_t probe_began_at;
 	uint32_t rival_counts; /* of the rival, begun when it was found first */
 	uint64_t moves_before; /* the ledger's, when the running count began */
+	uint64_t meant_before; /* memory.c's */
 };
 
 struct account {
 	const struct charge charged;
-	uint32_t counts_begun, counts_applied;
-	uint32_t failed_counts; /* or inexact, since the last exact one */
+	struct ledger_place place; /* that the number belongs to */
+	uint64_t directory;        /* that was counted; 0: not known */
+	uint64_t rules;            /* that it was counted by */
+	uint64_t mail_in;          /* memory.c's */
+	uint64_t stamp, counted_at, looked_at, count_began_at;
+	uint64_t unmoved_at; /* the last look that found what the number is of; 0: none */
+	int64_t last_at; /* the last count; below zero where it was before the clock */
+	uint64_t last_was, last_found;
+	struct activity *activity; /* NULL: none */
+	struct full *full;
+	uint32_t counts_begun;
+	uint32_t reviewed_in; /* memory.c's: the ledger's table */
 	unsigned counting : 1, probing : 1, thorough_wanted : 1;
 	unsigned known : 1; /* an exact count of this boot stands behind the number */
 	unsigned count_serves : 1; /* for refusals: no COMMIT since it began, unmoved */
@@ -86,30 +108,38 @@ struct account {
 	unsigned wrong_names : 1;
 	unsigned by_files : 1;      /* the last exact count rests on no name alone */
 	unsigned sure_by_files : 1; /* so does what is sure */
-	unsigned in_turns : 1, turn : 3;
-	unsigned is_orphan_count : 1; /* the running count was its turn */
-	unsigned may_be_twice : 1;    /* messages in the number, until an exact count */
-	unsigned why : 4;             /* the running count's enum ledger_why */
+	unsigned may_be_twice : 1;  /* messages in the number, until an exact count */
 	unsigned last_why : 4, last_exact : 1;
+	unsigned failed_counts : 3; /* or inexact, since the last exact one; 7: or more */
 	unsigned is_there : 1;      /* the last count found the directory that it has */
 	unsigned rivalry : 2;       /* its place leads to a directory that another has */
 	unsigned count_is_void : 1; /* the running one, whose number was dropped */
 	unsigned is_second : 1;  /* another account has its place, which it can't have */
 	unsigned had_mail : 1;   /* messages were in its place at the last look, */
 	unsigned is_missing : 1; /* and no Maildir is there now, or no new/ in it */
-	struct ledger_place place; /* that the number belongs to */
-	uint64_t directory;        /* that was counted; 0: not known */
-	uint64_t rules;            /* that it was counted by */
-	uint64_t mail_in, removed_in, reviewed_in, meant_before; /* memory.c's */
-	uint64_t stamp, counted_at, looked_at, count_began_at;
-	uint64_t unmoved_at; /* the last look that found what the number is of; 0: none */
-	int64_t last_at; /* the last count; below zero where it was before the clock */
-	uint64_t last_was, last_found;
-	struct account_tickets tickets;
-	struct activity *activity; /* NULL: none */
-	struct full *full;
-	char name[];
+	char name[];             /* begins in what would be padding */
 };
+
+/* What it holds. */
+static inline struct held
+account_held(const struct account *a)
+{
+	return a->activity ? a->activity->held : (struct held){.tickets = 0};
+}
+
+/* Its counts that have ended. */
+static inline uint32_t
+account_counts_applied(const struct account *a)
+{
+	return a->counts_begun - a->counting;
+}
+
+/* The first of its tickets, of_account; NULL: it has none. */
+static inline struct ticket *
+account_tickets(const struct account *a)
+{
+	return a->activity ? LIST_FIRST(&a->activity->tickets) : NULL;
+}
 
 /* For the ledger's table: whether it is the account's name. */
 int account_has_name(const void *account, const void *name, size_t length);

@@ -39,10 +39,10 @@ counts_begin(struct ledger *l, struct account *a, int thorough, enum ledger_why 
 	a->counting = 1;
 	a->count_is_void = 0;
 	a->activity->moves_before = l->moves;
-	a->why = why & 15;
+	a->activity->why = why;
 	a->counts_begun++;
 	a->count_began_at = a->looked_at = l->now;
-	LIST_FOREACH(t, &a->tickets, of_account) {
+	LIST_FOREACH(t, &a->activity->tickets, of_account) {
 		t->ended_before = t->state == LEDGER_ENDED;
 		t->seen = 0;
 	}
@@ -65,7 +65,7 @@ mark_seen(struct account *a, const struct ledger_count *c)
 	for (i = 0; i < c->seen_count; i++)
 		if (hash_add(&seen, c->seen[i], strlen(c->seen[i]), NULL) == -1)
 			break;
-	LIST_FOREACH(t, &a->tickets, of_account)
+	LIST_FOREACH(t, &a->activity->tickets, of_account)
 		t->seen |= hash_has(&seen, t->name, strlen(t->name));
 	LIST_FOREACH(t, &a->activity->committed, of_account)
 		t->seen |= hash_has(&seen, t->name, strlen(t->name));
@@ -82,7 +82,7 @@ add_up(struct account *a, const struct ledger_count *c, int exact, uint64_t *use
 
 	*used = amount_add(c->bytes, a->activity->nameless_bytes);
 	*messages = amount_add(c->messages, a->activity->nameless);
-	LIST_FOREACH(t, &a->tickets, of_account) {
+	LIST_FOREACH(t, &a->activity->tickets, of_account) {
 		if (t->seen && t->state == LEDGER_OPEN) {
 			t->taken_off = 1;
 			*used = amount_subtract(*used, t->bytes);
@@ -105,7 +105,7 @@ end_orphans(struct ledger *l, struct account *a)
 {
 	uint64_t found = 0;
 
-	for (struct ticket *t = LIST_FIRST(&a->tickets), *next; t; t = next) {
+	for (struct ticket *t = LIST_FIRST(&a->activity->tickets), *next; t; t = next) {
 		next = LIST_NEXT(t, of_account);
 		if (t->state == LEDGER_OPEN || (!t->seen && !t->ended_before))
 			continue;
@@ -121,7 +121,7 @@ end_orphans(struct ledger *l, struct account *a)
 static void
 remember(struct ledger *l, struct account *a, int exact, uint64_t was)
 {
-	a->last_why = a->why & 15;
+	a->last_why = a->activity->why & 15;
 	a->last_exact = exact ? 1 : 0;
 	a->last_at = (int64_t)l->now;
 	a->last_was = a->known ? was : a->charged.used;
@@ -176,7 +176,7 @@ note_sure(struct account *a, const struct ledger_count *c, int complete)
 	a->activity->sure_messages = c->exact ? c->messages : c->sure_messages;
 	if (!complete)
 		a->activity->sure = a->activity->sure_messages = 0;
-	LIST_FOREACH(t, &a->tickets, of_account)
+	LIST_FOREACH(t, &a->activity->tickets, of_account)
 		if (t->seen && t->state == LEDGER_OPEN) {
 			a->activity->sure = amount_subtract(a->activity->sure, t->bytes);
 			a->activity->sure_messages =
@@ -191,7 +191,7 @@ note_names(struct account *a, const struct ledger_count *c, int exact)
 {
 	if (c->wrong)
 		a->wrong_names = 1;
-	else if (exact && c->by_name == 0 && a->why == LEDGER_ROUND)
+	else if (exact && c->by_name == 0 && a->activity->why == LEDGER_ROUND)
 		a->wrong_names = 0;
 	if (exact)
 		a->by_files = c->by_name == 0;
@@ -260,7 +260,7 @@ wake_counted(
 		int thorough = a->thorough_wanted;
 
 		a->thorough_wanted = 0;
-		counts_begin(l, a, thorough, a->why);
+		counts_begin(l, a, thorough, a->activity->why);
 	}
 }
 
@@ -273,7 +273,8 @@ look_at_rival(struct ledger *l, struct account *a, struct account *rival)
 		return NO_RIVAL;
 	if (a->rivalry == NO_RIVAL)
 		a->activity->rival_counts = rival->counts_begun;
-	if (rival->counting || rival->counts_applied <= a->activity->rival_counts ||
+	if (rival->counting ||
+		account_counts_applied(rival) <= a->activity->rival_counts ||
 		l->now - rival->count_began_at >= RIVAL_MS) {
 		counts_begin(l, rival, 0, LEDGER_CHANGED);
 		return UNSURE_RIVAL;
@@ -328,9 +329,18 @@ finds_missing(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
 	if (c->missing && is_meant(a))
 		memory_end(l, a);
-	a->is_missing = c->missing && memory_maybe_mail(a) && !a->activity->nameless &&
+	a->is_missing = c->missing && memory_maybe_mail(l, a) && !a->activity->nameless &&
 			LIST_EMPTY(&a->activity->committed);
 	return a->is_missing;
+}
+
+static void
+note_failure(struct account *a, int exact, int serves)
+{
+	if (exact)
+		a->failed_counts = 0;
+	else if (serves && a->failed_counts < FAILED_COUNTS_MAX)
+		a->failed_counts++;
 }
 
 void
@@ -347,15 +357,14 @@ counts_ended(struct ledger *l, struct account *a, const struct ledger_count *c)
 	exact = serves && !c->failed && bind_directory(l, a, c) && apply(l, a, c);
 	serves = serves && (!a->count_is_void || a->rivalry != NO_RIVAL);
 	a->is_there = !c->failed && c->directory == a->directory;
-	if (serves && c->failed && (a->why == LEDGER_CHANGED || c == &missing))
+	if (serves && c->failed && (a->activity->why == LEDGER_CHANGED || c == &missing))
 		forget_number(l, a);
 
 	account_free_committed(a);
 	a->counting = 0;
-	a->counts_applied = a->counts_begun;
-	l->orphan_counts -= a->is_orphan_count;
-	a->is_orphan_count = 0;
-	a->failed_counts = exact ? 0 : a->failed_counts + (unsigned)serves;
+	l->orphan_counts -= a->activity->is_orphan_count;
+	a->activity->is_orphan_count = 0;
+	note_failure(a, exact, serves);
 	turns_join(l, a);
 	wake_counted(l, a, c, serves);
 	account_end_activity(a);
@@ -369,7 +378,7 @@ counts_probe(struct ledger *l, struct account *a)
 	if (a->probing)
 		return;
 	a->probing = 1;
-	a->activity->probe_after = a->counts_applied;
+	a->activity->probe_after = account_counts_applied(a);
 	a->activity->probe_began_at = l->now;
 	TAILQ_FOREACH(q, &a->activity->waiting, here)
 		q->in_probe = q->waits_for == WAIT_PROBE;
@@ -381,7 +390,7 @@ counts_probe(struct ledger *l, struct account *a)
 static void
 wake_probed(struct ledger *l, struct account *a, int moved, int failed)
 {
-	int again = 0, stale = a->activity->probe_after != a->counts_applied;
+	int again = 0, stale = a->activity->probe_after != account_counts_applied(a);
 
 	for (struct question *q = TAILQ_FIRST(&a->activity->waiting), *next; q;
 		q = next) {
@@ -393,7 +402,7 @@ wake_probed(struct ledger *l, struct account *a, int moved, int failed)
 			continue;
 		}
 		q->probed = moved ? MOVED : UNMOVED;
-		q->probed_count = a->counts_applied;
+		q->probed_count = account_counts_applied(a);
 		if (failed)
 			question_fail(l, q, "the mailbox can't be looked at");
 		else
@@ -409,7 +418,7 @@ counts_probed(struct ledger *l, struct account *a, uint64_t stamp, int failed)
 	int moved = !a->known || stamp != a->stamp;
 
 	a->probing = 0;
-	if (a->activity->probe_after == a->counts_applied) {
+	if (a->activity->probe_after == account_counts_applied(a)) {
 		a->unmoved_at = failed || moved ? 0 : a->activity->probe_began_at;
 		if (moved)
 			a->count_serves = 0;
@@ -427,7 +436,7 @@ counts_of_orphans(struct ledger *l)
 	struct account *a;
 
 	while ((a = turns_next(l))) {
-		a->is_orphan_count = 1;
+		a->activity->is_orphan_count = 1;
 		l->orphan_counts++;
 		counts_begin(l, a, 0, LEDGER_ORPHANS);
 	}

@@ -42,20 +42,19 @@ static struct charge
 beside(const struct question *q, int which)
 {
 	const struct account *a = q->request.account;
+	const struct held held = account_held(a);
 	struct charge sum = {.messages = 0};
 	uint64_t tickets = 0;
 
 	if ((which & TICKETS) == OPEN_TICKETS)
 		sum.used = account_open_bytes(a, &tickets);
 	else if (which & TICKETS)
-		sum = (struct charge){
-			.used = a->charged.reserved, .messages = a->charged.tickets};
+		sum = (struct charge){.used = held.reserved, .messages = held.tickets};
 	sum.messages += tickets;
 	if (!(which & PROMISES))
 		return sum;
-	sum.used =
-		amount_add(sum.used, a->charged.promised - (q->own ? q->own->bytes : 0));
-	sum.messages += a->charged.promises - (q->own ? 1 : 0);
+	sum.used = amount_add(sum.used, held.promised - (q->own ? q->own->bytes : 0));
+	sum.messages += held.promises - (q->own ? 1 : 0);
 	return sum;
 }
 
@@ -202,7 +201,7 @@ owners_were_read(const struct question *q)
 {
 	const struct ticket *t;
 
-	LIST_FOREACH(t, &q->request.account->tickets, of_account)
+	LIST_FOREACH(t, &q->request.account->activity->tickets, of_account)
 		if (t->state == LEDGER_OPEN && t->id >= q->read_before)
 			return 0;
 	return 1;
@@ -221,7 +220,7 @@ decide_refusal(struct ledger *l, struct question *q, struct ledger_answer *answe
 		return q->counts < TRIES ? wait_for_new_count(q)
 					 : no_exact_count(q, answer);
 	}
-	if (q->probed != UNMOVED || q->probed_count != a->counts_applied)
+	if (q->probed != UNMOVED || q->probed_count != account_counts_applied(a))
 		return WAIT_PROBE;
 	if (!owners_were_read(q))
 		return WAIT_INPUT;
@@ -328,13 +327,13 @@ decide_orphans(const struct ledger *l, struct question *q, struct ledger_answer 
 /* Whether the Maildir had mail and is missing. An lda has looked; whoever has not, is
  * told after a count. */
 static int
-is_missing(const struct question *q)
+is_missing(const struct ledger *l, const struct question *q)
 {
 	const struct ledger_request *r = &q->request;
 
 	if (r->directory)
 		r->account->is_missing = 0;
-	else if (r->is_missing && memory_maybe_mail(r->account))
+	else if (r->is_missing && memory_maybe_mail(l, r->account))
 		r->account->is_missing = 1;
 	return r->account->is_missing;
 }
@@ -354,7 +353,7 @@ decide_room(struct ledger *l, struct question *q, struct ledger_answer *answer)
 	struct account *a = q->request.account;
 	int elsewhere = is_elsewhere(l, q);
 
-	if (is_missing(q))
+	if (is_missing(l, q))
 		return decide_missing(q, answer);
 	if (l->held_until > l->now)
 		return answer_with(answer, VERDICT_TROUBLE,
@@ -458,7 +457,7 @@ decide_send(struct ledger *l, struct question *q, struct ledger_answer *answer)
 
 	if (a->known && a->charged.used <= q->request.bytes)
 		return decide_may_send(l, q, answer);
-	if (is_missing(q))
+	if (is_missing(l, q))
 		return decide_missing(q, answer);
 	if (a->rivalry != NO_RIVAL)
 		return decide_rivalry(l, q, answer);
@@ -468,7 +467,7 @@ decide_send(struct ledger *l, struct question *q, struct ledger_answer *answer)
 			       ? wait_for_new_count(q)
 			       : answer_with(answer, VERDICT_TROUBLE, NOT_COUNTED);
 	}
-	if (q->probed != UNMOVED || q->probed_count != a->counts_applied)
+	if (q->probed != UNMOVED || q->probed_count != account_counts_applied(a))
 		return WAIT_PROBE;
 	return owners_were_read(q) ? answer_with(answer, VERDICT_FULL, NULL) : WAIT_INPUT;
 }

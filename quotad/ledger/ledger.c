@@ -143,14 +143,16 @@ since_last(const struct ledger *l, const struct account *a)
 void
 ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_numbers *n)
 {
+	const struct held held = account_held(a);
+
 	*n = (struct ledger_numbers){
 		.used = a->charged.used,
 		.messages = a->charged.messages,
-		.reserved = a->charged.reserved,
-		.tickets = a->charged.tickets,
+		.reserved = held.reserved,
+		.tickets = held.tickets,
 		.orphans = a->activity ? a->activity->orphans : 0,
-		.promised = a->charged.promised,
-		.promises = a->charged.promises,
+		.promised = held.promised,
+		.promises = held.promises,
 		.stamp = a->stamp,
 		.known = a->known && a->rules == l->rules.counting,
 		.place = a->place,
@@ -159,7 +161,7 @@ ledger_numbers(const struct ledger *l, const struct account *a, struct ledger_nu
 		.wrong_names = a->wrong_names,
 		.had_mail = a->had_mail,
 		.mail_in = a->mail_in,
-		.maybe_mail = memory_maybe_mail(a),
+		.maybe_mail = memory_maybe_mail(l, a),
 		.missing = a->is_missing,
 		.counting = a->counting,
 		.last = {.why = a->last_why,
@@ -276,7 +278,7 @@ ledger_each_owner(const struct ledger *l,
 		if (q->request.account == last)
 			continue;
 		last = q->request.account;
-		LIST_FOREACH(t, &last->tickets, of_account)
+		LIST_FOREACH(t, &last->activity->tickets, of_account)
 			if (t->connection)
 				each(arg, t->connection);
 	}
@@ -288,7 +290,7 @@ owners_are_read(const struct account *a,
 {
 	const struct ticket *t;
 
-	LIST_FOREACH(t, &a->tickets, of_account)
+	LIST_FOREACH(t, &a->activity->tickets, of_account)
 		if (t->connection && is_read && !is_read(arg, t->connection))
 			return 0;
 	return 1;
@@ -404,7 +406,7 @@ ledger_count_names(struct ledger *l, struct account *a,
 	const struct ticket *t;
 
 	(void)l;
-	LIST_FOREACH(t, &a->tickets, of_account)
+	for (t = account_tickets(a); t; t = LIST_NEXT(t, of_account))
 		name(arg, t->name);
 	if (!a->counting)
 		return;
@@ -412,25 +414,30 @@ ledger_count_names(struct ledger *l, struct account *a,
 		name(arg, t->name);
 }
 
-/* What stands in the way of a message, in bytes or messages. */
-static int
-has_fallen(const struct charge *was, const struct charge *now)
+/* What stands in the way of a message. */
+static struct charge
+in_the_way(const struct account *a)
 {
-	return amount_add(now->used, now->reserved) <
-		       amount_add(was->used, was->reserved) ||
-	       amount_add(now->messages, now->tickets) <
-		       amount_add(was->messages, was->tickets);
+	const struct held held = account_held(a);
+
+	return (struct charge){
+		.used = amount_add(a->charged.used, held.reserved),
+		.messages = amount_add(a->charged.messages, held.tickets),
+	};
 }
 
 void
 ledger_counted(struct ledger *l, struct account *a, const struct ledger_count *c)
 {
-	const struct charge before = a->charged;
+	const struct charge before = in_the_way(a);
 	int was_known = a->known;
+	struct charge now;
 
 	counts_ended(l, a, c);
 	decide_ready(l);
-	if (a->known && (!was_known || has_fallen(&before, &a->charged)))
+	now = in_the_way(a);
+	if (a->known &&
+		(!was_known || now.used < before.used || now.messages < before.messages))
 		room_appeared(l, a);
 }
 

@@ -114,23 +114,36 @@ memory_note(struct account *a, uint64_t mail_in)
 	a->mail_in = mail_in > a->mail_in ? mail_in : a->mail_in;
 }
 
+/* The generation in which what was in the account's place was removed; 0: in none. */
+static uint64_t
+removed_in(const struct ledger *l, const struct account *a)
+{
+	return a->place.path && l->calls->removed_in
+		       ? l->calls->removed_in(l->arg, a->place.path)
+		       : 0;
+}
+
 /* Its message may be there: nobody has told yet. */
 static int
-may_be_stored(const struct account *a, const struct ticket *t)
+may_be_stored(const struct account *a, const struct ticket *t, uint64_t removed)
 {
 	return t->state != LEDGER_OPEN && t->path.number == a->place.path &&
-	       t->mail_in > a->removed_in && t->id >= a->meant_before;
+	       t->mail_in > removed && t->id >= a->activity->meant_before;
 }
 
 int
-memory_maybe_mail(const struct account *a)
+memory_maybe_mail(const struct ledger *l, const struct account *a)
 {
 	const struct ticket *t;
+	uint64_t removed;
 
 	if (a->had_mail)
 		return 1;
-	LIST_FOREACH(t, &a->tickets, of_account)
-		if (may_be_stored(a, t))
+	if (!a->activity || a->activity->orphans == 0)
+		return 0;
+	removed = removed_in(l, a);
+	LIST_FOREACH(t, &a->activity->tickets, of_account)
+		if (may_be_stored(a, t, removed))
 			return 1;
 	return 0;
 }
@@ -139,22 +152,19 @@ void
 memory_end(struct ledger *l, struct account *a)
 {
 	a->had_mail = a->is_missing = 0;
-	a->meant_before = l->next_id + 1;
+	a->activity->meant_before = l->next_id + 1;
 }
 
 /* A table that is older than what is known, a backup's, counts its generations anew. */
 void
 memory_review(struct ledger *l, struct account *a)
 {
-	uint64_t now = generation(l);
+	uint64_t now = generation(l), removed = removed_in(l, a);
 
 	a->reviewed_in = l->table;
-	a->removed_in = a->place.path && l->calls->removed_in
-				? l->calls->removed_in(l->arg, a->place.path)
-				: 0;
 	if (now && a->mail_in > now + 1)
 		a->mail_in = now + 1;
-	if (!a->had_mail || !a->removed_in || a->mail_in > a->removed_in)
+	if (!a->had_mail || !removed || a->mail_in > removed)
 		return;
 	a->had_mail = a->is_missing = 0;
 	l->calls->save_account(l->arg, a);
@@ -164,18 +174,21 @@ void
 memory_leave(struct ledger *l, struct account *a)
 {
 	memory_review(l, a);
-	if (a->place.path && memory_maybe_mail(a)) {
+	if (a->place.path && memory_maybe_mail(l, a)) {
 		uint64_t mail_in = a->mail_in ? a->mail_in : 1;
+		uint64_t removed = removed_in(l, a);
 		const struct ticket *t;
 
-		LIST_FOREACH(t, &a->tickets, of_account)
-			if (may_be_stored(a, t) && t->mail_in > mail_in)
+		for (t = account_tickets(a); t; t = LIST_NEXT(t, of_account))
+			if (may_be_stored(a, t, removed) && t->mail_in > mail_in)
 				mail_in = t->mail_in;
 		if (ledger_load_place(l, a->place.path, mail_in) == 0)
 			save(l, a->place.path, mail_in);
 	}
 	a->had_mail = a->is_missing = 0;
-	a->mail_in = a->removed_in = a->meant_before = 0;
+	a->mail_in = 0;
+	if (a->activity)
+		a->activity->meant_before = 0;
 }
 
 void

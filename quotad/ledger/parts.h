@@ -28,6 +28,7 @@ enum {
 	GETS_LOOKS = 1000, /* that is not older serves another GET */
 	RIVAL_MS = 10 * 1000, /* it is believed so long which directory was found */
 	NAMES_KEPT = 4000,    /* of messages stored while a count of their mailbox runs */
+	FAILED_COUNTS_MAX = 7, /* told apart, one after the other */
 };
 
 /* What a question waits for; INPUT: what the owners of the mailbox's tickets have sent
@@ -63,7 +64,7 @@ struct question {
 	int is_counted_anew;   /* for its directory is not the account's */
 	uint64_t
 		read_before; /* owners of tickets with lower ids were read; 0: none was */
-	uint64_t table;      /* that its place and limits are of */
+	uint32_t table;      /* that its place and limits are of */
 	int is_overtaken;    /* by a table that has no such mailbox */
 	char *failure;       /* why it can't be decided; it is answered so */
 	uint64_t was;
@@ -94,7 +95,7 @@ struct ledger {
 	struct ledger_totals totals;
 	uint64_t now, held_until, next_id, looked_over_at;
 	uint64_t ldas_until; /* those of an earlier, longer deadline may live */
-	uint64_t table;      /* a number for each that there was */
+	uint32_t table;      /* a number for each that there was */
 	uint64_t gets_since; /* GETS_MS that run */
 	unsigned gets_looks; /* for GETs, since then */
 	/* Rises where an account gives a directory up, and where a ticket ends that was
@@ -176,7 +177,7 @@ void memory_note(struct account *a, uint64_t mail_in);
 /* Nothing is there any more, and that is meant. */
 void memory_end(struct ledger *l, struct account *a);
 /* Whether the place had mail, or a delivery that was cut off may have stored some. */
-int memory_maybe_mail(const struct account *a);
+int memory_maybe_mail(const struct ledger *l, const struct account *a);
 /* The account gives its place up, or gets it. */
 void memory_leave(struct ledger *l, struct account *a);
 void memory_take(struct ledger *l, struct account *a);

@@ -295,7 +295,7 @@ name_directory(struct ledger *l, struct account *a)
 {
 	struct ticket *t;
 
-	LIST_FOREACH(t, &a->tickets, of_account)
+	for (t = account_tickets(a); t; t = LIST_NEXT(t, of_account))
 		if (t->directory.number == 0 && t->path.number == a->place.path)
 			anchor_set(l, t, &t->directory, a->directory);
 }

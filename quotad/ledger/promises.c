@@ -62,20 +62,21 @@ tell(struct ledger *l, const struct promise *p, enum ledger_promise_event event)
 static void
 add_up(struct ledger *l, struct account *a, uint64_t bytes, uint32_t promises)
 {
+	const struct held held = account_held(a);
+
 	l->totals.promised_bytes += bytes;
 	l->totals.promises += promises;
-	account_set_promised(
-		a, a->charged.promised + bytes, a->charged.promises + promises);
+	account_set_promised(a, held.promised + bytes, held.promises + promises);
 }
 
 static void
 take_off(struct ledger *l, const struct promise *p)
 {
-	struct account *a = p->account;
+	const struct held held = account_held(p->account);
 
 	l->totals.promised_bytes -= p->bytes;
 	l->totals.promises--;
-	account_set_promised(a, a->charged.promised - p->bytes, a->charged.promises - 1);
+	account_set_promised(p->account, held.promised - p->bytes, held.promises - 1);
 }
 
 static struct promise *
@@ -189,7 +190,7 @@ promises_own(const struct question *q)
 	const struct account *a = q->request.account;
 	struct promise *p;
 
-	if (!q->ids || !a->charged.promises)
+	if (!q->ids || !account_held(a).promises)
 		return NULL;
 	if (q->request.promise) {
 		p = find(a, q->request.promise);
@@ -206,13 +207,14 @@ static uint64_t
 bytes_for(const struct question *q)
 {
 	const struct account *a = q->request.account;
+	const struct held held = account_held(a);
 	const uint64_t headers = q->promise.is_exact ? 0 : PROMISE_HEADERS;
 	uint64_t wanted = amount_add(q->request.bytes, headers), others, left;
 
 	if (!q->request.limits.bytes)
 		return wanted;
-	others = a->charged.promised - (q->own ? q->own->bytes : 0);
-	others = amount_add(amount_add(a->charged.used, a->charged.reserved), others);
+	others = held.promised - (q->own ? q->own->bytes : 0);
+	others = amount_add(amount_add(a->charged.used, held.reserved), others);
 	left = amount_subtract(q->request.limits.bytes, others);
 	return wanted < left ? wanted : left;
 }
@@ -251,7 +253,7 @@ promises_keep(struct ledger *l, const struct question *q)
 		return 1;
 	}
 	if ((!q->request.limits.bytes && !q->request.limits.messages) ||
-		a->charged.promises >= PROMISES_OF_ACCOUNT ||
+		account_held(a).promises >= PROMISES_OF_ACCOUNT ||
 		l->totals.promises >= PROMISES_MAX || find(a, &q->promise) ||
 		l->calls->save_promise(l->arg, a, &kept) == -1)
 		return 0;
@@ -393,7 +395,7 @@ ledger_load_promise(
 	if (!p)
 		return -1;
 	/* tickets are loaded before promises */
-	LIST_FOREACH(t, &a->tickets, of_account)
+	for (t = account_tickets(a); t; t = LIST_NEXT(t, of_account))
 		if (kept->ticket && !p->ticket && hash_of(t) == kept->ticket)
 			promises_use(l, p, t);
 	return 0;

@@ -72,7 +72,7 @@ question_new(struct ledger *l, const struct ledger_request *r)
 	q->table = l->table;
 	if (asker_of(q) == DELIVERY && r->bytes == 0)
 		q->request.bytes = 1; /* a message has a byte at least */
-	q->after_count = r->account->counts_applied;
+	q->after_count = account_counts_applied(r->account);
 	q->was = r->account->charged.used;
 	r->account->activity->questions++;
 	r->connection->waiting++;

@@ -21,7 +21,7 @@ is_idle(const struct account *a)
 {
 	return !a->activity ||
 	       (!a->counting && !a->probing && a->activity->questions == 0 &&
-		       a->charged.tickets == a->activity->ended);
+		       a->activity->held.tickets == a->activity->ended);
 }
 
 /* What follows it in the table moves to its place, and is the next. */
@@ -32,7 +32,7 @@ forget(struct ledger *l, struct account *a)
 
 	memory_leave(l, a);
 	promises_end_all(l, a);
-	while ((t = LIST_FIRST(&a->tickets)))
+	while ((t = account_tickets(a)))
 		ticket_end(l, t);
 	places_give_up(l, a);
 	l->calls->remove_account(l->arg, a);

@@ -26,22 +26,23 @@ queue_of(const struct ledger *l, const struct account *a)
 void
 turns_join(struct ledger *l, struct account *a)
 {
-	if (a->in_turns || a->counting || a->charged.tickets == 0 ||
-		a->activity->ended == 0)
+	struct activity *now = a->activity;
+
+	if (now->in_turns || a->counting || now->ended == 0)
 		return;
-	a->in_turns = 1;
-	a->turn = queue_of(l, a) & 7;
-	a->activity->due_at = l->now + delays_ms[a->turn];
-	TAILQ_INSERT_TAIL(&l->turns[a->turn], a, activity->turns);
+	now->in_turns = 1;
+	now->turn = queue_of(l, a);
+	now->due_at = l->now + delays_ms[now->turn];
+	TAILQ_INSERT_TAIL(&l->turns[now->turn], a, activity->turns);
 }
 
 void
 turns_leave(struct ledger *l, struct account *a)
 {
-	if (!a->in_turns)
+	if (!a->activity->in_turns)
 		return;
-	a->in_turns = 0;
-	TAILQ_REMOVE(&l->turns[a->turn], a, activity->turns);
+	a->activity->in_turns = 0;
+	TAILQ_REMOVE(&l->turns[a->activity->turn], a, activity->turns);
 }
 
 struct account *
