@@ -50,6 +50,17 @@ read_options(struct arguments *a, int argc, char **argv, struct outcome *o)
 	return result;
 }
 
+/* Exim with batch_max has several recipients for one run. They share a domain at most:
+ * the local part is "NULL" then, and RECIPIENT has nothing where they differ. */
+static int
+is_batch(const char *local)
+{
+	const char *recipient = getenv("RECIPIENT");
+
+	return local[0] && recipient && recipient[0] == '@' &&
+	       !strchr(recipient + 1, '@');
+}
+
 /* Exim has the address in parts, the extension's separator included. What it sets
  * RECIPIENT to is put together of the same. */
 static void
@@ -79,7 +90,10 @@ ask_environment(struct arguments *a)
 	e->account = getenv("USER");
 	if (!e->account)
 		e->account = getenv("LOGNAME");
-	if (local && domain) {
+	a->is_batch = local && domain && is_batch(local);
+	if (a->is_batch) {
+		e->mta = MTA_EXIM;
+	} else if (local && domain) {
 		ask_exim(a, local, domain);
 	} else {
 		e->address = getenv("RECIPIENT");
@@ -110,7 +124,9 @@ find_envelope(struct arguments *a, struct outcome *o)
 	if (e->recipient)
 		return 0;
 	outcome_set(o, VERDICT_MISCONFIGURED, "no recipient: %s",
-		program.takes_environment
+		a->is_batch ? "Exim gives several a run; its transport must not have "
+			      "batch_max"
+		: program.takes_environment
 			? "neither -d nor the MTA's environment names one"
 			: "-d names none, and nothing else is believed");
 	return -1;

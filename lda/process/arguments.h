@@ -12,6 +12,7 @@ struct arguments {
 	const char *conf_file; /* -c, or NULL */
 	struct envelope envelope;
 	char *joined; /* a recipient that had to be put together; owned */
+	int is_batch; /* Exim's environment is about several recipients, and names none */
 };
 
 /* Reads them, and empties the environment. 0, or -1 with the outcome where an option is

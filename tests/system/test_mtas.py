@@ -217,6 +217,31 @@ def test_an_lda_that_is_killed_or_missing_bounces_nothing(seen, fault):
         aside.rename(LDA)
 
 
+class BatchingExim(Exim):
+    """With many recipients for one run of lda."""
+    def write_settings(self):
+        super().write_settings()
+        settings = pathlib.Path("/etc/exim4/exim4.conf")
+        text = settings.read_text()
+        assert "message_prefix =\n" in text
+        settings.write_text(text.replace("message_prefix =\n", "message_prefix =\n  batch_max = 9\n"))
+
+
+@pytest.mark.skipif(not Exim.is_there(), reason="its package could not be fetched")
+def test_several_recipients_for_one_run_of_exim_s_are_nobody_s_mail():
+    """It calls them NULL, which a catch-all would take."""
+    with contextlib.ExitStack() as stack:
+        site = Site(BatchingExim, stack)
+        site.brim.load(f"@{VIRTUAL_DOMAIN} catchall={CAROL}")
+        site.mta.send("me@sender.test", CAROL, b"Subject: one\n\nhi\n")
+        site.mta.wait(site.runs, "its delivery")
+        site.mta.send("me@sender.test", [CAROL, ODD], b"Subject: both\n\nhi\n")
+        site.mta.wait(lambda: len(site.mta.waiting()) == 2, "the message to be deferred")
+        assert site.bounces() == []
+        assert [len(site.brim.messages(site.maildirs[key])) for key in (CAROL, ODD)] == [1, 0]
+        assert "batch_max" in "".join(run.output for run in site.runs())
+
+
 # --- the tables in lda(8) -----------------------------------------------------------------
 
 # Of the environment, what says who the recipient is; of the headers on top, the same.

@@ -138,6 +138,9 @@ TOLD = {
     "exim_recipient": (exim("nosuch", "host2.test", recipient="bob@host2.test"), "bob"),
     "exim_unknown": (exim("nosuch", "host2.test", "-x"), "5.1.1"),
     "exim_account_of_another": (exim("taken", "host2.test"), "4.3.5"),
+    "exim_batch": (exim("NULL", "host2.test", recipient="@host2.test"), "4.3.5"),
+    "exim_batch_of_domains": (exim("NULL", "NULL", recipient="@"), "4.3.5"),
+    "exim_user_of_that_name": (exim("NULL", "host2.test", recipient="NULL@host2.test"), "5.1.1"),
     "exim_censors_nothing": (
         (exim("o_dd", "host2.test")[0], "Delivered-To: o$dd@host2.test\n"), "5.1.1"),
     "nothing": (({"RECIPIENT": "", "USER": "john"}, ""), "4.3.5"),
