@@ -107,6 +107,19 @@ try_way(int tmp, const char *name, const struct publish_goal *goal, enum publish
 	return renameat(tmp, name, goal->dir, goal->name);
 }
 
+/* Go's bazil.org/fuse (rclone mount) answers EIO to the link() that its program does not
+ * know. A disk that is broken fails the rename(), too. */
+static int
+may_try_next(const struct publish_goal *goal, enum publish_way way)
+{
+	int error = errno;
+	int result = publish_may_go_on(error) ||
+		     (way == PUBLISH_LINK && error == EIO && !publish_is_there(goal));
+
+	errno = error;
+	return result;
+}
+
 int
 publish_from_tmp(
 	int tmp, const char *name, const struct publish_goal *goal, enum publish_way *way)
@@ -118,7 +131,7 @@ publish_from_tmp(
 			*way = PUBLISH_LINK; /* which call did it is not known */
 			return 0;
 		}
-		if (!publish_may_go_on(errno))
+		if (!may_try_next(goal, *way))
 			break;
 	}
 	return -1;

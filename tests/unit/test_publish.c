@@ -253,6 +253,9 @@ static const struct {
 	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {EMLINK}}, 1, RENAME},
 	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {ENOSYS}}, 1, RENAME},
 	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {EXDEV}}, 1, RENAME},
+	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {EIO}}, 1, RENAME},
+	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {EIO}, [RENAME] = {EIO}},
+		0, RENAME},
 	/* done, but the first answer was lost */
 	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {ENOENT, 1}}, 1, MOVE},
 	{{[TMPFILE] = {EOPNOTSUPP}, [MOVE] = {EINVAL}, [LINK] = {EEXIST, 1}}, 1, LINK},
