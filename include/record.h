@@ -17,7 +17,7 @@
 #define RECORD_LINE_MAX 4096 /* bytes of a line, its end not counted */
 
 struct record_field {
-	char *name;
+	char *name; /* what was allocated, with the value behind it */
 	char *value;
 };
 

@@ -8,6 +8,8 @@
 
 #include "amount.h"
 
+#define FIELDS_AT_ONCE 8
+
 static int
 hex_digit(char c)
 {
@@ -77,10 +79,8 @@ record_escape(const char *text)
 void
 record_clear(struct record *r)
 {
-	for (size_t i = 0; i < r->count; i++) {
+	for (size_t i = 0; i < r->count; i++)
 		free(r->fields[i].name);
-		free(r->fields[i].value);
-	}
 	free(r->fields);
 	free(r->key);
 	memset(r, 0, sizeof *r);
@@ -98,17 +98,33 @@ find_field(const struct record *r, const char *name)
 static int
 valid_name(const char *name)
 {
-	return name[0] &&
-	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+	const char *c = name;
+
+	while ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_')
+		c++;
+	return c > name && *c == '\0';
 }
 
 static void
 remove_field(struct record *r, struct record_field *f)
 {
 	free(f->name);
-	free(f->value);
 	r->count--;
 	memmove(f, f + 1, (size_t)(r->fields + r->count - f) * sizeof *f);
+}
+
+/* A copy of both in one piece, which the name begins: 0, or -1 without memory. */
+static int
+copy_field(struct record_field *f, const char *name, const char *value)
+{
+	size_t length = strlen(name) + 1, size = strlen(value) + 1;
+	char *copy = malloc(length + size);
+
+	if (!copy)
+		return -1;
+	f->name = memcpy(copy, name, length);
+	f->value = memcpy(copy + length, value, size);
+	return 0;
 }
 
 static int
@@ -116,21 +132,17 @@ add_field(struct record *r, const char *name, const char *value)
 {
 	struct record_field *grown;
 
-	/* room for a power of two fields at a time */
-	if ((r->count & (r->count - 1)) == 0) {
-		grown = reallocarray(
-			r->fields, r->count ? 2 * r->count : 1, sizeof *grown);
+	/* room for so many fields at a time */
+	if (r->count % FIELDS_AT_ONCE == 0) {
+		grown = reallocarray(r->fields, r->count + FIELDS_AT_ONCE, sizeof *grown);
 		if (!grown)
 			return -1;
 		r->fields = grown;
 	}
-	r->fields[r->count].name = strdup(name);
-	r->fields[r->count].value = strdup(value);
+	if (copy_field(&r->fields[r->count], name, value))
+		return -1;
 	r->count++;
-	if (r->fields[r->count - 1].name && r->fields[r->count - 1].value)
-		return 0;
-	remove_field(r, &r->fields[r->count - 1]);
-	return -1;
+	return 0;
 }
 
 const char *
@@ -153,8 +165,7 @@ record_number(const struct record *r, const char *name, uint64_t fallback, uint6
 int
 record_set(struct record *r, const char *name, const char *value)
 {
-	struct record_field *f = find_field(r, name);
-	char *copy;
+	struct record_field *f = find_field(r, name), old;
 
 	if (!value) {
 		if (f)
@@ -163,11 +174,10 @@ record_set(struct record *r, const char *name, const char *value)
 	}
 	if (!f)
 		return valid_name(name) ? add_field(r, name, value) : -1;
-	copy = strdup(value);
-	if (!copy)
+	old = *f;
+	if (copy_field(f, name, value))
 		return -1;
-	free(f->value);
-	f->value = copy;
+	free(old.name);
 	return 0;
 }
 
