@@ -81,6 +81,18 @@ domain_key(char *to, size_t size, const char *domain)
 	return 0;
 }
 
+/* Whether nothing in it has another form: most addresses are made of these alone. */
+static int
+is_canonical(const char *text)
+{
+	for (; *text; text++)
+		if (!(*text >= 'a' && *text <= 'z') && !(*text >= '-' && *text <= '9') &&
+			*text != '@' && *text != '_' && *text != '+')
+			return 0;
+	return 1;
+}
+
+/* TEXT has ADDRESS_MAX bytes at most. */
 static int
 make_canonical(char *key, const char *text, struct reason *why)
 {
@@ -89,6 +101,10 @@ make_canonical(char *key, const char *text, struct reason *why)
 	size_t length = at ? (size_t)(at - text) : strlen(text);
 	int n;
 
+	if (is_canonical(text)) {
+		strcpy(key, text);
+		return 0;
+	}
 	if (quoted_take(local, text, length)) {
 		memcpy(local, text, length);
 		local[length] = '\0';

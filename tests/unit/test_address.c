@@ -412,6 +412,28 @@ START_TEST(an_older_key_is_folded_in_ascii_alone)
 }
 END_TEST
 
+/* What has a letter of another form in front goes the long way. */
+START_TEST(a_plain_address_has_the_key_that_the_long_way_leads_to)
+{
+	static const char bytes[] = "az09AZ._-+@/:,~!%[]{}' ";
+	char text[20] = "É", key[ADDRESS_MAX + 1], longer[ADDRESS_MAX + 1];
+	const size_t head = strlen(text);
+
+	for (int i = 0; i < 100000; i++) {
+		size_t length = 1 + (size_t)(random() % 12);
+
+		for (size_t at = 0; at < length; at++)
+			text[head + at] =
+				bytes[(size_t)random() % (i % 2 ? 10 : strlen(bytes))];
+		text[head + length] = '\0';
+		if (address_key(longer, text, NULL))
+			continue;
+		if (address_key(key, text + head, NULL) == 0)
+			ck_assert_str_eq(key, longer + head);
+	}
+}
+END_TEST
+
 START_TEST(a_key_may_be_a_domain)
 {
 	char key[ADDRESS_MAX + 1];
@@ -430,6 +452,7 @@ add_tests(Suite *suite)
 	const TTest *const tests[] = {an_address_is_taken_apart,
 		what_cannot_be_an_address_is_refused, delimiters_are_the_administrators,
 		a_key_is_cut_at_its_last_at, a_key_may_be_a_domain,
+		a_plain_address_has_the_key_that_the_long_way_leads_to,
 		a_letter_folds_once_and_as_unicode_says,
 		characters_are_read_as_rfc_3629_says,
 		a_domain_has_the_a_labels_of_libidn2, a_domain_has_253_bytes_at_most,
