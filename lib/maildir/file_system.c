@@ -1,8 +1,9 @@
 /*
  * The kernel opens a path that it has in its cache without asking the file system. What
- * that finds on a disk can't hang: this costs a delivery to a local mailbox three calls,
- * five on a file system without a device of its own (tmpfs, btrfs, overlay). Only before
- * Linux 6.8 the list of all mounts is read for those: 250 us of a fresh process.
+ * that finds on a disk can't hang: this costs a delivery to a local mailbox five calls,
+ * and three for each of new, cur and tmp. Before Linux 6.8 the list of all mounts is read
+ * for file systems without a device of their own (tmpfs, btrfs, overlay), which takes a
+ * fresh process 250 us, and those that FUSE mounts from a device are taken for disks.
  */
 #include "file_system.h"
 
@@ -58,29 +59,15 @@ mount_is_remote(int fd)
 	return mounts_type_may_hang(answer.text + answer.type);
 }
 
-#define ANY UINT64_MAX
+#define ANY UINT64_MAX /* mounts */
 
-/* Whether the path is on a remote mount: 1, 0, or -1 with the mount's id in *MOUNT, which
- * is ANY if only the disk or a server could tell. */
 static int
-path_is_remote(const char *path, uint64_t *mount)
+open_cached(int dir, const char *path)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_CACHED};
-	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
-	struct statx st;
-	int answer = -1;
 
-	*mount = ANY;
-	if (fd < 0)
-		return -1;
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0) {
-		if (st.stx_mask & STATX_MNT_ID)
-			*mount = st.stx_mnt_id;
-		answer = st.stx_dev_major ? 0 : mount_is_remote(fd);
-	}
-	close(fd);
-	return answer;
+	return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
 /* A line of mountinfo, proc_pid_mountinfo(5). Mail is not below /proc, where every
@@ -121,11 +108,58 @@ list_tells_of_remote(uint64_t mount)
 	return answer;
 }
 
+/* Whether what is open is on a remote mount. *KNOWN is one that is not, ANY where none is
+ * known. */
+static int
+is_remote(int fd, uint64_t *known)
+{
+	uint64_t mount = ANY;
+	struct statx st;
+	int answer = -1;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0) {
+		if (st.stx_mask & STATX_MNT_ID)
+			mount = st.stx_mnt_id;
+		if (mount != ANY && mount == *known)
+			return 0;
+		answer = mount_is_remote(fd);
+		if (answer < 0 && st.stx_dev_major) /* a disk, or fuseblk */
+			answer = 0;
+	}
+	if (answer < 0)
+		answer = list_tells_of_remote(mount);
+	if (answer == 0)
+		*known = mount;
+	return answer;
+}
+
+/* One of them alone may be a mount. That the kernel always has in its cache. */
+static int
+folder_is_remote(int maildir, uint64_t known)
+{
+	static const char *const names[] = {"new", "cur", "tmp"};
+	int answer = 0;
+
+	for (size_t i = 0; !answer && i < sizeof names / sizeof *names; i++) {
+		int fd = open_cached(maildir, names[i]);
+
+		if (fd < 0)
+			continue;
+		answer = is_remote(fd, &known);
+		close(fd);
+	}
+	return answer;
+}
+
 int
 file_system_may_hang(const char *path)
 {
-	uint64_t mount;
-	int answer = path_is_remote(path, &mount);
+	uint64_t known = ANY;
+	int fd = open_cached(AT_FDCWD, path), answer;
 
-	return answer >= 0 ? answer : list_tells_of_remote(mount);
+	if (fd < 0) /* only the disk or a server could tell */
+		return list_tells_of_remote(ANY);
+	answer = is_remote(fd, &known) || folder_is_remote(fd, known);
+	close(fd);
+	return answer;
 }

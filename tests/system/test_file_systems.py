@@ -331,3 +331,26 @@ def test_only_where_a_server_can_hang_another_process_delivers(kind, can_hang, o
         assert ("clone(" in trace or "fork(" in trace) == can_hang
         if older or RELEASE >= (6, 8):
             assert ("mountinfo" in trace) == (older and kind != "ext4")
+
+
+# A short message needs tmp/ and cur/ only once it is stored.
+@pytest.mark.parametrize("part, code", [("new", "4.3.0"), ("tmp", None), ("cur", None)])
+def test_a_delivery_keeps_its_deadline_where_one_folder_alone_hangs(part, code):
+    with Brim(deadline="3s", quotad_timeout="2s") as brim, Mounts() as mounts:
+        mail = brim.mailbox(ALICE, uid=UID, quota=MB)
+        try:
+            fuse = mounts.fuse("bindfs", brim.folder / "disk", mail / part, "-o attr_timeout=0")
+        except (Missing, OSError) as error:
+            pytest.skip(f"no bindfs here: {error}")
+        os.chown(mail / part, UID, UID)
+        os.chmod(mail / part, 0o700)
+        brim.start_quotad()
+        assert send(brim, ALICE).status == 0
+        fuse.stop()
+        try:
+            result = send(brim, ALICE)
+        finally:
+            fuse.go_on()
+        assert result.code == code and result.seconds < 10, result
+        assert int(brim.recount(ALICE)["used"]) == brim.total(mail)
+        brim.stop_quotad()
