@@ -1331,6 +1331,39 @@ def test_a_domain_that_goes_elsewhere(postfix):
     postfix.tells("postfix-domain-elsewhere", "Add it to mydestination")
 
 
+@pytest.mark.parametrize("keys, subjects", [
+    ("{*=smtp:[x.test]}", ["a.example.org", "example.org", "host.test"]),
+    ("{example.org=:},{*=smtp:[x.test]}", ["a.example.org", "host.test"]),
+    ("{.example.org=:},{example.org=brim},{host.test=:},{*=smtp:[x.test]}", []),
+    ("{.example.org=smtp:[x.test]}", ["a.example.org"]),
+    ("{.org=smtp:[x.test]},{.example.org=brim:}", ["example.org"]),
+    ("{*=brim:},{host.test=local:}", []),
+    ("{host.test=mailman:}", []),  # it is named: a choice
+])
+def test_patterns_in_transport_maps(postfix, keys, subjects):
+    postfix.add_pipe()
+    postfix.brim.mailbox("eve@a.example.org", uid=UID)
+    postfix.write_main(
+        "brim_destination_recipient_limit = 1", f"transport_maps = inline:{{ {keys} }}",
+        "virtual_mailbox_domains = example.org a.example.org", "virtual_transport = brim")
+    found = postfix.findings()
+    assert {f["check"] for f in found} <= {"postfix-domain-elsewhere"}
+    assert sorted(f["subject"] for f in found) == subjects
+    assert all("transport_maps" in f["what"] for f in found)
+
+
+def test_a_parent_in_transport_maps_may_stand_for_all_below_it(postfix):
+    postfix.add_pipe()
+    postfix.brim.mailbox("eve@a.example.org", uid=UID)
+    lines = ("brim_destination_recipient_limit = 1", "virtual_transport = virtual",
+             "virtual_mailbox_domains = example.org a.example.org",
+             "transport_maps = inline:{ {example.org=brim:} }")
+    postfix.write_main(*lines, "parent_domain_matches_subdomains = relay_domains, transport_maps")
+    assert postfix.findings() == []
+    postfix.write_main(*lines)
+    assert [f["subject"] for f in postfix.findings()] == ["a.example.org"]
+
+
 def test_another_instance_was_not_looked_at(postfix):
     other = postfix.host.folder / "postfix-in"
     none = postfix.host.folder / "none"

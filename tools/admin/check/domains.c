@@ -13,6 +13,7 @@
 #include "postfix/names.h"
 #include "privileges.h"
 #include "this_host.h"
+#include "transports.h"
 
 enum { OWN, ALIAS, MAILBOX, RELAY, CLASSES };
 
@@ -49,81 +50,11 @@ struct comparison {
 	struct owner owners[CLASSES];
 	struct names lists[CLASSES];
 	enum check_route routes[CLASSES];
-	struct names to_lda, elsewhere; /* by transport_maps */
-	int takes_virtual;              /* lda has domains that are not this host's */
-	struct suspect *suspects;       /* sorted */
+	struct transports mapped;
+	int takes_virtual;        /* lda has domains that are not this host's */
+	struct suspect *suspects; /* sorted */
 	size_t suspect_count;
 };
-
-/* --- transports --------------------------------------------------------------------- */
-
-enum check_route
-check_route(struct check *c, const char *transport)
-{
-	const char *name = check_text(c, "%.*s", (int)strcspn(transport, ":"), transport);
-	const struct postconf_service *s = postconf_service(&c->postfix, name, "unix");
-	const char *before;
-
-	if (s && check_pipe_lda(c, s))
-		return ROUTE_PIPE;
-	if (!s || strcmp(s->command, "local") != 0)
-		return ROUTE_OTHER;
-	before = postconf_for(&c->postfix, s, "mailbox_transport");
-	if (*before) /* by local(8) again it would be a loop */
-		return strncmp(before, "local", 5) == 0 ? ROUTE_OTHER
-							: check_route(c, before);
-	return c->command ? ROUTE_COMMAND : ROUTE_OTHER;
-}
-
-struct mapped {
-	struct check *c;
-	FILE *to[2]; /* whole domains that go elsewhere; domains that go to lda */
-};
-
-/* "example.org brim:" and "bob@example.org brim:"; a value without a transport changes
- * nothing. */
-static void
-take_mapped(void *arg, const char *key, const char *value)
-{
-	struct mapped *m = arg;
-	const char *at = strrchr(key, '@'), *domain = at ? at + 1 : key;
-	int to_lda;
-
-	if (!*value || *value == ':' || !brim_side_is_domain(domain))
-		return;
-	to_lda = check_route(m->c, value) != ROUTE_OTHER;
-	if (to_lda || !at)
-		fprintf(m->to[to_lda], "%s\n", domain);
-}
-
-static int
-read_transport_maps(struct comparison *x, const char *asked)
-{
-	struct mapped m = {.c = x->c};
-	char *lists[2] = {NULL, NULL};
-	size_t sizes[2];
-	int result = -1;
-
-	m.to[0] = open_memstream(&lists[0], &sizes[0]);
-	m.to[1] = open_memstream(&lists[1], &sizes[1]);
-	if (m.to[0] && m.to[1]) {
-		/* what can't be read is Postfix's to tell */
-		names_of_maps(check_postfix_value(x->c, "transport_maps"), asked,
-			take_mapped, &m);
-		result = 0;
-	}
-	for (size_t i = 0; i < 2; i++)
-		if (m.to[i] && fclose(m.to[i]))
-			result = -1;
-	if (result == 0)
-		result = names_read(&x->elsewhere, lists[0], "") ||
-					 names_read(&x->to_lda, lists[1], "")
-				 ? -1
-				 : 0;
-	free(lists[0]);
-	free(lists[1]);
-	return result;
-}
 
 /* --- reading it all ----------------------------------------------------------------- */
 
@@ -165,7 +96,7 @@ read_all(struct comparison *x)
 		result = names_read(
 			&x->lists[i], check_postfix_value(x->c, classes[i].list), asked);
 	if (result == 0)
-		result = read_transport_maps(x, asked);
+		result = transports_read(x->c, &x->mapped, asked);
 	for (int i = 0; i < CLASSES; i++) {
 		const char *name = classes[i].transport;
 
@@ -190,11 +121,14 @@ class_of(const struct comparison *x, const char *domain)
 static enum check_route
 route_of(const struct comparison *x, int class, const char *domain)
 {
-	if (names_have(&x->to_lda, domain))
+	switch (transports_of(&x->mapped, domain)) {
+	case TRANSPORTS_TO_LDA:
 		return ROUTE_PIPE;
-	if (class == CLASSES || names_have(&x->elsewhere, domain))
+	case TRANSPORTS_ELSEWHERE:
 		return ROUTE_OTHER;
-	return x->routes[class];
+	default:
+		return class == CLASSES ? ROUTE_OTHER : x->routes[class];
+	}
 }
 
 /* --- what Postfix has --------------------------------------------------------------- */
@@ -281,11 +215,11 @@ check_list(struct comparison *x, int class)
 static void
 check_transport_maps(struct comparison *x)
 {
-	for (size_t i = 0; i < x->to_lda.count; i++) {
-		const char *domain = x->to_lda.entries[i].name;
+	for (size_t i = 0; i < x->mapped.to_lda.count; i++) {
+		const char *domain = x->mapped.to_lda.entries[i].name;
 
 		x->takes_virtual = 1;
-		if (class_of(x, domain) == CLASSES)
+		if (brim_side_is_domain(domain) && class_of(x, domain) == CLASSES)
 			check_known(x, domain, ROUTE_PIPE, "transport_maps");
 	}
 }
@@ -304,6 +238,8 @@ find_fault(const struct comparison *x, const char *domain)
 		       "knows no others";
 	if (route_of(x, class, domain) != ROUTE_OTHER)
 		return NULL;
+	if (class < CLASSES && x->routes[class] != ROUTE_OTHER)
+		return "transport_maps sends its mail elsewhere";
 	if (class < CLASSES)
 		return class == OWN ? "mydestination has it, whose mail is not lda's"
 		       : class == MAILBOX
@@ -426,6 +362,39 @@ check_local_domains(struct comparison *x)
 	}
 }
 
+/* This host's own domains that a pattern in transport_maps, "*" or ".example.org", takes
+ * from lda. What it names as it stands is meant. */
+static void
+check_own_domains(struct comparison *x)
+{
+	const struct names *own = &x->lists[OWN];
+	struct check *c = x->c;
+	const char *first = NULL;
+	size_t count = 0;
+
+	if (!c->has_accounts || x->routes[OWN] == ROUTE_OTHER)
+		return;
+	for (size_t i = 0; i < own->count; i++) {
+		const char *domain = own->entries[i].name;
+
+		if (own->entries[i].excluded || !brim_side_is_domain(domain) ||
+			names_have(&x->mapped.elsewhere, domain) ||
+			!mailbox_domain_is_local(&c->a->conf, domain) ||
+			transports_of(&x->mapped, domain) != TRANSPORTS_ELSEWHERE)
+			continue;
+		first = first ? first : domain;
+		count++;
+	}
+	if (first)
+		check_found(c, CHECK_DOMAIN_ELSEWHERE, first,
+			check_text(c,
+				"Give each a line there that changes nothing, as:  %s  :",
+				first),
+			"a pattern in transport_maps sends mail for %s elsewhere",
+			AMOUNT_OF(count, "domain of mydestination",
+				"domains of mydestination"));
+}
+
 /* --- whose the mailboxes are -------------------------------------------------------- */
 
 static void
@@ -470,7 +439,7 @@ compare_owner(void *arg, const struct record *r)
 
 	if (!at || at == r->key || !text || amount_count(text, &uid, NULL) ||
 		(state && strcmp(state, "enabled") != 0) ||
-		names_have(&x->to_lda, at + 1) || names_have(&x->elsewhere, at + 1))
+		transports_of(&x->mapped, at + 1) != TRANSPORTS_AS_USUAL)
 		return 0;
 	class = class_of(x, at + 1);
 	o = class < CLASSES ? &x->owners[class] : NULL;
@@ -537,6 +506,7 @@ check_domains(struct check *c)
 		check_transport_maps(&x);
 		check_table_domains(&x);
 		check_local_domains(&x);
+		check_own_domains(&x);
 		check_owners(&x);
 		for (int i = 0; i < CLASSES; i++)
 			if (classes[i].recipients && x.takes_virtual)
@@ -547,6 +517,5 @@ check_domains(struct check *c)
 	}
 	for (int i = 0; i < CLASSES; i++)
 		names_free(&x.lists[i]);
-	names_free(&x.to_lda);
-	names_free(&x.elsewhere);
+	transports_free(&x.mapped);
 }
