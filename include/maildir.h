@@ -15,8 +15,9 @@
  * host name was to be had. */
 int maildir_make_name(char name[MAILDIR_NAME_SIZE], uint64_t bytes);
 
-/* Whether this host may have made the name for a file in tmp/, whose size is not known
- * yet: that of maildir_make_name for 0 bytes. 1 or 0. */
+/* Whether maildir_make_name may have made the name for a file in tmp/, whose size is not
+ * known yet: that for 0 bytes. On any host, since a container has another host name each
+ * time that it is made. 1 or 0. */
 int maildir_is_unfinished(const char *name);
 
 /* Whether this host may have made the name for a file of that many bytes. 1 or 0. */

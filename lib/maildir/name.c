@@ -66,27 +66,40 @@ behind(const char *p, const char *prefix, const char *set)
 	return more ? p + length + more : NULL;
 }
 
-int
-maildir_is_own(const char *name, uint64_t bytes)
+/* The host in a name that maildir_make_name may have made, and all behind it; else NULL.
+ */
+static const char *
+find_host(const char *name)
 {
 	static const char digits[] = "0123456789";
-	char host[HOST_SIZE], size[sizeof ",S=" + 20];
 	const char *random =
 		behind(behind(behind(name, "", digits), ".M", digits), "P", digits);
 	const char *end = behind(random, "R", "0123456789abcdef");
+
+	return end && end - random == sizeof "R" - 1 + 16 && *end == '.' ? end + 1 : NULL;
+}
+
+int
+maildir_is_own(const char *name, uint64_t bytes)
+{
+	char host[HOST_SIZE], size[sizeof ",S=" + 20];
+	const char *there = find_host(name);
 	size_t length;
 
-	if (!end || end - random != sizeof "R" - 1 + 16 || *end != '.' || get_host(host))
+	if (!there || get_host(host))
 		return 0;
 	length = strlen(host);
 	snprintf(size, sizeof size, ",S=%" PRIu64, bytes);
-	return strncmp(end + 1, host, length) == 0 && strcmp(end + 1 + length, size) == 0;
+	return strncmp(there, host, length) == 0 && strcmp(there + length, size) == 0;
 }
 
 int
 maildir_is_unfinished(const char *name)
 {
-	return maildir_is_own(name, 0);
+	const char *host = find_host(name);
+	size_t length = host ? strcspn(host, "/:,%") : 0;
+
+	return length && strcmp(host + length, ",S=0") == 0;
 }
 
 /* Digits up to ',', ':' or the end, that fit: 1, or 0. */

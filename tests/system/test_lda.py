@@ -1225,7 +1225,6 @@ OURS = f"1700000000.M123P45R0123456789abcdef.{os.uname().nodename},S=0"
 NOT_OURS = {
     "young": {"hours": 35},
     "of_another_program": {"name": f"1700000000.M123P45.{os.uname().nodename}"},
-    "of_another_host": {"name": OURS.replace(",S=0", ".example,S=0")},
     "with_a_size": {"name": OURS.replace(",S=0", ",S=01")},
     "with_flags": {"name": OURS + ":2,S"},
     "of_another_user": {"uid": UID + 1},
@@ -1242,6 +1241,13 @@ def test_old_leftovers_of_ours_are_removed(brim):
     leave_in_tmp(brim, OURS, 37)
     assert send_by_tmp(brim, "fsync:error=EDQUOT:when=1").code == "4.2.2"
     assert brim.leftovers(brim.mail) == []
+
+
+def test_so_they_are_where_the_host_had_another_name(brim):
+    """A container that was made anew, or another host of the same NFS."""
+    leave_in_tmp(brim, OURS.replace(os.uname().nodename, "0f3c2a1b9d8e"), 37)
+    young = leave_in_tmp(brim, OURS.replace(",S=0", ".example,S=0"), 35)
+    assert send_by_tmp(brim).status == 0 and brim.leftovers(brim.mail) == [young]
 
 
 def test_so_they_are_where_tmp_is_not_needed_any_more(brim):

@@ -103,6 +103,9 @@ START_TEST(a_name_in_tmp_is_known_again)
 		host = hosts[i];
 		ck_assert_int_eq(maildir_make_name(name, 0), 0);
 		ck_assert_int_eq(maildir_is_unfinished(name), 1);
+		host = "another";
+		ck_assert_int_eq(maildir_is_unfinished(name), 1);
+		ck_assert_int_eq(maildir_is_own(name, 0), 0);
 		ck_assert_int_eq(maildir_make_name(name, 10), 0);
 		ck_assert_int_eq(maildir_is_unfinished(name), 0);
 	}
@@ -111,7 +114,7 @@ END_TEST
 
 static const char *const not_ours[] = {"", ".", "..", "1.M2P3R0123456789abcdef.host,S=00",
 	"1.M2P3R0123456789abcdef.host,S=0:2,", "1.M2P3R0123456789abcdef.host,S=0,W=1",
-	"1.M2P3R0123456789abcdef.hos,S=0", "1.M2P3R0123456789abcdef.hostx,S=0",
+	"1.M2P3R0123456789abcdef.ho:st,S=0", "1.M2P3R0123456789abcdef.host,x,S=0",
 	"1.M2P3R0123456789abcdef.,S=0", "1.M2P3R0123456789abcdef.host",
 	"1.M2P3R0123456789abcde.host,S=0", "1.M2P3R0123456789abcdef0.host,S=0",
 	"1.M2P3R0123456789ABCDEF.host,S=0", "1.M2P3R.host,S=0", "1.M2P3.host,S=0",
