@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import time
 
@@ -639,6 +640,31 @@ def test_a_file_system_without_inodes(sound):
         for f in files:
             f.unlink(missing_ok=True)
         assert sound.findings() == []
+
+
+def test_a_file_system_of_new_alone(sound):
+    mount("tmpfs", sound.mail / "new", "tmpfs", data=f"mode=700,uid={UID},gid={UID},size=1m")
+    try:
+        full = sound.mail / "new/.full"
+        full.write_bytes(bytes((1 << 20) - 8192))
+        sound.tells("disk-room", f"du -x {sound.mail}/new shows")
+        full.unlink()
+        subprocess.run(["mount", "-o", "remount,ro", sound.mail / "new"], check=True)
+        sound.tells("disk-read-only", "Maildir/new")
+    finally:
+        unmount(sound.mail / "new")
+
+
+@pytest.mark.parametrize("inodes, is_full", [(10**9, False), (65536, True)])
+def test_a_number_of_inodes_that_a_program_made_up(sound, inodes, is_full):
+    """rclone mount has 10^9, and as many in use."""
+    told = struct.pack("=7q", 0x65735546, 4096, 1000, 900, 900, inodes, 0)
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null",
+         "-e", f"inject=statfs:poke_exit=@arg2={told.hex()}",
+         private_brim.BIN / "brimadm", "-c", sound.conf, "check", ADDRESS],
+        capture_output=True, text=True, timeout=60)
+    assert ("disk-inodes" in done.stdout) == is_full, done
 
 
 # quotad, users, accounts

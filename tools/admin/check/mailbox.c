@@ -79,6 +79,14 @@ per_cent(uint64_t free_part, uint64_t all)
 	return all ? (unsigned)((double)free_part * 100 / (double)all) : 100;
 }
 
+/* Programs of Go's bazil.org/fuse (rclone mount) tell a round number of inodes, and that
+ * none is free, though they need none. */
+static int
+counts_inodes(const struct statvfs *fs)
+{
+	return fs->f_favail || fs->f_files % 1000000;
+}
+
 static void
 check_room(struct check *c, const char *path, dev_t device, const struct statvfs *fs)
 {
@@ -93,7 +101,7 @@ check_room(struct check *c, const char *path, dev_t device, const struct statvfs
 				check_quote(c, point)),
 			"%u %% of its room is left", room);
 	}
-	if (inodes < LEAST_PERCENT) {
+	if (inodes < LEAST_PERCENT && counts_inodes(fs)) {
 		point = mount_point(c, path, device);
 		check_found(c, CHECK_DISK_INODES, point,
 			check_text(c,
@@ -310,6 +318,18 @@ check_readable(struct check *c, const struct mailbox *m)
 		c->unread = strdup(m->key);
 }
 
+/* That of new/ alone may be a mount. */
+static void
+check_disks(struct check *c, const struct mailbox *m, int dir)
+{
+	struct stat st, new;
+
+	check_disk(c, m->path);
+	if (fstat(dir, &st) == 0 && stat_part(dir, "new", &new) == 0 &&
+		S_ISDIR(new.st_mode) && new.st_dev != st.st_dev)
+		check_disk(c, check_text(c, "%snew", m->path));
+}
+
 static void
 check_directory(struct check *c, const struct mailbox *m, int dir)
 {
@@ -323,7 +343,7 @@ check_directory(struct check *c, const struct mailbox *m, int dir)
 	if (fstat(dir, &st) == 0)
 		keep_place(c, m, &st);
 	check_reach(c, CHECK_MAILBOX_WAY, m->key, m->path, m->uid, m->gid);
-	check_disk(c, m->path);
+	check_disks(c, m, dir);
 	if (c->found[0] + c->found[1] == before && fstat(dir, &st) == 0)
 		check_elsewhere(c, m, &st);
 }
