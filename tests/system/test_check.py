@@ -1195,6 +1195,40 @@ def test_delimiters_that_are_the_same(postfix):
         assert postfix.findings() == []
 
 
+def test_accounts_whose_names_postfix_cuts(postfix):
+    for name in ("mary-ann", "ann-request", "owner-x", "-y", "ann-lee"):
+        postfix.brim.mailbox(name, uid=UID, mail=postfix.home / name)
+    postfix.brim.mailbox("jo-e@example.org", uid=UID)  # virtual: found as it stands
+    postfix.brim.configure(recipient_delimiter="+-")
+    postfix.write_main("recipient_delimiter = +")
+    assert "postfix-name-cut" not in postfix.names()
+    postfix.write_main("recipient_delimiter = +-")
+    (found,) = [f for f in postfix.findings() if f["check"] == "postfix-name-cut"]
+    assert found["subject"] == "local" and "2 mailboxes" in found["what"]
+    assert found["what"].endswith(": ann-lee") and "recipient_delimiter" in found["mend"]
+    with open("/etc/aliases", "a") as f:
+        f.write("ann-lee: bob\nMary-Ann: bob\n")
+    assert postfix.run("newaliases").returncode == 0
+    assert "postfix-name-cut" not in postfix.names()
+
+
+@pytest.mark.parametrize("option, cuts", [
+    ("${user}@${domain}", True), ("$(user)@$(domain)", True), ("$user@$domain", True),
+    ("${recipient}", False), ("${mailbox}@${domain}", False)])
+def test_addresses_that_a_pipe_cuts(postfix, option, cuts):
+    postfix.add_pipe()
+    master = postfix.etc / "master.cf"
+    assert "-d ${recipient}" in master.read_text()
+    master.write_text(master.read_text().replace("-d ${recipient}", f"-d {option}"))
+    postfix.brim.mailbox("jo-e@example.org", uid=UID)
+    postfix.brim.configure(recipient_delimiter="-")
+    postfix.write_main("brim_destination_recipient_limit = 1", "recipient_delimiter = -",
+                       "virtual_mailbox_domains = example.org", "virtual_transport = brim")
+    found = [f for f in postfix.findings() if f["check"] == "postfix-name-cut"]
+    assert [f["subject"] for f in found] == ["brim"] * cuts
+    assert all("jo-e@example.org" in f["what"] for f in found)
+
+
 @pytest.fixture
 def lists(postfix):
     """Files and tables that name b.test."""

@@ -89,6 +89,7 @@ enum check_kind {
 	CHECK_PIPE_FLAGS,
 	CHECK_PIPE_SIZE,
 	CHECK_DELIMITER,
+	CHECK_NAME_CUT,
 	CHECK_DOMAIN,
 	CHECK_DOMAIN_ELSEWHERE,
 	CHECK_RECIPIENT_UNLISTED,
@@ -415,6 +416,10 @@ void check_message_size(struct check *c);
 
 /* What Postfix uses in the place of mailbox_command. */
 void check_before_command(struct check *c);
+
+/* --- cut_names.c: what Postfix takes for an extension ---------- */
+
+void check_cut_names(struct check *c);
 
 /* --- domains.c: whose domain is whose ------------------------ */
 

@@ -188,6 +188,9 @@ static const struct check_kind_row kinds[CHECK_KINDS] = {
 	[CHECK_DELIMITER] = {"postfix-delimiter", ERROR,
 		"An extension that Postfix takes off, and Brim does not, is mail for a "
 		"user that nobody is."},
+	[CHECK_NAME_CUT] = {"postfix-name-cut", ERROR,
+		"Postfix takes what is behind such a byte for an extension: mail for the "
+		"mailbox goes to the one of the shorter name, or bounces."},
 	[CHECK_DOMAIN] = {"postfix-domain", ERROR,
 		"Mail for a domain that Brim does not know is deferred with 4.3.5 until "
 		"it bounces; for accounts that it does not know it bounces."},

@@ -506,5 +506,6 @@ check_postfix(struct check *c)
 	check_reports(c, services > (c->command != NULL));
 	check_message_size(c);
 	check_delimiter(c);
+	check_cut_names(c);
 	check_domains(c);
 }
