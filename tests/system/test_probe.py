@@ -107,6 +107,15 @@ def test_check_knows_a_mailbox_that_root_can_not_see(place):
     assert "FUSE" in rows["disk-kind"]["what"] and "--probe" in rows["disk-kind"]["mend"]
 
 
+def test_what_neither_root_nor_the_owner_can_see_needs_rights_and_no_directory(place):
+    brim, mail, mounts = place
+    mount(mounts, "bindfs", mail)
+    brim.admin("set", ADDRESS, f"uid={UID + 1}")
+    row = check(brim)["mailbox-open"]
+    assert f"denied, to root and to uid {UID + 1}" in row["what"], row
+    assert f"namei -l {mail}/" in row["mend"], row
+
+
 def test_probe_says_which_call_fails(place):
     brim, mail, _ = place
     (mail / "new").chmod(0o500)

@@ -203,6 +203,13 @@ cant_open(struct check *c, const struct mailbox *m, const struct reason *why)
 	else if (is_of_file_system(error))
 		check_found(c, CHECK_MAILBOX_OPEN, m->key, repair_file_system, "%s",
 			why->text);
+	else if (error == EACCES) /* NFS, FUSE, a user namespace */
+		check_found(c, CHECK_MAILBOX_OPEN, m->key,
+			check_text(c,
+				"Let uid %u look into it, and all directories above it: "
+				"namei -l %s shows them.",
+				(unsigned)m->uid, check_quote(c, m->path)),
+			"%s, to root and to uid %u", why->text, (unsigned)m->uid);
 	else
 		check_found(c, CHECK_MAILBOX_OPEN, m->key,
 			check_text(c,
