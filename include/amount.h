@@ -15,6 +15,10 @@
 /* Decimal digits alone, up to 2^64-1. */
 int amount_count(const char *text, uint64_t *n, struct reason *why);
 
+/* Writes decimal digits and a NUL, with less work than printf; returns where the NUL is.
+ */
+char *amount_put(char *to, uint64_t n);
+
 /* A size with a unit: 0, or digits with an optional fraction and B, K, M, G, T or P. A
  * bare number other than 0 is refused, since bytes and kilobytes are taken for each
  * other. */

@@ -46,6 +46,21 @@ amount_count(const char *text, uint64_t *n, struct reason *why)
 	return 0;
 }
 
+char *
+amount_put(char *to, uint64_t n)
+{
+	char digit[AMOUNT_SIZE];
+	size_t count = 0;
+
+	do
+		digit[count++] = (char)('0' + n % 10);
+	while (n /= 10);
+	while (count > 0)
+		*to++ = digit[--count];
+	*to = '\0';
+	return to;
+}
+
 /* A fraction's digits (at most nine) as a part of FACTOR, rounded down. */
 static const char *
 fraction(const char *text, uint64_t factor, uint64_t *part)

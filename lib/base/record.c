@@ -1,8 +1,6 @@
 /* Records: the one text form, read and written. */
 #include "record.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,9 +182,9 @@ record_set(struct record *r, const char *name, const char *value)
 int
 record_set_number(struct record *r, const char *name, uint64_t n)
 {
-	char digits[24];
+	char digits[AMOUNT_SIZE];
 
-	snprintf(digits, sizeof digits, "%" PRIu64, n);
+	amount_put(digits, n);
 	return record_set(r, name, digits);
 }
 

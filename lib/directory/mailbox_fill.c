@@ -1,8 +1,6 @@
 /* A mailbox from its record, its domain's, and the settings. */
 #include "mailbox.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,8 +131,10 @@ uint64_t
 mailbox_place(const char *path, uint64_t uid)
 {
 	static const struct siphash_key key = {0x69616d206d697242, 0x3176202c786f626c};
-	char text[RECORD_LINE_MAX + AMOUNT_SIZE + 1];
+	char text[AMOUNT_SIZE + 1 + RECORD_LINE_MAX];
+	char *end = stpcpy(amount_put(text, uid), " ");
+	const size_t length = strnlen(path, RECORD_LINE_MAX);
 
-	snprintf(text, sizeof text, "%" PRIu64 " %s", uid, path);
-	return siphash(&key, text, strlen(text));
+	memcpy(end, path, length);
+	return siphash(&key, text, (size_t)(end - text) + length);
 }

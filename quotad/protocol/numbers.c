@@ -1,12 +1,10 @@
 /* The words of a mailbox's numbers. */
 #include "numbers.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "amount.h"
 #include "record.h"
 
 static uint64_t
@@ -26,16 +24,11 @@ larger_percent(const struct ledger_numbers *n, const struct ledger_limits *limit
 	return bytes > messages ? bytes : messages;
 }
 
-/* Adds to the text; NUMBERS_SIZE has room for all that is. */
-static void __attribute__((format(printf, 2, 3)))
-add(char text[NUMBERS_SIZE], const char *format, ...)
+/* Adds to the text's end; NUMBERS_SIZE has room for all that is. Returns the new end. */
+static char *
+put(char *end, const char *name, uint64_t n)
 {
-	size_t at = strlen(text);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text + at, NUMBERS_SIZE - at, format, args);
-	va_end(args);
+	return amount_put(stpcpy(end, name), n);
 }
 
 int
@@ -46,25 +39,28 @@ numbers_text(char text[NUMBERS_SIZE], const char *mailbox, const struct ledger_n
 		[MAILBOX_DISABLED] = " state=disabled",
 		[MAILBOX_SUSPENDED] = " state=suspended",
 		[MAILBOX_MOVED] = " state=moved"};
-	char *escaped = record_escape(mailbox);
+	char *escaped = record_escape(mailbox), *end;
 
 	if (escaped == NULL)
 		return -1;
-	snprintf(text, NUMBERS_SIZE, "mailbox=%s", escaped);
+	end = stpcpy(stpcpy(text, "mailbox="), escaped);
 	free(escaped);
-	if (known)
-		add(text, " used=%" PRIu64 " messages=%" PRIu64, n->used, n->messages);
-	add(text,
-		" limit=%" PRIu64 " message_limit=%" PRIu64 " reserved=%" PRIu64
-		" tickets=%" PRIu64,
-		limits->bytes, limits->messages, n->reserved, n->tickets);
+	if (known) {
+		end = put(end, " used=", n->used);
+		end = put(end, " messages=", n->messages);
+	}
+	end = put(end, " limit=", limits->bytes);
+	end = put(end, " message_limit=", limits->messages);
+	end = put(end, " reserved=", n->reserved);
+	end = put(end, " tickets=", n->tickets);
 	if (known && (limits->bytes || limits->messages))
-		add(text, " percent=%" PRIu64, larger_percent(n, limits));
-	if (n->promises)
-		add(text, " promised=%" PRIu64 " promises=%" PRIu64, n->promised,
-			n->promises);
+		end = put(end, " percent=", larger_percent(n, limits));
+	if (n->promises) {
+		end = put(end, " promised=", n->promised);
+		end = put(end, " promises=", n->promises);
+	}
 	if (n->full_for)
-		add(text, " full_for=%" PRIu64, n->full_for);
-	add(text, "%s%s", n->missing ? " missing=1" : "", states[state]);
+		end = put(end, " full_for=", n->full_for);
+	stpcpy(stpcpy(end, n->missing ? " missing=1" : ""), states[state]);
 	return 0;
 }

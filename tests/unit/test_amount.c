@@ -111,6 +111,22 @@ START_TEST(a_count_is_digits_alone)
 }
 END_TEST
 
+START_TEST(a_count_that_is_written_reads_back)
+{
+	static const uint64_t counts[] = {
+		0, 1, 9, 10, 99, 100, 4096, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX};
+	char text[AMOUNT_SIZE];
+	uint64_t n;
+
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		ck_assert_ptr_eq(amount_put(text, counts[i]), text + strlen(text));
+		ck_assert_int_eq(amount_count(text, &n, NULL), 0);
+		ck_assert_uint_eq(n, counts[i]);
+		ck_assert(strcmp(text, "0") == 0 || text[0] != '0');
+	}
+}
+END_TEST
+
 START_TEST(what_is_shown_for_people_is_rounded_down)
 {
 	char buf[AMOUNT_SIZE];
@@ -159,7 +175,8 @@ add_tests(Suite *suite)
 {
 	const TTest *const tests[] = {a_size_is_read_whole_or_refused,
 		a_bare_number_is_told_what_it_may_mean, a_time_has_a_unit_and_a_bound,
-		a_count_is_digits_alone, what_is_shown_for_people_is_rounded_down,
+		a_count_is_digits_alone, a_count_that_is_written_reads_back,
+		what_is_shown_for_people_is_rounded_down,
 		what_is_shown_exactly_reads_back, sums_stop_at_the_ends};
 
 	ADD_CASE(suite, tests);
