@@ -36,15 +36,15 @@ virtual_aliases:
   driver = redirect
   domains = {virtual}
   data = ${{lookup{{$local_part@$domain}}lsearch{{/etc/mail/virtuals}}}}
-system_aliases:
+{virtual_routers}system_aliases:
   driver = redirect
-  domains = {host}
+  domains = +local_domains
   allow_fail
   allow_defer
   data = ${{lookup{{$local_part}}lsearch{{/etc/aliases}}}}
 userforward:
   driver = redirect
-  domains = {host}
+  domains = +local_domains
   check_local_user
   local_part_suffix = +* : -*
   local_part_suffix_optional
@@ -59,11 +59,7 @@ other_delimiter:
   check_local_user
   local_part_suffix = -*
   transport = brim_account
-{routers}
-virtual_catch_all:
-  driver = redirect
-  domains = {virtual}
-  data = ${{lookup{{@$domain}}lsearch{{/etc/mail/virtuals}}}}
+{account_router}
 luser:
   driver = redirect
   domains = {host}
@@ -83,11 +79,20 @@ begin retry
 {retry}"""
 
 
+CATCH_ALL = """\
+virtual_catch_all:
+  driver = redirect
+  domains = {virtual}
+  data = ${{lookup{{@$domain}}lsearch{{/etc/mail/virtuals}}}}
+
+# What is left"""
+
+
 class Exim(Mta):
     package = "exim"
     inject = ["/usr/sbin/exim4"]
     asks_as = "Debian-exim"
-    virtual_mailboxes = "carol\no'd/d$x\n"  # None: it knows none, as in etc/
+    virtual_mailboxes = "carol\no'd/d$x\nbob\ninfo\n"  # None: it knows none, as in etc/
     virtuals = f"sales@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n" \
                f"@{VIRTUAL_DOMAIN} carol@{VIRTUAL_DOMAIN}\n"
 
@@ -96,14 +101,17 @@ class Exim(Mta):
         for place in ("/var/spool/exim4", "/var/log/exim4"):
             self.own(place, uid)
         parts = sections("exim.conf")
+        routers = parts["routers of virtual mailboxes"].replace(
+            "# What is left", CATCH_ALL.format(virtual=VIRTUAL_DOMAIN))
         if not self.smtp_time and self.virtual_mailboxes is not None:
-            parts["routers"] = parts["routers"].replace("# local_parts", "  local_parts")
+            routers = routers.replace("# local_parts", "  local_parts")
         self.write("/etc/exim4/virtual_mailboxes", self.virtual_mailboxes or "")
         self.write("/etc/exim4/exim4.conf", SETTINGS.format(
             host=HOST_DOMAIN, virtual=VIRTUAL_DOMAIN, luser=LUSER, port=self.port,
             sender=SENDER_DOMAIN, keeper=self.keeper, mail_user=MAIL_USER, more=self.more,
             ask="  require acl = brim_rcpt\n" if self.smtp_time else "",
-            ask_whole="  require acl = brim_data\n" if self.smtp_time else "", **parts))
+            ask_whole="  require acl = brim_data\n" if self.smtp_time else "",
+            virtual_routers=routers, account_router=parts["router of accounts"], **parts))
 
     def command(self):
         return ["/usr/sbin/exim4", "-bdf", "-q1h"]

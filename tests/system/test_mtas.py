@@ -15,7 +15,7 @@ import pytest
 
 import brim as private_brim
 from exim import Exim
-from mta import HOST_DOMAIN, LUSER, VIRTUAL_DOMAIN, Mta
+from mta import HOST_DOMAIN, LUSER, MAIL_USER, VIRTUAL_DOMAIN, Mta
 from mta_site import CAROL, LDA, ODD, MtaSite, RealPostfix
 from opensmtpd import OpenSMTPD
 from sendmail import Sendmail
@@ -35,6 +35,10 @@ list: john_doe, {CAROL}
 owner-list: alice
 """
 
+# Virtual mailboxes: an account of the first one's name forwards its mail, and the second is an
+# alias of the host.
+NAMESAKES = (f"bob@{VIRTUAL_DOMAIN}", f"info@{VIRTUAL_DOMAIN}")
+
 # A message to an address belongs into a mailbox.
 Case = collections.namedtuple("Case", "name to mailbox")
 OF_ACCOUNTS = [
@@ -53,6 +57,7 @@ OTHERS = [  # not in the page
     Case("plain account", f"alice@{HOST_DOMAIN}", "alice"),
     Case("plain mailbox", CAROL, CAROL),
     Case("odd bytes", ODD, ODD),
+    *(Case("mailbox with the name of an account or alias", to, to) for to in NAMESAKES),
     Case("name of the host that Brim has not", f"alice@mx.{HOST_DOMAIN}", "alice"),
     Case("upper case", f"Alice@{HOST_DOMAIN}", "alice"),
     Case("alias that looks alike", f"john.doe@{HOST_DOMAIN}", "john_doe"),
@@ -79,12 +84,13 @@ def subject(case):
 
 
 class Site(MtaSite):
-    """With accounts and two virtual mailboxes."""
+    """With accounts and virtual mailboxes."""
 
     def add_mailboxes(self, mta_class):
         maildirs = {CAROL: self.brim.mailbox(CAROL, uid=self.vmail),
                     ODD: self.brim.mailbox(ODD, uid=self.vmail,
-                                           mail=self.brim.home / "odd/Maildir")}
+                                           mail=self.brim.home / "odd/Maildir"),
+                    **{to: self.brim.mailbox(to, uid=self.vmail) for to in NAMESAKES}}
         for name in ACCOUNTS:
             home = pathlib.Path("/home", name)
             uid = self.host.add_user(name, home=home)
@@ -93,7 +99,10 @@ class Site(MtaSite):
                 Mta.write(home / ".forward", FORWARDS[name])
                 os.chown(home / ".forward", uid, uid)
         Mta.write("/etc/aliases", ALIASES)
-        Mta.write("/etc/mail/virtuals", mta_class.virtuals)
+        lead = MAIL_USER if mta_class is OpenSMTPD else ""
+        mine = "".join(f"{to} {lead or to}\n" for to in NAMESAKES)
+        Mta.write("/etc/mail/virtuals", mta_class.virtuals +
+                  (mine if mta_class in (RealPostfix, OpenSMTPD) else ""))
         if mta_class is Sendmail:  # its catch-all can't lead to a mailbox of the same domain
             self.brim.load(f"@{VIRTUAL_DOMAIN} catchall={CAROL}")
         return maildirs
