@@ -4,7 +4,7 @@
 
 BUILD_PACKAGES = gcc libc6-dev pkg-config libdb5.3-dev libcap-dev libevent-dev \
 	libjansson-dev libidn2-dev musl-dev unicode-data
-TEST_PACKAGES = check libsubunit-dev g++ spin python3 python3-pytest postfix faketime strace \
+TEST_PACKAGES = check libsubunit-dev g++ spin python3 python3-fusepy python3-pytest postfix faketime strace \
 	socat mandoc libcap2-bin db5.3-util e2fsprogs xfsprogs btrfs-progs procps systemd zsh \
 	bzip2 xz-utils zstd fuse3 bindfs encfs gocryptfs mergerfs sshfs openssh-sftp-server
 BENCH_PACKAGES = maildrop dovecot-core

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "made.h"
 #include "maildir.h"
 #include "publish.h"
@@ -37,6 +38,7 @@ struct maildir {
 	struct draft in_tmp; /* where O_TMPFILE is not known */
 	struct draft hidden; /* in new/, where tmp/ is on another file system */
 	atomic_int file;
+	atomic_int is_late;  /* synced once it has its name */
 	atomic_int naming;   /* it has, or may have, its name in new/ */
 	atomic_int unwanted; /* which has to be removed again */
 };
@@ -243,6 +245,7 @@ begin_draft(struct store *s, struct draft *d, const char *what, struct outcome *
 	struct maildir *m = s->state;
 	uid_t whose;
 
+	m->is_late = 0;
 	d->is_there = 1;
 	s->phase = STORE_BEGUN;
 	m->file = made_file(d->dir, d->name, m->owner, &whose);
@@ -316,11 +319,20 @@ maildir_choose_name(struct store *s, uint64_t bytes, struct outcome *o)
 	return failed(o, "no name for the message");
 }
 
+/* Where the file system keeps the order, one sync is for the bytes and their name. Errors
+ * of the disk are told once, so after one no other call is asked. */
 static int
 maildir_sync(struct store *s, struct outcome *o)
 {
-	const struct maildir *m = s->state;
+	struct maildir *m = s->state;
 
+	if (!m->in_tmp.is_there && journal_keeps_order(m->file)) {
+		m->is_late = journal_write_out(m->file) == 0;
+		if (m->is_late)
+			return 0;
+		if (!publish_may_go_on(errno))
+			return failed(o, "the message can't be written out");
+	}
 	return publish_sync_file(m->file) ? failed(o, "the message can't be synced") : 0;
 }
 
@@ -462,6 +474,8 @@ sync_names(const struct maildir *m)
 {
 	struct stat st;
 
+	if (m->is_late && publish_sync(m->file))
+		return -1;
 	return publish_sync(m->new) || fstat(m->file, &st) ? -1 : 0;
 }
 
@@ -481,7 +495,8 @@ maildir_link(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
 
-	if (give_name(s, o) || (sync_names(m) && failed(o, "new/ can't be synced"))) {
+	if (give_name(s, o) ||
+		(sync_names(m) && failed(o, "the message's name can't be synced"))) {
 		take_name_back(s);
 		return -1;
 	}

@@ -50,7 +50,7 @@ struct store_type {
 	/* Chooses the message's unique name, which tells its size. */
 	int (*choose_name)(struct store *s, uint64_t bytes, struct outcome *o);
 
-	/* Brings the bytes to disk. */
+	/* Brings the bytes to disk, or as far that link needs one sync more. */
 	int (*sync)(struct store *s, struct outcome *o);
 
 	/* Makes it a message of the mailbox, on disk, and sets STORE_STORED. */

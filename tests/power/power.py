@@ -1,10 +1,15 @@
 """The power cut: deliveries onto a file system that stops at a random instant without writing
 its journal out, and what must be there when it is mounted again.
 
-Each message for which lda ended with 0, before the cut or after it, is there, whole; what else
-is there is whole, too; no file is empty. quotad and its usage store live outside.
+Each message for which lda ended with 0 is there, whole; what else is there is whole, too; no
+file is empty. quotad and its usage store live outside.
+
+Where the disk has a cache, the cut loses what of it was not flushed; else what reached the disk
+stays there. The time goes on for the one with the cache, so there lda must have ended before
+the cut.
 """
 
+import collections
 import contextlib
 import fcntl
 import os
@@ -15,15 +20,24 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "system"))
 
 from brim import Brim  # noqa: E402
 from host import Mounts, unmount  # noqa: E402
 
-# How each file system is made, and the least size that it takes.
+EXT4 = ["mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=8"]
+# What lda is made to leave out, as it were done. Where the file has its name already, others'
+# syncs need a moment to bring that to disk.
+SYNCS_OF_EXT4 = {"bytes": ["sync_file_range:retval=0", "fsync:delay_enter=20000"],
+                 "names": ["fsync:retval=0"]}
+SYNCS_OF_XFS = {"file": ["fsync:retval=0:when=1"], "directory": ["fsync:retval=0:when=2"]}
+
+Kind = collections.namedtuple("Kind", "make size has_cache syncs")
 KINDS = {
-    "ext4": (["mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=8"], 96 << 20),
-    "xfs": (["mkfs.xfs", "-q", "-f"], 320 << 20),
+    "ext4": Kind(EXT4, 96 << 20, False, SYNCS_OF_EXT4),
+    "ext4-cache": Kind(EXT4, 32 << 20, True, SYNCS_OF_EXT4),
+    "xfs": Kind(["mkfs.xfs", "-q", "-f"], 320 << 20, False, SYNCS_OF_XFS),
 }
 FS_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32), linux/fs.h
 NO_LOG_FLUSH = 2
@@ -32,7 +46,6 @@ UID = 20001
 RECIPIENT = "alice@example.org"
 LARGEST = 60_000  # bytes; a pipe holds it
 FIRST_SPAN = 0.02  # seconds until the cut, at most, before a round was measured
-SYNCS = {"file": 1, "directory": 2}  # of lda, in their order
 
 
 class Lost(Exception):
@@ -43,19 +56,18 @@ class Disk:
     """A file system of its own in a file."""
 
     def __init__(self, folder, kind):
-        make, size = KINDS[kind]
         self.image = folder / "disk"
         self.mounted = folder / "mail"
         self.mounted.mkdir()
         with open(self.image, "wb") as f:
-            f.truncate(size)
-        subprocess.run([*make, self.image], check=True)
+            f.truncate(kind.size)
+        subprocess.run([*kind.make, self.image], check=True)
         self.mount()
 
     def mount(self):
         subprocess.run(["mount", "-o", "loop", self.image, self.mounted], check=True)
 
-    def cut(self):
+    def cut(self, _seed):
         """The power goes: nothing more reaches the disk."""
         fd = os.open(self.mounted, os.O_RDONLY)
         try:
@@ -75,17 +87,44 @@ class Disk:
             time.sleep(0.01)
 
 
+class CachedDisk(Disk):
+    """One with a cache between the file system and the file (cache.py)."""
+
+    def mount(self):
+        below = self.image.with_name("below")
+        below.mkdir(exist_ok=True)
+        self.cache = subprocess.Popen([sys.executable, HERE / "cache.py", below, self.image],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        limit = time.monotonic() + 10
+        while not (below / "disk").exists():
+            assert self.cache.poll() is None and time.monotonic() < limit, "no FUSE"
+            time.sleep(0.01)
+        subprocess.run(["mount", "-o", "loop", below / "disk", self.mounted], check=True)
+
+    def cut(self, seed):
+        """What the disk would have now is kept; the file system goes on."""
+        print(seed, file=self.cache.stdin, flush=True)
+        return self.cache.stdout.readline().strip()
+
+    def unmount(self):
+        super().unmount()
+        unmount(self.image.with_name("below"))
+        with self.cache:
+            self.cache.stdin.close()
+
+
 class Campaign:
     """Rounds of it on a file system of that KIND. WITHOUT names a sync that lda is made to
     leave out."""
 
     def __init__(self, kind, without=None):
-        self.kind = kind
+        self.name, self.kind = kind, KINDS[kind]
         self.prefix = []
         if without:
             self.prefix = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null",
-                           "-e", "trace=fsync",
-                           "-e", f"inject=fsync:retval=0:when={SYNCS[without]}"]
+                           "-e", "trace=fsync,sync_file_range"]
+            for call in self.kind.syncs[without]:
+                self.prefix += ["-e", f"inject={call}"]
         self.span = FIRST_SPAN
         self.cut_after = 0
         self.acknowledged = 0  # in all rounds
@@ -95,7 +134,8 @@ class Campaign:
             stack.enter_context(Mounts())
             self.brim = stack.enter_context(
                 Brim(quotad_timeout="5s", deadline="20s", max_user_tickets=1000000))
-            self.disk = Disk(self.brim.folder, self.kind)
+            disk = CachedDisk if self.kind.has_cache else Disk
+            self.disk = disk(self.brim.folder, self.kind)
             stack.callback(self.disk.unmount)
             stack.callback(self.brim.stop_quotad)
             self.maildir = self.brim.mailbox(
@@ -135,11 +175,13 @@ class Campaign:
             lda.stdin = None
         self.cut_after = chance.random() * self.span
         time.sleep(max(0, begun + self.cut_after - time.monotonic()))
-        self.disk.cut()
+        ended = [lda.poll() is not None for lda in ldas]
+        self.disk.cut(chance.randrange(1 << 30))
         results = [(lda.communicate(timeout=60)[0], lda.returncode) for lda in ldas]
         for output, status in results:
             assert (status, output[:4]) in ((0, b""), (75, b"4.3.")), results
-        acknowledged = [n for n, (_, status) in enumerate(results) if status == 0]
+        acknowledged = [n for n, (_, status) in enumerate(results)
+                        if status == 0 and (ended[n] or not self.kind.has_cache)]
         self.acknowledged += len(acknowledged)
         self._learn(len(acknowledged))
         return acknowledged

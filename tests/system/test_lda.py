@@ -134,11 +134,13 @@ def assert_nothing_left(brim, result, code):
 
 
 def injected(brim, *injections, **more):
-    """A delivery with system calls that fail; strace's own words are not lda's."""
+    """A delivery with system calls that fail; strace's own words are not lda's. The message is
+    synced before it has its name, whatever file system is here (see test_journal)."""
     log = brim.folder / "strace"
     log.touch()
     log.chmod(0o666)
-    options = [word for i in injections for word in ("-e", f"inject={i}")]
+    options = [word for i in (*injections, "fstatfs:error=ENOSYS")
+               for word in ("-e", f"inject={i}")]
     return send(brim, prefix=["strace", "-f", "-o", log, *options], **more)
 
 
