@@ -72,11 +72,11 @@ class Sound:
     def quotads(self):
         """Those that run with these settings."""
         found = []
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                words = path.read_bytes().split(b"\0")
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):  # it may have ended
+                words = pathlib.Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
                 if words[0].endswith(b"quotad") and os.fsencode(self.conf) in words:
-                    found.append(int(path.parent.name))
+                    found.append(int(pid))
         return found
 
     def check(self, *arguments):
@@ -1361,6 +1361,15 @@ def test_a_recipient_that_postfix_alone_has(listing):
         listing.tells("postfix-recipient-nobody", "1 target is not")
         listing.write(maps, "transport_maps = inline:{ {eve@example.org=lmtp:unix:x}, "
                       "{eve+x@example.org=lmtp:unix:x} }")
+        assert listing.findings() == []
+    for line in ("recipient_canonical_maps = inline:{x@b.test=eve@example.org}",
+                 "recipient_bcc_maps = inline:{alice@example.org=eve@example.org}",
+                 "sender_bcc_maps = inline:{@b.test=eve@example.org}",
+                 "always_bcc = eve@example.org"):
+        listing.write(line)
+        assert [f["subject"] for f in listing.findings()] == [line.split(" = ")[0]]
+        listing.tells("postfix-recipient-nobody", "1 target is not")
+        listing.write(line, "virtual_alias_maps = inline:{eve@example.org=alice@example.org}")
         assert listing.findings() == []
     listing.write("virtual_alias_maps = inline:{ {x@b.test = eve@example.org}, "
                   "{eve@example.org=alice+y@example.org bob@c.test} }")

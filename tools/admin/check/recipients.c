@@ -213,29 +213,44 @@ take_targets(void *arg, const char *key, const char *value)
 	free(targets);
 }
 
+/* Where Postfix finds further recipients. canonical_maps has addresses for senders, too,
+ * which may be nobody's on purpose. */
+static const char *const sources[] = {"virtual_alias_maps", "alias_maps",
+	"recipient_canonical_maps", "recipient_bcc_maps", "sender_bcc_maps"};
+
+static void
+tell_targets(struct recipients *r, const char *setting)
+{
+	struct check *c = r->c;
+
+	if (r->count)
+		check_found(c, CHECK_RECIPIENT_NOBODY, setting,
+			check_text(c,
+				"Give it a record (%s add %s ...), or another "
+				"target there.",
+				check_brimadm(c), r->first ? r->first : "ADDRESS"),
+			"%s not in the user table: %s",
+			AMOUNT_OF(r->count, "target is", "targets are"),
+			r->first ? r->first : "one");
+	reset(r);
+}
+
 void
 check_targets(struct check *c, check_recipients_in *in, const void *arg)
 {
-	static const char *const aliases[] = {"virtual_alias_maps", "alias_maps"};
 	struct recipients r = {.c = c, .in = in, .arg = arg};
 	char *asked = addresses(&r);
 
 	for (size_t i = 0; asked && i < sizeof before / sizeof *before; i++)
 		read_maps(&r.handled, check_postfix_value(c, before[i]), asked);
-	for (size_t i = 0; asked && i < sizeof aliases / sizeof *aliases; i++) {
+	for (size_t i = 0; asked && i < sizeof sources / sizeof *sources; i++) {
 		names_of_maps(
-			check_postfix_value(c, aliases[i]), asked, take_targets, &r);
-		if (r.count)
-			check_found(c, CHECK_RECIPIENT_NOBODY, aliases[i],
-				check_text(c,
-					"Give it a record (%s add %s ...), or another "
-					"target there.",
-					check_brimadm(c), r.first ? r.first : "ADDRESS"),
-				"%s not in the user table: %s",
-				AMOUNT_OF(r.count, "target is", "targets are"),
-				r.first ? r.first : "one");
-		reset(&r);
+			check_postfix_value(c, sources[i]), asked, take_targets, &r);
+		tell_targets(&r, sources[i]);
 	}
+	if (asked)
+		take_targets(&r, NULL, check_postfix_value(c, "always_bcc"));
+	tell_targets(&r, "always_bcc");
 	names_free(&r.handled);
 	free(asked);
 }
