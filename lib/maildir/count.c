@@ -45,7 +45,7 @@ struct tally {
 	int part_number;
 	struct count_part *part; /* if not NULL, what was found in it */
 	int witnesses;           /* still to be asked in this directory */
-	int stood_still;         /* a directory's time did, when mail came into it */
+	int stood_still;         /* a directory's time did, when mail came, or may */
 	char *buffer;            /* BUFFER_SIZE bytes of directory entries */
 };
 
@@ -165,6 +165,7 @@ count_part(struct tally *t, int folder, int part, struct reason *why)
 		return is_missing(errno) ? 0 : -1;
 	t->part_number = part;
 	t->witnesses = foreign_has(dir) ? WITNESSES : 0;
+	t->stood_still |= t->witnesses && foreign_is_union(dir);
 	result = count_entries(t, dir, why);
 	close(dir);
 	return result;
@@ -313,7 +314,7 @@ pass(struct tally *t, const char *path, const char *ignore, struct count_result 
 	failed = read_folders(t, &before, why) || folders_look(&after, path, ignore, why);
 	if (!failed) {
 		exact = before.young_ns == 0 && before.stamp == after.stamp;
-		end_pass(t, exact, exact ? &t->all : &t->once, result);
+		end_pass(t, exact, exact && !t->stood_still ? &t->all : &t->once, result);
 		result->stamp = t->stood_still ? ~after.stamp : after.stamp;
 		result->directory = before.directory;
 		result->missing = after.missing;

@@ -86,3 +86,62 @@ foreign_is_users(int dir)
 		fclose(mounts);
 	return is_users;
 }
+
+/* Whether the type of a line of mountinfo is a program's that joins directories of
+ * several disks. */
+static int
+tells_of_union(const char *line)
+{
+	static const char *const names[] = {
+		"fuse.mergerfs", "fuse.mhddfs", "fuse.unionfs", "fuse.unionfs-fuse"};
+	const char *type = strstr(line, " - ");
+	size_t length;
+
+	if (!type)
+		return 1;
+	type += strlen(" - ");
+	length = strcspn(type, " ");
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strlen(names[i]) == length && memcmp(names[i], type, length) == 0)
+			return 1;
+	return 0;
+}
+
+/* Of what is mounted in several places any line tells; without a list it may be one. */
+static int
+device_is_union(dev_t device)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	unsigned int ids[2];
+	char *line = NULL;
+	size_t size = 0;
+	int answer = 1;
+
+	while (mounts && getline(&line, &size, mounts) > 0)
+		if (sscanf(line, "%*d %*d %u:%u", &ids[0], &ids[1]) == 2 &&
+			makedev(ids[0], ids[1]) == device) {
+			answer = tells_of_union(line);
+			break;
+		}
+	free(line);
+	if (mounts)
+		fclose(mounts);
+	return answer;
+}
+
+int
+foreign_is_union(int dir)
+{
+	static dev_t known;
+	static int answer = -1;
+	struct statfs fs;
+	struct stat st;
+
+	if (fstatfs(dir, &fs) || fstat(dir, &st) || fs.f_type != FUSE_SUPER_MAGIC)
+		return 0;
+	if (answer < 0 || known != st.st_dev) {
+		known = st.st_dev;
+		answer = device_is_union(known);
+	}
+	return answer;
+}

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -99,6 +100,12 @@ class Place:
         self.mergerfs()
         os.setxattr(self.mail / ".mergerfs", "user.mergerfs.branches",
                     b"+>" + os.fsencode(disks[1]))
+
+    def mergerfs_has_each_folder_on_two_disks(self):
+        """A directory's times are those of the first one."""
+        self.mergerfs_has_new_and_tmp_on_two_disks()
+        for disk in self.disk, self.disk.with_name("other"):
+            Brim.make_maildir(disk / "alice/Maildir", UID, UID)
 
     # with a quota of 1 MB for what the owner stores
 
@@ -295,6 +302,30 @@ def test_mail_is_delivered_where_nothing_goes_from_tmp_to_new(kind):
         probed = brim.admin("check", "--probe", ALICE).stdout
         assert "a hidden file in new/" in probed, probed
         assert len(os.listdir(alice / "new")) == 3 and brim.leftovers(alice) == []
+
+
+def test_what_changes_on_the_second_of_two_disks_is_seen():
+    with brim_on("mergerfs_has_each_folder_on_two_disks") as brim:
+        mail = brim.place.mail / "alice/Maildir"
+        brim.mailbox(ALICE, uid=UID, mail=mail, make=False, quota=2 * len(LONG) + 5000)
+        second = brim.place.disk.with_name("other") / "alice/Maildir/cur/1.M2P3.other:2,S"
+        for _ in range(2):
+            second.write_bytes(LONG)
+            time.sleep(0.1)  # else a count would wait for the clock's next step
+            brim.start_quotad()
+            assert send(brim, ALICE, LONG).status == 0
+            assert send(brim, ALICE, SHORT).status == 0
+            assert send(brim, ALICE, LONG).code == "4.2.2"
+            (mail / "cur" / second.name).unlink()
+            assert send(brim, ALICE, LONG).status == 0
+            assert send(brim, ALICE, LONG).code == "4.2.2"
+            brim.files(mail)[0].unlink()
+            assert send(brim, ALICE, SHORT).status == 0
+            second.write_bytes(LONG)
+            assert send(brim, ALICE, LONG).code == "4.2.2"
+            for path in brim.files(mail):
+                path.unlink()
+            brim.stop_quotad()
 
 
 @pytest.mark.parametrize("kind", ["group_of_btrfs", "overlay_on_group_of_btrfs",
