@@ -182,7 +182,7 @@ def test_lda_has_one_user_where_another_started_it(seen):
     vmail = str(site.vmail)
     with subprocess.Popen(
             ["setpriv", f"--euid={vmail}", f"--egid={vmail}", "--keep-groups",
-             site.host.folder / "lda", "-d", CAROL],
+             site.host.folder / "lda", "-c", site.brim.conf, "-d", CAROL],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE) as lda:
         status = pathlib.Path(f"/proc/{lda.pid}/status")
 
