@@ -504,7 +504,8 @@ def calls_of_a_delivery(server):
     assert result.status == 0, result
     for line in log.splitlines():
         match = re.match(r"\d+ +(\w+)\(", line)
-        if match and match[1] != "exit_group":
+        # strace can't inject into a call that it has no name for
+        if match and match[1] != "exit_group" and not match[1].startswith("syscall_"):
             seen[match[1]] += 1
             begun = begun or match[1] == "setgroups"
             if begun:
