@@ -12,12 +12,13 @@
 #ifndef BRIM_JOURNAL_H
 #define BRIM_JOURNAL_H
 
-/* Whether the open file is on such a file system, as far as the kernel tells
- * (/proc/fs/ext4). */
+/* Whether the open file is on such a file system, with its journal on the same disk, as
+ * far as the kernel tells (/proc/fs/ext4 and /proc/fs/jbd2), and can be written out. */
 int journal_keeps_order(int file);
 
-/* Writes the bytes out, and waits for the disk to have taken them: 0, or -1 with errno.
- * What the disk's cache holds, and the size, are safe only after fsync(). */
+/* Writes the bytes out, and waits for the disk to have taken them: 0, or -1 with errno,
+ * after which fsync() may tell of no error. What the disk's cache holds, and the size,
+ * are safe only after fsync(). */
 int journal_write_out(int file);
 
 #endif

@@ -320,18 +320,18 @@ maildir_choose_name(struct store *s, uint64_t bytes, struct outcome *o)
 }
 
 /* Where the file system keeps the order, one sync is for the bytes and their name. Errors
- * of the disk are told once, so after one no other call is asked. */
+ * of the disk are told once, whatever they are (a bad sector of a disk is ENODATA): after
+ * one no other call is asked. */
 static int
 maildir_sync(struct store *s, struct outcome *o)
 {
 	struct maildir *m = s->state;
 
 	if (!m->in_tmp.is_there && journal_keeps_order(m->file)) {
-		m->is_late = journal_write_out(m->file) == 0;
-		if (m->is_late)
-			return 0;
-		if (!publish_may_go_on(errno))
+		if (journal_write_out(m->file))
 			return failed(o, "the message can't be written out");
+		m->is_late = 1;
+		return 0;
 	}
 	return publish_sync_file(m->file) ? failed(o, "the message can't be synced") : 0;
 }

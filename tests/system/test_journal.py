@@ -3,6 +3,7 @@ message and its name in it. Where that can't be known the file is synced before 
 """
 
 import re
+import subprocess
 
 import pytest
 
@@ -14,7 +15,7 @@ ALICE = "alice@example.org"
 MESSAGE = b"Subject: test\n\n" + 500 * b"0123456789abcde\n"
 STORED = b"Return-Path: <bob@example.net>\nDelivered-To: " + ALICE.encode() + b"\n" + MESSAGE
 CALLS = "sync_file_range|fsync|syncfs|linkat|renameat2"
-AT_ONCE = ["sync_file_range", "linkat", "fsync file", "fsync new"]
+AT_ONCE = ["sync_file_range", "sync_file_range", "linkat", "fsync file", "fsync new"]
 BEFORE = ["fsync file", "linkat", "fsync new"]
 
 
@@ -68,6 +69,18 @@ def place():
 
 
 @pytest.fixture
+def journal_disk(tmp_path):
+    image = tmp_path / "journal"
+    with open(image, "wb") as f:
+        f.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "journal_dev", image], check=True)
+    loop = subprocess.run(["losetup", "--find", "--show", image], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+    yield loop
+    subprocess.run(["losetup", "--detach", loop], check=True)
+
+
+@pytest.fixture
 def disk(place):
     return Disk(*place)
 
@@ -86,6 +99,13 @@ def test_one_commit_where_the_order_is_kept_else_two(place, options, format_opti
     assert disk.calls() == order
 
 
+def test_a_journal_on_a_disk_of_its_own_is_synced_before(place, journal_disk):
+    """Its commits don't bring to disk what the cache of the other disk holds."""
+    disk = Disk(*place, "", ("-b", "4096", "-J", f"device={journal_disk}"))
+    disk.assert_delivered(disk.deliver())
+    assert disk.calls() == BEFORE
+
+
 def test_tmpfs_is_synced_before(place):
     brim, mounts = place
     mounts.tmpfs(brim.home)
@@ -99,8 +119,9 @@ def test_tmpfs_is_synced_before(place):
 
 
 @pytest.mark.parametrize("hidden", ["fstatfs:error=ENOSYS", "readlink:error=EACCES", "readlink:error=ENOENT",
-                                    "sync_file_range:error=ENOSYS",
-                                    "sync_file_range:error=EPERM"])
+                                    "access:error=ENOENT", "sync_file_range:error=ENOSYS",
+                                    "sync_file_range:error=EPERM",
+                                    "sync_file_range:error=EINVAL"])
 def test_what_can_t_be_known_is_synced_before(disk, hidden):
     """As in containers and chroots that have no /sys, and in sandboxes."""
     disk.assert_delivered(disk.deliver(hidden))
@@ -111,13 +132,21 @@ ERRORS = {"EIO": "4.3.0", "ENOSPC": "4.3.1", "EDQUOT": "4.2.2"}
 
 
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("call", ["sync_file_range", "linkat", "fsync:1", "fsync:2"])
+@pytest.mark.parametrize("call", ["sync_file_range:2", "linkat", "fsync:1", "fsync:2"])
 def test_a_disk_that_is_full_or_broken_keeps_nothing(disk, call, error):
     name, _, number = call.partition(":")
     result = disk.deliver(f"{name}:error={error}:when={number or 1}")
     disk.assert_nothing_left(result, ERRORS[error])
     if name != "fsync":  # a disk tells of an error once
         assert "fsync file" not in disk.calls()
+
+
+@pytest.mark.parametrize("error", ["ENODATA", "EREMOTEIO", "ENOLINK", "EOPNOTSUPP", "EINVAL"])
+def test_an_error_of_the_disk_is_told_once_by_any_name(disk, error):
+    """A bad sector is ENODATA, a disk that can't EOPNOTSUPP: what is asked next knows of none."""
+    result = disk.deliver(f"sync_file_range:error={error}:when=2")
+    disk.assert_nothing_left(result, "4.3.0")
+    assert not {"linkat", "fsync file"} & set(disk.calls())
 
 
 def test_a_copy_is_synced_before_it_is_named(disk):
