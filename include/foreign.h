@@ -17,8 +17,8 @@ int foreign_has(int dir);
  * mounted, or may have: what it shows as root's is that user's word. */
 int foreign_is_users(int dir);
 
-/* Whether the open directory may be on a FUSE file system that joins several disks. Its
- * times are those of one of them, so that they stand still where another one changes. */
-int foreign_is_union(int dir);
+/* Whether each change in the open directory moves its times, as far as is known: 0 on
+ * FUSE file systems of other programs than those that are known for it. */
+int foreign_keeps_times(int dir);
 
 #endif

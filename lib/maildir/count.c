@@ -165,7 +165,7 @@ count_part(struct tally *t, int folder, int part, struct reason *why)
 		return is_missing(errno) ? 0 : -1;
 	t->part_number = part;
 	t->witnesses = foreign_has(dir) ? WITNESSES : 0;
-	t->stood_still |= t->witnesses && foreign_is_union(dir);
+	t->stood_still |= t->witnesses && !foreign_keeps_times(dir);
 	result = count_entries(t, dir, why);
 	close(dir);
 	return result;

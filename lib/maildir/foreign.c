@@ -87,40 +87,44 @@ foreign_is_users(int dir)
 	return is_users;
 }
 
-/* Whether the type of a line of mountinfo is a program's that joins directories of
- * several disks. */
+/* Whether a line of mountinfo names a program that passes on the times of a disk's
+ * directories, or keeps such times itself. A program that joins several disks (mergerfs,
+ * mhddfs, unionfs-fuse) tells those of one of them, and what stands before a cloud's
+ * store (rclone, s3fs) what it remembers. "fuse" is bindfs. */
 static int
-tells_of_union(const char *line)
+tells_of_keeper(const char *line)
 {
-	static const char *const names[] = {
-		"fuse.mergerfs", "fuse.mhddfs", "fuse.unionfs", "fuse.unionfs-fuse"};
+	static const char *const types[] = {"fuse", "fuseblk", "virtiofs", "fuse.bindfs",
+		"fuse.ceph-fuse", "fuse.cryfs", "fuse.encfs", "fuse.ext2", "fuse.fuse2fs",
+		"fuse.fuse-overlayfs", "fuse.glusterfs", "fuse.gocryptfs",
+		"fuse.securefs", "fuse.sshfs", "fuse.vmhgfs-fuse"};
 	const char *type = strstr(line, " - ");
 	size_t length;
 
 	if (!type)
-		return 1;
+		return 0;
 	type += strlen(" - ");
 	length = strcspn(type, " ");
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strlen(names[i]) == length && memcmp(names[i], type, length) == 0)
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (strlen(types[i]) == length && memcmp(types[i], type, length) == 0)
 			return 1;
 	return 0;
 }
 
-/* Of what is mounted in several places any line tells; without a list it may be one. */
+/* Of what is mounted in several places any line tells. */
 static int
-device_is_union(dev_t device)
+device_keeps_times(dev_t device)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	unsigned int ids[2];
 	char *line = NULL;
 	size_t size = 0;
-	int answer = 1;
+	int answer = 0;
 
 	while (mounts && getline(&line, &size, mounts) > 0)
 		if (sscanf(line, "%*d %*d %u:%u", &ids[0], &ids[1]) == 2 &&
 			makedev(ids[0], ids[1]) == device) {
-			answer = tells_of_union(line);
+			answer = tells_of_keeper(line);
 			break;
 		}
 	free(line);
@@ -130,7 +134,7 @@ device_is_union(dev_t device)
 }
 
 int
-foreign_is_union(int dir)
+foreign_keeps_times(int dir)
 {
 	static dev_t known;
 	static int answer = -1;
@@ -138,10 +142,10 @@ foreign_is_union(int dir)
 	struct stat st;
 
 	if (fstatfs(dir, &fs) || fstat(dir, &st) || fs.f_type != FUSE_SUPER_MAGIC)
-		return 0;
+		return 1;
 	if (answer < 0 || known != st.st_dev) {
 		known = st.st_dev;
-		answer = device_is_union(known);
+		answer = device_keeps_times(known);
 	}
 	return answer;
 }

@@ -328,6 +328,27 @@ def test_what_changes_on_the_second_of_two_disks_is_seen():
             brim.stop_quotad()
 
 
+def test_what_is_removed_where_directories_keep_no_times_is_seen():
+    """As with rclone, whose directories have the times that it remembers."""
+    with Brim() as brim, Mounts() as mounts:
+        mail = brim.home / "alice/Maildir"
+        below = brim.folder / "below"
+        try:
+            mounts.fuse("bindfs", below, mail.parent, "-o subtype=rclone --ctime-from-mtime")
+        except (Missing, OSError) as error:
+            pytest.skip(f"no bindfs here: {error}")
+        brim.mailbox(ALICE, uid=UID, mail=mail, quota=2 * len(LONG) - 1000)
+        brim.start_quotad()
+        assert send(brim, ALICE, LONG).status == 0
+        assert send(brim, ALICE, LONG).code == "4.2.2"
+        new = below / "Maildir/new"
+        before = new.stat()
+        next(new.iterdir()).unlink()
+        os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert send(brim, ALICE, LONG).status == 0
+        brim.stop_quotad()
+
+
 @pytest.mark.parametrize("kind", ["group_of_btrfs", "overlay_on_group_of_btrfs",
                                   "mergerfs_on_group_of_btrfs", "user_of_xfs", "user_of_tmpfs"])
 def test_disk_quota_is_4_2_2_and_never_for_good(kind):
