@@ -120,8 +120,10 @@ copy_field(struct record_field *f, const char *name, const char *value)
 
 	if (!copy)
 		return -1;
-	f->name = memcpy(copy, name, length);
-	f->value = memcpy(copy + length, value, size);
+	memcpy(copy, name, length);
+	memcpy(copy + length, value, size);
+	f->name = copy;
+	f->value = copy + length;
 	return 0;
 }
 
