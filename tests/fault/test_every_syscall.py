@@ -35,6 +35,7 @@ FIRST_OF_MAIN = "sigaltstack"
 
 # Manual pages of Linux, section 2, without what a correct call can't get (EFAULT, say).
 ERRORS = {
+    "access": "EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR",
     "brk": "ENOMEM",
     "chdir": "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR",
     "clock_gettime": "",
