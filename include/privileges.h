@@ -65,6 +65,10 @@ int privileges_become_for_setgid(const struct privileges_user *user, struct reas
 /* As another user than root: stays that user, and is left with KEPT alone as above. */
 int privileges_keep(unsigned kept, struct reason *why);
 
+/* Where the effective user, or its group, is another than who began the program: becomes
+ * it alone, for good. 0, or -1 with the reason. */
+int privileges_settle(struct reason *why);
+
 /* As root, for a while: files are made and opened as the user does it, without any
  * capability; NULL ends it. */
 int privileges_act_as(const struct privileges_user *user, struct reason *why);

@@ -1,10 +1,8 @@
 /* lda: this process is the recipient already, or must not deliver. */
-#include <errno.h>
-#include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "identity.h"
+#include "privileges.h"
 
 const struct program program = {
 	.options = "+c:d:f:",
@@ -16,16 +14,11 @@ const struct program program = {
 int
 identity_settle(struct outcome *o)
 {
-	const uid_t uid = (uid_t)getauxval(AT_EUID);
-	const gid_t gid = (gid_t)getauxval(AT_EGID);
+	struct reason why;
 
-	if (getauxval(AT_UID) == uid && getauxval(AT_GID) == gid)
+	if (privileges_settle(&why) == 0)
 		return 0;
-	if (setresgid(gid, gid, gid) == 0 && setresuid(uid, uid, uid) == 0 &&
-		getuid() == uid && getgid() == gid)
-		return 0;
-	outcome_set(o, VERDICT_TROUBLE, "lda can't be uid %u alone: %s", (unsigned)uid,
-		strerror(errno));
+	outcome_set(o, VERDICT_TROUBLE, "lda %s", why.text);
 	return -1;
 }
 
