@@ -6,20 +6,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "count.h"
 #include "folders.h"
+#include "foreign.h"
 #include "siphash.h"
 #include "suite.h"
 
@@ -29,19 +28,31 @@ static struct count_result result;
 static struct name_set *seen;
 static struct reason why;
 
-/* Whether the file system is FUSE's, and its directories keep no time. */
-static int is_fuse, is_timeless;
+/* Whether the file system is FUSE's, of a program that is not known to keep times, and
+ * its directories keep no time. */
+static int is_fuse, is_unknown, is_timeless;
 
 #define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 int
-fstatfs(int fd, struct statfs *fs)
+foreign_has(int dir)
 {
-	int done = REAL(fstatfs)(fd, fs);
+	(void)dir;
+	return is_fuse;
+}
 
-	if (is_fuse)
-		fs->f_type = FUSE_SUPER_MAGIC;
-	return done;
+int
+foreign_is_users(int dir)
+{
+	(void)dir;
+	return 0;
+}
+
+int
+foreign_keeps_times(int dir)
+{
+	(void)dir;
+	return !is_fuse || !is_unknown;
 }
 
 int
@@ -538,6 +549,18 @@ START_TEST(where_directories_keep_no_time_the_stamp_always_moves)
 }
 END_TEST
 
+START_TEST(where_directories_may_keep_no_time_the_stamp_always_moves)
+{
+	uint64_t stamp;
+
+	is_fuse = is_unknown = 1;
+	put("new/1.a.host,S=100");
+	expect(1, 100);
+	ck_assert_int_eq(count_stamp(box, NULL, &stamp, &why), 0);
+	ck_assert_uint_ne(stamp, result.stamp);
+}
+END_TEST
+
 START_TEST(ignored_folder_has_no_part_in_the_stamp)
 {
 	uint64_t before, after;
@@ -678,6 +701,7 @@ add_tests(Suite *suite)
 		file_under_a_lease_is_not_waited_for,
 		probe_agrees_with_the_count_until_something_changes,
 		where_directories_keep_no_time_the_stamp_always_moves,
+		where_directories_may_keep_no_time_the_stamp_always_moves,
 		ignored_folder_has_no_part_in_the_stamp,
 		count_knows_the_names_that_it_saw,
 		change_just_before_the_count_is_waited_out,
