@@ -66,39 +66,35 @@ print_key(void *arg, const char *key, const char *value)
 	fprintf(arg, "%s\n", key);
 }
 
-/* The lines that PRINT writes, as names; none without memory. */
-static struct names
+/* The names that are cut, a line each; NULL without memory. The caller frees them. */
+static char *
 cut_names(struct cutting *k)
 {
-	struct names n = {0};
 	char *lines = NULL;
 	size_t size;
 
 	k->to = open_memstream(&lines, &size);
 	if (!k->to)
-		return n;
+		return NULL;
 	users_each(k->c->users, "", print_cut, k, NULL);
 	if (fclose(k->to) == 0)
-		names_of_lines(&n, lines);
+		return lines;
 	free(lines);
-	return n;
+	return NULL;
 }
 
-/* The accounts of those names that have an alias, which comes before. */
+/* Those of these accounts that have an alias, which comes before. */
 static struct names
-aliased_names(struct check *c, const struct names *cut)
+aliased_names(struct check *c, const char *cut)
 {
 	struct names n = {0};
-	const char *asked = "";
 	char *lines = NULL;
 	size_t size;
 	FILE *to = open_memstream(&lines, &size);
 
-	for (size_t i = 0; i < cut->count; i++)
-		asked = check_text(c, "%s%s\n", asked, cut->entries[i].name);
 	if (!to)
 		return n;
-	names_of_maps(check_postfix_value(c, "alias_maps"), asked, print_key, to);
+	names_of_maps(check_postfix_value(c, "alias_maps"), cut, print_key, to);
 	if (fclose(to) == 0)
 		names_of_lines(&n, lines);
 	free(lines);
@@ -139,13 +135,18 @@ check_service(struct check *c, const struct postconf_service *s, int whole)
 		.whole = whole,
 	};
 	struct names cut = {0}, aliased = {0};
+	char *lines;
 
 	if (brim_side_cuts_names(k.delimiters)) /* that is another finding */
 		return;
-	cut = cut_names(&k);
-	if (cut.count && !whole)
-		aliased = aliased_names(c, &cut);
-	tell(&k, &cut, &aliased, s);
+	lines = cut_names(&k);
+	if (lines && *lines) {
+		if (!whole)
+			aliased = aliased_names(c, lines);
+		names_of_lines(&cut, lines);
+		tell(&k, &cut, &aliased, s);
+	}
+	free(lines);
 	names_free(&cut);
 	names_free(&aliased);
 }
