@@ -6,6 +6,7 @@ import os
 import pathlib
 import resource
 import subprocess
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ import test_smtp_time
 from brim import BIN, PATIENCE, Brim
 from mta import Mta
 from opensmtpd import OpenSMTPD
+from test_lda import FakeQuotad
 
 EVENT = "0.6|1700000000.000001|smtp-in"
 NOBODY, SPAMMER = "nobody@example.org", "spammer@sender.test"
@@ -151,6 +153,23 @@ def test_what_is_no_source_route_is_asked_about_as_it_is(brim, address):
     with run_filter(brim) as f:
         assert f.ask("rcpt-to", address)
         assert f.is_as_before()
+
+
+def test_an_error_about_one_recipient_lets_no_other_pass():
+    """However long quotad took for it: the next is asked about, not let in."""
+    def script(words):
+        if words[1] == "odd@example.org":
+            time.sleep(2)
+            return b"ERR 4.3.0 odd\n"
+        return b"NO nouser 550 5.1.1 User unknown, no such mailbox here\n"
+
+    with Brim() as b:
+        fake = FakeQuotad(b.socket, script)
+        with run_filter(b) as f:
+            assert f.ask("rcpt-to", "odd@example.org") == "proceed"
+            assert f.ask("rcpt-to", NOBODY).startswith("reject|550 5.1.1 ")
+            assert f.logged()[0] == "quotad does not tell: ERR 4.3.0 odd"
+        fake.close()
 
 
 def test_no_answer_is_given_twice_at_the_end(brim):

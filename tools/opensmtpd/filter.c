@@ -56,6 +56,8 @@ struct question {
 	char *request;
 };
 
+enum told { TOLD, ERROR, NOTHING };
+
 static struct {
 	struct conf conf;
 	int has_conf;
@@ -78,14 +80,15 @@ answer(const char *session, const char *token, const char *result, const char *r
 }
 
 /* Keeps whether quotad told, and says so once; smtpd logs standard error. After a long
- * wait in vain nobody waits for as long. */
+ * wait in vain nobody waits for as long; an error is about one question. */
 static void
-keep_state(int is_down, uint64_t since_ms, const char *why)
+keep_state(enum told told, uint64_t since_ms, const char *why)
 {
 	uint64_t now = clock_now_ms();
+	int is_down = told != TOLD;
 
 	pthread_mutex_lock(&filter.mutex);
-	if (is_down)
+	if (told == NOTHING)
 		filter.down_until_ms = now + (now - since_ms);
 	if (is_down != filter.is_down)
 		dprintf(STDERR_FILENO,
@@ -129,8 +132,8 @@ find_reply(const char *line)
 	return reply + 1;
 }
 
-/* Asks, and answers smtpd if quotad told. 0, or -1 with the reason. */
-static int
+/* Asks, and answers smtpd if quotad told; else there is a reason. */
+static enum told
 ask_quotad(const struct question *q, struct quota_client *quotad, struct reason *why)
 {
 	const struct conf *c = &filter.conf;
@@ -141,14 +144,17 @@ ask_quotad(const struct question *q, struct quota_client *quotad, struct reason 
 		quota_send(quotad, why, "%s", q->request) == 0)
 		line = quota_receive_line(quotad, why);
 	if (line == NULL)
-		return -1;
-	if (strncmp(line, "OK", 2) == 0)
+		return NOTHING;
+	if (strncmp(line, "OK", 2) == 0) {
 		answer(q->session, q->token, "proceed", "");
-	else if (find_reply(line) != NULL)
+		return TOLD;
+	}
+	if (find_reply(line) != NULL) {
 		answer(q->session, q->token, "reject|", find_reply(line));
-	else
-		return reason_set(why, "%s", line);
-	return 0;
+		return TOLD;
+	}
+	reason_set(why, "%s", line);
+	return ERROR;
 }
 
 static void *
@@ -158,10 +164,10 @@ perform_question(void *arg)
 	struct quota_client quotad = {.fd = -1};
 	struct reason why = {0};
 	uint64_t since_ms = clock_now_ms();
-	int is_down = ask_quotad(q, &quotad, &why) == -1;
+	enum told told = ask_quotad(q, &quotad, &why);
 
-	keep_state(is_down, since_ms, why.text);
-	if (is_down)
+	keep_state(told, since_ms, why.text);
+	if (told != TOLD)
 		answer(q->session, q->token, filter.otherwise, "");
 	quota_close(&quotad);
 	question_free(q);
