@@ -4,7 +4,7 @@
 
 For each line on standard input, a number that decides what chance does, it writes to IMAGE what
 a power cut now would leave: all that was flushed; of the writes since then none, some or the
-last ones, each whole or up to one of its sectors. Then it prints a line of its own.
+last ones, each whole or its first blocks alone. Then it prints a line of its own.
 """
 
 import errno
@@ -16,7 +16,7 @@ import threading
 
 import fusepy
 
-SECTOR = 512
+BLOCK = 4096  # that a disk writes whole; ext4's superblock lies in one
 
 
 class Cache(fusepy.Operations):
@@ -64,7 +64,7 @@ class Cache(fusepy.Operations):
             kept = writes[-2:]
         for offset, data in kept:
             if chance.random() < 0.3:
-                data = data[:SECTOR * chance.randrange(len(data) // SECTOR + 1)]
+                data = data[:BLOCK * chance.randrange(len(data) // BLOCK + 1)]
             left[offset:offset + len(data)] = data
         return left, f"{len(kept)} of {len(writes)} writes kept"
 
